@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! C items that `kernel::bindings` lacks, generated from `bindings_helper.h`.
+
+#![expect(
+    dead_code,
+    improper_ctypes,
+    non_camel_case_types,
+    non_upper_case_globals,
+    unreachable_pub,
+    clippy::all
+)]
+#![allow(missing_docs, clippy::undocumented_unsafe_blocks)]
+
+use kernel::bindings::*;
+use kernel::ffi;
+
+/// Mentioned by `sock_common`, by pointer only.
+#[repr(C)]
+pub struct proto {
+    _opaque: [u8; 0],
+}
+
+/// Mentioned by `sock_common`, by pointer only.
+#[repr(C)]
+pub struct inet_timewait_death_row {
+    _opaque: [u8; 0],
+}
+
+include!(env!("NLDEMO_BINDINGS"));

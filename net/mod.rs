@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Safe abstractions over the kernel's networking core, for modules in Rust.
+//!
+//! - [`pernet`]: state that lives in every network namespace, and its teardown.
+//! - [`netlink`]: a kernel netlink socket in every network namespace.
+//! - [`netfilter`]: hooks on the path of packets, in every network namespace.
+//! - [`skbuff`]: a packet borrowed for the duration of one call.
+//!
+//! The pieces meet in one place: a type that implements [`pernet::Subsystem`] names what is
+//! attached to each of its instances, and the traits [`netlink::Input`] and [`netfilter::Hook`]
+//! are what those attachments call. The framework owns every registration. Safe code never holds
+//! one, so it cannot leak, forget or reorder one.
+//!
+//! This module tree is the only place of the crate with `unsafe` code.
+
+mod bindings;
+
+pub mod device;
+pub mod namespace;
+pub mod netfilter;
+pub mod netlink;
+pub mod pernet;
+pub mod skbuff;

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Network namespaces.
+//!
+//! C header: [`include/net/net_namespace.h`](srctree/include/net/net_namespace.h)
+
+use kernel::{
+    bindings,
+    types::Opaque, //
+};
+
+/// A network namespace, borrowed from the kernel for the duration of a callback.
+///
+/// # Invariants
+///
+/// The `struct net` is valid for the lifetime of the reference.
+#[repr(transparent)]
+pub struct Net(Opaque<bindings::net>);
+
+// SAFETY: A `Net` is only ever used behind a reference, and what this type reads is set when the
+// namespace is created and constant from then on.
+unsafe impl Sync for Net {}
+
+impl Net {
+    /// Borrows the network namespace that the C side passed.
+    ///
+    /// # Safety
+    ///
+    /// `net` must point to a network namespace that stays valid for `'a`.
+    pub(super) unsafe fn from_raw<'a>(net: *mut bindings::net) -> &'a Self {
+        // SAFETY: `Net` is a transparent wrapper; validity is the caller's promise.
+        unsafe { &*net.cast() }
+    }
+
+    /// The `struct net` behind the reference.
+    pub(super) fn as_raw(&self) -> *mut bindings::net {
+        self.0.get()
+    }
+
+    /// The inode number that identifies the namespace, as `readlink /proc/self/ns/net` shows it.
+    pub fn inum(&self) -> u32 {
+        // SAFETY: By the type invariants the namespace is valid; `inum` is constant while it is.
+        unsafe { (*self.as_raw()).ns.inum }
+    }
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a handler sees of a message.
+
+use core::{
+    ptr::NonNull,
+    slice, //
+};
+
+use kernel::{
+    bindings,
+    prelude::*, //
+};
+
+use super::{
+    extack::ExtAck,
+    message::{
+        Header,
+        Message, //
+    },
+    reply::Reply, //
+};
+
+use crate::net::{
+    bindings::sock_common,
+    namespace::Net, //
+};
+
+/// A buffer that a client sent: what the `input` callback of a kernel socket gets.
+///
+/// # Invariants
+///
+/// - `skb` is valid for the lifetime of the value, and belongs to the callback.
+/// - `skb->sk` is a netlink kernel socket and `NETLINK_CB(skb)` describes the sender.
+pub(super) struct Buffer {
+    skb: NonNull<bindings::sk_buff>,
+}
+
+impl Buffer {
+    /// Wraps the argument of an `input` callback.
+    ///
+    /// # Safety
+    ///
+    /// `skb` must be the argument of an `input` callback that runs for the lifetime of the value.
+    pub(super) unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
+        // INVARIANT: The caller's promise; see `netlink_unicast_kernel()`.
+        Self { skb }
+    }
+
+    /// What the client sent. Netlink delivers it in one linear piece.
+    pub(super) fn bytes(&self) -> &[u8] {
+        let skb = self.skb.as_ptr();
+        // SAFETY: By the type invariants `skb` is valid. Its linear part is initialized, and
+        // nobody writes to a buffer that was sent to the kernel.
+        unsafe { slice::from_raw_parts((*skb).data, ((*skb).len - (*skb).data_len) as usize) }
+    }
+
+    /// The kernel socket that received the buffer.
+    pub(super) fn socket(&self) -> NonNull<bindings::sock> {
+        // SAFETY: By the type invariants `skb` is valid and its socket is not null.
+        unsafe { NonNull::new_unchecked((*self.skb.as_ptr()).sk) }
+    }
+
+    /// The namespace of that socket, which is the sender's too.
+    pub(super) fn net(&self) -> &Net {
+        let socket: NonNull<sock_common> = self.socket().cast();
+        // SAFETY: Every `struct sock` starts with a `struct sock_common`. A kernel socket does not
+        // outlive its namespace.
+        unsafe { Net::from_raw((*socket.as_ptr()).skc_net.net) }
+    }
+
+    /// Acknowledges a message of this buffer, or reports its failure.
+    ///
+    /// Context: process, may sleep. A client that cannot be told gets `ENOBUFS` from its socket.
+    pub(super) fn ack(&self, message: &Message<'_>, result: Result, extack: &ExtAck) {
+        let errno = result.err().map_or(0, Error::to_errno);
+        let skb = self.skb.as_ptr();
+        // SAFETY: `message` was found in this buffer, at this offset.
+        unsafe {
+            let header = (*skb).data.add(message.offset).cast();
+            bindings::netlink_ack(skb, header, errno, extack.as_raw());
+        }
+    }
+}
+
+/// A message from a client, borrowed for the duration of the call that handles it.
+pub struct Request<'a> {
+    pub(super) buffer: &'a Buffer,
+    pub(super) message: &'a Message<'a>,
+}
+
+impl<'a> Request<'a> {
+    /// The header, as the client wrote it.
+    pub fn header(&self) -> &'a Header {
+        &self.message.header
+    }
+
+    /// What follows the header, of any length and alignment.
+    pub fn payload(&self) -> &'a [u8] {
+        self.message.payload
+    }
+
+    /// The address of the client's socket in its network namespace, as the kernel knows it.
+    pub fn portid(&self) -> u32 {
+        // SAFETY: The buffer's `skb` is valid, and its control block holds netlink's parameters
+        // (`NETLINK_CB()`).
+        unsafe {
+            let cb = &raw const (*self.buffer.skb.as_ptr()).cb;
+            (*cb.cast::<bindings::netlink_skb_parms>()).portid
+        }
+    }
+
+    /// The network namespace that the message was sent in.
+    pub fn net(&self) -> &'a Net {
+        self.buffer.net()
+    }
+
+    /// Whether the client may do in [its network namespace](Self::net) what `capability`
+    /// (`CAP_*`) stands for, now and when it opened the socket (`netlink_net_capable()`).
+    pub fn net_capable(&self, capability: u32) -> bool {
+        // SAFETY: `skb` is valid and describes its sender. CAST: Capabilities are small numbers.
+        unsafe { bindings::netlink_net_capable(self.buffer.skb.as_ptr(), capability as c_int) }
+    }
+
+    /// Starts a reply of type `kind`: to the client, with the request's sequence number.
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EMSGSIZE` or `ENOBUFS` if no buffer can hold `payload`.
+    pub fn reply(&self, kind: u16, payload: &[u8]) -> Result<Reply<'a>> {
+        Reply::new(
+            self.buffer,
+            self.portid(),
+            kind,
+            self.message.header.seq,
+            payload,
+        )
+    }
+}

@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! State that lives in every network namespace.
+//!
+//! A [`Subsystem`] is a type of which every network namespace gets one instance: those that exist
+//! when it is [registered](Registration::new), and each that is created later, until the
+//! registration goes. What lets the rest of the kernel reach an instance (a netlink socket, a
+//! Netfilter hook) is its [`Attachment`]s. The order of events is the same for all of them:
+//!
+//! | step | when | what may run meanwhile |
+//! |---|---|---|
+//! | [`Subsystem::new`] | namespace created, or module loaded | nothing reaches the instance |
+//! | [`Attachment::attach`] | right after | callbacks run from here on |
+//! | [`Attachment::detach`] | `pre_exit` | callbacks that have started may still run |
+//! | an RCU grace period | between `pre_exit` and `exit` | the last of them ends |
+//! | drop of the attachment | `exit` | waits for callbacks that RCU does not cover |
+//! | drop of the instance | `exit` | nothing |
+//!
+//! C header: [`include/net/net_namespace.h`](srctree/include/net/net_namespace.h);
+//! `register_pernet_subsys()` and `ops_undo_list()` in `net/core/net_namespace.c`.
+//!
+//! # Examples
+//!
+//! ```ignore
+//! struct Counter {
+//!     packets: Atomic<u64>,
+//! }
+//!
+//! static COUNTER: pernet::Key<Counter> = pernet::Key::new();
+//!
+//! impl pernet::Subsystem for Counter {
+//!     type Module = MyModule;
+//!     type Attachments = netfilter::Hooks<Self>;
+//!     const KEY: pernet::KeyRef<Self> = pernet::KeyRef::new(&COUNTER);
+//!
+//!     fn new(_net: &Net) -> impl PinInit<Self, Error> {
+//!         pin_init!(Self { packets: Atomic::new(0) })
+//!     }
+//! }
+//!
+//! #[pin_data]
+//! struct MyModule {
+//!     #[pin]
+//!     counter: pernet::Registration<Counter>,
+//! }
+//!
+//! impl InPlaceModule for MyModule {
+//!     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+//!         try_pin_init!(Self { counter <- pernet::Registration::new() })
+//!     }
+//! }
+//! ```
+
+use core::{
+    cell::UnsafeCell,
+    marker::{
+        PhantomData,
+        PhantomPinned, //
+    },
+    ops::Deref,
+    pin::Pin, //
+};
+
+use kernel::{
+    bindings,
+    error::{
+        from_result,
+        to_result, //
+    },
+    prelude::*,
+    sync::{
+        atomic::{
+            AtomicFlag,
+            Full,
+            Release, //
+        },
+        rcu, //
+    },
+    types::{
+        Opaque,
+        ScopeGuard, //
+    },
+    ModuleMetadata, //
+};
+
+use super::{
+    bindings::net_generic,
+    namespace::Net, //
+};
+
+/// A type of which every network namespace holds one instance.
+///
+/// Instances are shared by callbacks on any number of CPUs, hence `Send + Sync`.
+pub trait Subsystem: Sized + Send + Sync + 'static {
+    /// The module that the callbacks belong to.
+    ///
+    /// It is what user sockets pin, which keeps the code that serves them from being unloaded.
+    type Module: ModuleMetadata;
+
+    /// What lets the rest of the kernel reach an instance; a tuple for more than one.
+    type Attachments: Attachment<Self>;
+
+    /// Where the instances are found: a `static` [`Key`].
+    const KEY: KeyRef<Self>;
+
+    /// Makes the instance of a network namespace.
+    ///
+    /// Context: process, may sleep; the kernel holds `pernet_ops_rwsem`. An error fails the
+    /// creation of the namespace, or the registration.
+    fn new(net: &Net) -> impl PinInit<Self, Error>;
+}
+
+/// Something that makes an instance of `T` reachable from the rest of the kernel.
+///
+/// # Safety
+///
+/// - Callbacks may use the instance from [`attach`](Attachment::attach) on and must not use it
+///   once the attachment has been dropped.
+/// - After [`detach`](Attachment::detach) no new callback may start, save those that had already
+///   looked up the way to it under RCU or by a reference that the attachment's drop waits for.
+/// - Dropping an attachment that was not detached must detach it.
+pub unsafe trait Attachment<T: Subsystem>: Sized {
+    /// Makes `instance` reachable in `net`.
+    ///
+    /// Context: process, may sleep.
+    fn attach(net: &Net, instance: Pin<&T>) -> Result<Self>;
+
+    /// Ends the start of new callbacks without waiting for those that run. Idempotent.
+    ///
+    /// Context: process, may sleep.
+    fn detach(&mut self);
+}
+
+// SAFETY: Each part fulfills the requirements for itself; a tuple drops all of its parts.
+unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for (A, B) {
+    fn attach(net: &Net, instance: Pin<&T>) -> Result<Self> {
+        Ok((A::attach(net, instance)?, B::attach(net, instance)?))
+    }
+
+    fn detach(&mut self) {
+        self.1.detach();
+        self.0.detach();
+    }
+}
+
+/// The identity of a [`Subsystem`]: the slot that its instances have in every namespace.
+///
+/// # Invariants
+///
+/// While `registered` is set, `id` is what `register_pernet_subsys()` chose, or being chosen.
+pub struct Key<T> {
+    id: UnsafeCell<c_uint>,
+    registered: AtomicFlag,
+    _subsystem: PhantomData<fn() -> T>,
+}
+
+// SAFETY: `id` is written by `register_pernet_subsys()` alone, of which `registered` admits one at
+// a time, before any callback that reads it can run.
+unsafe impl<T> Sync for Key<T> {}
+
+impl<T: Subsystem> Key<T> {
+    /// Creates a key, to be placed in a `static`.
+    pub const fn new() -> Self {
+        Self {
+            id: UnsafeCell::new(0),
+            registered: AtomicFlag::new(false),
+            _subsystem: PhantomData,
+        }
+    }
+
+    /// The memory that the kernel gave `net` for this subsystem, as `net_generic()` finds it.
+    ///
+    /// # Safety
+    ///
+    /// The subsystem must be registered, and `net` between the start of its `init` and the end of
+    /// its `exit` for this subsystem.
+    unsafe fn slot(&self, net: &Net) -> *mut Slot<T> {
+        // SAFETY: The subsystem is registered, so `id` was set and nobody writes to it.
+        let id = unsafe { *self.id.get() } as usize;
+        let _guard = rcu::read_lock();
+        // SAFETY: `net` is valid. `gen` is read once, under RCU, as `rcu_dereference()` does (the
+        // address dependency orders what is read through it).
+        let table = unsafe { (&raw const (*net.as_raw()).gen).read_volatile() };
+        let table: *const net_generic = table.cast();
+        // SAFETY: The table is valid under RCU. It is an array of pointers that overlays a header,
+        // and it has an entry for every registered `id` (`net_assign_generic()`).
+        unsafe { table.cast::<*mut c_void>().add(id).read() }.cast()
+    }
+
+    /// The instance in `net`.
+    ///
+    /// # Safety
+    ///
+    /// Must be called from a callback that an [`Attachment`] of the instance in `net` started, and
+    /// the reference must not outlive that callback.
+    pub(super) unsafe fn instance<'a>(&self, net: &'a Net) -> Pin<&'a T> {
+        // SAFETY: Callbacks run between `attach` and the drop of the attachment, hence within
+        // `init` and `exit`.
+        let slot = unsafe { self.slot(net) };
+        // SAFETY: In that time the instance is initialized, shared only, and does not move.
+        unsafe { Pin::new_unchecked(&(*slot).instance) }
+    }
+}
+
+/// A constant reference to a [`Key`].
+///
+/// Being a constant of [`Subsystem`], it is the same key for a type at all times, which no function
+/// could promise; and a plain reference to what may change is not allowed in a constant.
+///
+/// # Invariants
+///
+/// The pointer comes from a `&'static Key<T>`.
+pub struct KeyRef<T>(*const Key<T>);
+
+impl<T> KeyRef<T> {
+    /// Refers to `key`.
+    pub const fn new(key: &'static Key<T>) -> Self {
+        // INVARIANT: As it says.
+        Self(key)
+    }
+}
+
+impl<T> Deref for KeyRef<T> {
+    type Target = Key<T>;
+
+    fn deref(&self) -> &Key<T> {
+        // SAFETY: By the type invariants the key is valid, forever.
+        unsafe { &*self.0 }
+    }
+}
+
+/// What `net_generic()` memory holds. Attachments come first, to be dropped first.
+struct Slot<T: Subsystem> {
+    attachments: T::Attachments,
+    instance: T,
+}
+
+/// The registration of a [`Subsystem`] with every network namespace, present and future.
+///
+/// Dropping it detaches and drops all instances. It can only live in the memory of the module
+/// itself, that is, as a pinned field of the type named by `module!`: that value is dropped before
+/// the module's code goes, and it cannot be forgotten.
+///
+/// # Invariants
+///
+/// - `ops` is registered with `register_pernet_subsys()` and does not move.
+/// - `T::KEY` is marked as registered, by this registration.
+/// - `self` lies within the memory of `T::Module`, if that is a loaded module.
+#[pin_data(PinnedDrop)]
+pub struct Registration<T: Subsystem> {
+    #[pin]
+    ops: Opaque<bindings::pernet_operations>,
+    #[pin]
+    _pin: PhantomPinned,
+    _subsystem: PhantomData<T>,
+}
+
+// SAFETY: A registration offers nothing but its drop, which may run on any thread.
+unsafe impl<T: Subsystem> Send for Registration<T> {}
+// SAFETY: There is nothing to do with a shared reference.
+unsafe impl<T: Subsystem> Sync for Registration<T> {}
+
+impl<T: Subsystem> Registration<T> {
+    /// `kzalloc()` aligns to this at least, and a slot is what it allocates.
+    const SLOT_FITS: () = assert!(align_of::<Slot<T>>() <= align_of::<c_ulonglong>());
+
+    /// Registers the subsystem.
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `EBUSY`: the subsystem is registered already.
+    /// - `EINVAL`: the registration is not placed in the memory of the module itself.
+    /// - Whatever [`Subsystem::new`] or [`Attachment::attach`] returned for the first namespace
+    ///   that could not be served. Nothing stays registered then.
+    pub fn new() -> impl PinInit<Self, Error> {
+        const { Self::SLOT_FITS };
+
+        let init = move |this: *mut Self| {
+            if !lies_in_module::<T::Module>(this.cast()) {
+                pr_err!("a pernet registration must be a field of the module\n");
+                return Err(EINVAL);
+            }
+            if T::KEY.registered.xchg(true, Full) {
+                return Err(EBUSY);
+            }
+            let unmark = ScopeGuard::new(|| T::KEY.registered.store(false, Release));
+
+            // SAFETY: `this` is valid for writes, and so are its fields.
+            let ops = unsafe { &raw mut (*this).ops };
+            let ops = Opaque::cast_into(ops);
+            // SAFETY: `ops` is valid for writes.
+            unsafe {
+                ops.write(bindings::pernet_operations {
+                    init: Some(Self::init_callback),
+                    pre_exit: Some(Self::pre_exit_callback),
+                    exit: Some(Self::exit_callback),
+                    id: T::KEY.id.get(),
+                    size: size_of::<Slot<T>>(),
+                    ..Default::default()
+                })
+            };
+            // SAFETY: `ops` is initialized, pinned, and unregistered before its memory goes. The
+            // callbacks are made for the slot that `id` and `size` describe.
+            to_result(unsafe { bindings::register_pernet_subsys(ops) })?;
+            unmark.dismiss();
+            Ok(())
+        };
+        // SAFETY: On success the only field that needs it, `ops`, is initialized; on error nothing
+        // is left to drop. The memory is pinned by the contract of `PinInit`.
+        // INVARIANT: See the checks and the registration above.
+        unsafe { pin_init::pin_init_from_closure(init) }
+    }
+
+    /// Called for a new namespace, and for each existing one while registering.
+    unsafe extern "C" fn init_callback(net: *mut bindings::net) -> c_int {
+        // SAFETY: The kernel passes a valid namespace.
+        let net = unsafe { Net::from_raw(net) };
+        from_result(|| {
+            // SAFETY: We are in the subsystem's `init` for `net`.
+            let slot = unsafe { T::KEY.slot(net) };
+            // SAFETY: `slot` points to zeroed memory of the size and alignment of a `Slot`.
+            let instance = unsafe { &raw mut (*slot).instance };
+            // SAFETY: `instance` is valid for writes and stays where it is until `exit`.
+            unsafe { pin_init::raw_try_init(instance, T::new(net)) }?;
+            // SAFETY: Without attachments nothing refers to the instance, initialized above.
+            let drop_instance = ScopeGuard::new(|| unsafe { instance.drop_in_place() });
+
+            // SAFETY: The instance is initialized and pinned. It is shared from here on.
+            let attachments = T::Attachments::attach(net, unsafe { Pin::new_unchecked(&*instance) })?;
+            // SAFETY: `slot` is valid for writes.
+            unsafe { (&raw mut (*slot).attachments).write(attachments) };
+            drop_instance.dismiss();
+            Ok(0)
+        })
+    }
+
+    /// Called when a namespace dies, and for each existing one while unregistering.
+    unsafe extern "C" fn pre_exit_callback(net: *mut bindings::net) {
+        // SAFETY: The kernel passes a valid namespace, of which `init` succeeded.
+        let slot = unsafe { T::KEY.slot(Net::from_raw(net)) };
+        // SAFETY: `init` wrote the attachments. Only the pernet callbacks touch them, and the
+        // kernel runs those of one namespace one after the other.
+        unsafe { (*slot).attachments.detach() };
+    }
+
+    /// Called after `pre_exit` and an RCU grace period.
+    unsafe extern "C" fn exit_callback(net: *mut bindings::net) {
+        // SAFETY: As in `pre_exit_callback()`.
+        let slot = unsafe { T::KEY.slot(Net::from_raw(net)) };
+        // SAFETY: `init` wrote all of the slot and this is the last use. The attachments are
+        // dropped first, after which nothing refers to the instance. The kernel frees the memory.
+        unsafe { slot.drop_in_place() };
+    }
+}
+
+#[pinned_drop]
+impl<T: Subsystem> PinnedDrop for Registration<T> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariants `ops` is registered. This waits for the callbacks.
+        unsafe { bindings::unregister_pernet_subsys(self.ops.get()) };
+        T::KEY.registered.store(false, Release);
+    }
+}
+
+/// Whether `address` lies in the memory of the loaded module `M`; true for built-in code.
+fn lies_in_module<M: ModuleMetadata>(address: *const c_void) -> bool {
+    let module = M::THIS_MODULE.as_ptr();
+    if module.is_null() {
+        return true;
+    }
+    // SAFETY: The module is loaded, since its code runs; the table is constant meanwhile.
+    let memory = unsafe { &(*module).mem };
+    memory.iter().any(|region| {
+        let offset = (address as usize).wrapping_sub(region.base as usize);
+        offset < region.size as usize
+    })
+}

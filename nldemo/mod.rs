@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the module does, in safe code over [`crate::net`].
+
+pub(crate) mod classify;
+pub(crate) mod config;
+pub(crate) mod echo;
