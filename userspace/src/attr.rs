@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Netlink attributes: a 16-bit length that includes the 4-byte header, a 16-bit type, the
+//! payload, padding to 4 bytes.
+//!
+//! Header fields are in host byte order; payloads are in whatever order the protocol says, which
+//! is big-endian for nfnetlink and host order for the extended acknowledgement.
+
+use netlink_packet_core::NLA_TYPE_MASK;
+
+use crate::error::Error;
+use crate::error::Result;
+use crate::message::aligned;
+
+const HEADER_LEN: usize = 4;
+
+/// One attribute, borrowed from the message that carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attribute<'a> {
+    /// Type without the "nested" and "network byte order" flag bits.
+    pub kind: u16,
+    /// Payload without padding.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Attribute<'a> {
+    /// The first `N` bytes of a payload that has at least as many.
+    ///
+    /// Longer payloads are accepted as the kernel does: structures grow at their end.
+    pub fn prefix<const N: usize>(&self) -> Result<&'a [u8; N]> {
+        self.payload
+            .first_chunk()
+            .ok_or(Error::Malformed("attribute shorter than its type"))
+    }
+
+    /// Payload as a big-endian 32-bit number.
+    pub fn be32(&self) -> Result<u32> {
+        Ok(u32::from_be_bytes(*self.prefix()?))
+    }
+
+    /// Payload as a 32-bit number in host byte order.
+    pub fn host32(&self) -> Result<u32> {
+        Ok(u32::from_ne_bytes(*self.prefix()?))
+    }
+
+    /// Payload as text, up to its terminating NUL byte or its end.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let text = self.payload.split(|&byte| byte == 0).next();
+        String::from_utf8_lossy(text.unwrap_or_default()).into_owned()
+    }
+}
+
+/// Walks the attributes in a buffer; ends after the first malformed one.
+#[derive(Clone, Debug)]
+pub struct Attributes<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Attributes<'a> {
+    /// Starts at the first attribute of `buffer`.
+    #[must_use]
+    pub fn new(buffer: &'a [u8]) -> Self {
+        Self { rest: buffer }
+    }
+}
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = Result<Attribute<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let buffer = std::mem::take(&mut self.rest);
+        if buffer.is_empty() {
+            return None;
+        }
+        let Some(&[len0, len1, kind0, kind1]) = buffer.first_chunk::<HEADER_LEN>() else {
+            return Some(Err(Error::Malformed("trailing bytes after the attributes")));
+        };
+        let length = usize::from(u16::from_ne_bytes([len0, len1]));
+        let Some(payload) = buffer.get(HEADER_LEN..length) else {
+            return Some(Err(Error::Malformed("attribute length out of bounds")));
+        };
+        // The kernel does not pad the last attribute of a queued packet.
+        self.rest = buffer.get(aligned(length)..).unwrap_or_default();
+        Some(Ok(Attribute {
+            kind: u16::from_ne_bytes([kind0, kind1]) & NLA_TYPE_MASK,
+            payload,
+        }))
+    }
+}
+
+/// Appends one attribute, padding included, to a message under construction.
+pub fn append<const N: usize>(message: &mut Vec<u8>, kind: u16, payload: [u8; N]) {
+    const { assert!(N <= u16::MAX as usize - HEADER_LEN) };
+    #[expect(clippy::cast_possible_truncation, reason = "asserted above")]
+    let length = (HEADER_LEN + N) as u16;
+    message.extend(length.to_ne_bytes());
+    message.extend(kind.to_ne_bytes());
+    message.extend(payload);
+    message.resize(aligned(message.len()), 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn raw(length: u16, kind: u16, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = length.to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(payload);
+        bytes
+    }
+
+    #[test]
+    fn what_is_appended_is_read_back() {
+        let mut buffer = Vec::new();
+        append(&mut buffer, 1, [0xde, 0xad, 0xbe, 0xef]);
+        append(&mut buffer, 2, [7]);
+        append(&mut buffer, 3, []);
+        assert_eq!(buffer.len(), 8 + 8 + 4);
+
+        let all: Vec<_> = Attributes::new(&buffer).map(Result::unwrap).collect();
+        assert_eq!(all.len(), 3);
+        assert_eq!(all[0].be32().unwrap(), 0xdead_beef);
+        assert_eq!((all[1].kind, all[1].payload), (2, &[7][..]));
+        assert_eq!((all[2].kind, all[2].payload), (3, &[][..]));
+    }
+
+    #[test]
+    fn last_attribute_may_lack_padding() {
+        let bytes = raw(5, 10, &[0x45]);
+        let only = Attributes::new(&bytes).next().unwrap().unwrap();
+        assert_eq!(only.payload, [0x45]);
+    }
+
+    #[test]
+    fn flag_bits_are_not_part_of_the_type() {
+        let bytes = raw(4, 0xc013, &[]);
+        assert_eq!(Attributes::new(&bytes).next().unwrap().unwrap().kind, 0x13);
+    }
+
+    #[test]
+    fn nasty_lengths_end_the_walk_with_an_error() {
+        for bytes in [
+            raw(0, 1, &[]),
+            raw(3, 1, &[0; 8]),
+            raw(9, 1, &[0; 4]),
+            raw(u16::MAX, 1, &[0; 64]),
+            vec![4],
+            vec![4, 0, 0],
+        ] {
+            let mut walk = Attributes::new(&bytes);
+            assert!(walk.next().unwrap().is_err(), "{bytes:?}");
+            assert!(walk.next().is_none(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn short_numbers_are_errors() {
+        let short = Attribute {
+            kind: 3,
+            payload: &[1, 2, 3],
+        };
+        assert!(short.be32().is_err());
+        assert!(short.host32().is_err());
+    }
+
+    #[test]
+    fn text_stops_at_nul_and_survives_its_absence() {
+        let text = |payload| Attribute { kind: 1, payload }.text();
+        assert_eq!(text(b"no such type\0\0"), "no such type");
+        assert_eq!(text(b"bare"), "bare");
+        assert_eq!(text(b""), "");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_walked_within_bounds(bytes in prop::collection::vec(any::<u8>(), 0..256)) {
+            let mut payload = 0;
+            for attribute in Attributes::new(&bytes).flatten() {
+                payload += HEADER_LEN + attribute.payload.len();
+            }
+            prop_assert!(payload <= bytes.len());
+        }
+    }
+}

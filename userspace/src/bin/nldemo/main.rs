@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `nldemo`: the userspace peer of the `rust_nldemo` kernel module.
+
+mod echo;
+mod output;
+mod queue;
+
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::ColorChoice;
+use clap::CommandFactory;
+use clap::FromArgMatches;
+use clap::Parser;
+use clap::Subcommand;
+use nldemo::stop::Stop;
+
+use crate::output::Format;
+use crate::output::Output;
+
+const EXAMPLES: &str = "\
+Examples:
+  nldemo echo                                  one message to the module and back
+  nldemo echo --size 200000 --count 100        100 large ones, with statistics
+  nldemo queue run                             show and accept what the module queues
+  nldemo queue run --policy echo-size=32       accept pings of 32 bytes, drop the rest
+  nldemo -N blue -j queue run --count 4        as JSON, in network namespace blue
+
+Exit status:
+  0  done
+  1  the answer was no: no reply, or not the one expected
+  2  usage or system error";
+
+/// Talk to the `rust_nldemo` kernel module: echo over netlink, verdicts on queued packets.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// Print JSON: one object, or one a line as things happen
+    #[arg(short, long, global = true)]
+    json: bool,
+    /// Print JSON on several lines, indented
+    #[arg(short, long, global = true)]
+    pretty: bool,
+    /// Work in this network namespace, as named by `ip netns`
+    #[arg(short = 'N', long, global = true, value_name = "NAME")]
+    netns: Option<String>,
+    /// Colour the output; auto means on terminals and unless `NO_COLOR` is set
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: ColorChoice,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Echo(echo::Args),
+    Queue(queue::Args),
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Peer(#[from] nldemo::Error),
+    #[error("{}", nldemo::Error::io("write to standard output", .0))]
+    Output(#[from] io::Error),
+}
+
+impl Failure {
+    fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    fn status(&self) -> u8 {
+        match self {
+            Self::Peer(error) if error.is_negative_answer() => 1,
+            _ => 2,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = parse();
+    match run(cli.global.color, &cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads the output has seen enough.
+        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::print_error(cli.global.color, &failure);
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+fn run(color: ColorChoice, cli: &Cli) -> Result<(), Failure> {
+    let stop = Stop::on_signals()?;
+    if let Some(name) = &cli.global.netns {
+        nldemo::netns::enter(name)?;
+    }
+    let format = match cli.global {
+        Global { pretty: true, .. } => Format::PrettyJson,
+        Global { json: true, .. } => Format::Json,
+        _ => Format::Plain,
+    };
+    let mut output = Output::new(format, color);
+    match &cli.command {
+        Command::Echo(args) => echo::run(args, &mut output, &stop),
+        Command::Queue(args) => queue::run(args, &mut output, &stop),
+    }
+}
+
+/// Parses the command line; `--color` goes for help and usage errors as well, which are printed
+/// while parsing, so it has to be known before.
+fn parse() -> Cli {
+    let mut arguments = std::env::args_os().skip(1);
+    let mut color = ColorChoice::Auto;
+    while let Some(argument) = arguments.next() {
+        let value = match argument.to_str() {
+            Some("--") => break,
+            Some("--color") => arguments.next(),
+            Some(argument) => argument.strip_prefix("--color=").map(Into::into),
+            None => None,
+        };
+        if let Some(value) = value {
+            color = value.to_str().and_then(|v| v.parse().ok()).unwrap_or(color);
+        }
+    }
+    let matches = Cli::command().color(color).get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Parses a number of seconds, fractions allowed.
+fn seconds(text: &str) -> Result<Duration, String> {
+    // The bound keeps deadlines within what a clock can hold.
+    text.parse()
+        .ok()
+        .filter(|seconds| (0.001..=1e9).contains(seconds))
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "expected a number of seconds from 0.001 to 1000000000".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_line_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn seconds_are_bounded() {
+        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
+        for text in ["", "x", "0", "-1", "NaN", "inf", "1e30"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Userspace peer of the `rust_nldemo` kernel module.
+//!
+//! The module opens a raw netlink socket that echoes messages, and hands ICMP packets to
+//! `nfnetlink_queue`. This crate speaks to both, and the `nldemo` program is a thin layer of
+//! command line and output on top of it:
+//!
+//! - [`echo`] sends messages to the module and checks every byte that comes back;
+//! - [`queue`] binds a netfilter queue, decodes its packets and gives verdicts.
+//!
+//! Underneath are [`netlink`], a netlink socket that hears the kernel only; [`message`] and
+//! [`attr`], the two framings inside a datagram; and [`protocol`], the numbers that module and
+//! peer share. Nothing here panics on what the kernel, or anybody else, sends.
+
+pub mod attr;
+pub mod echo;
+mod error;
+pub mod hexdump;
+pub mod message;
+pub mod netlink;
+pub mod netns;
+pub mod protocol;
+pub mod queue;
+pub mod stop;
+
+pub use error::Error;
+pub use error::Result;

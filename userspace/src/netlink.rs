@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A netlink socket that talks to the kernel and hears nobody else.
+
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+use std::time::Instant;
+
+use netlink_sys::Socket;
+use netlink_sys::SocketAddr;
+use nix::errno::Errno;
+use nix::poll::PollFd;
+use nix::poll::PollFlags;
+use nix::poll::PollTimeout;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::RcvBuf;
+use nix::sys::socket::sockopt::RcvBufForce;
+use nix::sys::socket::sockopt::SndBuf;
+use nix::sys::socket::sockopt::SndBufForce;
+
+use crate::error::Error;
+use crate::error::Result;
+use crate::error::errno_of;
+use crate::stop::Stop;
+
+/// The port number of every kernel socket.
+const KERNEL_PORTID: u32 = 0;
+
+/// What ended a [`KernelSocket::wait`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// There is something to receive.
+    Readable,
+    /// The deadline passed.
+    TimedOut,
+    /// The user asked to stop.
+    Stopped,
+}
+
+/// A raw netlink socket whose other end is the kernel.
+///
+/// Messages from any other sender are discarded and counted: netlink lets privileged processes
+/// write to each other's sockets, and only the source address tells them from the kernel.
+pub struct KernelSocket {
+    socket: Socket,
+    portid: u32,
+    foreign: u64,
+}
+
+impl KernelSocket {
+    /// Opens and binds a socket, with extended acknowledgements that do not copy the request.
+    pub fn open(protocol: u8) -> Result<Self> {
+        let failed = |error| Error::io(format!("open netlink socket, protocol {protocol}"), &error);
+        let mut socket = Socket::new(isize::from(protocol)).map_err(failed)?;
+        let portid = socket.bind_auto().map_err(failed)?.port_number();
+        socket.set_ext_ack(true).map_err(failed)?;
+        socket.set_cap_ack(true).map_err(failed)?;
+        Ok(Self {
+            socket,
+            portid,
+            foreign: 0,
+        })
+    }
+
+    /// The address that the kernel answers to.
+    #[must_use]
+    pub fn portid(&self) -> u32 {
+        self.portid
+    }
+
+    /// How many messages were discarded because the kernel did not send them.
+    #[must_use]
+    pub fn foreign(&self) -> u64 {
+        self.foreign
+    }
+
+    /// Keeps the socket receiving after an overrun, instead of refusing everything until it has
+    /// been read empty and reporting `ENOBUFS` once.
+    pub fn keep_receiving_when_full(&self) -> Result<()> {
+        self.socket
+            .set_no_enobufs(true)
+            .map_err(|error| Error::io("set NETLINK_NO_ENOBUFS", &error))
+    }
+
+    /// Enlarges the receive buffer to `bytes` of kernel accounting, as far as this process may.
+    ///
+    /// Falling short is not an error here: the estimate is generous, and if the buffer does
+    /// overflow, [`receive`](Self::receive) reports it.
+    pub fn grow_receive_buffer(&self, bytes: usize) -> Result<()> {
+        let failed = |errno| Error::system("set SO_RCVBUF", errno);
+        if self.receive_capacity()? < bytes {
+            let half = option_value(bytes);
+            setsockopt(&self.socket, RcvBufForce, &half)
+                .or_else(|_| setsockopt(&self.socket, RcvBuf, &half))
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Enlarges the send buffer so that one datagram of `bytes` fits, as far as this process may.
+    pub fn grow_send_buffer(&self, bytes: usize) -> Result<()> {
+        let failed = |errno| Error::system("set SO_SNDBUF", errno);
+        // The kernel takes 32 bytes off the buffer before it compares.
+        let bytes = bytes.saturating_add(32);
+        if getsockopt(&self.socket, SndBuf).map_err(failed)? < bytes {
+            let half = option_value(bytes);
+            setsockopt(&self.socket, SndBufForce, &half)
+                .or_else(|_| setsockopt(&self.socket, SndBuf, &half))
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Sends one datagram, of one message or several, to the kernel.
+    ///
+    /// The kernel works through all of it before this returns.
+    pub fn send(&self, datagram: &[u8]) -> Result<()> {
+        let sent = self
+            .socket
+            .send_to(datagram, &SocketAddr::new(KERNEL_PORTID, 0), 0)
+            .map_err(|error| {
+                let failed = Error::io(format!("netlink send of {} bytes", datagram.len()), &error);
+                if failed.errno() == Some(Errno::EMSGSIZE) {
+                    return failed.with_fix(
+                        "it does not fit the send buffer: send less at once, or run with \
+                         CAP_NET_ADMIN, or raise the limit with `sysctl -w \
+                         net.core.wmem_max=BYTES`",
+                    );
+                }
+                failed
+            })?;
+        debug_assert_eq!(sent, datagram.len(), "netlink datagrams are all or nothing");
+        Ok(())
+    }
+
+    /// Receives one datagram from the kernel into `buffer`; `None` if there is none yet.
+    ///
+    /// A datagram longer than `buffer` is [`Error::Truncated`], a full receive buffer is
+    /// [`Error::Overrun`]; the socket can be used on after both.
+    pub fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>> {
+        let length = loop {
+            let mut free = &mut *buffer;
+            // With MSG_TRUNC the kernel returns the length before truncation.
+            let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
+            match self.socket.recv_from(&mut free, flags) {
+                Ok((length, source)) if source.port_number() == KERNEL_PORTID => break length,
+                Ok(_) => self.foreign += 1,
+                Err(error) => match errno_of(&error) {
+                    Errno::EAGAIN => return Ok(None),
+                    Errno::EINTR => {}
+                    Errno::ENOBUFS => {
+                        return Err(Error::Overrun {
+                            capacity: self.receive_capacity()?,
+                        });
+                    }
+                    errno => return Err(Error::system("netlink receive", errno)),
+                },
+            }
+        };
+        let capacity = buffer.len();
+        match buffer.get(..length) {
+            Some(datagram) => Ok(Some(datagram)),
+            None => Err(Error::Truncated { length, capacity }),
+        }
+    }
+
+    /// Blocks until there is something to receive, the deadline passes or `stop` is requested.
+    pub fn wait(&self, deadline: Option<Instant>, stop: Option<&Stop>) -> Result<Wake> {
+        loop {
+            if stop.is_some_and(Stop::requested) {
+                return Ok(Wake::Stopped);
+            }
+            let timeout = match deadline {
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    // Rounded up, or the last fraction of a millisecond would be a busy loop.
+                    let millis = left.as_nanos().div_ceil(1_000_000);
+                    PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
+                }
+                None => PollTimeout::NONE,
+            };
+            let mut fds = vec![PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+            fds.extend(stop.map(|stop| PollFd::new(stop.as_fd(), PollFlags::POLLIN)));
+            match nix::poll::poll(&mut fds, timeout) {
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Error::system("poll", errno)),
+                Ok(_) => {
+                    // POLLERR counts too: receiving is what tells the error.
+                    if fds[0].any() == Some(true) {
+                        return Ok(Wake::Readable);
+                    }
+                    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                        return Ok(Wake::TimedOut);
+                    }
+                }
+            }
+        }
+    }
+
+    fn receive_capacity(&self) -> Result<usize> {
+        getsockopt(&self.socket, RcvBuf).map_err(|errno| Error::system("get SO_RCVBUF", errno))
+    }
+}
+
+impl AsFd for KernelSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The buffer size to ask for: the kernel doubles it and keeps it in a signed 32-bit number.
+fn option_value(bytes: usize) -> usize {
+    bytes.div_ceil(2).min(i32::MAX as usize / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use netlink_packet_core::NLM_F_ACK;
+    use netlink_packet_core::NLM_F_REQUEST;
+
+    use super::*;
+    use crate::message::Message;
+    use crate::message::Messages;
+    use crate::message::Status;
+
+    // Every Linux has these two, and asking them needs no privilege.
+    const NETLINK_ROUTE: u8 = 0;
+    const NETLINK_USERSOCK: u8 = 2;
+
+    fn request(socket: &KernelSocket, kind: u16, payload: &[u8]) -> Vec<u8> {
+        let mut datagram = Vec::new();
+        let message = Message {
+            kind,
+            flags: NLM_F_REQUEST | NLM_F_ACK,
+            sequence: 7,
+            portid: socket.portid(),
+            payload,
+        };
+        message.append_to(&mut datagram);
+        datagram
+    }
+
+    #[test]
+    fn kernel_answers_with_a_status() {
+        let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
+        let mut buffer = [0; 4096];
+        assert_eq!(socket.receive(&mut buffer).unwrap(), None);
+        // RTM_GETLINK for an interface index that cannot exist.
+        let mut payload = [0; 16];
+        payload[4..8].copy_from_slice(&i32::MAX.to_ne_bytes());
+        socket.send(&request(&socket, 18, &payload)).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        assert_eq!(socket.wait(Some(deadline), None).unwrap(), Wake::Readable);
+        let datagram = socket.receive(&mut buffer).unwrap().unwrap();
+        let message = Messages::new(datagram).next().unwrap().unwrap();
+        assert_eq!((message.sequence, message.portid), (7, socket.portid()));
+        let status = Status::parse(&message).unwrap().unwrap();
+        assert_eq!((status.errno, status.request), (Some(Errno::ENODEV), 18));
+    }
+
+    #[test]
+    fn truncated_message_is_an_error() {
+        let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
+        socket.send(&request(&socket, 18, &[0; 16])).unwrap();
+        let error = socket.receive(&mut [0; 20]).unwrap_err();
+        assert!(matches!(error, Error::Truncated { length, capacity: 20 } if length > 20));
+    }
+
+    #[test]
+    fn messages_from_other_processes_are_discarded() {
+        let mut victim = KernelSocket::open(NETLINK_USERSOCK).unwrap();
+        let attacker = Socket::new(isize::from(NETLINK_USERSOCK)).unwrap();
+        let target = SocketAddr::new(victim.portid(), 0);
+        attacker
+            .send_to(&request(&victim, 16, b"forged"), &target, 0)
+            .unwrap();
+        assert_eq!(victim.receive(&mut [0; 64]).unwrap(), None);
+        assert_eq!(victim.foreign(), 1);
+    }
+
+    #[test]
+    fn thousand_answers_fit_or_their_loss_is_told() {
+        let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
+        socket.grow_receive_buffer(1000 * 1024).unwrap();
+        // NLMSG_NOOP: nothing is done but acknowledge.
+        let noop = request(&socket, 1, &[]);
+        socket.send(&noop.repeat(1000)).unwrap();
+        let mut buffer = [0; 4096];
+        let mut answers = 0;
+        loop {
+            match socket.receive(&mut buffer) {
+                Ok(Some(_)) => answers += 1,
+                Ok(None) => break assert_eq!(answers, 1000),
+                Err(Error::Overrun { capacity }) => break assert!(capacity < 1000 * 1024),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn wait_times_out() {
+        let socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
+        let start = Instant::now();
+        let deadline = start + Duration::from_millis(30);
+        assert_eq!(socket.wait(Some(deadline), None).unwrap(), Wake::TimedOut);
+        assert!(start.elapsed() >= Duration::from_millis(30));
+    }
+
+    #[test]
+    fn oversized_datagram_names_the_limit() {
+        let socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
+        let error = socket.send(&vec![0; 64 << 20]).unwrap_err();
+        assert_eq!(error.errno(), Some(Errno::EMSGSIZE));
+        assert!(error.to_string().contains("net.core.wmem_max"), "{error}");
+    }
+
+    #[test]
+    fn unused_protocol_is_refused() {
+        let error = KernelSocket::open(31).err().unwrap();
+        assert_eq!(error.errno(), Some(Errno::EPROTONOSUPPORT));
+    }
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Who holds a queue and what the kernel could not deliver, from `/proc`.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+
+/// The calling thread's network namespace, which `/proc/net` is not after a change.
+const PROC_NET: &str = "/proc/thread-self/net";
+
+/// The socket that a queue is bound to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueHolder {
+    /// Address of the socket.
+    pub portid: u32,
+    /// The process that has it open, if `/proc` tells.
+    pub process: Option<Process>,
+}
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Process number.
+    pub pid: u32,
+    /// Its name, as `ps` shows it.
+    pub name: String,
+}
+
+/// Packets that the kernel dropped instead of delivering them, since the queue was bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct KernelLosses {
+    /// Dropped because too many packets waited for a verdict.
+    pub queue_full: u32,
+    /// Dropped because the consumer's receive buffer was full.
+    pub socket_full: u32,
+}
+
+/// A line of `/proc/net/netfilter/nfnetlink_queue`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct QueueLine {
+    portid: u32,
+    losses: KernelLosses,
+}
+
+/// Finds out who holds a queue; `None` if nobody does or `/proc` does not tell.
+pub(super) fn holder(queue: u16) -> Option<QueueHolder> {
+    let portid = queue_line(queue)?.portid;
+    let process = fs::read_to_string(format!("{PROC_NET}/netlink"))
+        .ok()
+        .and_then(|table| socket_inode(&table, portid))
+        .and_then(|inode| process_with_socket(Path::new("/proc"), inode));
+    Some(QueueHolder { portid, process })
+}
+
+/// What the kernel could not deliver to a queue; `None` if `/proc` does not tell.
+pub(super) fn losses(queue: u16) -> Option<KernelLosses> {
+    Some(queue_line(queue)?.losses)
+}
+
+fn queue_line(queue: u16) -> Option<QueueLine> {
+    let table = fs::read_to_string(format!("{PROC_NET}/netfilter/nfnetlink_queue")).ok()?;
+    parse_queue_table(&table, queue)
+}
+
+/// Columns: queue, portid, waiting, copy mode, copy range, lost to a full queue, lost to a full
+/// socket, last packet id, 1.
+fn parse_queue_table(table: &str, queue: u16) -> Option<QueueLine> {
+    table.lines().find_map(|line| {
+        let mut fields = line.split_ascii_whitespace().map(str::parse::<u32>);
+        let mut field = |skip| fields.nth(skip)?.ok();
+        (field(0)? == u32::from(queue)).then_some(())?;
+        Some(QueueLine {
+            portid: field(0)?,
+            losses: KernelLosses {
+                queue_full: field(3)?,
+                socket_full: field(0)?,
+            },
+        })
+    })
+}
+
+/// The inode of a netfilter netlink socket. Columns: sk, Eth (the protocol), Pid (the portid)...
+/// and the inode last.
+fn socket_inode(table: &str, portid: u32) -> Option<u64> {
+    table.lines().find_map(|line| {
+        let fields: Vec<_> = line.split_ascii_whitespace().collect();
+        let is_ours = fields.get(1)?.parse() == Ok(libc::NETLINK_NETFILTER)
+            && fields.get(2)?.parse() == Ok(portid);
+        is_ours.then(|| fields.last()?.parse().ok())?
+    })
+}
+
+fn process_with_socket(proc: &Path, inode: u64) -> Option<Process> {
+    let target = format!("socket:[{inode}]");
+    fs::read_dir(proc).ok()?.flatten().find_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let holds_it = fs::read_dir(entry.path().join("fd"))
+            .ok()?
+            .flatten()
+            .any(|fd| {
+                fs::read_link(fd.path()).is_ok_and(|link| link.as_os_str() == target.as_str())
+            });
+        let name = fs::read_to_string(entry.path().join("comm"));
+        holds_it.then(|| Process {
+            pid,
+            name: name.map_or_else(|_| "?".to_owned(), |name| name.trim_end().to_owned()),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    const QUEUES: &str = "    0   4711     3 2 65531     5     9      120  1\n   \
+                          40  -4301     0 2 65531     0     0        0  1\n  \
+                          300   4712     0 1     0     0     0        0  1\n";
+
+    #[test]
+    fn queue_table_is_read() {
+        let line = parse_queue_table(QUEUES, 0).unwrap();
+        assert_eq!(line.portid, 4711);
+        let losses = line.losses;
+        assert_eq!((losses.queue_full, losses.socket_full), (5, 9));
+        assert_eq!(parse_queue_table(QUEUES, 300).unwrap().portid, 4712);
+        assert_eq!(parse_queue_table(QUEUES, 1), None);
+    }
+
+    #[test]
+    fn odd_queue_tables_are_not_read() {
+        assert_eq!(parse_queue_table(QUEUES, 40), None);
+        for table in ["", "\n", "0", "0 x", "0 1 2 3 4 5"] {
+            assert_eq!(parse_queue_table(table, 0), None);
+        }
+    }
+
+    #[test]
+    fn socket_table_is_read() {
+        let table = "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    \
+                     Drops    Inode\n\
+                     0000000000000000 0   4711       00000000 0        0        0     2        \
+                     0        1001    \n\
+                     0000000000000000 12  4711       00000000 0        0        0     2        \
+                     0        1002    \n\
+                     0000000000000000 12  0          00000000 0        0        0     2        \
+                     0        4       \n";
+        assert_eq!(socket_inode(table, 4711), Some(1002));
+        assert_eq!(socket_inode(table, 4712), None);
+    }
+
+    #[test]
+    fn process_is_found_by_its_socket() {
+        let (socket, _other_end) = UnixStream::pair().unwrap();
+        let link = format!("/proc/self/fd/{}", socket.as_raw_fd());
+        let inode = fs::metadata(link).unwrap().ino();
+        let process = process_with_socket(Path::new("/proc"), inode).unwrap();
+        assert_eq!(process.pid, std::process::id());
+        assert!(!process.name.is_empty());
+    }
+}
