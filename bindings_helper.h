@@ -11,7 +11,5 @@
 #include <net/netns/generic.h>
 #include <net/sock.h>
 
-#include "uapi/nldemo.h"
-
 /* struct net_device is opaque to kernel::bindings, and too entangled to bind here. */
 static const size_t NET_DEVICE_IFINDEX = offsetof(struct net_device, ifindex);

@@ -328,7 +328,8 @@ impl<T: Subsystem> Registration<T> {
             let drop_instance = ScopeGuard::new(|| unsafe { instance.drop_in_place() });
 
             // SAFETY: The instance is initialized and pinned. It is shared from here on.
-            let attachments = T::Attachments::attach(net, unsafe { Pin::new_unchecked(&*instance) })?;
+            let attachments =
+                T::Attachments::attach(net, unsafe { Pin::new_unchecked(&*instance) })?;
             // SAFETY: `slot` is valid for writes.
             unsafe { (&raw mut (*slot).attachments).write(attachments) };
             drop_instance.dismiss();

@@ -98,7 +98,9 @@ impl ReadAt for Packet<'_> {
         match offset.checked_add(N) {
             // SAFETY: The linear part is `linear` initialized bytes at `data`, and the read ends
             // within it.
-            Some(end) if end <= linear => Some(unsafe { data.add(offset).cast::<[u8; N]>().read() }),
+            Some(end) if end <= linear => {
+                Some(unsafe { data.add(offset).cast::<[u8; N]>().read() })
+            }
             _ => self.read_fragments(offset),
         }
     }

@@ -2,6 +2,8 @@
 
 //! Which packets are ICMP.
 
+use kernel::prelude::*;
+
 use crate::net::skbuff::ReadAt;
 
 /// The IP protocol number of ICMP (RFC 792).
@@ -60,4 +62,85 @@ fn ipv4_icmp(packet: &impl ReadAt) -> Class {
         return Class::Malformed;
     }
     Class::Icmp
+}
+
+#[kunit_tests(rust_nldemo_classify)]
+mod tests {
+    use super::*;
+
+    /// An echo request of 8 data bytes behind a header without options.
+    const ECHO: [u8; 36] = [
+        0x45, 0, 0, 36, 0x12, 0x34, 0x40, 0, 64, ICMP, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, //
+        8, 0, 0, 0, 0, 1, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8,
+    ];
+
+    /// The class of [`ECHO`] with the byte at `offset` replaced.
+    fn with(offset: usize, byte: u8) -> Class {
+        let mut packet = ECHO;
+        packet[offset] = byte;
+        ipv4(&packet[..])
+    }
+
+    #[test]
+    fn icmp_of_every_type_is_icmp() {
+        for icmp_type in 0..=255 {
+            assert!(with(20, icmp_type) == Class::Icmp);
+        }
+    }
+
+    #[test]
+    fn other_protocols_are_other_whatever_else_they_say() {
+        for protocol in (0..=255).filter(|&protocol| protocol != ICMP) {
+            assert!(with(9, protocol) == Class::Other);
+        }
+        let mut nonsense = [0xff; 20];
+        nonsense[9] = 17;
+        assert!(ipv4(&nonsense[..]) == Class::Other);
+    }
+
+    #[test]
+    fn header_options_are_skipped() {
+        // 4 bytes of options push the ICMP header to byte 24, where 12 bytes are left for it.
+        assert!(with(0, 0x46) == Class::Icmp);
+        // 12 bytes of options leave it 4 bytes.
+        assert!(with(0, 0x48) == Class::Malformed);
+    }
+
+    #[test]
+    fn every_cut_of_a_packet_is_malformed() {
+        for len in 0..28 {
+            assert!(ipv4(&ECHO[..len]) == Class::Malformed);
+        }
+        assert!(ipv4(&ECHO[..28]) == Class::Icmp);
+    }
+
+    #[test]
+    fn lying_headers_are_malformed() {
+        // Version 6, and a header shorter than the shortest.
+        assert!(with(0, 0x65) == Class::Malformed);
+        assert!(with(0, 0x44) == Class::Malformed);
+        assert!(with(0, 0x40) == Class::Malformed);
+        // A header longer than the packet.
+        assert!(with(0, 0x4f) == Class::Malformed);
+        // A total length that leaves out the header, or part of the ICMP header.
+        for total in [0, 19, 20, 27] {
+            assert!(with(3, total) == Class::Malformed);
+        }
+        assert!(with(3, 28) == Class::Icmp);
+    }
+
+    #[test]
+    fn only_the_first_fragment_has_a_header_to_read() {
+        // More fragments, offset 0.
+        assert!(with(6, 0x20) == Class::Icmp);
+        // Offsets in either byte of the field, with and without more fragments behind.
+        assert!(with(7, 1) == Class::LaterFragment);
+        assert!(with(6, 0x1f) == Class::LaterFragment);
+        assert!(with(6, 0x21) == Class::LaterFragment);
+        // Shorter than an ICMP header, as a last fragment may be.
+        let mut last = ECHO;
+        last[3] = 21;
+        last[7] = 5;
+        assert!(ipv4(&last[..21]) == Class::LaterFragment);
+    }
 }

@@ -9,6 +9,11 @@ use kernel::{
     prelude::*, //
 };
 
+use super::uapi::{
+    NLDEMO_PROTOCOL_MAX,
+    NLDEMO_PROTOCOL_MIN, //
+};
+
 use crate::net::{
     netfilter::{
         Hooknum,
@@ -18,11 +23,11 @@ use crate::net::{
 };
 
 /// The netlink protocol numbers that no protocol of the kernel's own uses.
-pub(crate) const PROTOCOLS: RangeInclusive<i64> = 23..=31;
+const PROTOCOLS: RangeInclusive<i64> = NLDEMO_PROTOCOL_MIN as i64..=NLDEMO_PROTOCOL_MAX as i64;
 /// The numbers of NFQUEUE queues.
-pub(crate) const QUEUES: RangeInclusive<i64> = 0..=65535;
+const QUEUES: RangeInclusive<i64> = 0..=65535;
 /// The bit masks of inet hook points, bit `n` for `NF_INET_*` number `n`; at least one.
-pub(crate) const HOOKS: RangeInclusive<i64> = 1..=31;
+const HOOKS: RangeInclusive<i64> = 1..=31;
 
 /// The parameters as they were given. All are wide integers, so that values far out of range get
 /// here, to be reported with their range.
@@ -98,5 +103,68 @@ fn check<T: TryFrom<i64>>(
             value,
             range,
         }),
+    }
+}
+
+#[kunit_tests(rust_nldemo_config)]
+mod tests {
+    use super::*;
+
+    const VALID: Parameters = Parameters {
+        protocol: 23,
+        queue: 0,
+        bypass: true,
+        hooks: 1,
+    };
+
+    /// The parameter that is complained about, if any.
+    fn complaint(parameters: &Parameters) -> Option<&'static str> {
+        Config::new(parameters).err().map(|error| error.parameter)
+    }
+
+    #[test]
+    fn ends_of_the_ranges_are_valid() {
+        for protocol in [23, 31] {
+            assert!(complaint(&Parameters { protocol, ..VALID }).is_none());
+        }
+        for queue in [0, 65535] {
+            assert!(complaint(&Parameters { queue, ..VALID }).is_none());
+        }
+        for hooks in [1, 31] {
+            assert!(complaint(&Parameters { hooks, ..VALID }).is_none());
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        for protocol in [i64::MIN, -1, 0, 22, 32, 256 + 23, i64::MAX] {
+            let parameters = Parameters { protocol, ..VALID };
+            assert!(complaint(&parameters) == Some("protocol"));
+        }
+        for queue in [i64::MIN, -1, 65536, 1 << 32, i64::MAX] {
+            let parameters = Parameters { queue, ..VALID };
+            assert!(complaint(&parameters) == Some("queue"));
+        }
+        for hooks in [i64::MIN, -1, 0, 32, 256 + 1, i64::MAX] {
+            let parameters = Parameters { hooks, ..VALID };
+            assert!(complaint(&parameters) == Some("hooks"));
+        }
+    }
+
+    #[test]
+    fn parameters_become_protocol_verdict_and_points() -> Result {
+        let parameters = Parameters {
+            protocol: 29,
+            queue: 700,
+            bypass: false,
+            hooks: 0b10010,
+        };
+        let config = Config::new(&parameters).map_err(|_| EINVAL)?;
+        assert_eq!(config.protocol.number(), 29);
+        assert!(config.verdict == Verdict::queue(700, false));
+        assert!(config
+            .hooknums()
+            .eq([Hooknum::LocalIn, Hooknum::PostRouting]));
+        Ok(())
     }
 }

@@ -4,23 +4,26 @@
 
 use kernel::prelude::*;
 
+use super::uapi::{
+    NLDEMO_MSG_ECHO,
+    NLDEMO_MSG_HELLO_REPLY, //
+};
+
 use crate::net::netlink::{
     ExtAck,
     Request, //
 };
 
-/// `NLDEMO_MSG_ECHO`: the payload comes back under the same type.
-const ECHO: u16 = 16;
-/// Type and flags of the message that netlink "hello kernel" clients send, and the type that they
-/// expect its payload back with (`NLDEMO_MSG_HELLO_REPLY`).
+const ECHO: u16 = NLDEMO_MSG_ECHO as u16;
+const HELLO_REPLY: u16 = NLDEMO_MSG_HELLO_REPLY as u16;
+/// Type and flags of the message that netlink "hello kernel" clients send.
 const HELLO: (u16, u16) = (0, 0);
-const HELLO_REPLY: u16 = 23;
 
 /// Answers a request.
 ///
 /// Context: process, may sleep.
 pub(crate) fn request(request: &Request<'_>, extack: &mut ExtAck) -> Result {
-    match request.header().kind {
+    match request.header().msg_type {
         ECHO => request.reply(ECHO, request.payload())?.send(),
         _ => {
             extack.set_message(c"unknown message type");
@@ -34,7 +37,7 @@ pub(crate) fn request(request: &Request<'_>, extack: &mut ExtAck) -> Result {
 /// Context: process, may sleep.
 pub(crate) fn hello(message: &Request<'_>) {
     let header = message.header();
-    if (header.kind, header.flags) == HELLO {
+    if (header.msg_type, header.flags) == HELLO {
         // Such a client has no way to learn of an error but to miss the answer.
         let _ = message
             .reply(HELLO_REPLY, message.payload())

@@ -5,3 +5,4 @@
 pub(crate) mod classify;
 pub(crate) mod config;
 pub(crate) mod echo;
+mod uapi;

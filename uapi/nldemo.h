@@ -13,17 +13,13 @@
 #define NLDEMO_PROTOCOL_MAX	31
 
 /* Message types; those below NLMSG_MIN_TYPE (16) are netlink's own. */
-enum {
-	/*
-	 * The payload comes back, byte for byte, in a message of the same type
-	 * and sequence number.
-	 */
-	NLDEMO_MSG_ECHO		= 16,
-	/*
-	 * The type under which the payload of a message of type 0 without flags
-	 * comes back: what netlink "hello kernel" clients send and expect.
-	 */
-	NLDEMO_MSG_HELLO_REPLY	= 23,
-};
+
+/* The payload comes back, byte for byte, under the same type and sequence number. */
+#define NLDEMO_MSG_ECHO		16
+/*
+ * The type under which the payload of a message of type 0 without flags comes
+ * back: what netlink "hello kernel" clients send and expect.
+ */
+#define NLDEMO_MSG_HELLO_REPLY	23
 
 #endif /* _UAPI_NLDEMO_H */

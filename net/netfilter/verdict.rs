@@ -2,6 +2,8 @@
 
 //! What a hook decides.
 
+use kernel::prelude::*;
+
 use crate::net::bindings;
 
 /// What happens to a packet, as a hook's return value encodes it.
@@ -35,5 +37,25 @@ impl Verdict {
     #[inline]
     pub const fn into_raw(self) -> u32 {
         self.0
+    }
+}
+
+#[kunit_tests(rust_nldemo_verdict)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accept_and_drop_are_the_constants_of_the_uapi() {
+        assert_eq!(Verdict::DROP.into_raw(), 0);
+        assert_eq!(Verdict::ACCEPT.into_raw(), 1);
+    }
+
+    #[test]
+    fn queue_carries_number_and_bypass() {
+        assert_eq!(Verdict::queue(0, false).into_raw(), 3);
+        assert_eq!(Verdict::queue(0, true).into_raw(), 0x8003);
+        assert_eq!(Verdict::queue(1, false).into_raw(), 0x0001_0003);
+        assert_eq!(Verdict::queue(u16::MAX, false).into_raw(), 0xffff_0003);
+        assert_eq!(Verdict::queue(u16::MAX, true).into_raw(), 0xffff_8003);
     }
 }

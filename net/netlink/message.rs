@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/uapi/linux/netlink.h`](srctree/include/uapi/linux/netlink.h)
 
-use kernel::bindings;
+use kernel::{
+    bindings,
+    prelude::*, //
+};
 
 /// The alignment of messages in a buffer, in bytes (`NLMSG_ALIGNTO`).
 pub(super) const ALIGNMENT: usize = 4;
@@ -15,7 +18,7 @@ pub struct Header {
     /// The length of the message in bytes, header included.
     pub len: u32,
     /// What the message is; values below `NLMSG_MIN_TYPE` belong to netlink itself.
-    pub kind: u16,
+    pub msg_type: u16,
     /// `NLM_F_*`.
     pub flags: u16,
     /// The sender's sequence number.
@@ -32,10 +35,10 @@ impl Header {
     /// Reads the header at the start of `bytes`; `None` if there are too few.
     fn parse(bytes: &[u8]) -> Option<Self> {
         let (header, _) = bytes.split_first_chunk::<{ Self::LEN }>()?;
-        let &[l0, l1, l2, l3, k0, k1, f0, f1, s0, s1, s2, s3, p0, p1, p2, p3] = header;
+        let &[l0, l1, l2, l3, t0, t1, f0, f1, s0, s1, s2, s3, p0, p1, p2, p3] = header;
         Some(Self {
             len: u32::from_ne_bytes([l0, l1, l2, l3]),
-            kind: u16::from_ne_bytes([k0, k1]),
+            msg_type: u16::from_ne_bytes([t0, t1]),
             flags: u16::from_ne_bytes([f0, f1]),
             seq: u32::from_ne_bytes([s0, s1, s2, s3]),
             pid: u32::from_ne_bytes([p0, p1, p2, p3]),
@@ -45,25 +48,25 @@ impl Header {
     /// The header as it stands in a buffer.
     pub(super) fn to_bytes(self) -> [u8; Self::LEN] {
         let [l0, l1, l2, l3] = self.len.to_ne_bytes();
-        let [k0, k1] = self.kind.to_ne_bytes();
+        let [t0, t1] = self.msg_type.to_ne_bytes();
         let [f0, f1] = self.flags.to_ne_bytes();
         let [s0, s1, s2, s3] = self.seq.to_ne_bytes();
         let [p0, p1, p2, p3] = self.pid.to_ne_bytes();
         [
-            l0, l1, l2, l3, k0, k1, f0, f1, s0, s1, s2, s3, p0, p1, p2, p3,
+            l0, l1, l2, l3, t0, t1, f0, f1, s0, s1, s2, s3, p0, p1, p2, p3,
         ]
     }
 
     /// Whether the message asks for something, as opposed to answering or to netlink's own
     /// housekeeping: what `netlink_rcv_skb()` hands to a handler.
     pub fn is_request(&self) -> bool {
-        self.has(bindings::NLM_F_REQUEST) && u32::from(self.kind) >= bindings::NLMSG_MIN_TYPE
+        self.has(bindings::NLM_F_REQUEST) && u32::from(self.msg_type) >= bindings::NLMSG_MIN_TYPE
     }
 
     /// Whether the message asks for an acknowledgement that it may have: errors are never
     /// answered, lest two sides answer each other forever.
     pub fn wants_ack(&self) -> bool {
-        self.has(bindings::NLM_F_ACK) && u32::from(self.kind) != bindings::NLMSG_ERROR
+        self.has(bindings::NLM_F_ACK) && u32::from(self.msg_type) != bindings::NLMSG_ERROR
     }
 
     fn has(&self, flag: u32) -> bool {
@@ -114,5 +117,148 @@ impl<'a> Iterator for Messages<'a> {
         // the offset beyond its end, which ends the walk.
         self.offset += len.next_multiple_of(ALIGNMENT);
         Some(message)
+    }
+}
+
+#[kunit_tests(rust_nldemo_message)]
+mod tests {
+    use super::*;
+
+    /// Appends a message whose header says `len`, with `payload` and its padding.
+    fn push(buffer: &mut KVec<u8>, len: usize, seq: u32, payload: &[u8]) -> Result {
+        let header = Header {
+            len: u32::try_from(len)?,
+            msg_type: 16,
+            flags: bindings::NLM_F_REQUEST as u16,
+            seq,
+            pid: 0,
+        };
+        buffer.extend_from_slice(&header.to_bytes(), GFP_KERNEL)?;
+        buffer.extend_from_slice(payload, GFP_KERNEL)?;
+        let padding = payload.len().next_multiple_of(ALIGNMENT) - payload.len();
+        buffer.extend_from_slice(&[0xee; ALIGNMENT][..padding], GFP_KERNEL)?;
+        Ok(())
+    }
+
+    /// Appends a message with a true length.
+    fn push_valid(buffer: &mut KVec<u8>, seq: u32, payload: &[u8]) -> Result {
+        push(buffer, Header::LEN + payload.len(), seq, payload)
+    }
+
+    /// How many messages a walk finds.
+    fn count(buffer: &[u8]) -> usize {
+        Messages::new(buffer).count()
+    }
+
+    #[test]
+    fn walks_all_messages_in_order() -> Result {
+        let mut buffer = KVec::new();
+        for seq in 0..5 {
+            push_valid(&mut buffer, seq, &[0xab; 5][..seq as usize])?;
+        }
+        let mut walked = 0;
+        for (message, seq) in Messages::new(&buffer).zip(0..) {
+            assert!(message.header.seq == seq);
+            assert!(message.payload == &[0xab; 5][..seq as usize]);
+            walked += 1;
+        }
+        assert_eq!(walked, 5);
+        Ok(())
+    }
+
+    #[test]
+    fn tells_where_messages_start() -> Result {
+        let mut buffer = KVec::new();
+        push_valid(&mut buffer, 0, b"abcde")?;
+        push_valid(&mut buffer, 1, b"")?;
+        let mut offsets = Messages::new(&buffer).map(|message| message.offset);
+        assert!(offsets.next() == Some(0));
+        assert!(offsets.next() == Some(24));
+        assert!(offsets.next().is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn finds_nothing_in_less_than_a_header() {
+        for len in 0..Header::LEN {
+            assert_eq!(count(&[0xff; Header::LEN][..len]), 0);
+        }
+    }
+
+    #[test]
+    fn stops_at_a_length_below_the_header() -> Result {
+        for len in [0, 1, 15] {
+            let mut buffer = KVec::new();
+            push_valid(&mut buffer, 0, b"good")?;
+            push(&mut buffer, len, 1, b"bad")?;
+            push_valid(&mut buffer, 2, b"never reached")?;
+            assert_eq!(count(&buffer), 1);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn stops_at_a_length_beyond_the_buffer() -> Result {
+        for len in [17, 1 << 20, u32::MAX as usize - 2, u32::MAX as usize] {
+            let mut buffer = KVec::new();
+            push_valid(&mut buffer, 0, b"good")?;
+            push(&mut buffer, len, 1, b"")?;
+            assert_eq!(count(&buffer), 1);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn last_message_may_lack_its_padding() -> Result {
+        let mut buffer = KVec::new();
+        push_valid(&mut buffer, 0, b"abcde")?;
+        assert_eq!(count(&buffer[..Header::LEN + 5]), 1);
+        assert_eq!(count(&buffer[..Header::LEN + 4]), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn header_survives_the_round_trip() {
+        let header = Header {
+            len: 16,
+            msg_type: 0x1234,
+            flags: 0x5678,
+            seq: 0x9abc_def0,
+            pid: 0x1357_9bdf,
+        };
+        assert!(Header::parse(&header.to_bytes()) == Some(header));
+    }
+
+    /// Whether a message of that type and flags is a request, and may be acknowledged.
+    fn rules(msg_type: u32, flags: u32) -> (bool, bool) {
+        let header = Header {
+            len: 16,
+            msg_type: msg_type as u16,
+            flags: flags as u16,
+            seq: 0,
+            pid: 0,
+        };
+        (header.is_request(), header.wants_ack())
+    }
+
+    #[test]
+    fn requests_are_flagged_and_not_of_a_control_type() {
+        const REQUEST: u32 = bindings::NLM_F_REQUEST;
+        const ACK: u32 = bindings::NLM_F_ACK;
+        assert!(rules(16, REQUEST) == (true, false));
+        assert!(rules(u16::MAX.into(), REQUEST | ACK) == (true, true));
+        assert!(rules(16, 0) == (false, false));
+        assert!(rules(16, ACK) == (false, true));
+        for control in 0..16 {
+            assert!(!rules(control, REQUEST).0);
+        }
+    }
+
+    #[test]
+    fn errors_are_never_acknowledged() {
+        const ALL: u32 = u16::MAX as u32;
+        assert!(rules(bindings::NLMSG_NOOP, ALL) == (false, true));
+        assert!(rules(bindings::NLMSG_DONE, ALL) == (false, true));
+        assert!(rules(bindings::NLMSG_ERROR, ALL) == (false, false));
     }
 }

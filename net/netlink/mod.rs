@@ -16,7 +16,7 @@
 //!     }
 //!
 //!     fn request(&self, request: &Request<'_>, extack: &mut ExtAck) -> Result {
-//!         match request.header().kind {
+//!         match request.header().msg_type {
 //!             ECHO => request.reply(ECHO, request.payload())?.send(),
 //!             _ => {
 //!                 extack.set_message(c"unknown message type");

@@ -22,20 +22,16 @@ use super::{
     request::Buffer, //
 };
 
-/// A reply that waits to be sent. Dropping it frees it unsent.
+/// A buffer with one message in it.
 ///
 /// # Invariants
 ///
-/// - `skb` is a buffer that we own, all of whose `len` bytes are initialized: one message.
-/// - `socket` is a netlink kernel socket, valid for `'a`.
-pub struct Reply<'a> {
+/// `skb` is a buffer that we own, and all of its `len` bytes are initialized.
+struct Outgoing {
     skb: NonNull<bindings::sk_buff>,
-    socket: NonNull<bindings::sock>,
-    portid: u32,
-    _borrow: PhantomData<&'a Buffer>,
 }
 
-impl<'a> Reply<'a> {
+impl Outgoing {
     /// What is asked of the allocator in one piece: up to here memory is easy to find
     /// (`PAGE_ALLOC_COSTLY_ORDER`, less what an `sk_buff` adds). The rest goes to page fragments,
     /// which need not be contiguous.
@@ -45,35 +41,25 @@ impl<'a> Reply<'a> {
     /// serve where such memory is not to be had.
     const FRAGMENT_ORDER: c_int = 10;
 
-    /// Makes a message of type `kind` for the client at `portid`.
-    pub(super) fn new(
-        request: &'a Buffer,
-        portid: u32,
-        kind: u16,
-        seq: u32,
-        payload: &[u8],
-    ) -> Result<Self> {
+    /// Makes a message of type `msg_type` for the client at `portid`.
+    fn new(portid: u32, msg_type: u16, seq: u32, payload: &[u8]) -> Result<Self> {
         let len = Header::LEN.checked_add(payload.len()).ok_or(EMSGSIZE)?;
         let padded = len.checked_next_multiple_of(ALIGNMENT).ok_or(EMSGSIZE)?;
         let header = Header {
             len: u32::try_from(len)?,
-            kind,
+            msg_type,
             flags: 0,
             seq,
             pid: portid,
         };
-
-        let mut reply = Self {
-            skb: Self::allocate(padded)?,
-            socket: request.socket(),
-            portid,
-            _borrow: PhantomData,
-        };
         // INVARIANT: Header, payload and padding make up all `padded` bytes.
-        reply.write(0, &header.to_bytes());
-        reply.write(Header::LEN, payload);
-        reply.write(len, &[0; ALIGNMENT][..padded - len]);
-        Ok(reply)
+        let mut message = Self {
+            skb: Self::allocate(padded)?,
+        };
+        message.write(0, &header.to_bytes());
+        message.write(Header::LEN, payload);
+        message.write(len, &[0; ALIGNMENT][..padded - len]);
+        Ok(message)
     }
 
     /// Allocates a buffer of `len` uninitialized bytes.
@@ -109,14 +95,22 @@ impl<'a> Reply<'a> {
     fn write(&mut self, offset: usize, bytes: &[u8]) {
         let skb = self.skb.as_ptr();
         // SAFETY: We own the buffer, so it is valid and nobody else changes it.
-        let (data, linear, len) =
-            unsafe { ((*skb).data, ((*skb).len - (*skb).data_len) as usize, (*skb).len) };
+        let (data, linear, len) = unsafe {
+            (
+                (*skb).data,
+                ((*skb).len - (*skb).data_len) as usize,
+                (*skb).len as usize,
+            )
+        };
         let end = offset + bytes.len();
         if end <= linear {
             // SAFETY: The linear part is `linear` bytes at `data`; a new buffer overlaps nothing.
-            unsafe { data.add(offset).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+            unsafe {
+                data.add(offset)
+                    .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
+            };
         } else {
-            assert!(end <= len as usize);
+            assert!(end <= len);
             // SAFETY: The range lies in the buffer, as just checked, so its length and offset fit
             // an `int`. Nobody else refers to its pages yet.
             unsafe {
@@ -130,6 +124,49 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// Gives the buffer away.
+    fn into_raw(self) -> *mut bindings::sk_buff {
+        ManuallyDrop::new(self).skb.as_ptr()
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        // SAFETY: We own the buffer.
+        unsafe { bindings::consume_skb(self.skb.as_ptr()) };
+    }
+}
+
+/// A reply that waits to be sent. Dropping it frees it unsent.
+///
+/// # Invariants
+///
+/// `socket` is a netlink kernel socket, valid for `'a`.
+pub struct Reply<'a> {
+    message: Outgoing,
+    socket: NonNull<bindings::sock>,
+    portid: u32,
+    _borrow: PhantomData<&'a Buffer>,
+}
+
+impl<'a> Reply<'a> {
+    /// Makes a message of type `msg_type` for the client that sent `request` from `portid`.
+    pub(super) fn new(
+        request: &'a Buffer,
+        portid: u32,
+        msg_type: u16,
+        seq: u32,
+        payload: &[u8],
+    ) -> Result<Self> {
+        // INVARIANT: The socket that received a buffer outlives it.
+        Ok(Self {
+            message: Outgoing::new(portid, msg_type, seq, payload)?,
+            socket: request.socket(),
+            portid,
+            _borrow: PhantomData,
+        })
+    }
+
     /// Sends the reply to the client, without waiting for room in its receive buffer.
     ///
     /// Context: process, may sleep (to allocate, never for the client).
@@ -139,23 +176,86 @@ impl<'a> Reply<'a> {
     /// - `EAGAIN`: the client's receive buffer is full. Its socket reports `ENOBUFS` from here on.
     /// - `ECONNREFUSED`: the client's socket is gone.
     pub fn send(self) -> Result {
-        let this = ManuallyDrop::new(self);
-        // SAFETY: `socket` is a valid kernel socket. The buffer is ours, and the call takes it in
-        // every case; `self` is not dropped.
+        // SAFETY: By the type invariants `socket` is a valid kernel socket. The call takes the
+        // buffer, whatever it returns.
         to_result(unsafe {
             bindings::netlink_unicast(
-                this.socket.as_ptr(),
-                this.skb.as_ptr(),
-                this.portid,
+                self.socket.as_ptr(),
+                self.message.into_raw(),
+                self.portid,
                 bindings::MSG_DONTWAIT as c_int,
             )
         })
     }
 }
 
-impl Drop for Reply<'_> {
-    fn drop(&mut self) {
-        // SAFETY: We own the buffer.
-        unsafe { bindings::consume_skb(self.skb.as_ptr()) };
+#[kunit_tests(rust_nldemo_reply)]
+mod tests {
+    use super::*;
+
+    use crate::net::skbuff::{
+        Packet,
+        ReadAt, //
+    };
+
+    /// The byte at `index` of a payload without a short period.
+    fn pattern(index: usize) -> u8 {
+        (index * 31 + index / 256) as u8
+    }
+
+    /// Makes a reply with `len` bytes of payload and reads all of it back.
+    fn round_trip(len: usize) -> Result<bool> {
+        let mut payload = KVVec::with_capacity(len, GFP_KERNEL)?;
+        for index in 0..len {
+            payload.push(pattern(index), GFP_KERNEL)?;
+        }
+        let message = Outgoing::new(42, 16, 7, &payload)?;
+        // SAFETY: The buffer outlives the packet, and nothing changes it.
+        let packet = unsafe { Packet::from_raw(message.skb) };
+
+        let header = Header {
+            len: (Header::LEN + len) as u32,
+            msg_type: 16,
+            flags: 0,
+            seq: 7,
+            pid: 42,
+        };
+        let byte = |index| packet.read_at::<1>(Header::LEN + index);
+        Ok(
+            packet.len() == (Header::LEN + len).next_multiple_of(ALIGNMENT)
+                && packet.read_at(0) == Some(header.to_bytes())
+                && (0..len).all(|index| byte(index) == Some([pattern(index)]))
+                && (len..packet.len() - Header::LEN).all(|index| byte(index) == Some([0])),
+        )
+    }
+
+    #[test]
+    fn holds_header_payload_and_zero_padding() -> Result {
+        for len in [0, 1, 2, 3, 4, 5, 63, 64, 1024, 16 * 1024] {
+            assert!(round_trip(len)?);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn spans_linear_part_and_fragments() -> Result {
+        let linear = Outgoing::LINEAR_MAX - Header::LEN;
+        for len in [linear - 1, linear, linear + 1, linear + 4, 200_000] {
+            assert!(round_trip(len)?);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn reads_beyond_the_end_fail() -> Result {
+        let message = Outgoing::new(1, 16, 1, &[0xff; 6])?;
+        // SAFETY: The buffer outlives the packet, and nothing changes it.
+        let packet = unsafe { Packet::from_raw(message.skb) };
+        assert!(packet.read_at::<4>(20) == Some([0xff, 0xff, 0, 0]));
+        assert!(packet.read_at::<4>(21).is_none());
+        assert!(packet.read_at::<1>(24).is_none());
+        assert!(packet.read_at::<1>(usize::MAX).is_none());
+        assert!(packet.read_at::<8>(c_int::MAX as usize).is_none());
+        Ok(())
     }
 }

@@ -122,18 +122,18 @@ impl<'a> Request<'a> {
         unsafe { bindings::netlink_net_capable(self.buffer.skb.as_ptr(), capability as c_int) }
     }
 
-    /// Starts a reply of type `kind`: to the client, with the request's sequence number.
+    /// Starts a reply of type `msg_type`: to the client, with the request's sequence number.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
     /// `EMSGSIZE` or `ENOBUFS` if no buffer can hold `payload`.
-    pub fn reply(&self, kind: u16, payload: &[u8]) -> Result<Reply<'a>> {
+    pub fn reply(&self, msg_type: u16, payload: &[u8]) -> Result<Reply<'a>> {
         Reply::new(
             self.buffer,
             self.portid(),
-            kind,
+            msg_type,
             self.message.header.seq,
             payload,
         )
