@@ -131,7 +131,7 @@ impl netfilter::Hook for NetNs {
     }
 
     #[inline]
-    fn hook(&self, packet: &Packet<'_>, _state: &netfilter::State<'_>) -> Verdict {
+    fn hook(&self, packet: &Packet, _state: &netfilter::State) -> Verdict {
         match classify::ipv4(packet) {
             Class::Icmp => self.config.verdict,
             Class::Other | Class::LaterFragment | Class::Malformed => Verdict::ACCEPT,

@@ -4,15 +4,12 @@
 //!
 //! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
 
-use core::{
-    marker::PhantomData,
-    mem::MaybeUninit,
-    ptr::NonNull, //
-};
+use core::mem::MaybeUninit;
 
 use kernel::{
     bindings,
-    prelude::*, //
+    prelude::*,
+    types::Opaque, //
 };
 
 /// Bounds-checked reads, so that code that takes packets apart need not know where bytes lie.
@@ -27,39 +24,35 @@ impl ReadAt for [u8] {
     }
 }
 
-/// A packet that a callback may look at for as long as it runs.
+/// A packet, borrowed for as long as the callback that gets it runs.
 ///
 /// Offset 0 is where `skb->data` points: in a Netfilter hook of a network layer protocol, the
 /// header of that protocol.
 ///
 /// # Invariants
 ///
-/// `skb` is valid for `'a`, and nobody changes its length or data meanwhile.
-pub struct Packet<'a> {
-    skb: NonNull<bindings::sk_buff>,
-    _borrow: PhantomData<&'a bindings::sk_buff>,
-}
+/// For the lifetime of the reference, the `struct sk_buff` is valid and nobody changes its length
+/// or data.
+#[repr(transparent)]
+pub struct Packet(Opaque<bindings::sk_buff>);
 
-impl Packet<'_> {
+impl Packet {
     /// Borrows the packet that the C side passed.
     ///
     /// # Safety
     ///
-    /// For the lifetime of the result, `skb` must be valid and only the caller may change it.
+    /// For `'a`, `skb` must be valid, and nobody may change its length or data.
     #[inline]
-    pub(super) unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
-        // INVARIANT: The caller's promise.
-        Self {
-            skb,
-            _borrow: PhantomData,
-        }
+    pub(super) unsafe fn from_raw<'a>(skb: *mut bindings::sk_buff) -> &'a Self {
+        // SAFETY: `Packet` is a transparent wrapper; the rest is the caller's promise.
+        unsafe { &*skb.cast() }
     }
 
     /// The number of bytes from offset 0 on.
     #[inline]
     pub fn len(&self) -> usize {
         // SAFETY: By the type invariants `skb` is valid.
-        unsafe { (*self.skb.as_ptr()).len as usize }
+        unsafe { (*self.0.get()).len as usize }
     }
 
     /// Whether the packet has no bytes.
@@ -70,6 +63,7 @@ impl Packet<'_> {
 
     /// Reads what lies, wholly or in part, outside the linear part of the packet.
     #[cold]
+    #[inline(never)]
     fn read_fragments<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         // An offset that no `int` holds is beyond the end of every packet.
         let offset = c_int::try_from(offset).ok()?;
@@ -78,7 +72,7 @@ impl Packet<'_> {
         // SAFETY: `skb` is valid and `bytes` has room for `len` bytes. The function checks the
         // range against the packet, and writes all bytes when it returns 0.
         let failed = unsafe {
-            bindings::skb_copy_bits(self.skb.as_ptr(), offset, bytes.as_mut_ptr().cast(), len)
+            bindings::skb_copy_bits(self.0.get(), offset, bytes.as_mut_ptr().cast(), len)
         };
         if failed != 0 {
             return None;
@@ -88,13 +82,19 @@ impl Packet<'_> {
     }
 }
 
-impl ReadAt for Packet<'_> {
+impl ReadAt for Packet {
     /// The `N` bytes at `offset`, in whichever fragments of the packet they lie.
     #[inline]
     fn read_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        let skb = self.skb.as_ptr();
-        // SAFETY: By the type invariants `skb` is valid.
-        let (data, linear) = unsafe { ((*skb).data, ((*skb).len - (*skb).data_len) as usize) };
+        let skb = self.0.get();
+        // SAFETY: By the type invariants `skb` is valid. Of its `len` bytes `data_len` are not
+        // linear, so this does not wrap; a check would cost every packet a branch.
+        let (data, linear) = unsafe {
+            (
+                (*skb).data,
+                (*skb).len.wrapping_sub((*skb).data_len) as usize,
+            )
+        };
         match offset.checked_add(N) {
             // SAFETY: The linear part is `linear` initialized bytes at `data`, and the read ends
             // within it.

@@ -40,7 +40,9 @@ pub(crate) fn ipv4(packet: &impl ReadAt) -> Class {
     }
 }
 
-/// Classifies an IPv4 packet that says it is ICMP.
+/// Classifies an IPv4 packet that says it is ICMP. Out of line, so that other packets need not
+/// save its registers.
+#[inline(never)]
 fn ipv4_icmp(packet: &impl ReadAt) -> Class {
     let Some([version_ihl, _, len0, len1, _, _, fragment0, fragment1]) = packet.read_at::<8>(0)
     else {

@@ -19,7 +19,7 @@
 //!         })
 //!     }
 //!
-//!     fn hook(&self, packet: &Packet<'_>, _state: &State<'_>) -> Verdict {
+//!     fn hook(&self, packet: &Packet, _state: &State) -> Verdict {
 //!         match packet.read_at::<1>(9) {
 //!             Some([IPPROTO_ICMP]) => Verdict::queue(0, true),
 //!             _ => Verdict::ACCEPT,
@@ -35,10 +35,7 @@ pub use self::verdict::Verdict;
 use core::{
     marker::PhantomData,
     pin::Pin,
-    ptr::{
-        from_ref,
-        NonNull, //
-    },
+    ptr::from_ref, //
 };
 
 use kernel::{
@@ -141,17 +138,21 @@ pub trait Hook: Subsystem {
     /// Context: RCU read side, in softirq mostly, on any number of CPUs at once. Must not sleep,
     /// which includes allocating with `GFP_KERNEL`. At [`Hooknum::LocalOut`] and
     /// [`Hooknum::PostRouting`] also process context.
-    fn hook(&self, packet: &Packet<'_>, state: &State<'_>) -> Verdict;
+    fn hook(&self, packet: &Packet, state: &State) -> Verdict;
 }
 
 /// The circumstances in which a packet meets a hook.
 ///
 /// C header: `struct nf_hook_state` in
 /// [`include/linux/netfilter.h`](srctree/include/linux/netfilter.h)
+///
+/// # Invariants
+///
+/// The namespace and the devices are valid for the lifetime of the reference.
 #[repr(transparent)]
-pub struct State<'a>(&'a nf_hook_state);
+pub struct State(nf_hook_state);
 
-impl<'a> State<'a> {
+impl State {
     /// The number of the hook point, one of [`Hooknum`].
     #[inline]
     pub fn hooknum(&self) -> u8 {
@@ -166,22 +167,22 @@ impl<'a> State<'a> {
 
     /// The network namespace.
     #[inline]
-    pub fn net(&self) -> &'a Net {
-        // SAFETY: The namespace of a packet is valid while hooks see the packet.
+    pub fn net(&self) -> &Net {
+        // SAFETY: By the type invariants the namespace is valid.
         unsafe { Net::from_raw(self.0.net) }
     }
 
     /// The device that the packet came in by; `None` where there is none yet or any more.
     #[inline]
-    pub fn in_device(&self) -> Option<&'a NetDevice> {
-        // SAFETY: Null, or valid while hooks see the packet (under RCU).
+    pub fn in_device(&self) -> Option<&NetDevice> {
+        // SAFETY: Null or, by the type invariants, valid.
         unsafe { NetDevice::from_raw(self.0.in_) }
     }
 
     /// The device that the packet will leave by; `None` where there is none yet or any more.
     #[inline]
-    pub fn out_device(&self) -> Option<&'a NetDevice> {
-        // SAFETY: Null, or valid while hooks see the packet (under RCU).
+    pub fn out_device(&self) -> Option<&NetDevice> {
+        // SAFETY: Null or, by the type invariants, valid.
         unsafe { NetDevice::from_raw(self.0.out) }
     }
 }
@@ -215,10 +216,12 @@ impl<T: Hook> Hooks<T> {
         // period has passed since the hook was unregistered; hooks run under RCU.
         let instance = unsafe { &*instance.cast_const().cast::<T>() };
         // SAFETY: The kernel passes a valid packet. A hook that runs owns it.
-        let packet = unsafe { Packet::from_raw(NonNull::new_unchecked(skb)) };
-        // SAFETY: The kernel passes a valid state, constant for the call.
-        let state = State(unsafe { &*state });
-        instance.hook(&packet, &state).into_raw()
+        let packet = unsafe { Packet::from_raw(skb) };
+        // SAFETY: The kernel passes a valid state, constant for the call, and `State` is a
+        // transparent wrapper.
+        // INVARIANT: RCU keeps namespace and devices while hooks see the packet.
+        let state = unsafe { &*state.cast::<State>() };
+        instance.hook(packet, state).into_raw()
     }
 }
 

@@ -211,7 +211,7 @@ mod tests {
         }
         let message = Outgoing::new(42, 16, 7, &payload)?;
         // SAFETY: The buffer outlives the packet, and nothing changes it.
-        let packet = unsafe { Packet::from_raw(message.skb) };
+        let packet = unsafe { Packet::from_raw(message.skb.as_ptr()) };
 
         let header = Header {
             len: (Header::LEN + len) as u32,
@@ -250,7 +250,7 @@ mod tests {
     fn reads_beyond_the_end_fail() -> Result {
         let message = Outgoing::new(1, 16, 1, &[0xff; 6])?;
         // SAFETY: The buffer outlives the packet, and nothing changes it.
-        let packet = unsafe { Packet::from_raw(message.skb) };
+        let packet = unsafe { Packet::from_raw(message.skb.as_ptr()) };
         assert!(packet.read_at::<4>(20) == Some([0xff, 0xff, 0, 0]));
         assert!(packet.read_at::<4>(21).is_none());
         assert!(packet.read_at::<1>(24).is_none());
