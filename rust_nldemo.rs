@@ -8,10 +8,7 @@
 
 #![deny(unsafe_code)]
 
-use kernel::{
-    prelude::*,
-    InPlaceModule, //
-};
+use kernel::prelude::*;
 
 use net::{
     namespace::Net,
@@ -41,17 +38,17 @@ use nldemo::{
     },
     config::{
         Config,
+        OutOfRange,
         Parameters, //
     },
     echo, //
 };
 
-#[expect(unsafe_code)]
 pub mod net;
 mod nldemo;
 
 module! {
-    type: NlDemo,
+    type: pernet::Module<NetNs>,
     name: "rust_nldemo",
     authors: ["The rust_nldemo developers"],
     description: "Netlink echo and ICMP to NFQUEUE, in Rust",
@@ -77,16 +74,12 @@ module! {
 }
 
 /// The configuration that the module was loaded with.
-fn loaded_config() -> Result<Config> {
-    let parameters = Parameters {
+fn loaded_config() -> Result<Config, OutOfRange> {
+    Config::new(&Parameters {
         protocol: module_parameters::protocol.value(),
         queue: module_parameters::queue.value(),
         bypass: module_parameters::bypass.value(),
         hooks: module_parameters::hooks.value(),
-    };
-    Config::new(&parameters).map_err(|out_of_range| {
-        pr_err!("{out_of_range}\n");
-        EINVAL
     })
 }
 
@@ -98,12 +91,21 @@ struct NetNs {
 static NETNS: pernet::Key<NetNs> = pernet::Key::new();
 
 impl pernet::Subsystem for NetNs {
-    type Module = NlDemo;
+    type Module = pernet::Module<Self>;
     type Attachments = (KernelSocket<Self>, Hooks<Self>);
     const KEY: pernet::KeyRef<Self> = pernet::KeyRef::new(&NETNS);
 
+    fn load() -> Result {
+        loaded_config().map_err(|out_of_range| {
+            pr_err!("{out_of_range}\n");
+            EINVAL
+        })?;
+        Ok(())
+    }
+
     fn new(_net: &Net) -> impl PinInit<Self, Error> {
-        loaded_config().map(|config| Self { config })
+        let config = loaded_config().map_err(|_| EINVAL)?;
+        Ok(Self { config })
     }
 }
 
@@ -136,24 +138,5 @@ impl netfilter::Hook for NetNs {
             Class::Icmp => self.config.verdict,
             Class::Other | Class::LaterFragment | Class::Malformed => Verdict::ACCEPT,
         }
-    }
-}
-
-/// The module.
-#[pin_data]
-struct NlDemo {
-    #[pin]
-    netns: pernet::Registration<NetNs>,
-}
-
-impl InPlaceModule for NlDemo {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
-            // Complains once about a parameter, rather than once for every namespace.
-            _: {
-                loaded_config()?;
-            },
-            netns <- pernet::Registration::new(),
-        })
     }
 }

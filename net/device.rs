@@ -4,10 +4,14 @@
 //!
 //! C header: [`include/linux/netdevice.h`](srctree/include/linux/netdevice.h)
 
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+
 use kernel::{
     bindings,
-    prelude::*,
-    types::Opaque, //
+    prelude::*, //
 };
 
 use super::bindings::NET_DEVICE_IFINDEX;
@@ -16,19 +20,25 @@ use super::bindings::NET_DEVICE_IFINDEX;
 ///
 /// # Invariants
 ///
-/// The `struct net_device` is valid for the lifetime of the reference.
-#[repr(transparent)]
-pub struct NetDevice(Opaque<bindings::net_device>);
+/// The `struct net_device` is valid for `'a`.
+#[derive(Clone, Copy)]
+pub struct NetDevice<'a> {
+    device: NonNull<bindings::net_device>,
+    _borrow: PhantomData<&'a bindings::net_device>,
+}
 
-impl NetDevice {
+impl NetDevice<'_> {
     /// Borrows the device that the C side passed; `None` for a null pointer.
     ///
     /// # Safety
     ///
-    /// `dev` must be null or point to a device that stays valid for `'a`.
-    pub(super) unsafe fn from_raw<'a>(dev: *mut bindings::net_device) -> Option<&'a Self> {
-        // SAFETY: `NetDevice` is a transparent wrapper; validity is the caller's promise.
-        unsafe { dev.cast::<Self>().as_ref() }
+    /// `device` must be null or point to a device that stays valid for the lifetime of the result.
+    pub(super) unsafe fn from_raw(device: *mut bindings::net_device) -> Option<Self> {
+        // INVARIANT: The caller's promise.
+        NonNull::new(device).map(|device| Self {
+            device,
+            _borrow: PhantomData,
+        })
     }
 
     /// The interface index, unique in the device's network namespace.
@@ -36,7 +46,7 @@ impl NetDevice {
         // SAFETY: By the type invariants the device is valid, and there is an `int` at the offset.
         // It changes when the device moves to another namespace: read it as `READ_ONCE()` does.
         unsafe {
-            let ifindex = self.0.get().byte_add(NET_DEVICE_IFINDEX);
+            let ifindex = self.device.as_ptr().byte_add(NET_DEVICE_IFINDEX);
             ifindex.cast::<c_int>().read_volatile()
         }
     }

@@ -2,7 +2,7 @@
 
 //! Safe abstractions over the kernel's networking core, for modules in Rust.
 //!
-//! - [`pernet`]: state that lives in every network namespace, and its teardown.
+//! - [`pernet`]: a module with state in every network namespace, and its teardown.
 //! - [`netlink`]: a kernel netlink socket in every network namespace.
 //! - [`netfilter`]: hooks on the path of packets, in every network namespace.
 //! - [`skbuff`]: a packet borrowed for the duration of one call.
@@ -13,6 +13,8 @@
 //! one, so it cannot leak, forget or reorder one.
 //!
 //! This module tree is the only place of the crate with `unsafe` code.
+
+#![expect(unsafe_code)]
 
 mod bindings;
 

@@ -3,17 +3,18 @@
 //! State that lives in every network namespace.
 //!
 //! A [`Subsystem`] is a type of which every network namespace gets one instance: those that exist
-//! when it is [registered](Registration::new), and each that is created later, until the
-//! registration goes. What lets the rest of the kernel reach an instance (a netlink socket, a
-//! Netfilter hook) is its [`Attachment`]s. The order of events is the same for all of them:
+//! when its [`Module`] is loaded, and each that is created later, until the module goes. What lets
+//! the rest of the kernel reach an instance (a netlink socket, a Netfilter hook) is its
+//! [`Attachment`]s. The order of events is the same for all of them:
 //!
 //! | step | when | what may run meanwhile |
 //! |---|---|---|
+//! | [`Subsystem::load`] | module loaded | nothing |
 //! | [`Subsystem::new`] | namespace created, or module loaded | nothing reaches the instance |
 //! | [`Attachment::attach`] | right after | callbacks run from here on |
 //! | [`Attachment::detach`] | `pre_exit` | callbacks that have started may still run |
 //! | an RCU grace period | between `pre_exit` and `exit` | the last of them ends |
-//! | drop of the attachment | `exit` | waits for callbacks that RCU does not cover |
+//! | drop of the attachments | `exit` | waits for callbacks that RCU does not cover |
 //! | drop of the instance | `exit` | nothing |
 //!
 //! C header: [`include/net/net_namespace.h`](srctree/include/net/net_namespace.h);
@@ -22,6 +23,14 @@
 //! # Examples
 //!
 //! ```ignore
+//! module! {
+//!     type: pernet::Module<Counter>,
+//!     name: "counter",
+//!     authors: ["A. U. Thor"],
+//!     description: "Counts packets in every network namespace",
+//!     license: "GPL",
+//! }
+//!
 //! struct Counter {
 //!     packets: Atomic<u64>,
 //! }
@@ -29,24 +38,12 @@
 //! static COUNTER: pernet::Key<Counter> = pernet::Key::new();
 //!
 //! impl pernet::Subsystem for Counter {
-//!     type Module = MyModule;
+//!     type Module = pernet::Module<Self>;
 //!     type Attachments = netfilter::Hooks<Self>;
 //!     const KEY: pernet::KeyRef<Self> = pernet::KeyRef::new(&COUNTER);
 //!
 //!     fn new(_net: &Net) -> impl PinInit<Self, Error> {
 //!         pin_init!(Self { packets: Atomic::new(0) })
-//!     }
-//! }
-//!
-//! #[pin_data]
-//! struct MyModule {
-//!     #[pin]
-//!     counter: pernet::Registration<Counter>,
-//! }
-//!
-//! impl InPlaceModule for MyModule {
-//!     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-//!         try_pin_init!(Self { counter <- pernet::Registration::new() })
 //!     }
 //! }
 //! ```
@@ -76,10 +73,15 @@ use kernel::{
         },
         rcu, //
     },
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
     types::{
         Opaque,
         ScopeGuard, //
     },
+    InPlaceModule,
     ModuleMetadata, //
 };
 
@@ -103,10 +105,17 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
     /// Where the instances are found: a `static` [`Key`].
     const KEY: KeyRef<Self>;
 
+    /// Called once when the module is loaded, before anything else.
+    ///
+    /// Context: process, may sleep. An error keeps the module from being loaded.
+    fn load() -> Result {
+        Ok(())
+    }
+
     /// Makes the instance of a network namespace.
     ///
     /// Context: process, may sleep; the kernel holds `pernet_ops_rwsem`. An error fails the
-    /// creation of the namespace, or the registration.
+    /// creation of the namespace, or the loading of the module.
     fn new(net: &Net) -> impl PinInit<Self, Error>;
 }
 
@@ -118,8 +127,10 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
 ///   once the attachment has been dropped.
 /// - After [`detach`](Attachment::detach) no new callback may start, save those that had already
 ///   looked up the way to it under RCU or by a reference that the attachment's drop waits for.
-/// - Dropping an attachment that was not detached must detach it.
-pub unsafe trait Attachment<T: Subsystem>: Sized {
+/// - Dropping an attachment that was not detached must detach it. The drop must return only when
+///   no callback uses the instance, with acquire ordering for what the last one did.
+/// - An [`attach`](Attachment::attach) that fails must leave no callback running.
+pub unsafe trait Attachment<T: Subsystem>: Sized + Send {
     /// Makes `instance` reachable in `net`.
     ///
     /// Context: process, may sleep.
@@ -131,15 +142,16 @@ pub unsafe trait Attachment<T: Subsystem>: Sized {
     fn detach(&mut self);
 }
 
-// SAFETY: Each part fulfills the requirements for itself; a tuple drops all of its parts.
+// SAFETY: Each part fulfills the requirements for itself. A tuple drops all of its parts, and the
+// first one if the second one could not be attached. Their order means nothing.
 unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for (A, B) {
     fn attach(net: &Net, instance: Pin<&T>) -> Result<Self> {
         Ok((A::attach(net, instance)?, B::attach(net, instance)?))
     }
 
     fn detach(&mut self) {
-        self.1.detach();
         self.0.detach();
+        self.1.detach();
     }
 }
 
@@ -151,7 +163,7 @@ unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for 
 pub struct Key<T> {
     id: UnsafeCell<c_uint>,
     registered: AtomicFlag,
-    _subsystem: PhantomData<fn() -> T>,
+    _subsystem: PhantomData<fn(T) -> T>,
 }
 
 // SAFETY: `id` is written by `register_pernet_subsys()` alone, of which `registered` admits one at
@@ -229,25 +241,28 @@ impl<T> Deref for KeyRef<T> {
     }
 }
 
-/// What `net_generic()` memory holds. Attachments come first, to be dropped first.
+/// What `net_generic()` memory holds.
 struct Slot<T: Subsystem> {
     attachments: T::Attachments,
     instance: T,
 }
 
-/// The registration of a [`Subsystem`] with every network namespace, present and future.
+/// A module that is a [`Subsystem`] at work: the `type` to give to `module!`.
 ///
-/// Dropping it detaches and drops all instances. It can only live in the memory of the module
-/// itself, that is, as a pinned field of the type named by `module!`: that value is dropped before
-/// the module's code goes, and it cannot be forgotten.
+/// Loading it registers the subsystem with all network namespaces, unloading it detaches and drops
+/// all instances.
+///
+/// That must not be skipped, for the kernel would go on to call code that is gone. So the value can
+/// be made only where it is dropped before the code goes: in the static memory of the module that
+/// `module!` made for it. There is nothing in it to take out or to forget.
 ///
 /// # Invariants
 ///
 /// - `ops` is registered with `register_pernet_subsys()` and does not move.
 /// - `T::KEY` is marked as registered, by this registration.
-/// - `self` lies within the memory of `T::Module`, if that is a loaded module.
+/// - The value lies in the static data of the module itself.
 #[pin_data(PinnedDrop)]
-pub struct Registration<T: Subsystem> {
+pub struct Module<T: Subsystem> {
     #[pin]
     ops: Opaque<bindings::pernet_operations>,
     #[pin]
@@ -255,43 +270,40 @@ pub struct Registration<T: Subsystem> {
     _subsystem: PhantomData<T>,
 }
 
-// SAFETY: A registration offers nothing but its drop, which may run on any thread.
-unsafe impl<T: Subsystem> Send for Registration<T> {}
+// SAFETY: The value offers nothing but its drop, which may run on any thread.
+unsafe impl<T: Subsystem> Send for Module<T> {}
 // SAFETY: There is nothing to do with a shared reference.
-unsafe impl<T: Subsystem> Sync for Registration<T> {}
+unsafe impl<T: Subsystem> Sync for Module<T> {}
 
-impl<T: Subsystem> Registration<T> {
-    /// `kzalloc()` aligns to this at least, and a slot is what it allocates.
-    const SLOT_FITS: () = assert!(align_of::<Slot<T>>() <= align_of::<c_ulonglong>());
-
+impl<T> InPlaceModule for Module<T>
+where
+    T: Subsystem<Module = Self>,
+    Self: ModuleMetadata,
+{
     /// Registers the subsystem.
-    ///
-    /// Context: process, may sleep.
     ///
     /// # Errors
     ///
     /// - `EBUSY`: the subsystem is registered already.
-    /// - `EINVAL`: the registration is not placed in the memory of the module itself.
-    /// - Whatever [`Subsystem::new`] or [`Attachment::attach`] returned for the first namespace
-    ///   that could not be served. Nothing stays registered then.
-    pub fn new() -> impl PinInit<Self, Error> {
-        const { Self::SLOT_FITS };
-
+    /// - `EINVAL`: the memory to initialize is not static data of the module.
+    /// - Whatever [`Subsystem::load`], or [`Subsystem::new`] or [`Attachment::attach`] for the first
+    ///   namespace that could not be served, returned. Nothing stays registered then.
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         let init = move |this: *mut Self| {
-            if !lies_in_module::<T::Module>(this.cast()) {
-                pr_err!("a pernet registration must be a field of the module\n");
+            if !is_static_data::<Self>(this.cast()) {
                 return Err(EINVAL);
             }
             if T::KEY.registered.xchg(true, Full) {
                 return Err(EBUSY);
             }
             let unmark = ScopeGuard::new(|| T::KEY.registered.store(false, Release));
+            T::load()?;
 
             // SAFETY: `this` is valid for writes, and so are its fields.
-            let ops = unsafe { &raw mut (*this).ops };
-            let ops = Opaque::cast_into(ops);
-            // SAFETY: `ops` is valid for writes.
-            unsafe {
+            let ops = Opaque::cast_into(unsafe { &raw const (*this).ops });
+            // SAFETY: `ops` is valid for writes. It is pinned, and unregistered before its memory
+            // goes. The callbacks are made for the slot that `id` and `size` describe.
+            to_result(unsafe {
                 ops.write(bindings::pernet_operations {
                     init: Some(Self::init_callback),
                     pre_exit: Some(Self::pre_exit_callback),
@@ -299,11 +311,10 @@ impl<T: Subsystem> Registration<T> {
                     id: T::KEY.id.get(),
                     size: size_of::<Slot<T>>(),
                     ..Default::default()
-                })
-            };
-            // SAFETY: `ops` is initialized, pinned, and unregistered before its memory goes. The
-            // callbacks are made for the slot that `id` and `size` describe.
-            to_result(unsafe { bindings::register_pernet_subsys(ops) })?;
+                });
+                bindings::register_pernet_subsys(ops)
+            })
+            .inspect_err(|_| wait_for_users::<Self>())?;
             unmark.dismiss();
             Ok(())
         };
@@ -312,9 +323,15 @@ impl<T: Subsystem> Registration<T> {
         // INVARIANT: See the checks and the registration above.
         unsafe { pin_init::pin_init_from_closure(init) }
     }
+}
+
+impl<T: Subsystem> Module<T> {
+    /// `kzalloc()` aligns to this at least, and a slot is what it allocates.
+    const SLOT_FITS: () = assert!(align_of::<Slot<T>>() <= align_of::<c_ulonglong>());
 
     /// Called for a new namespace, and for each existing one while registering.
     unsafe extern "C" fn init_callback(net: *mut bindings::net) -> c_int {
+        const { Self::SLOT_FITS };
         // SAFETY: The kernel passes a valid namespace.
         let net = unsafe { Net::from_raw(net) };
         from_result(|| {
@@ -324,7 +341,8 @@ impl<T: Subsystem> Registration<T> {
             let instance = unsafe { &raw mut (*slot).instance };
             // SAFETY: `instance` is valid for writes and stays where it is until `exit`.
             unsafe { pin_init::raw_try_init(instance, T::new(net)) }?;
-            // SAFETY: Without attachments nothing refers to the instance, initialized above.
+            // SAFETY: No callback runs, as no attachment is there or one failed to be made. The
+            // instance was initialized above.
             let drop_instance = ScopeGuard::new(|| unsafe { instance.drop_in_place() });
 
             // SAFETY: The instance is initialized and pinned. It is shared from here on.
@@ -350,14 +368,17 @@ impl<T: Subsystem> Registration<T> {
     unsafe extern "C" fn exit_callback(net: *mut bindings::net) {
         // SAFETY: As in `pre_exit_callback()`.
         let slot = unsafe { T::KEY.slot(Net::from_raw(net)) };
-        // SAFETY: `init` wrote all of the slot and this is the last use. The attachments are
-        // dropped first, after which nothing refers to the instance. The kernel frees the memory.
-        unsafe { slot.drop_in_place() };
+        // SAFETY: As in `pre_exit_callback()`, and this is their last use. On its own, because
+        // callbacks may still use the instance until this returns.
+        unsafe { (&raw mut (*slot).attachments).drop_in_place() };
+        // SAFETY: `init` wrote the instance, and nothing refers to it any more. The kernel frees
+        // the memory.
+        unsafe { (&raw mut (*slot).instance).drop_in_place() };
     }
 }
 
 #[pinned_drop]
-impl<T: Subsystem> PinnedDrop for Registration<T> {
+impl<T: Subsystem> PinnedDrop for Module<T> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: By the type invariants `ops` is registered. This waits for the callbacks.
         unsafe { bindings::unregister_pernet_subsys(self.ops.get()) };
@@ -365,16 +386,36 @@ impl<T: Subsystem> PinnedDrop for Registration<T> {
     }
 }
 
-/// Whether `address` lies in the memory of the loaded module `M`; true for built-in code.
-fn lies_in_module<M: ModuleMetadata>(address: *const c_void) -> bool {
+/// Whether `address` lies in the static data of the module `M`; true for built-in code, which is
+/// never unloaded.
+fn is_static_data<M: ModuleMetadata>(address: *const c_void) -> bool {
     let module = M::THIS_MODULE.as_ptr();
     if module.is_null() {
         return true;
     }
-    // SAFETY: The module is loaded, since its code runs; the table is constant meanwhile.
-    let memory = unsafe { &(*module).mem };
-    memory.iter().any(|region| {
-        let offset = (address as usize).wrapping_sub(region.base as usize);
-        offset < region.size as usize
-    })
+    // SAFETY: The module is loaded, since its code runs, and this element is constant meanwhile.
+    let data = unsafe { &(*module).mem[bindings::mod_mem_type_MOD_DATA as usize] };
+    let offset = (address as usize).wrapping_sub(data.base as usize);
+    offset < data.size as usize
+}
+
+/// Waits until only the loader refers to the module `M`, which it is about to discard.
+///
+/// While the subsystem was registered in some namespaces, a program may have come to hold a
+/// reference, by opening a socket. Nobody but us honours it: when its initialization fails, a
+/// module is freed without a look at its reference count (`do_init_module()`).
+fn wait_for_users<M: ModuleMetadata>() {
+    let module = M::THIS_MODULE.as_ptr();
+    if module.is_null() {
+        return;
+    }
+    let mut told = false;
+    // SAFETY: The module is being loaded, so it is valid.
+    while unsafe { bindings::module_refcount(module) } > 1 {
+        if !told {
+            told = true;
+            pr_warn!("loading failed, waiting for programs to close their sockets\n");
+        }
+        fsleep(Delta::from_millis(10));
+    }
 }

@@ -31,8 +31,9 @@ impl ReadAt for [u8] {
 ///
 /// # Invariants
 ///
-/// For the lifetime of the reference, the `struct sk_buff` is valid and nobody changes its length
-/// or data.
+/// For the lifetime of the reference, the `struct sk_buff` is valid, and nobody changes its lengths
+/// or the bytes of its linear part. Those in fragments may be pages that a program writes to, so
+/// two reads of the same bytes there may differ.
 #[repr(transparent)]
 pub struct Packet(Opaque<bindings::sk_buff>);
 
@@ -41,7 +42,7 @@ impl Packet {
     ///
     /// # Safety
     ///
-    /// For `'a`, `skb` must be valid, and nobody may change its length or data.
+    /// For `'a`, `skb` must be valid, and nobody may change its lengths or the linear part.
     #[inline]
     pub(super) unsafe fn from_raw<'a>(skb: *mut bindings::sk_buff) -> &'a Self {
         // SAFETY: `Packet` is a transparent wrapper; the rest is the caller's promise.

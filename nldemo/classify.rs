@@ -32,7 +32,7 @@ pub(crate) enum Class {
 ///
 /// Nearly all packets are not ICMP, and leave after one read.
 #[inline]
-pub(crate) fn ipv4(packet: &impl ReadAt) -> Class {
+pub(crate) fn ipv4(packet: &(impl ReadAt + ?Sized)) -> Class {
     match packet.read_at::<1>(9) {
         Some([ICMP]) => ipv4_icmp(packet),
         Some(_) => Class::Other,
@@ -43,7 +43,7 @@ pub(crate) fn ipv4(packet: &impl ReadAt) -> Class {
 /// Classifies an IPv4 packet that says it is ICMP. Out of line, so that other packets need not
 /// save its registers.
 #[inline(never)]
-fn ipv4_icmp(packet: &impl ReadAt) -> Class {
+fn ipv4_icmp(packet: &(impl ReadAt + ?Sized)) -> Class {
     let Some([version_ihl, _, len0, len1, _, _, fragment0, fragment1]) = packet.read_at::<8>(0)
     else {
         return Class::Malformed;

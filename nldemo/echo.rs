@@ -26,7 +26,7 @@ pub(crate) fn request(request: &Request<'_>, extack: &mut ExtAck) -> Result {
     match request.header().msg_type {
         ECHO => request.reply(ECHO, request.payload())?.send(),
         _ => {
-            extack.set_message(c"unknown message type");
+            extack.set_message(c"Unknown message type");
             Err(EOPNOTSUPP)
         }
     }

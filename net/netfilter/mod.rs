@@ -44,7 +44,8 @@ use kernel::{
         rcu_gp_seq, //
     },
     error::to_result,
-    prelude::*, //
+    prelude::*,
+    sync::rcu::synchronize_rcu, //
 };
 
 use super::{
@@ -135,9 +136,10 @@ pub trait Hook: Subsystem {
 
     /// Decides what happens to a packet.
     ///
-    /// Context: RCU read side, in softirq mostly, on any number of CPUs at once. Must not sleep,
-    /// which includes allocating with `GFP_KERNEL`. At [`Hooknum::LocalOut`] and
-    /// [`Hooknum::PostRouting`] also process context.
+    /// Context: RCU read side, on any number of CPUs at once: softirq mostly, and at every point
+    /// also process context (what this host sends, and what a verdict sends on its way again), so
+    /// locks taken here must disable softirqs. Must not sleep, which includes allocating with
+    /// `GFP_KERNEL`.
     fn hook(&self, packet: &Packet, state: &State) -> Verdict;
 }
 
@@ -153,16 +155,21 @@ pub trait Hook: Subsystem {
 pub struct State(nf_hook_state);
 
 impl State {
-    /// The number of the hook point, one of [`Hooknum`].
+    /// The hook point.
     #[inline]
-    pub fn hooknum(&self) -> u8 {
-        self.0.hook
+    pub fn hooknum(&self) -> Hooknum {
+        // Only these numbers were registered.
+        Hooknum::ALL[usize::from(self.0.hook)]
     }
 
-    /// The family that the hook was registered for, one of [`Family`].
+    /// The family of the packet.
     #[inline]
-    pub fn family(&self) -> u8 {
-        self.0.pf
+    pub fn family(&self) -> Family {
+        if self.0.pf == Family::Ipv6 as u8 {
+            Family::Ipv6
+        } else {
+            Family::Ipv4
+        }
     }
 
     /// The network namespace.
@@ -174,14 +181,14 @@ impl State {
 
     /// The device that the packet came in by; `None` where there is none yet or any more.
     #[inline]
-    pub fn in_device(&self) -> Option<&NetDevice> {
+    pub fn in_device(&self) -> Option<NetDevice<'_>> {
         // SAFETY: Null or, by the type invariants, valid.
         unsafe { NetDevice::from_raw(self.0.in_) }
     }
 
     /// The device that the packet will leave by; `None` where there is none yet or any more.
     #[inline]
-    pub fn out_device(&self) -> Option<&NetDevice> {
+    pub fn out_device(&self) -> Option<NetDevice<'_>> {
         // SAFETY: Null or, by the type invariants, valid.
         unsafe { NetDevice::from_raw(self.0.out) }
     }
@@ -189,10 +196,10 @@ impl State {
 
 /// The hooks of one instance of `T` in its network namespace.
 ///
-/// Detaching unregisters the hooks, which also drops every packet of the namespace that waits in a
-/// queue (`nf_queue_nf_hook_drop()`). `nf_unregister_net_hooks()` does not wait for hooks that run
-/// on other CPUs, so dropping waits for an RCU grace period after it: usually the one that passes
-/// between `pre_exit` and `exit`.
+/// Detaching unregisters the hooks, which as a rule also drops the packets of the namespace that
+/// wait in a queue (`nf_queue_nf_hook_drop()`). `nf_unregister_net_hooks()` does not wait for hooks
+/// that run on other CPUs, so dropping waits for an RCU grace period after it: usually the one that
+/// passes between `pre_exit` and `exit`.
 ///
 /// # Invariants
 ///
@@ -205,6 +212,9 @@ pub struct Hooks<T: Hook> {
     _subsystem: PhantomData<T>,
 }
 
+// SAFETY: The pointers are not tied to a thread.
+unsafe impl<T: Hook> Send for Hooks<T> {}
+
 impl<T: Hook> Hooks<T> {
     /// The C side's way to [`Hook::hook`].
     unsafe extern "C" fn callback(
@@ -215,7 +225,7 @@ impl<T: Hook> Hooks<T> {
         // SAFETY: `attach` registered a pointer to an instance, which is valid until a grace
         // period has passed since the hook was unregistered; hooks run under RCU.
         let instance = unsafe { &*instance.cast_const().cast::<T>() };
-        // SAFETY: The kernel passes a valid packet. A hook that runs owns it.
+        // SAFETY: The kernel passes a valid packet, which belongs to the hook that runs.
         let packet = unsafe { Packet::from_raw(skb) };
         // SAFETY: The kernel passes a valid state, constant for the call, and `State` is a
         // transparent wrapper.
@@ -245,9 +255,12 @@ unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
         let count = c_uint::try_from(ops.len())?;
         // SAFETY: `net` is valid, and `ops` are `count` valid entries that outlive their
         // registration by a grace period.
-        to_result(unsafe { nf_register_net_hooks(net.as_raw(), ops.as_ptr(), count) })?;
-        // INVARIANT: All of `ops` was registered, or none of it and we are not here. `net` stays
-        // valid until `exit`, where the attachment is dropped.
+        to_result(unsafe { nf_register_net_hooks(net.as_raw(), ops.as_ptr(), count) })
+            // The hooks before the one that failed were registered, and unregistered again without
+            // waiting: packets may still be on their way through them.
+            .inspect_err(|_| synchronize_rcu())?;
+        // INVARIANT: All of `ops` is registered. `net` stays valid until `exit`, where the
+        // attachment is dropped.
         Ok(Self {
             net: net.as_raw(),
             ops,

@@ -75,27 +75,27 @@ impl Header {
 }
 
 /// One message in a buffer.
-pub struct Message<'a> {
+pub(super) struct Message<'a> {
     /// Its header.
-    pub header: Header,
+    pub(super) header: Header,
     /// What follows the header.
-    pub payload: &'a [u8],
+    pub(super) payload: &'a [u8],
     /// Where in the buffer the message starts, in bytes.
-    pub offset: usize,
+    pub(super) offset: usize,
 }
 
 /// An iterator over the messages in a buffer, as `netlink_rcv_skb()` walks them.
 ///
 /// It ends at the end of the buffer, and at the first message whose length is below that of a
 /// header or beyond what is left of the buffer: nothing behind such a length can be trusted.
-pub struct Messages<'a> {
+pub(super) struct Messages<'a> {
     buffer: &'a [u8],
     offset: usize,
 }
 
 impl<'a> Messages<'a> {
     /// Starts at the beginning of `buffer`.
-    pub fn new(buffer: &'a [u8]) -> Self {
+    pub(super) fn new(buffer: &'a [u8]) -> Self {
         Self { buffer, offset: 0 }
     }
 }

@@ -19,7 +19,7 @@
 //!         match request.header().msg_type {
 //!             ECHO => request.reply(ECHO, request.payload())?.send(),
 //!             _ => {
-//!                 extack.set_message(c"unknown message type");
+//!                 extack.set_message(c"Unknown message type");
 //!                 Err(EOPNOTSUPP)
 //!             }
 //!         }
@@ -34,13 +34,12 @@ mod request;
 
 pub use self::{
     extack::ExtAck,
-    message::{
-        Header,
-        Message,
-        Messages, //
-    },
+    message::Header,
     reply::Reply,
-    request::Request, //
+    request::{
+        Capability,
+        Request, //
+    },
 };
 
 use core::{
@@ -52,6 +51,13 @@ use core::{
 use kernel::{
     bindings,
     prelude::*,
+    sync::{
+        barrier::{
+            smp_mb,
+            Full, //
+        },
+        rcu::rcu_barrier, //
+    },
     time::{
         delay::fsleep,
         Delta, //
@@ -59,7 +65,10 @@ use kernel::{
     ModuleMetadata, //
 };
 
-use self::request::Buffer;
+use self::{
+    message::Messages,
+    request::Buffer, //
+};
 
 use super::{
     bindings::{
@@ -120,11 +129,11 @@ pub trait Input: Subsystem {
 
 /// The kernel socket that serves one instance of `T` in its network namespace.
 ///
-/// User sockets of the protocol hold a reference to `T::Module`, so the code cannot be unloaded
-/// while one is open. That fails to hold only if another module was first to open the protocol's
-/// number in another namespace, so the drop relies on something else: a sender holds a reference
-/// to the kernel socket for as long as it runs the callback (`netlink_unicast_kernel()`), and the
-/// drop waits until it has the last one.
+/// User sockets of the protocol hold a reference to `T::Module`, so as a rule it cannot be unloaded
+/// while one is open. The drop does not rely on it, since the kernel records one module for a
+/// protocol's number, and another may have come first. A sender holds a reference to the kernel
+/// socket for as long as it runs the callback (`netlink_unicast_kernel()`), and the drop waits until
+/// it has the last one.
 ///
 /// # Invariants
 ///
@@ -142,6 +151,12 @@ unsafe impl<T: Input> Send for KernelSocket<T> {}
 impl<T: Input> KernelSocket<T> {
     /// How long to sleep before looking again whether callbacks have ended.
     const DRAIN_INTERVAL: Delta = Delta::from_millis(1);
+
+    /// Takes the count of references from one, ours, to zero; false if there are others.
+    fn take_last_reference(&self) -> bool {
+        // SAFETY: By the type invariants one of the references is ours.
+        unsafe { bindings::refcount_dec_if_one(self.refcount()) }
+    }
 
     /// The count of references to the socket.
     fn refcount(&self) -> *mut bindings::refcount_t {
@@ -227,12 +242,20 @@ unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
 impl<T: Input> Drop for KernelSocket<T> {
     fn drop(&mut self) {
         self.detach();
-        // Senders give their references back, and RCU the one that the release does, at the end of
-        // the grace period that has mostly passed by now.
-        // SAFETY: By the type invariants one of the references is ours.
-        while !unsafe { bindings::refcount_dec_if_one(self.refcount()) } {
-            fsleep(Self::DRAIN_INTERVAL);
+        // Two others may hold a reference. The release gives back its own by `call_rcu()`, behind a
+        // grace period that also ends every lookup of the socket (`deferred_put_nlk_sk()`): from
+        // one reference on there can only be fewer. And senders hold one until the callback that
+        // they run has returned.
+        if !self.take_last_reference() {
+            // Such calls may be put off for seconds, if nobody asks.
+            rcu_barrier();
+            while !self.take_last_reference() {
+                fsleep(Self::DRAIN_INTERVAL);
+            }
         }
+        // What the last callback did comes before the drop of the instance. Giving up a reference
+        // releases, and taking the last one does not acquire by itself.
+        smp_mb(Full);
         // SAFETY: The count is zero, so nobody else uses the socket.
         unsafe { sk_free(self.socket.as_ptr()) };
     }

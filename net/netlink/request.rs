@@ -83,6 +83,16 @@ impl Buffer {
     }
 }
 
+/// What a process may be allowed to do (`capabilities(7)`), as far as it concerns networking.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Capability {
+    /// Configure the network (`CAP_NET_ADMIN`).
+    NetAdmin = bindings::CAP_NET_ADMIN as u8,
+    /// Send and receive packets of any make (`CAP_NET_RAW`).
+    NetRaw = bindings::CAP_NET_RAW as u8,
+}
+
 /// A message from a client, borrowed for the duration of the call that handles it.
 pub struct Request<'a> {
     pub(super) buffer: &'a Buffer,
@@ -115,10 +125,10 @@ impl<'a> Request<'a> {
         self.buffer.net()
     }
 
-    /// Whether the client may do in [its network namespace](Self::net) what `capability`
-    /// (`CAP_*`) stands for, now and when it opened the socket (`netlink_net_capable()`).
-    pub fn net_capable(&self, capability: u32) -> bool {
-        // SAFETY: `skb` is valid and describes its sender. CAST: Capabilities are small numbers.
+    /// Whether the client has `capability` in the user namespace that owns [its network
+    /// namespace](Self::net), now and when it opened the socket (`netlink_net_capable()`).
+    pub fn net_capable(&self, capability: Capability) -> bool {
+        // SAFETY: `skb` is valid and describes its sender.
         unsafe { bindings::netlink_net_capable(self.buffer.skb.as_ptr(), capability as c_int) }
     }
 
@@ -128,7 +138,8 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     ///
-    /// `EMSGSIZE` or `ENOBUFS` if no buffer can hold `payload`.
+    /// `EMSGSIZE` or `ENOBUFS` if no buffer can hold `payload`. Where memory is too fragmented for
+    /// anything but single pages, that begins at 99 KiB.
     pub fn reply(&self, msg_type: u16, payload: &[u8]) -> Result<Reply<'a>> {
         Reply::new(
             self.buffer,
