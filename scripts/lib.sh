@@ -1,0 +1,178 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# What the scripts here share: messages, the cache, locks, the list of
+# kernels. To be sourced, after `set -euo pipefail`.
+
+CHECKOUT=$(cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+PROG=scripts/${0##*/}
+CACHE=${NLDEMO_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/rust_nldemo}
+START=${EPOCHREALTIME/[.,]/}
+
+# No script stops without a word.
+set -E
+trap 'note "stopped by status $? of: $BASH_COMMAND (${BASH_SOURCE[0]##*/} line $LINENO)"' ERR
+
+say() { # a phase, with the seconds since the script started
+	local now=${EPOCHREALTIME/[.,]/}
+	printf '[%3ds] %s\n' $(((now - START) / 1000000)) "$*" >&2
+}
+
+note() { printf '%s: %s\n' "$PROG" "$*" >&2; }
+
+die() {
+	note "$@"
+	exit 1
+}
+
+usage_error() {
+	note "$@"
+	note "try '$PROG --help'"
+	exit 2
+}
+
+# The help text of a script is the comment block at its top.
+help_text() { sed -n '4,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$0"; }
+
+# kbuild splits M= at white space, and so does virtme's initramfs.
+check_paths() {
+	local p
+	for p in "$CHECKOUT" "$CACHE"; do
+		case $p in
+		/*[[:space:]:\\\"\',]*) die "'$p': kbuild and QEMU cannot work in a path with white space or one of : \\ \" ' ,; move it" ;;
+		/*) ;;
+		*) die "'$p' is not an absolute path (set XDG_CACHE_HOME or HOME to one)" ;;
+		esac
+	done
+}
+
+# kernel_known NAME: is it a name that a root can be made for?
+KERNEL_NAMES="stock (newest of trixie-backports), rt (the same with PREEMPT_RT), debug (built here from its source, with sanitizers), or a version of the Debian archive such as 7.2.12"
+check_kernel_name() {
+	[[ $1 =~ ^(stock|rt|debug|[0-9]+\.[0-9]+(\.[0-9]+)?)$ ]] ||
+		usage_error "unknown kernel '$1'; known are: $KERNEL_NAMES"
+}
+
+# lock FD FILE WHAT: wait for an exclusive lock, saying for what.
+lock() {
+	mkdir -p -- "${2%/*}" || die "cannot create ${2%/*}"
+	eval "exec $1>>\"\$2\"" || die "cannot write to $2"
+	flock -n "$1" && return
+	say "waiting for another run that $3"
+	flock "$1" || die "cannot lock $2"
+	say "the other run is done"
+}
+
+# explain_failure LOG WHAT: the end of a log, and what to do about it.
+explain_failure() {
+	{
+		echo "---- the end of $1:"
+		tail -n 20 -- "$1" || true
+		echo "----"
+	} >&2
+	if grep -q -i -e 'no space left on device' -e "don't have enough free space" -e 'disk quota exceeded' -- "$1"; then
+		note "$2: the disk is full. The cache is $CACHE; free some space there (setup needs about 6 GB in all) or set XDG_CACHE_HOME to another disk, then run the same command again"
+	elif grep -q -E -e 'Temporary failure resolving|Could not (resolve|connect|handshake)|Cannot initiate the connection|Failed to fetch|Connection (timed out|failed|refused)|Network is unreachable|Could not wait for server' -- "$1"; then
+		note "$2: the network failed. Run the same command again when it is back: what was downloaded is kept"
+	else
+		note "$2: failed; the whole log is $1"
+	fi
+	return 1
+}
+
+# free_space MB: stop early rather than in the middle.
+check_free_space() {
+	local have
+	mkdir -p -- "$CACHE" || die "cannot create the cache $CACHE"
+	have=$(df --output=avail -B1M -- "$CACHE" | tail -n 1)
+	((have >= $1)) ||
+		die "$2 needs about $1 MB in $CACHE, and its disk has ${have//[[:space:]]/} MB free; free some space or set XDG_CACHE_HOME to another disk"
+}
+
+# remove_tree DIR: rm -rf that first unmounts what a killed build may have
+# left mounted there, so that it never follows a mount out of DIR.
+remove_tree() {
+	local dir=$1 m
+	[[ $dir == "$CACHE"/?*/?* ]] || die "refusing to remove '$dir', which is not in the cache"
+	[[ -e $dir || -L $dir ]] || return 0
+	# The last mounted goes first.
+	while read -r m; do
+		umount -- "$m" || umount -l -- "$m" || die "cannot unmount $m"
+	done < <(awk -v d="$dir/" 'index($5 "/", d) == 1 { print $5 }' /proc/self/mountinfo | tac)
+	# Package managers leave directories without write permission.
+	rm -rf --one-file-system -- "$dir" 2>/dev/null ||
+		{ chmod -R u+rwX -- "$dir" && rm -rf --one-file-system -- "$dir"; } ||
+		die "cannot remove $dir"
+}
+
+# Where the finished root of a kernel is: a link that setup moves in one
+# step. Prints nothing when there is none.
+root_link() {
+	# The debug kernel has no root of its own.
+	[[ $1 != debug ]] || set -- stock
+	printf '%s/roots/%s-%s\n' "$CACHE" "$1" "$(root_key "$1")"
+}
+
+# The key of a root is what it is made from: the text of setup's part that
+# makes it (package list, suite and hooks are all there) and the kernel.
+root_key() {
+	{
+		sed -n '/^# <root>/,/^# <\/root>/p' "$CHECKOUT/scripts/setup"
+		echo "$1"
+	} | sha256sum | cut -c1-12
+}
+
+# The key of an SDK: the kernel, its package and the script that makes it.
+sdk_key() {
+	{
+		cat "$CHECKOUT/scripts/sdk"
+		echo "$1 $2"
+	} | sha256sum | cut -c1-12
+}
+
+# debug_key ROOT: the key of the debug kernel that is built in a root: its
+# configuration, the script that builds it, and the source and toolchain there.
+debug_key() {
+	{
+		sed -n '/^# <build>/,/^# <\/build>/p' "$CHECKOUT/scripts/debug-kernel"
+		cat "$CHECKOUT/kernels/debug.config"
+		awk 'BEGIN { RS = "" } /^Package: (clang-19|lld-19|llvm-19|rustc|bindgen|linux-source-[0-9.]+)\n/ {
+			match($0, /\nVersion: [^\n]*/)
+			print $2, substr($0, RSTART + 1, RLENGTH - 1)
+		}' "$1/var/lib/dpkg/status"
+	} | sha256sum | cut -c1-12
+}
+
+# need_workspace KERNEL: makes root and SDK if they are missing.
+need_workspace() {
+	find_sdk "$1" && return
+	"$CHECKOUT/scripts/setup" --kernel "$1"
+	find_sdk "$1" || die "scripts/setup made no workspace for kernel '$1'"
+}
+
+# find_sdk KERNEL: the SDK of a kernel in $sdk, what it replaces in $headers.
+# For the debug kernel, $debug is the directory with the rest of it.
+find_sdk() {
+	local link rel version
+	debug=
+	link=$(root_link "$1")
+	[[ -d $link/. ]] || return 1
+	if [[ $1 == debug ]]; then
+		read -r rel version <"$link/etc/nldemo-debug-kernel"
+		debug=$CACHE/debug/$rel-$(debug_key "$link")
+		sdk=$debug/kdir
+	else
+		read -r rel version <"$link/etc/nldemo-kernel"
+		sdk=$CACHE/sdk/$rel-$(sdk_key "$rel" "$version")
+	fi
+	# shellcheck disable=SC2034 # for the caller
+	headers=/usr/src/linux-headers-$rel
+	[[ -d $sdk ]]
+}
+
+# root_release KERNEL: what uname -r says there.
+root_release() {
+	local name=kernel
+	[[ $1 != debug ]] || name=debug-kernel
+	cut -d' ' -f1 "$(root_link "$1")/etc/nldemo-$name"
+}
