@@ -2,15 +2,20 @@
 
 //! C items that `kernel::bindings` lacks, generated from `bindings_helper.h`.
 
-#![expect(
+// Generated code is as it is.
+#![allow(
     dead_code,
     improper_ctypes,
+    missing_docs,
     non_camel_case_types,
     non_upper_case_globals,
     unreachable_pub,
-    clippy::all
+    clippy::all,
+    clippy::cast_lossless,
+    clippy::ptr_as_ptr,
+    clippy::ref_as_ptr,
+    clippy::undocumented_unsafe_blocks
 )]
-#![allow(missing_docs, clippy::undocumented_unsafe_blocks)]
 
 use kernel::bindings::*;
 use kernel::ffi;

@@ -172,6 +172,7 @@ unsafe impl<T> Sync for Key<T> {}
 
 impl<T: Subsystem> Key<T> {
     /// Creates a key, to be placed in a `static`.
+    #[expect(clippy::new_without_default)] // Only a constant can initialize a static.
     pub const fn new() -> Self {
         Self {
             id: UnsafeCell::new(0),
@@ -330,6 +331,10 @@ impl<T: Subsystem> Module<T> {
     const SLOT_FITS: () = assert!(align_of::<Slot<T>>() <= align_of::<c_ulonglong>());
 
     /// Called for a new namespace, and for each existing one while registering.
+    ///
+    /// # Safety
+    ///
+    /// To be called by the kernel, as a callback of the operations that `init` registered.
     unsafe extern "C" fn init_callback(net: *mut bindings::net) -> c_int {
         const { Self::SLOT_FITS };
         // SAFETY: The kernel passes a valid namespace.
@@ -346,8 +351,8 @@ impl<T: Subsystem> Module<T> {
             let drop_instance = ScopeGuard::new(|| unsafe { instance.drop_in_place() });
 
             // SAFETY: The instance is initialized and pinned. It is shared from here on.
-            let attachments =
-                T::Attachments::attach(net, unsafe { Pin::new_unchecked(&*instance) })?;
+            let shared = unsafe { Pin::new_unchecked(&*instance) };
+            let attachments = T::Attachments::attach(net, shared)?;
             // SAFETY: `slot` is valid for writes.
             unsafe { (&raw mut (*slot).attachments).write(attachments) };
             drop_instance.dismiss();
@@ -356,6 +361,10 @@ impl<T: Subsystem> Module<T> {
     }
 
     /// Called when a namespace dies, and for each existing one while unregistering.
+    ///
+    /// # Safety
+    ///
+    /// To be called by the kernel, as a callback of the operations that `init` registered.
     unsafe extern "C" fn pre_exit_callback(net: *mut bindings::net) {
         // SAFETY: The kernel passes a valid namespace, of which `init` succeeded.
         let slot = unsafe { T::KEY.slot(Net::from_raw(net)) };
@@ -365,6 +374,10 @@ impl<T: Subsystem> Module<T> {
     }
 
     /// Called after `pre_exit` and an RCU grace period.
+    ///
+    /// # Safety
+    ///
+    /// To be called by the kernel, as a callback of the operations that `init` registered.
     unsafe extern "C" fn exit_callback(net: *mut bindings::net) {
         // SAFETY: As in `pre_exit_callback()`.
         let slot = unsafe { T::KEY.slot(Net::from_raw(net)) };

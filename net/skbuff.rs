@@ -96,13 +96,11 @@ impl ReadAt for Packet {
                 (*skb).len.wrapping_sub((*skb).data_len) as usize,
             )
         };
-        match offset.checked_add(N) {
+        if offset.checked_add(N).is_some_and(|end| end <= linear) {
             // SAFETY: The linear part is `linear` initialized bytes at `data`, and the read ends
             // within it.
-            Some(end) if end <= linear => {
-                Some(unsafe { data.add(offset).cast::<[u8; N]>().read() })
-            }
-            _ => self.read_fragments(offset),
+            return Some(unsafe { data.add(offset).cast::<[u8; N]>().read() });
         }
+        self.read_fragments(offset)
     }
 }

@@ -217,6 +217,10 @@ unsafe impl<T: Hook> Send for Hooks<T> {}
 
 impl<T: Hook> Hooks<T> {
     /// The C side's way to [`Hook::hook`].
+    ///
+    /// # Safety
+    ///
+    /// To be called by Netfilter, as the hook that `attach` registered.
     unsafe extern "C" fn callback(
         instance: *mut c_void,
         skb: *mut bindings::sk_buff,

@@ -167,6 +167,10 @@ impl<T: Input> KernelSocket<T> {
     }
 
     /// The C side's way to [`Input`]: walks the messages of a buffer as `netlink_rcv_skb()` does.
+    ///
+    /// # Safety
+    ///
+    /// To be called by netlink, as the `input` callback of the socket that `attach` created.
     unsafe extern "C" fn callback(skb: *mut bindings::sk_buff) {
         // SAFETY: The kernel passes a valid buffer, for the duration of this call.
         let buffer = unsafe { Buffer::from_raw(NonNull::new_unchecked(skb)) };
