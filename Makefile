@@ -3,13 +3,13 @@
 # The front door; `make help` lists what is behind it. kbuild reads Kbuild
 # instead of this file.
 #
-#   KERNEL=stock|rt|VERSION   a kernel of the workspace (default: stock)
-#   KDIR=DIR                  instead: a kernel build directory of this machine,
-#                             with this machine's compilers
+#   KERNEL=stock|rt|debug|VERSION   a kernel of the workspace (default: stock)
+#   KDIR=DIR                        instead: a kernel build directory of this machine,
+#                                   with this machine's compilers
 KERNEL ?= stock
 
 # Objects lie in build/RELEASE, so that one kernel's never meet another's.
-.PHONY: all module peer demo test check clean help setup
+.PHONY: all module peer demo test kunit prove-oracle check clean help setup
 all: module peer ## build rust_nldemo.ko and the peer (the default)
 
 ifdef KDIR
@@ -18,8 +18,8 @@ module:
 	@test -f '$(kdir)/Makefile' || { \
 		echo "make: KDIR=$(KDIR) is not a kernel build directory" >&2; exit 1; }
 	@test -f '$(kdir)/rust/libkernel.rmeta' || { \
-		echo "make: KDIR=$(KDIR) has no Rust SDK (no rust/libkernel.rmeta), as the headers of every" >&2; \
-		echo "      distribution. scripts/sdk makes one for an installed kernel and prints the KDIR= to use." >&2; \
+		echo "make: KDIR=$(KDIR) has no Rust SDK (no rust/libkernel.rmeta): headers of distributions come" >&2; \
+		echo "      without. scripts/sdk makes one for an installed kernel and prints the KDIR= to use." >&2; \
 		exit 1; }
 	@out="$(CURDIR)/build/$$($(MAKE) -s --no-print-directory -C '$(kdir)' kernelrelease)" && \
 		mkdir -p "$$out" && \
@@ -30,7 +30,7 @@ peer:
 	cargo build --release --locked --manifest-path userspace/Cargo.toml --target-dir build/cargo
 	cp build/cargo/release/nldemo build/nldemo
 else
-module: ## build rust_nldemo.ko (KERNEL=stock|rt|VERSION, or KDIR=DIR)
+module: ## build rust_nldemo.ko (KERNEL=stock|rt|debug|VERSION, or KDIR=DIR)
 	@scripts/build-module --kernel '$(KERNEL)' --copy
 peer: ## build build/nldemo, the userspace peer
 	@scripts/build-peer
@@ -40,6 +40,10 @@ demo: ## from nothing to the module at work, narrated
 	@scripts/demo
 test: ## from nothing to all tests; ends with "N passed, N failed"
 	@scripts/test --kernel '$(KERNEL)'
+kunit: ## the module's KUnit suites, on the debug kernel
+	@scripts/kunit
+prove-oracle: ## break the module on purpose: is each bug caught by its detector?
+	@scripts/prove-oracle
 check: ## format, lints and docs of everything
 	@scripts/check
 setup: ## make the workspace now (other targets do it when they need it)
@@ -47,4 +51,4 @@ setup: ## make the workspace now (other targets do it when they need it)
 clean: ## remove what was built here (the workspace's cache stays)
 	rm -rf build rust_nldemo.ko
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile

@@ -74,17 +74,21 @@ explain_failure() {
 		note "$2: the disk is full. The cache is $CACHE; free some space there (setup needs about 6 GB in all) or set XDG_CACHE_HOME to another disk, then run the same command again"
 	elif grep -q -E -e 'Temporary failure resolving|Could not (resolve|connect|handshake)|Cannot initiate the connection|Failed to fetch|Connection (timed out|failed|refused)|Network is unreachable|Could not wait for server' -- "$1"; then
 		note "$2: the network failed. Run the same command again when it is back: what was downloaded is kept"
+	elif grep -q -E -e 'NO_PUBKEY|GPG error|is not signed|signatures were invalid' -- "$1"; then
+		note "$2: this machine cannot check the signatures of Debian's archive; update its package debian-archive-keyring, then run the same command again"
 	else
 		note "$2: failed; the whole log is $1"
 	fi
 	return 1
 }
 
-# free_space MB: stop early rather than in the middle.
+# check_free_space MB WHAT: stop early rather than in the middle.
 check_free_space() {
-	local have
+	local have dirs=("$CACHE")
 	mkdir -p -- "$CACHE" || die "cannot create the cache $CACHE"
-	have=$(df --output=avail -B1M -- "$CACHE" | tail -n 1)
+	# Inside scripts/enter this one is a mount of its own.
+	[[ ! -d $CACHE/sdk ]] || dirs+=("$CACHE/sdk")
+	have=$(df --output=avail -B1M -- "${dirs[@]}" | tail -n +2 | sort -n | head -n 1)
 	((have >= $1)) ||
 		die "$2 needs about $1 MB in $CACHE, and its disk has ${have//[[:space:]]/} MB free; free some space or set XDG_CACHE_HOME to another disk"
 }
@@ -146,7 +150,7 @@ debug_key() {
 # need_workspace KERNEL: makes root and SDK if they are missing.
 need_workspace() {
 	find_sdk "$1" && return
-	"$CHECKOUT/scripts/setup" --kernel "$1"
+	"$CHECKOUT/scripts/setup" --kernel "$1" || exit # it said why
 	find_sdk "$1" || die "scripts/setup made no workspace for kernel '$1'"
 }
 
@@ -173,6 +177,6 @@ find_sdk() {
 # root_release KERNEL: what uname -r says there.
 root_release() {
 	local name=kernel
-	[[ $1 != debug ]] || name=debug-kernel
+	[[ $1 != debug ]] || name="debug-kernel"
 	cut -d' ' -f1 "$(root_link "$1")/etc/nldemo-$name"
 }

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Fixtures of the tests that run as root inside the virtual machine."""
+
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import module as modules
+from netlink import SLOW
+from network import Namespace, Path4, pinned, run
+from workers import Stop, Worker
+
+TIME_LIMIT = int(60 * SLOW)
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+# Only the debug kernel can tell.
+collect_ignore = [] if Path("/sys/kernel/debug/kmemleak").exists() else ["test_leaks.py"]
+
+
+def pytest_configure():
+    assert os.geteuid() == 0, "these tests need root, inside the virtual machine (scripts/vm)"
+
+
+def pytest_collection_modifyitems(items):
+    # Leaks are looked for when all else is done.
+    items.sort(key=lambda item: item.path.name == "test_leaks.py")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kernel_parts():
+    """Loads what the tests use of the kernel, so that none of them waits for it.
+
+    And keeps socket() from running modprobe each time that the protocol's module is not there.
+    """
+    run("modprobe", "-a", "nfnetlink_queue", "veth", "nf_tables", "nft_queue", "nft_ct")
+    setting = Path("/proc/sys/kernel/modprobe")
+    before = setting.read_text(encoding="ascii")
+    setting.write_text("\n", encoding="ascii")
+    yield
+    setting.write_text(before, encoding="ascii")
+
+
+@pytest.fixture(scope="session")
+def ko():
+    """The module's file."""
+    path = Path(os.environ.get("NLDEMO_KO", CHECKOUT / "rust_nldemo.ko"))
+    assert path.exists(), f"{path}: not built"
+    return path
+
+
+@pytest.fixture(scope="session")
+def peer_program():
+    """The peer's file."""
+    path = Path(os.environ.get("NLDEMO", CHECKOUT / "build" / "nldemo"))
+    assert path.exists(), f"{path}: not built"
+    # Where every user can get at it.
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        yield shutil.copy(path, directory)
+
+
+@pytest.fixture(scope="session")
+def twin_ko(ko, tmp_path_factory):
+    """A second module that does the same."""
+    return modules.make_twin(ko, tmp_path_factory.mktemp("twin"))
+
+
+@pytest.fixture(autouse=True)
+def _time_limit():
+    """Fails a test that hangs, where it hangs."""
+    def too_long(*_):
+        raise TimeoutError(f"the test takes more than {TIME_LIMIT} s")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(TIME_LIMIT)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(autouse=True)
+def kernel_log():
+    """What the kernel logs during the test; nothing alarming, whatever the test is about."""
+    log = modules.KernelLog()
+    taints = modules.taints()
+    yield log
+    alarms = log.alarms()
+    log.close()
+    assert not alarms, "\n".join(alarms)
+    # 7 is for an oops, 9 for a warning.
+    new = modules.taints() & ~taints
+    assert not new & (1 << 7 | 1 << 9), f"the kernel is tainted: {new:#x}"
+
+
+@pytest.fixture
+def load(ko, kernel_log):
+    """Loads the module with parameters; unloads it behind the test, which must work."""
+    def load(path=ko, **parameters):
+        modules.insert(path, " ".join(f"{name}={value}" for name, value in parameters.items()))
+
+    assert not modules.is_loaded()
+    yield load
+    for name in (modules.NAME, modules.TWIN):
+        if modules.is_loaded(name):
+            modules.remove_when_unused(name)
+
+
+@pytest.fixture
+def start(load):
+    """Starts workers, which come to an end before the module is unloaded."""
+    workers = []
+
+    def start(function, *arguments):
+        workers.append(Worker(function, *arguments))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        worker.kill()
+
+
+@pytest.fixture
+def stop():
+    """What workers look at to know when to stop."""
+    stop = Stop()
+    yield stop
+    stop.close()
+
+
+@pytest.fixture
+def module(load):
+    """The module, loaded with its defaults."""
+    load()
+
+
+@pytest.fixture
+def namespaces(load):
+    """Makes network namespaces, which go before the module is unloaded."""
+    made = []
+
+    def new():
+        made.append(Namespace())
+        return made[-1]
+
+    yield new
+    for namespace in made:
+        namespace.close()
+
+
+@pytest.fixture
+def loopback(namespaces):
+    """A path within a namespace."""
+    namespace = namespaces()
+    with pinned():
+        path = Path4(namespace, "127.0.0.1", namespace, "127.0.0.1")
+        yield path
+        path.close()
+
+
+@pytest.fixture
+def link(namespaces):
+    """A path between two namespaces, over a pair of devices named veth0."""
+    near, far = namespaces(), namespaces()
+    near.ip(
+        f"link add veth0 address 02:00:00:00:00:01 type veth peer name veth0"
+        f" address 02:00:00:00:00:02 netns {far.path}",
+        "address add 192.0.2.1/24 dev veth0",
+        "link set veth0 up",
+        "neighbour add 192.0.2.2 lladdr 02:00:00:00:00:02 dev veth0",
+    )
+    far.ip(
+        "address add 192.0.2.2/24 dev veth0",
+        "link set veth0 up",
+        "neighbour add 192.0.2.1 lladdr 02:00:00:00:00:01 dev veth0",
+    )
+    with pinned():
+        path = Path4(near, "192.0.2.1", far, "192.0.2.2")
+        yield path
+        path.close()
+
+
+@pytest.fixture
+def routed(namespaces):
+    """A path between two namespaces by way of a third, its `router`."""
+    near, router, far = namespaces(), namespaces(), namespaces()
+    for end, name, host, via in ((near, "veth0", "192.0.2.1", "192.0.2.254"),
+                                 (far, "veth1", "198.51.100.1", "198.51.100.254")):
+        router.ip(
+            f"link add {name} type veth peer name veth0 netns {end.path}",
+            f"address add {via}/24 dev {name}",
+            f"link set {name} up",
+        )
+        end.ip(
+            f"address add {host}/24 dev veth0",
+            "link set veth0 up",
+            f"route add default via {via}",
+        )
+    router.sysctl("ipv4/ip_forward", 1)
+    with pinned():
+        path = Path4(near, "192.0.2.1", far, "198.51.100.1")
+        path.router = router
+        path.settle()
+        yield path
+        path.close()

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Loads and unloads the kernel module, and takes note of what the kernel logs."""
+
+import ctypes
+import errno
+import os
+import re
+import time
+from pathlib import Path
+
+import netlink
+
+NAME = "rust_nldemo"
+# A second module, for tests that need two: the first one under another name of the same length.
+TWIN = "rust_nldemX"
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_SYSCALLS = {"x86_64": (313, 176), "aarch64": (273, 106), "riscv64": (273, 106)}
+_FINIT_MODULE, _DELETE_MODULE = _SYSCALLS[os.uname().machine]
+
+# What no test may provoke: reports of the kernel about itself.
+ALARM = re.compile(
+    r"WARNING:|BUG:|kernel BUG at|Oops|Kernel panic|[Gg]eneral protection|Internal error"
+    r"|Call Trace|cut here|refcount_t|stack-protector|double free|use-after-free"
+    r"|KASAN|KCSAN|KFENCE|UBSAN|kmemleak|page allocation failure|Out of memory"
+    r"|rcu: INFO|rcu_.*detected|INFO: task|blocked for more than|soft lockup|hard LOCKUP"
+    r"|possible (recursive|circular) locking|inconsistent lock state|suspicious RCU"
+    r"|scheduling while atomic|sleeping function called|invalid context"
+    r"|unregister_netdevice: waiting|[Bb]ad page|list_(add|del) corruption"
+    r"|rust_kernel: panicked|panicked at"
+)
+
+
+def _syscall(number, *arguments):
+    if _LIBC.syscall(number, *arguments) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def insert(path, parameters=""):
+    """Loads the module in the file; raises the kernel's error."""
+    with open(path, "rb") as file:
+        _syscall(_FINIT_MODULE, file.fileno(), parameters.encode(), 0)
+
+
+def remove(name=NAME):
+    """Unloads the module; raises the kernel's error, EWOULDBLOCK if it is in use."""
+    _syscall(_DELETE_MODULE, name.encode(), os.O_NONBLOCK)
+
+
+def remove_when_unused(name=NAME, timeout=netlink.DEADLINE):
+    """Unloads the module as soon as nobody uses it."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return remove(name)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.0005)
+
+
+def is_loaded(name=NAME):
+    return Path("/sys/module", name).exists()
+
+
+def taints():
+    return int(Path("/proc/sys/kernel/tainted").read_text(encoding="ascii"))
+
+
+def make_twin(path, directory):
+    """A copy of the module that calls itself TWIN, so that both can be loaded at once."""
+    image = Path(path).read_bytes()
+    name, twin = NAME.encode() + b"\0", TWIN.encode() + b"\0"
+    assert len(name) == len(twin) and image.count(name) >= 2, "modinfo and struct module name it"
+    copy = Path(directory, f"{TWIN}.ko")
+    copy.write_bytes(image.replace(name, twin))
+    return copy
+
+
+class KernelLog:
+    """What the kernel has logged since this was made."""
+
+    def __init__(self):
+        self._fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+        os.lseek(self._fd, 0, os.SEEK_END)
+        self._lines = []
+
+    def close(self):
+        os.close(self._fd)
+
+    @property
+    def lines(self):
+        while True:
+            try:
+                record = os.read(self._fd, 8192).decode(errors="replace")
+            except BlockingIOError:
+                return self._lines
+            except OSError as error:
+                assert error.errno == errno.EPIPE, error
+                raise AssertionError("kernel messages were lost before they were read") from error
+            # "priority,sequence,time,flags;text", then lines " KEY=value".
+            self._lines.append(record.split(";", 1)[1].split("\n", 1)[0])
+
+    def alarms(self):
+        return [line for line in self.lines if ALARM.search(line)]
+
+    def of_module(self, name=NAME):
+        """What the module itself logged."""
+        return [line for line in self.lines if line.startswith(f"{name}:")
+                and "taint" not in line and "verification failed" not in line]

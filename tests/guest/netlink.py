@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""A raw netlink client, independent of the project's own peer on purpose."""
+
+import os
+import select
+import socket
+import struct
+import time
+from typing import NamedTuple
+
+AF_NETLINK = socket.AF_NETLINK
+SO_SNDBUFFORCE = 32
+SO_RCVBUFFORCE = 33
+SOL_NETLINK = 270
+NETLINK_CAP_ACK = 10
+NETLINK_EXT_ACK = 11
+
+NLM_F_REQUEST = 0x001
+NLM_F_MULTI = 0x002
+NLM_F_ACK = 0x004
+NLM_F_ECHO = 0x008
+NLM_F_DUMP = 0x300
+NLM_F_CAPPED = 0x100
+NLM_F_ACK_TLVS = 0x200
+
+NLMSG_NOOP = 1
+NLMSG_ERROR = 2
+NLMSG_DONE = 3
+NLMSG_OVERRUN = 4
+NLMSG_MIN_TYPE = 16
+
+NLMSGERR_ATTR_MSG = 1
+
+HEADER = struct.Struct("=IHHII")
+# How many times slower than others the kernel is: the debug kernel, say. All time limits grow.
+SLOW = float(os.environ.get("NLDEMO_SLOW", "1"))
+# How long anything may take that ought to happen at once, in seconds.
+DEADLINE = 20.0 * SLOW
+
+# What the contract calls the messages of the module's protocol.
+PROTOCOL = 23
+ECHO = 16
+HELLO = 0
+HELLO_REPLY = 23
+
+
+class Message(NamedTuple):
+    """A netlink message as it was received."""
+
+    length: int
+    kind: int
+    flags: int
+    seq: int
+    pid: int
+    payload: bytes
+    padding: bytes
+
+
+class Ack(NamedTuple):
+    """The contents of an NLMSG_ERROR."""
+
+    seq: int
+    pid: int
+    flags: int
+    errno: int
+    request: bytes
+    attributes: dict
+
+
+def align(length):
+    return (length + 3) & ~3
+
+
+def pack(kind, payload=b"", *, flags=NLM_F_REQUEST, seq=0, pid=0, length=None, pad=True):
+    """A message, with the true length unless told otherwise."""
+    true_length = HEADER.size + len(payload)
+    header = HEADER.pack(true_length if length is None else length, kind, flags, seq, pid)
+    padding = bytes(align(true_length) - true_length) if pad else b""
+    return header + payload + padding
+
+
+def attributes(data):
+    """The attributes in `data`, which must be nothing else, as {type: payload}."""
+    found = {}
+    while data:
+        length, kind = struct.unpack_from("=HH", data)
+        assert 4 <= length <= len(data), f"attribute of {length} bytes in {len(data)}"
+        found[kind & 0x3FFF] = data[4:length]
+        data = data[align(length):]
+    return found
+
+
+def ack(message):
+    """Takes an NLMSG_ERROR apart."""
+    assert message.kind == NLMSG_ERROR, message
+    (error,) = struct.unpack_from("=i", message.payload)
+    rest = message.payload[4:]
+    length = HEADER.size if message.flags & NLM_F_CAPPED else HEADER.unpack_from(rest)[0]
+    request, tail = rest[:length], rest[align(length):]
+    assert len(request) == length, message
+    if message.flags & NLM_F_ACK_TLVS:
+        found = attributes(tail)
+    else:
+        found = {}
+        assert not tail.strip(b"\0"), message
+    return Ack(message.seq, message.pid, message.flags, -error, request, found)
+
+
+class Client:
+    """A user socket of a netlink protocol, in the network namespace of the calling thread."""
+
+    def __init__(self, protocol=PROTOCOL, *, portid=None, buffers=None, kind=socket.SOCK_RAW):
+        self.socket = socket.socket(AF_NETLINK, kind, protocol)
+        if buffers is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, buffers)
+            self.socket.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, buffers)
+        if portid is not None:
+            self.socket.bind((portid, 0))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.socket.close()
+
+    @property
+    def portid(self):
+        """The address that the kernel knows the socket by; 0 before the first use."""
+        return self.socket.getsockname()[0]
+
+    def option(self, option, on=1):
+        self.socket.setsockopt(SOL_NETLINK, option, on)
+
+    def send(self, data):
+        """Sends one buffer to the kernel, all of it."""
+        assert self.socket.sendto(data, (0, 0)) == len(data)
+
+    def receive(self, *, timeout=DEADLINE):
+        """The next datagram: one message, from the kernel."""
+        if not select.select([self.socket], [], [], timeout)[0]:
+            raise TimeoutError("no message from the kernel")
+        # With MSG_TRUNC the true length is returned, whatever the room.
+        length = self.socket.recv_into(bytearray(1), 1, socket.MSG_PEEK | socket.MSG_TRUNC)
+        data, _, msg_flags, source = self.socket.recvmsg(length)
+        assert not msg_flags & socket.MSG_TRUNC
+        assert source == (0, 0), f"not from the kernel but from {source}"
+        return self._message(data)
+
+    @staticmethod
+    def _message(data):
+        header = HEADER.unpack_from(data)
+        length = header[0]
+        assert len(data) == align(length), f"nlmsg_len {length} in a datagram of {len(data)}"
+        return Message(*header, data[HEADER.size:length], data[length:])
+
+    def waiting(self):
+        """Whether a message waits; the kernel has answered by the time that a send returns."""
+        return bool(select.select([self.socket], [], [], 0)[0])
+
+    def drain(self):
+        """All messages that wait."""
+        messages = []
+        while self.waiting():
+            messages.append(self.receive())
+        return messages
+
+    def ack(self):
+        return ack(self.receive())
+
+    def echo(self, payload, *, seq=1, flags=NLM_F_REQUEST, pid=0, kind=ECHO):
+        """Sends a message and returns the next one that comes."""
+        self.send(pack(kind, payload, seq=seq, flags=flags, pid=pid))
+        return self.receive()
+
+
+def wait_until(condition, timeout=DEADLINE, interval=0.005):
+    """Polls until `condition()` is true, and returns what it returned."""
+    deadline = time.monotonic() + timeout
+    while not (result := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"still not so after {timeout} s: {condition}")
+        time.sleep(interval)
+    return result
+
+
+def has_kernel_socket(protocol=PROTOCOL):
+    """Whether the thread's network namespace has a kernel socket for the protocol."""
+    with open("/proc/thread-self/net/netlink", encoding="ascii") as table:
+        next(table)
+        return any(line.split()[1:3] == [str(protocol), "0"] for line in table)

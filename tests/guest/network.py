@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Network namespaces, and packets to send through them."""
+
+import contextlib
+import fcntl
+import itertools
+import os
+import select
+import socket
+import struct
+import subprocess
+from pathlib import Path
+
+from netlink import DEADLINE, SLOW, Client
+
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+SOL_RAW, ICMP_FILTER = 255, 1
+ICMP_ECHO_REPLY, ICMP_UNREACHABLE, ICMP_ECHO_REQUEST = 0, 3, 8
+
+
+def run(*command, **options):
+    """Runs a command that must succeed; its output is in the exception if it does not."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          check=False, timeout=60 * SLOW, **options)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}"
+    return done.stdout
+
+
+def loopback_up():
+    """Sets lo up in the network namespace of the calling thread."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        request = struct.pack("16sH22x", b"lo", 0)
+        name, flags = struct.unpack("16sH22x", fcntl.ioctl(control, SIOCGIFFLAGS, request))
+        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sH22x", name, flags | IFF_UP))
+
+
+class Namespace:
+    """A new network namespace with lo up. `with namespace:` puts the calling thread into it.
+
+    Sockets stay in the namespace that they were made in, so one thread can use several.
+    """
+
+    def __init__(self):
+        self._homes = []
+        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        try:
+            os.unshare(os.CLONE_NEWNET)
+            self.fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+            loopback_up()
+        finally:
+            os.setns(home, os.CLONE_NEWNET)
+            os.close(home)
+
+    def __enter__(self):
+        self._homes.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY))
+        os.setns(self.fd, os.CLONE_NEWNET)
+        return self
+
+    def __exit__(self, *_):
+        home = self._homes.pop()
+        os.setns(home, os.CLONE_NEWNET)
+        os.close(home)
+
+    def close(self):
+        """Gives up the namespace; it goes when no socket or process uses it."""
+        os.close(self.fd)
+
+    @property
+    def path(self):
+        return f"/proc/{os.getpid()}/fd/{self.fd}"
+
+    def socket(self, *arguments):
+        with self:
+            return socket.socket(*arguments)
+
+    def client(self, *arguments, **options):
+        with self:
+            return Client(*arguments, **options)
+
+    def ip(self, *commands):
+        """Runs ip(8) commands."""
+        with self:
+            run("ip", "-batch", "-", input="\n".join(commands) + "\n")
+
+    def nft(self, ruleset):
+        with self:
+            run("nft", "-f", "-", input=ruleset)
+
+    def sysctl(self, name, value):
+        with self:
+            Path("/proc/sys/net", name).write_text(f"{value}\n", encoding="ascii")
+
+    def counters(self):
+        """The SNMP counters, as {"Icmp": {"InMsgs": 1, ...}, ...}."""
+        with self:
+            lines = Path("/proc/thread-self/net/snmp").read_text(encoding="ascii").splitlines()
+        return {names.split(":")[0]: dict(zip(names.split()[1:], map(int, values.split()[1:])))
+                for names, values in itertools.batched(lines, 2)}
+
+
+class Path4:
+    """A path for IPv4 packets from `near` to `far` and back, which may be one namespace."""
+
+    def __init__(self, near, near_address, far, far_address):
+        self.near, self.near_address = near, near_address
+        self.far, self.far_address = far, far_address
+        self._markers = [self._udp(near, near_address), self._udp(far, far_address)]
+        self._count = itertools.count()
+
+    @staticmethod
+    def _udp(namespace, address):
+        marker = namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        marker.bind((address, 0))
+        marker.settimeout(DEADLINE)
+        return marker
+
+    def close(self):
+        for marker in self._markers:
+            marker.close()
+
+    def settle(self):
+        """Waits until all that was sent before has arrived, and what it caused has too.
+
+        A UDP packet goes there and back behind it. Each device hands packets over in order, to
+        the CPU that they were sent on, to which the test is pinned.
+        """
+        near, far = self._markers
+        for sender, receiver in ((near, far), (far, near)):
+            token = struct.pack("=Q", next(self._count))
+            sender.sendto(token, receiver.getsockname())
+            assert receiver.recv(64) == token
+
+    def pinger(self):
+        return Pinger(self.near, self.far_address)
+
+    def packets(self):
+        """A socket that sees the IPv4 packets that arrive at the far end's veth0."""
+        sniffer = self.far.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+        sniffer.bind(("veth0", 0x0800))
+        return sniffer
+
+
+def checksum(data):
+    total = sum(struct.unpack(f">{(len(data) + 1) // 2}H", data + bytes(len(data) % 2)))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def icmp(kind, code=0, rest=bytes(4), data=b""):
+    message = struct.pack(">BBH4s", kind, code, 0, rest) + data
+    return message[:2] + struct.pack(">H", checksum(message)) + message[4:]
+
+
+def ipv4(source, destination, payload, *, protocol=socket.IPPROTO_ICMP, version=4, ihl=None,
+         length=None, fragment=0, options=b"", identification=0x1234, check=None):
+    """An IPv4 packet, true and whole unless told otherwise."""
+    true_ihl = 5 + len(options) // 4
+    header = struct.pack(
+        ">BBHHHBBH4s4s", version << 4 | (true_ihl if ihl is None else ihl), 0,
+        20 + len(options) + len(payload) if length is None else length,
+        identification, fragment, 64, protocol, 0,
+        socket.inet_aton(source), socket.inet_aton(destination)) + options
+    check = checksum(header) if check is None else check
+    return header[:10] + struct.pack(">H", check) + header[12:] + payload
+
+
+class Pinger:
+    """Sends echo requests and collects the replies."""
+
+    _idents = itertools.count(0x4000)
+
+    def __init__(self, namespace, destination):
+        self.ident = next(self._idents) & 0xFFFF
+        self.destination = destination
+        self.socket = namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        # As much as an unprivileged user may have, and for echo replies alone.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.socket.setsockopt(SOL_RAW, ICMP_FILTER, struct.pack("=I", ~1 & 0xFFFFFFFF))
+        self.socket.connect((destination, 0))
+        self._data = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, seq=1, size=56):
+        """Sends an echo request with `size` bytes of data, all of which the reply must have."""
+        self._data[seq] = bytes((seq + i) & 0xFF for i in range(256)) * (size // 256 + 1)
+        self._data[seq] = self._data[seq][:size]
+        rest = struct.pack(">HH", self.ident, seq)
+        self.socket.send(icmp(ICMP_ECHO_REQUEST, rest=rest, data=self._data[seq]))
+
+    def _next(self, timeout):
+        while select.select([self.socket], [], [], timeout)[0]:
+            packet = self.socket.recv(1 << 17)
+            message = packet[(packet[0] & 0xF) * 4:]
+            if message[0] != ICMP_ECHO_REPLY:
+                continue
+            ident, seq = struct.unpack_from(">HH", message, 4)
+            if ident == self.ident:
+                assert message[8:] == self._data[seq], "the reply has other data"
+                return seq
+        return None
+
+    def reply(self):
+        """The number of the next reply."""
+        seq = self._next(DEADLINE)
+        if seq is None:
+            raise TimeoutError(f"no echo reply from {self.destination}")
+        return seq
+
+    def replies(self):
+        """The numbers of the replies that are there."""
+        found = []
+        while (seq := self._next(0)) is not None:
+            found.append(seq)
+        return found
+
+    def ping(self, seq=1, size=56):
+        self.send(seq, size)
+        assert self.reply() == seq
+
+
+@contextlib.contextmanager
+def pinned():
+    """Keeps the calling thread, and so the packets that it sends, on one CPU."""
+    cpus = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cpus)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cpus)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""The module's parameters: what they do, and what happens to values out of range."""
+
+import errno
+
+import pytest
+
+import module as modules
+from netlink import ECHO, Client, has_kernel_socket
+from nfqueue import PRE_ROUTING, Listener
+
+RANGES = {"protocol": (23, 31), "queue": (0, 65535), "hooks": (1, 31)}
+
+
+def assert_nothing_left(loopback):
+    """No module, no netlink socket, and no hook."""
+    assert not modules.is_loaded()
+    assert not has_kernel_socket(23)
+    with pytest.raises(OSError) as failure:
+        Client(23)
+    assert failure.value.errno == errno.EPROTONOSUPPORT
+    with loopback.near, Listener() as listener:
+        with loopback.pinger() as pinger:
+            pinger.ping()
+        assert not listener.waiting()
+
+
+@pytest.mark.parametrize("name, value", [
+    (name, value)
+    for name, (low, high) in RANGES.items()
+    for value in (low - 1, high + 1, -2, 65536 + low, 2**31, 2**32 + low, 2**40, -(2**63),
+                  2**63 - 1)
+])
+def test_out_of_range_is_refused_and_named(load, kernel_log, loopback, name, value):
+    """Bug: a value that is cut down to the width of a narrower integer, or taken as it is."""
+    with pytest.raises(OSError) as failure:
+        load(**{name: value})
+    assert failure.value.errno == errno.EINVAL
+    (line,) = kernel_log.of_module()
+    low, high = RANGES[name]
+    for word in (name, str(value), str(low), str(high)):
+        assert word in line.replace("=", " ").replace(",", " ").split(), line
+    assert_nothing_left(loopback)
+
+
+@pytest.mark.parametrize("name, value", [
+    *((name, value) for name in RANGES for value in ("", "x", "23x", "23,24", 2**64)),
+    ("bypass", ""), ("bypass", "2"), ("bypass", "maybe"),
+])
+def test_values_that_are_none_are_refused(load, loopback, name, value):
+    """The kernel's parser refuses them, by the parameter's type."""
+    with pytest.raises(OSError) as failure:
+        load(**{name: value})
+    assert failure.value.errno in (errno.EINVAL, errno.ERANGE)
+    assert_nothing_left(loopback)
+
+
+def test_first_bad_parameter_of_several_is_named_once(load, kernel_log):
+    """Bug: a complaint for every network namespace."""
+    with pytest.raises(OSError):
+        load(protocol=22, queue=65536, hooks=0)
+    (line,) = kernel_log.of_module()
+    assert "protocol" in line
+
+
+def test_unknown_parameter_is_reported(load, kernel_log):
+    """The kernel ignores it, and says so."""
+    load(prottocol=24)
+    assert any("prottocol" in line and "ignored" in line for line in kernel_log.lines)
+    with Client() as client:
+        assert client.echo(b"default").payload == b"default"
+
+
+@pytest.mark.parametrize("protocol", [23, 24, 31])
+def test_protocol_number(load, protocol):
+    """The extremes work, and no other number is served."""
+    load(protocol=protocol)
+    assert [number for number in range(23, 32) if has_kernel_socket(number)] == [protocol]
+    with Client(protocol) as client:
+        assert client.echo(b"payload").kind == ECHO
+    for other in {23, 31} - {protocol}:
+        with pytest.raises(OSError) as failure:
+            Client(other)
+        assert failure.value.errno == errno.EPROTONOSUPPORT
+
+
+def test_hexadecimal_numbers(load):
+    """As everywhere in the kernel."""
+    load(protocol="0x1f")
+    assert has_kernel_socket(31)
+
+
+@pytest.mark.parametrize("queue", [0, 1, 256, 65535])
+def test_queue_number(load, loopback, queue):
+    """Bug: a number cut short on its way into the verdict."""
+    load(queue=queue)
+    others = {0, 1, 255, 256, 32767, 65534, 65535} - {queue}
+    with loopback.near:
+        listeners = [Listener(other) for other in others]
+        listener = Listener(queue)
+    with listener, loopback.pinger() as pinger:
+        pinger.send()
+        assert listener.receive().hook == PRE_ROUTING
+        loopback.settle()
+        assert not any(other.waiting() for other in listeners)
+    for other in listeners:
+        other.close()
+
+
+@pytest.mark.parametrize("value, passes", [
+    *((value, True) for value in ("1", "Y", "y", "on")),
+    *((value, False) for value in ("0", "N", "n", "off")),
+])
+def test_bypass(load, loopback, value, passes):
+    """Without a listener packets pass, or they are dropped."""
+    load(bypass=value)
+    with loopback.pinger() as pinger:
+        pinger.send()
+        loopback.settle()
+        assert pinger.replies() == ([1] if passes else [])
+
+
+def test_defaults(module, loopback):
+    """Protocol 23, queue 0, bypass, PRE_ROUTING only."""
+    assert [number for number in range(23, 32) if has_kernel_socket(number)] == [23]
+    with loopback.pinger() as pinger:
+        pinger.ping()
+        with loopback.near, Listener(0) as listener:
+            pinger.send()
+            loopback.settle()
+            packet = listener.receive()
+            assert packet.hook == PRE_ROUTING and not listener.waiting()

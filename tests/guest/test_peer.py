@@ -1,0 +1,402 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""The userspace peer, against the kernel: what it prints, how it ends, and bad company."""
+
+import json
+import os
+import pwd
+import select
+import signal
+import socket
+import struct
+import subprocess
+
+import pytest
+
+import module as modules
+import nfqueue
+from module import remove
+from netlink import DEADLINE, ECHO, Client, pack, wait_until
+from network import run
+from nfqueue import (
+    MSG_PACKET,
+    NETLINK_NETFILTER,
+    NFQA_PACKET_HDR,
+    NFQA_PAYLOAD,
+    Listener,
+    attribute,
+)
+
+DONE, NO, ERROR = 0, 1, 2
+
+
+@pytest.fixture
+def peer(peer_program):
+    """Runs the peer to its end: (exit status, standard output, standard error)."""
+    def peer(*arguments, **options):
+        done = subprocess.run([peer_program, *arguments], capture_output=True, text=True,
+                              check=False, timeout=DEADLINE, stdin=subprocess.DEVNULL, **options)
+        return done.returncode, done.stdout, done.stderr
+
+    return peer
+
+
+@pytest.fixture
+def consume(peer_program, load):
+    """Starts `nldemo -j queue run`, in a network namespace, and waits until it listens."""
+    running = []
+
+    def consume(namespace, *arguments):
+        with namespace:
+            consumer = Consumer([peer_program, "-j", "queue", "run", *arguments])
+        running.append(consumer)
+        assert consumer.event()["event"] == "ready"
+        return consumer
+
+    yield consume
+    for consumer in running:
+        consumer.close()
+
+
+class Consumer:
+    """A running `nldemo -j queue run`."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        stdin=subprocess.DEVNULL)
+        self._output = b""
+
+    def event(self):
+        """The next line that it prints."""
+        while b"\n" not in self._output:
+            assert select.select([self.process.stdout], [], [], DEADLINE)[0], "it prints nothing"
+            more = os.read(self.process.stdout.fileno(), 1 << 16)
+            assert more, self.process.stderr.read()
+            self._output += more
+        line, self._output = self._output.split(b"\n", 1)
+        return json.loads(line)
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def pause(self):
+        """Stops it where it is, and returns when it does not run any more."""
+        self.signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
+
+    def go_on(self):
+        self.signal(signal.SIGCONT)
+
+    def finish(self):
+        """What it still prints, events first, the summary last; and it must end well."""
+        output, errors = self.process.communicate(timeout=DEADLINE)
+        assert (self.process.returncode, errors) == (DONE, b"")
+        *events, summary = map(json.loads, (self._output + output).splitlines())
+        assert summary["event"] == "summary"
+        return events, summary
+
+    def stop(self):
+        self.signal(signal.SIGINT)
+        return self.finish()
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
+# echo.
+
+
+def test_echo_prints_its_text(module, peer):
+    """The plain form, for people."""
+    status, output, errors = peer("echo", "hello kernel")
+    assert (status, errors) == (DONE, "")
+    assert output.startswith("hello kernel\n") and "1 sent, 1 identical" in output
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 1000, 31 * 1024, 200_000])
+def test_echo_sizes(module, peer, size):
+    """Bug: truncated receives."""
+    status, output, errors = peer("-j", "echo", "--size", str(size), "--count", "3")
+    report = json.loads(output)
+    assert (status, errors) == (DONE, "")
+    assert (report["ok"], report["error"], report["size"]) == (True, None, size)
+    assert (report["sent"], report["received"], report["foreign"]) == (3, 3, 0)
+    times = report["round_trip_ns"]
+    assert 0 < times["min"] <= times["p50"] <= times["max"]
+
+
+@pytest.mark.parametrize("options", [(), ("--ack",), ("--legacy",)], ids=str)
+def test_echo_batch_of_1000(module, peer, options):
+    """Messages in one buffer, in each of the ways to ask for them."""
+    status, output, errors = peer("-j", "echo", "--count", "2000", "--batch", "1000",
+                                  "--size", "10", *options)
+    report = json.loads(output)
+    assert (status, errors) == (DONE, "")
+    assert (report["ok"], report["sent"], report["received"]) == (True, 2000, 2000)
+
+
+def test_echo_without_module_says_how_to_load_it(load, peer):
+    """No reply is no answer: it must not wait, nor pass."""
+    for protocol in (23, 31):
+        status, output, errors = peer("echo", "--protocol", str(protocol))
+        assert (status, output) == (ERROR, "")
+        for word in (f"protocol {protocol}", "no kernel socket", "insmod", f"protocol={protocol}"):
+            assert word in errors, errors
+
+
+def test_echo_on_another_protocol_number(load, peer):
+    """As the module's parameter says."""
+    load(protocol=31)
+    assert peer("echo", "--protocol", "31")[0] == DONE
+    assert peer("echo")[0] == ERROR
+
+
+def test_echo_as_an_unprivileged_user(module, peer):
+    """It needs no capability."""
+    nobody = pwd.getpwnam("nobody")
+    status, output, errors = peer("-j", "echo", "--size", "1000", "--count", "10",
+                                  user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[])
+    assert (status, errors) == (DONE, "")
+    assert json.loads(output)["received"] == 10
+
+
+def test_echo_in_a_named_namespace(module, peer):
+    """-N goes by the names of `ip netns`; one that is not there is named."""
+    run("ip", "netns", "add", "blue")
+    try:
+        assert peer("-N", "blue", "echo")[0] == DONE
+    finally:
+        run("ip", "netns", "delete", "blue")
+    status, output, errors = peer("-N", "blue", "echo")
+    assert (status, output) == (ERROR, "")
+    assert "'blue'" in errors and "ip netns" in errors
+
+
+def test_echo_takes_no_message_that_is_not_from_the_kernel(module, peer_program):
+    """Bug: the client accepting messages from other users (source portid other than 0)."""
+    def address():
+        with open("/proc/net/netlink", encoding="ascii") as table:
+            next(table)
+            rows = [line.split() for line in table]
+        return next((int(row[2]) for row in rows if row[1] == "23" and row[2] != "0"), None)
+
+    process = subprocess.Popen([peer_program, "-j", "echo", "--size", "9", "--count", "3000"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        portid = wait_until(address, interval=0)
+        forged = b"".join(pack(ECHO, b"forged...", flags=0, seq=seq, pid=portid)
+                          for seq in (0, 1, 2, 3000, 0xFFFFFFFF))
+        with Client() as forger:
+            for _ in range(10):
+                forger.socket.sendto(forged, (portid, 0))
+        output, errors = process.communicate(timeout=DEADLINE)
+    finally:
+        process.kill()
+    report = json.loads(output)
+    assert (process.returncode, errors) == (DONE, "")
+    assert (report["ok"], report["received"], report["foreign"]) == (True, 3000, 10)
+
+
+def test_usage_errors(peer):
+    """Exit status 2, and nothing on standard output."""
+    for arguments in ((), ("echo", "--protocol", "22"), ("echo", "--protocol", "32"),
+                      ("echo", "--size", "-1"), ("queue", "run", "--queue", "65536"),
+                      ("queue", "run", "--policy", "maybe"), ("dance",)):
+        status, output, errors = peer(*arguments)
+        assert (status, output) == (ERROR, "") and errors, arguments
+
+
+# queue run.
+
+
+def test_queue_shows_packets_and_accepts_them(module, link, consume):
+    """What it prints of a packet is what the packet was."""
+    consumer = consume(link.far, "--hexdump")
+    with link.pinger() as pinger:
+        pinger.ping(seq=5, size=32)
+        packet = consumer.event()
+        assert packet["event"] == "packet" and packet["queue"] == 0
+        assert (packet["src"], packet["dst"]) == ("192.0.2.1", "192.0.2.2")
+        assert (packet["in"], packet["out"], packet["fragment"]) == ("veth0", None, False)
+        assert packet["length"] == packet["captured"] == 60
+        icmp = packet["icmp"]
+        assert (icmp["type"], icmp["code"], icmp["data_length"]) == (8, 0, 32)
+        assert (icmp["id"], icmp["seq"]) == (pinger.ident, 5)
+        payload = bytes.fromhex(packet["payload"])
+        assert len(payload) == 60 and payload[28:] == bytes(range(5, 37))
+        assert packet["verdict"] == "accept"
+    events, summary = consumer.stop()
+    assert not events
+    assert [summary[key] for key in ("packets", "accepted", "dropped", "errors")] == [1, 1, 0, 0]
+
+
+def test_queue_big_packet_is_seen_whole(load, loopback, consume):
+    """Bug: truncated receives."""
+    load()
+    consumer = consume(loopback.near)
+    with loopback.pinger() as pinger:
+        pinger.ping(size=60_000)
+    for _ in range(2):
+        packet = consumer.event()
+        assert packet["length"] == 60_028 and packet["icmp"]["data_length"] == 60_000
+    assert consumer.stop()[1]["errors"] == 0
+
+
+@pytest.mark.parametrize("policy, passing", [
+    ("accept", [31, 32, 33, 56]), ("drop", []), ("echo-size=32", [32]), ("echo-size=0", []),
+])
+def test_queue_policies(module, link, consume, policy, passing):
+    """echo-size=32 is the old demo's rule."""
+    sizes = [31, 32, 33, 56]
+    consumer = consume(link.far, "--policy", policy, "--count", str(len(sizes)))
+    with link.pinger() as pinger:
+        for size in sizes:
+            pinger.send(seq=size, size=size)
+        events, summary = consumer.finish()
+        link.settle()
+        assert pinger.replies() == passing
+    assert [event["icmp"]["seq"] for event in events if event["verdict"] == "accept"] == passing
+    assert [summary[key] for key in ("packets", "accepted", "dropped")] == [
+        len(sizes), len(passing), len(sizes) - len(passing)]
+
+
+def test_queue_timeout(module, link, consume):
+    """It ends by itself, well."""
+    events, summary = consume(link.far, "--timeout", "0.1").finish()
+    assert not events and summary["packets"] == 0 and summary["seconds"] >= 0.1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_queue_stops_cleanly_with_verdicts_for_what_is_pending(module, link, consume, number):
+    """Bug: packets stuck, or dropped, when a consumer exits."""
+    consumer = consume(link.far)
+    with link.pinger() as pinger:
+        consumer.pause()
+        for seq in range(20):
+            pinger.send(seq)
+        with link.far:
+            assert nfqueue.statistics()[0][0] == 20
+        consumer.signal(number)
+        consumer.go_on()
+        events, summary = consumer.finish()
+        assert len(events) + summary["pending"] == 20 and summary["flushed"] == 0
+        link.settle()
+        assert pinger.replies() == list(range(20))
+        with link.far:
+            assert not nfqueue.is_bound(0)
+        pinger.ping(30)
+
+
+def test_queue_survives_packets_that_are_gone(load, link, consume):
+    """Bug: a consumer that dies of ENOENT: here the hook went, and took the packets along."""
+    load()
+    consumer = consume(link.far)
+    with link.pinger() as pinger:
+        consumer.pause()
+        for seq in range(5):
+            pinger.send(seq)
+        remove()
+        load()
+        consumer.go_on()
+        pinger.ping(10)
+        assert [consumer.event()["icmp"]["seq"] for _ in range(6)] == [0, 1, 2, 3, 4, 10]
+        events, summary = consumer.stop()
+        assert not events and not pinger.replies()
+    assert summary["gone"] == summary["errors"] == 5
+
+
+def test_queue_survives_an_overflow(module, loopback, consume):
+    """Bug: a consumer that dies of ENOBUFS."""
+    consumer = consume(loopback.near, "--policy", "drop")
+    with loopback.pinger() as pinger:
+        consumer.pause()
+        # More than a queue holds by default, 1024 packets.
+        for seq in range(1500):
+            pinger.send(seq)
+        loopback.settle()
+        with loopback.near:
+            waiting, full, user = nfqueue.statistics()[0]
+        assert waiting + full + user == 1500 and full + user > 0
+        consumer.go_on()
+        assert [consumer.event()["icmp"]["seq"] for _ in range(waiting)] == list(range(waiting))
+        pinger.send(2000)
+        assert consumer.event()["icmp"]["seq"] == 2000
+        summary = consumer.stop()[1]
+    assert summary["packets"] == waiting + 1
+    assert sum(summary["lost"].values()) == full + user
+
+
+def test_queue_takes_no_message_that_is_not_from_the_kernel(module, link, peer_program):
+    """Bug: verdicts, and lines of output, on what another process made up."""
+    with link.far:
+        consumer = Consumer([peer_program, "-j", "queue", "run"])
+        forger = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+    portid = consumer.event()["portid"]
+    payload = struct.pack(">BBH", socket.AF_INET, 0, 0) + attribute(
+        NFQA_PACKET_HDR, struct.pack(">IHB", 1, 0x0800, 0)) + attribute(NFQA_PAYLOAD, bytes(28))
+    with forger, link.pinger() as pinger:
+        for _ in range(7):
+            forger.sendto(pack(MSG_PACKET, payload, flags=0), (portid, 0))
+        pinger.ping(3)
+        assert consumer.event()["icmp"]["seq"] == 3
+        summary = consumer.stop()[1]
+    assert (summary["packets"], summary["foreign"], summary["errors"]) == (1, 7, 0)
+
+
+def test_queue_bound_by_another_names_the_holder(module, link, peer):
+    """Bug: one binder per queue, and a consumer that does not know and waits forever."""
+    with link.far, Listener() as listener:
+        status, output, errors = peer("queue", "run")
+        assert (status, output) == (ERROR, "")
+        for word in ("queue 0", f"portid {listener.portid}", f"process {os.getpid()}", "--queue"):
+            assert word in errors, errors
+
+
+def test_queue_as_an_unprivileged_user(module, peer):
+    """It needs CAP_NET_ADMIN, and says so."""
+    nobody = pwd.getpwnam("nobody")
+    status, output, errors = peer("queue", "run", user=nobody.pw_uid, group=nobody.pw_gid,
+                                  extra_groups=[])
+    assert (status, output) == (ERROR, "")
+    assert "EPERM" in errors and "root" in errors
+
+
+def test_queue_reader_that_leaves(module, link, peer_program):
+    """A closed pipe is no error, and what is queued gets its verdict."""
+    with link.far:
+        process = subprocess.Popen([peer_program, "queue", "run"], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline().startswith("listening on queue 0")
+    process.stdout.close()
+    with link.pinger() as pinger:
+        pinger.ping()
+    assert process.wait(DEADLINE) == DONE
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
+def test_plain_output_without_colour_and_with(module, loopback, peer):
+    """Colours on terminals only, unless asked for."""
+    def run_queue(*options, **environment):
+        with loopback.near:
+            return peer(*options, "queue", "run", "--timeout", "0.05",
+                        env={**os.environ, **environment})
+
+    status, output, errors = run_queue()
+    assert (status, errors) == (DONE, "") and "\x1b" not in output
+    assert "0 packets, 0 accepted, 0 dropped, 0 errors" in output
+    for options in (("--color", "never"), ("--color=always",)):
+        error = peer(*options, "-N", "no-such", "echo")[2]
+        assert ("\x1b" in error) == (options == ("--color=always",))
+
+
+def test_module_can_go_when_the_peer_has_gone(load, link, consume, peer):
+    """Nothing of the peer keeps the module in use."""
+    load()
+    assert peer("echo")[0] == DONE
+    consumer = consume(link.far)
+    remove()
+    assert not modules.is_loaded()
+    consumer.stop()

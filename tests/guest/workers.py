@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Processes that work beside a test, and report what went wrong in them."""
+
+import os
+import select
+import signal
+import traceback
+
+from netlink import SLOW
+
+TIME_LIMIT = int(60 * SLOW)
+
+
+class Worker:
+    """Runs `function(*arguments)` in a process of its own."""
+
+    def __init__(self, function, *arguments):
+        self._pipe, write_end = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            status = 1
+            try:
+                os.close(self._pipe)
+                signal.alarm(TIME_LIMIT)
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                result = function(*arguments)
+                os.write(write_end, repr(result).encode())
+                status = 0
+            except BaseException:  # pylint: disable=broad-exception-caught
+                os.write(write_end, traceback.format_exc().encode()[-60000:])
+            finally:
+                os._exit(status)
+        os.close(write_end)
+
+    def result(self):
+        """Waits for the end; returns what the function did, as text, or raises what it raised."""
+        chunks = []
+        while chunk := os.read(self._pipe, 1 << 16):
+            chunks.append(chunk)
+        status = self._reap()
+        text = b"".join(chunks).decode()
+        assert status == 0, f"a worker failed with wait status {status}:\n{text}"
+        return text
+
+    def kill(self):
+        """Ends it in the middle of what it does."""
+        if self._pipe is None:
+            return
+        if select.select([self._pipe], [], [], 0)[0]:
+            self.result()
+        else:
+            os.kill(self.pid, signal.SIGKILL)
+            self._reap()
+
+    def _reap(self):
+        os.close(self._pipe)
+        self._pipe = None
+        return os.waitpid(self.pid, 0)[1]
+
+
+class Stop:
+    """A request to all workers to come to an end."""
+
+    def __init__(self):
+        self._read, self._write = os.pipe()
+
+    def set(self):
+        os.write(self._write, b"x")
+
+    def is_set(self):
+        return bool(select.select([self._read], [], [], 0)[0])
+
+    def close(self):
+        os.close(self._read)
+        os.close(self._write)
