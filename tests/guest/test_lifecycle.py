@@ -9,7 +9,6 @@ import random
 import re
 import select
 import socket
-import struct
 import time
 from pathlib import Path
 

@@ -29,7 +29,7 @@ def assert_nothing_left(loopback):
 @pytest.mark.parametrize("name, value", [
     (name, value)
     for name, (low, high) in RANGES.items()
-    for value in (low - 1, high + 1, -2, 65536 + low, 2**31, 2**32 + low, 2**40, -(2**63),
+    for value in (low - 1, high + 1, -2, 3 * 65536 + low, 2**31, 2**32 + low, 2**40, -(2**63),
                   2**63 - 1)
 ])
 def test_out_of_range_is_refused_and_named(load, kernel_log, loopback, name, value):

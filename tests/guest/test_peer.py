@@ -10,6 +10,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -124,7 +125,9 @@ def test_echo_sizes(module, peer, size):
     assert (report["ok"], report["error"], report["size"]) == (True, None, size)
     assert (report["sent"], report["received"], report["foreign"]) == (3, 3, 0)
     times = report["round_trip_ns"]
-    assert 0 < times["min"] <= times["p50"] <= times["max"]
+    assert times["min"] <= times["p50"] <= times["max"]
+    # A round trip can be shorter than a tick, where the guest's clock has no more than ticks.
+    assert times["min"] > 0 or time.get_clock_info("monotonic").resolution > 1e-6
 
 
 @pytest.mark.parametrize("options", [(), ("--ack",), ("--legacy",)], ids=str)
