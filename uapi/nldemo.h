@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
  * The wire protocol of rust_nldemo: raw netlink, one kernel socket in every
- * network namespace.
+ * network namespace. specs/nldemo.yaml describes the same for YNL.
  */
 #ifndef _UAPI_NLDEMO_H
 #define _UAPI_NLDEMO_H
@@ -16,10 +16,81 @@
 
 /* The payload comes back, byte for byte, under the same type and sequence number. */
 #define NLDEMO_MSG_ECHO		16
+/* Asks for the configuration of the network namespace. */
+#define NLDEMO_MSG_CONFIG_GET	17
+/* Its answer: all of NLDEMO_CONFIG_A_*. */
+#define NLDEMO_MSG_CONFIG	18
+/*
+ * Changes what the attributes name and leaves the rest, all or nothing. Needs
+ * CAP_NET_ADMIN in the user namespace that owns the network namespace.
+ */
+#define NLDEMO_MSG_CONFIG_SET	19
+/* Event: the configuration as it is from here on. */
+#define NLDEMO_MSG_CONFIG_NTF	20
+/*
+ * Asks for the statistics of the network namespace: totals, or with NLM_F_DUMP
+ * one message for each CPU that the machine can have.
+ */
+#define NLDEMO_MSG_STATS_GET	21
+/* Its answer: NLDEMO_STATS_A_*. */
+#define NLDEMO_MSG_STATS	22
 /*
  * The type under which the payload of a message of type 0 without flags comes
  * back: what netlink "hello kernel" clients send and expect.
  */
 #define NLDEMO_MSG_HELLO_REPLY	23
+/*
+ * Event, in the initial network namespace: another one is gone, with what it
+ * had (NLDEMO_NETNS_A_*).
+ */
+#define NLDEMO_MSG_NETNS_NTF	24
+
+/* The multicast group of all events; no privilege is needed to join it. */
+#define NLDEMO_GROUP_EVENTS	1
+
+/* Configuration. Integers are in host byte order. */
+#define NLDEMO_CONFIG_A_ENABLED		1	/* u8: 1 if packets are queued at all */
+#define NLDEMO_CONFIG_A_QUEUE		2	/* u16: the first queue */
+#define NLDEMO_CONFIG_A_QUEUES		3	/* u16: how many queues, at least 1 */
+#define NLDEMO_CONFIG_A_SPREAD		4	/* u8: NLDEMO_SPREAD_* */
+#define NLDEMO_CONFIG_A_BYPASS		5	/* u8: 1 if packets pass when nobody listens */
+#define NLDEMO_CONFIG_A_HOOKS		6	/* u8: bit n for NF_INET_* number n, 1 to 31 */
+#define NLDEMO_CONFIG_A_PRIORITY	7	/* s32: lower runs earlier, NF_IP_PRI_* */
+#define NLDEMO_CONFIG_A_SKIP_MARK	8	/* u32: packets with this mark pass; 0 for none */
+#define NLDEMO_CONFIG_A_IPV4		9	/* nest: NLDEMO_FAMILY_A_* */
+#define NLDEMO_CONFIG_A_IPV6		10	/* nest: NLDEMO_FAMILY_A_* */
+/* u32, in answers and events: the number of the namespace's latest event */
+#define NLDEMO_CONFIG_A_EVENT		11
+
+/* How packets are spread over more than one queue. */
+#define NLDEMO_SPREAD_FLOW	0	/* by address pair, which keeps flows in order */
+#define NLDEMO_SPREAD_CPU	1	/* by the CPU that handles the packet */
+
+/* What is queued of one family. */
+#define NLDEMO_FAMILY_A_TYPES	1	/* binary: the set of ICMP types */
+
+/* A set of types: type n is bit n % 8 (counted from the lowest) of byte n / 8. */
+#define NLDEMO_TYPES_LEN	32
+
+/* Statistics. Counters are of 4 bytes while they fit, else of 8, in host byte order. */
+#define NLDEMO_STATS_A_CPU	1	/* u32: whose counters, in dumps */
+#define NLDEMO_STATS_A_MESSAGES	2	/* netlink messages handled */
+#define NLDEMO_STATS_A_BYTES	3	/* their bytes, headers included */
+#define NLDEMO_STATS_A_ACKS	4	/* acknowledgements without an error */
+#define NLDEMO_STATS_A_ERRORS	5	/* errors reported, those refused aside */
+#define NLDEMO_STATS_A_REFUSED	6	/* requests refused for lack of rights */
+#define NLDEMO_STATS_A_IPV4	7	/* nest: NLDEMO_PACKETS_A_* */
+#define NLDEMO_STATS_A_IPV6	8	/* nest: NLDEMO_PACKETS_A_* */
+
+/* ICMP packets of one family that the hooks met. seen = unparsable + unmatched + matched. */
+#define NLDEMO_PACKETS_A_SEEN		1	/* all of them */
+#define NLDEMO_PACKETS_A_MATCHED	2	/* of a type that is queued */
+#define NLDEMO_PACKETS_A_SKIPPED	3	/* of those, passed for their mark */
+#define NLDEMO_PACKETS_A_QUEUED		4	/* of those, all others */
+#define NLDEMO_PACKETS_A_UNPARSABLE	5	/* with headers cut short or contradictory */
+
+/* A network namespace that is gone. */
+#define NLDEMO_NETNS_A_COOKIE	1	/* u64: what SO_NETNS_COOKIE told of it */
+#define NLDEMO_NETNS_A_EVENT	2	/* u32: as NLDEMO_CONFIG_A_EVENT, of the initial one */
 
 #endif /* _UAPI_NLDEMO_H */
