@@ -135,7 +135,7 @@ impl netfilter::Hook for NetNs {
     #[inline]
     fn hook(&self, packet: &Packet, _state: &netfilter::State) -> Verdict {
         match classify::ipv4(packet) {
-            Class::Icmp => self.config.verdict,
+            Class::Icmp(_) => self.config.verdict,
             Class::Other | Class::LaterFragment | Class::Malformed => Verdict::ACCEPT,
         }
     }

@@ -17,6 +17,7 @@
 #![expect(unsafe_code)]
 
 mod bindings;
+mod read_at;
 
 pub mod device;
 pub mod namespace;

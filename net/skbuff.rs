@@ -12,17 +12,7 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Bounds-checked reads, so that code that takes packets apart need not know where bytes lie.
-pub trait ReadAt {
-    /// The `N` bytes at `offset`; `None` if they are not all there.
-    fn read_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
-}
-
-impl ReadAt for [u8] {
-    fn read_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        self.get(offset..)?.first_chunk().copied()
-    }
-}
+pub use super::read_at::ReadAt;
 
 /// A packet, borrowed for as long as the callback that gets it runs.
 ///
@@ -87,6 +77,13 @@ impl ReadAt for Packet {
     /// The `N` bytes at `offset`, in whichever fragments of the packet they lie.
     #[inline]
     fn read_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        self.peek_at(offset).or_else(|| self.read_fragments(offset))
+    }
+
+    /// The `N` bytes at `offset` if they lie in the linear part, as those of the header at offset 0
+    /// nearly always do.
+    #[inline]
+    fn peek_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         let skb = self.0.get();
         // SAFETY: By the type invariants `skb` is valid. Of its `len` bytes `data_len` are not
         // linear, so this does not wrap; a check would cost every packet a branch.
@@ -96,11 +93,11 @@ impl ReadAt for Packet {
                 (*skb).len.wrapping_sub((*skb).data_len) as usize,
             )
         };
-        if offset.checked_add(N).is_some_and(|end| end <= linear) {
-            // SAFETY: The linear part is `linear` initialized bytes at `data`, and the read ends
-            // within it.
-            return Some(unsafe { data.add(offset).cast::<[u8; N]>().read() });
+        if offset.checked_add(N).is_none_or(|end| end > linear) {
+            return None;
         }
-        self.read_fragments(offset)
+        // SAFETY: The linear part is `linear` initialized bytes at `data`, and the read ends
+        // within it.
+        Some(unsafe { data.add(offset).cast::<[u8; N]>().read() })
     }
 }

@@ -247,6 +247,23 @@ mod tests {
     }
 
     #[test]
+    fn peeks_see_the_linear_part_alone() -> Result {
+        const END: usize = Outgoing::LINEAR_MAX;
+        let mut payload = KVec::with_capacity(END, GFP_KERNEL)?;
+        payload.resize(END, 0xff, GFP_KERNEL)?;
+        let message = Outgoing::new(1, 16, 1, &payload)?;
+        // SAFETY: The buffer outlives the packet, and nothing changes it.
+        let packet = unsafe { Packet::from_raw(message.skb.as_ptr()) };
+        assert!(packet.peek_at::<2>(END - 2) == Some([0xff; 2]));
+        for offset in [END - 1, END] {
+            assert!(packet.peek_at::<2>(offset).is_none());
+            assert!(packet.read_at::<2>(offset) == Some([0xff; 2]));
+        }
+        assert!(packet.peek_at::<2>(usize::MAX).is_none());
+        Ok(())
+    }
+
+    #[test]
     fn reads_beyond_the_end_fail() -> Result {
         let message = Outgoing::new(1, 16, 1, &[0xff; 6])?;
         // SAFETY: The buffer outlives the packet, and nothing changes it.
