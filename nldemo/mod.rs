@@ -6,4 +6,6 @@
 pub(crate) mod classify;
 pub(crate) mod config;
 pub(crate) mod echo;
+#[allow(dead_code)] // The range of queues is to come.
+pub(crate) mod spread;
 mod uapi;
