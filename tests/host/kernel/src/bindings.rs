@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Numbers of C headers, of the type that bindgen gives them.
+
+macro_rules! constants {
+    ($($name:ident)*) => {
+        $(
+            #[doc = concat!("`", stringify!($name), "`.")]
+            pub const $name: u32 = libc::$name as u32;
+        )*
+    };
+}
+
+constants!(NLMSG_DONE NLMSG_ERROR NLMSG_MIN_TYPE NLMSG_NOOP NLM_F_ACK NLM_F_REQUEST);

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The module's pure logic in userspace: its KUnit suites as ordinary tests, and tests with
+//! generated input.
+//!
+//! The sources are the module's own. A file joins by a line in the list below; what it uses of the
+//! kernel crate is in `kernel/`.
+
+#![cfg(test)]
+
+// The sources under test.
+#[path = "../../../nldemo/classify/mod.rs"]
+mod classify;
+#[path = "../../../net/netlink/message.rs"]
+mod message;
+#[path = "../../../net/read_at.rs"]
+mod read_at;
+#[path = "../../../nldemo/spread.rs"]
+mod spread;
+
+/// The paths by which the sources under test know each other.
+mod net {
+    pub(crate) mod skbuff {
+        pub(crate) use crate::read_at::ReadAt;
+    }
+}
+
+// The tests with generated input, beside the suites that the sources bring along.
+mod test_classify;
+mod test_message;
+mod test_spread;
+
+// What they share.
+mod etherparse_says;
+mod packets;
+mod property;

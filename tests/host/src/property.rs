@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Runs of generated input.
+
+use proptest::{
+    strategy::Strategy,
+    test_runner::{
+        Config,
+        RngSeed,
+        TestCaseError,
+        TestRunner, //
+    },
+};
+
+/// Runs `test` on as many values as `PROPTEST_CASES` says, or on `cases`: always on the same ones,
+/// unless `PROPTEST_RNG_SEED` says with which number to begin.
+pub(crate) fn check<S: Strategy>(
+    cases: u32,
+    strategy: &S,
+    test: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) {
+    let mut config = Config {
+        failure_persistence: None,
+        ..Config::default()
+    };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = cases;
+    }
+    if config.rng_seed == RngSeed::Random {
+        config.rng_seed = RngSeed::Fixed(0);
+    }
+    if let Err(error) = TestRunner::new(config).run(strategy, test) {
+        panic!("{error}");
+    }
+}

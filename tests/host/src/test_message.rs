@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The walk over netlink messages, on any bytes.
+
+use proptest::{
+    collection::vec,
+    prelude::*, //
+};
+
+use crate::{
+    message::{
+        Header,
+        Messages,
+        ALIGNMENT, //
+    },
+    property,
+};
+
+/// A message whose header says about the truth of its length.
+fn message() -> impl Strategy<Value = Vec<u8>> {
+    let lie = prop_oneof![8 => Just(0), 1 => -20..20i64, 1 => any::<i32>().prop_map(i64::from)];
+    (vec(any::<u8>(), 12), vec(any::<u8>(), 0..40), lie).prop_map(|(header, payload, lie)| {
+        let len = (Header::LEN + payload.len()) as i64 + lie;
+        let mut message = (len as u32).to_ne_bytes().to_vec();
+        message.extend(header);
+        message.extend(payload);
+        message.resize(message.len().next_multiple_of(ALIGNMENT), 0);
+        message
+    })
+}
+
+#[test]
+fn messages_lie_in_the_buffer_one_behind_the_other() {
+    let buffers = (vec(message(), 0..6), 0..8usize).prop_map(|(messages, cut)| {
+        let mut buffer = messages.concat();
+        buffer.truncate(buffer.len().saturating_sub(cut));
+        buffer
+    });
+    property::check(100_000, &buffers, |buffer| {
+        let mut end = 0;
+        for message in Messages::new(&buffer) {
+            let len = message.header.len as usize;
+            prop_assert_eq!(message.offset, end);
+            prop_assert_eq!(
+                [&message.header.to_bytes()[..], message.payload].concat(),
+                &buffer[end..end + len]
+            );
+            end += len.next_multiple_of(ALIGNMENT);
+        }
+        // What is left starts with no message that could be walked.
+        if let Some((len, _)) = buffer.get(end..).and_then(<[u8]>::split_first_chunk) {
+            let len = u32::from_ne_bytes(*len) as usize;
+            let rest = buffer.len() - end;
+            prop_assert!(rest < Header::LEN || len < Header::LEN || len > rest);
+        }
+        Ok(())
+    });
+}
