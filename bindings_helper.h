@@ -11,5 +11,7 @@
 #include <net/netns/generic.h>
 #include <net/sock.h>
 
+/* Structs without names hold it in struct sk_buff. */
+static const size_t SK_BUFF_MARK = offsetof(struct sk_buff, mark);
 /* struct net_device is opaque to kernel::bindings, and too entangled to bind here. */
 static const size_t NET_DEVICE_IFINDEX = offsetof(struct net_device, ifindex);

@@ -17,17 +17,24 @@ use net::{
         Family,
         Hooks,
         Point,
-        Priority,
         Verdict, //
     },
     netlink::{
         self,
-        ExtAck,
+        Capability,
+        Header,
         KernelSocket,
+        Operation,
+        Outcome,
+        Policy,
         Protocol,
         Request, //
     },
-    pernet,
+    pernet::{
+        self,
+        Instance, //
+    },
+    random::get_random_u64,
     skbuff::Packet, //
 };
 
@@ -41,7 +48,22 @@ use nldemo::{
         OutOfRange,
         Parameters, //
     },
-    echo, //
+    control::{
+        self,
+        Control, //
+    },
+    echo,
+    hook,
+    stats::{
+        self,
+        Statistics, //
+    },
+    uapi::{
+        NLDEMO_MSG_CONFIG_GET,
+        NLDEMO_MSG_CONFIG_SET,
+        NLDEMO_MSG_ECHO,
+        NLDEMO_MSG_STATS_GET, //
+    }, //
 };
 
 pub mod net;
@@ -60,32 +82,58 @@ module! {
         },
         queue: i64 {
             default: 0,
-            description: "NFQUEUE queue that ICMP packets go to, 0 to 65535 (default 0)",
+            description: "First NFQUEUE queue that ICMP packets go to, 0 to 65535 (default 0)",
+        },
+        queues: i64 {
+            default: 1,
+            description: "How many queues to spread packets over, by flow (default 1)",
         },
         bypass: bool {
             default: true,
             description: "Let packets pass when nobody listens to the queue (default true)",
         },
+        ipv6: bool {
+            default: true,
+            description: "Queue ICMPv6 echo requests and replies too (default true)",
+        },
         hooks: i64 {
             default: 1,
             description: "Hook points, bit n for NF_INET_* number n, 1 to 31 (default 1, PRE_ROUTING)",
         },
+        priority: i64 {
+            default: 0,
+            description: "Place among the hooks of a point, lower runs earlier (default 0, filter)",
+        },
+        skip_mark: i64 {
+            default: 0,
+            description: "Packets with this mark are not queued, 0 for none (default 0)",
+        },
     },
 }
 
-/// The configuration that the module was loaded with.
-fn loaded_config() -> Result<Config, OutOfRange> {
+/// The protocol and the configuration that the module was loaded with.
+fn loaded() -> Result<(Protocol, Config), OutOfRange> {
     Config::new(&Parameters {
         protocol: module_parameters::protocol.value(),
         queue: module_parameters::queue.value(),
+        queues: module_parameters::queues.value(),
         bypass: module_parameters::bypass.value(),
+        ipv6: module_parameters::ipv6.value(),
         hooks: module_parameters::hooks.value(),
+        priority: module_parameters::priority.value(),
+        skip_mark: module_parameters::skip_mark.value(),
     })
 }
 
 /// What lives in every network namespace.
+#[pin_data]
 struct NetNs {
-    config: Config,
+    protocol: Protocol,
+    #[pin]
+    control: Control,
+    statistics: Statistics,
+    /// Keeps anyone from guessing the queue that a flow goes to.
+    seed: u64,
 }
 
 static NETNS: pernet::Key<NetNs> = pernet::Key::new();
@@ -96,7 +144,7 @@ impl pernet::Subsystem for NetNs {
     const KEY: pernet::KeyRef<Self> = pernet::KeyRef::new(&NETNS);
 
     fn load() -> Result {
-        loaded_config().map_err(|out_of_range| {
+        loaded().map_err(|out_of_range| {
             pr_err!("{out_of_range}\n");
             EINVAL
         })?;
@@ -104,39 +152,57 @@ impl pernet::Subsystem for NetNs {
     }
 
     fn new(_net: &Net) -> impl PinInit<Self, Error> {
-        let config = loaded_config().map_err(|_| EINVAL)?;
-        Ok(Self { config })
+        // Found to be valid by `load`.
+        let loaded = loaded().map_err(|_| EINVAL);
+        try_pin_init!(Self {
+            protocol: loaded.as_ref().map_err(|error| *error)?.0,
+            control <- Control::new(loaded?.1),
+            statistics: Statistics::new()?,
+            seed: get_random_u64(),
+        })
+    }
+
+    fn gone(instance: &Instance<'_, Self>, initial: &Instance<'_, Self>) {
+        control::gone(instance, initial);
     }
 }
 
 impl netlink::Input for NetNs {
+    const OPERATIONS: &'static [Operation<Self>] = &[
+        Operation::raw(NLDEMO_MSG_ECHO, echo::echo),
+        Operation::new(NLDEMO_MSG_CONFIG_GET, Policy::NONE, control::get),
+        Operation::new(NLDEMO_MSG_CONFIG_SET, &control::SET_POLICY, control::set)
+            .needs(Capability::NetAdmin),
+        Operation::new(NLDEMO_MSG_STATS_GET, Policy::NONE, stats::get).dump::<stats::PerCpu>(),
+    ];
+
     fn protocol(&self) -> Protocol {
-        self.config.protocol
+        self.protocol
     }
 
-    fn request(&self, request: &Request<'_>, extack: &mut ExtAck) -> Result {
-        echo::request(request, extack)
+    fn other(&self, message: &Request<'_>) -> bool {
+        echo::hello(message)
     }
 
-    fn other(&self, message: &Request<'_>) {
-        echo::hello(message);
+    fn served(&self, header: &Header, outcome: Outcome) {
+        self.statistics.count_message(header, outcome);
     }
 }
 
 impl netfilter::Hook for NetNs {
     fn points(&self) -> impl Iterator<Item = Point> {
-        self.config.hooknums().map(|hooknum| Point {
-            family: Family::Ipv4,
-            hooknum,
-            priority: Priority::FILTER,
-        })
+        self.control.config().points()
     }
 
     #[inline]
-    fn hook(&self, packet: &Packet, _state: &netfilter::State) -> Verdict {
-        match classify::ipv4(packet) {
-            Class::Icmp(_) => self.config.verdict,
-            Class::Other | Class::LaterFragment | Class::Malformed => Verdict::ACCEPT,
+    fn hook(&self, packet: &Packet, state: &netfilter::State) -> Verdict {
+        let class = match state.family() {
+            Family::Ipv4 => classify::ipv4(packet),
+            Family::Ipv6 => classify::ipv6(packet),
+        };
+        match class {
+            Class::Other => Verdict::ACCEPT,
+            class => hook::icmp(self, packet, class, state),
         }
     }
 }

@@ -3,9 +3,10 @@
 //! Safe abstractions over the kernel's networking core, for modules in Rust.
 //!
 //! - [`pernet`]: a module with state in every network namespace, and its teardown.
-//! - [`netlink`]: a kernel netlink socket in every network namespace.
+//! - [`netlink`]: a kernel netlink socket in every network namespace, and the protocol it speaks.
 //! - [`netfilter`]: hooks on the path of packets, in every network namespace.
 //! - [`skbuff`]: a packet borrowed for the duration of one call.
+//! - [`percpu`], [`rcu`]: counters, and values that readers see whole, at no cost to readers.
 //!
 //! The pieces meet in one place: a type that implements [`pernet::Subsystem`] names what is
 //! attached to each of its instances, and the traits [`netlink::Input`] and [`netfilter::Hook`]
@@ -23,5 +24,8 @@ pub mod device;
 pub mod namespace;
 pub mod netfilter;
 pub mod netlink;
+pub mod percpu;
 pub mod pernet;
+pub mod random;
+pub mod rcu;
 pub mod skbuff;

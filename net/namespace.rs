@@ -42,4 +42,18 @@ impl Net {
         // SAFETY: By the type invariants the namespace is valid; `inum` is constant while it is.
         unsafe { (*self.as_raw()).ns.inum }
     }
+
+    /// The initial network namespace (`init_net`), which never dies.
+    pub(super) fn initial() -> &'static Self {
+        // SAFETY: It is static, and never freed.
+        unsafe { Self::from_raw(&raw mut bindings::init_net) }
+    }
+
+    /// The number that identifies the namespace, never used again while the machine runs: what
+    /// `SO_NETNS_COOKIE` tells.
+    pub fn cookie(&self) -> u64 {
+        // SAFETY: By the type invariants the namespace is valid. The cookie is written once, before
+        // anyone can find the namespace.
+        unsafe { (*self.as_raw()).net_cookie }
+    }
 }

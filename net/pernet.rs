@@ -12,10 +12,11 @@
 //! | [`Subsystem::load`] | module loaded | nothing |
 //! | [`Subsystem::new`] | namespace created, or module loaded | nothing reaches the instance |
 //! | [`Attachment::attach`] | right after | callbacks run from here on |
-//! | [`Attachment::detach`] | `pre_exit` | callbacks that have started may still run |
-//! | an RCU grace period | between `pre_exit` and `exit` | the last of them ends |
-//! | drop of the attachments | `exit` | waits for callbacks that RCU does not cover |
-//! | drop of the instance | `exit` | nothing |
+//! | [`Subsystem::gone`] | `pre_exit` | callbacks |
+//! | [`Attachment::detach`] | right after | callbacks that have started may still run |
+//! | an RCU grace period | between `pre_exit` and `exit` | most of them end |
+//! | [`Attachment::drain`] | `exit` | the last of them ends |
+//! | drop of attachments and instance | right after | nothing |
 //!
 //! C header: [`include/net/net_namespace.h`](srctree/include/net/net_namespace.h);
 //! `register_pernet_subsys()` and `ops_undo_list()` in `net/core/net_namespace.c`.
@@ -54,8 +55,8 @@ use core::{
         PhantomData,
         PhantomPinned, //
     },
-    ops::Deref,
-    pin::Pin, //
+    mem::ManuallyDrop,
+    ops::Deref, //
 };
 
 use kernel::{
@@ -71,7 +72,11 @@ use kernel::{
             Full,
             Release, //
         },
-        rcu, //
+        new_mutex,
+        rcu,
+        Arc,
+        Mutex,
+        SetOnce, //
     },
     time::{
         delay::fsleep,
@@ -117,41 +122,216 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
     /// Context: process, may sleep; the kernel holds `pernet_ops_rwsem`. An error fails the
     /// creation of the namespace, or the loading of the module.
     fn new(net: &Net) -> impl PinInit<Self, Error>;
+
+    /// Called when an instance is about to go, while everything it has still works: when its
+    /// namespace dies, and when the module is unloaded or fails to load.
+    ///
+    /// `initial` is the instance of the initial network namespace, the one that outlives all
+    /// others. Context: process, may sleep; the kernel holds `pernet_ops_rwsem`.
+    fn gone(instance: &Instance<'_, Self>, initial: &Instance<'_, Self>) {
+        let _ = (instance, initial);
+    }
+}
+
+/// The instance of a [`Subsystem`] in a network namespace, borrowed for the duration of a callback.
+///
+/// # Invariants
+///
+/// For `'a`, both parts of the slot may be shared, and it is the slot of `net`.
+pub struct Instance<'a, T: Subsystem> {
+    net: &'a Net,
+    slot: &'a Slot<T>,
+}
+
+impl<'a, T: Subsystem> Instance<'a, T> {
+    /// The namespace.
+    pub fn net(&self) -> &'a Net {
+        self.net
+    }
+
+    /// What is attached to the instance; `None` while the last of it is being attached, which
+    /// callbacks of the first may see.
+    pub fn attachments(&self) -> Option<&'a T::Attachments> {
+        self.slot.attachments.as_ref()
+    }
+
+    /// A way back to the instance that may be kept beyond the callback.
+    pub fn downgrade(&self) -> Weak<T> {
+        self.slot.weak.clone()
+    }
+}
+
+impl<T: Subsystem> Deref for Instance<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.slot.instance
+    }
+}
+
+/// A way to an instance for as long as it is there, which may be kept for any time.
+///
+/// The code that keeps one must itself be kept from being unloaded.
+pub struct Weak<T: Subsystem>(Arc<Gate<T>>);
+
+/// # Invariants
+///
+/// While `open` is true and locked, the slot of `net` may be shared.
+#[pin_data]
+struct Gate<T> {
+    net: *mut bindings::net,
+    #[pin]
+    open: Mutex<bool>,
+    _subsystem: PhantomData<fn() -> T>,
+}
+
+// SAFETY: The pointer is not tied to a thread, and used only as the lock allows.
+unsafe impl<T> Send for Gate<T> {}
+// SAFETY: As above.
+unsafe impl<T> Sync for Gate<T> {}
+
+impl<T: Subsystem> Weak<T> {
+    fn new(net: &Net) -> Result<Self> {
+        // INVARIANT: The gate is closed.
+        let gate = Arc::pin_init(
+            pin_init!(Gate {
+                net: net.as_raw(),
+                open <- new_mutex!(false, "pernet::Weak"),
+                _subsystem: PhantomData,
+            }),
+            GFP_KERNEL,
+        )?;
+        Ok(Self(gate))
+    }
+
+    /// Calls `f` with the instance; `None` if it is gone. The instance stays until `f` returns, so
+    /// `f` must not wait for it to go, nor be called within itself.
+    ///
+    /// Context: process, may sleep.
+    pub fn with<R>(&self, f: impl FnOnce(&Instance<'_, T>) -> R) -> Option<R> {
+        let open = self.0.open.lock();
+        if !*open {
+            return None;
+        }
+        // SAFETY: By the type invariants the slot may be shared while we hold the lock, and the
+        // namespace is there for as long as its slot.
+        let instance = unsafe { T::KEY.instance(Net::from_raw(self.0.net)) };
+        Some(f(&instance))
+    }
+
+    /// Hands the value to the C side.
+    pub(super) fn into_raw(self) -> *mut c_void {
+        Arc::into_raw(self.0).cast_mut().cast()
+    }
+
+    /// Borrows a value that was handed to the C side.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must come from [`into_raw`](Self::into_raw), and not be taken back for `'a`.
+    pub(super) unsafe fn borrow<'a>(raw: *mut c_void) -> impl Deref<Target = Self> + 'a {
+        // SAFETY: The caller's promise. The reference that it stands for is not given up here.
+        ManuallyDrop::new(Self(unsafe { Arc::from_raw(raw.cast()) }))
+    }
+
+    /// Takes a value back from the C side.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must come from [`into_raw`](Self::into_raw), once for each call.
+    pub(super) unsafe fn from_raw(raw: *mut c_void) -> Self {
+        // SAFETY: The caller's promise.
+        Self(unsafe { Arc::from_raw(raw.cast()) })
+    }
+
+    /// Opens or closes the way. Waits for those who are on it.
+    fn set_open(&self, open: bool) {
+        *self.0.open.lock() = open;
+    }
+}
+
+impl<T: Subsystem> Clone for Weak<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
 }
 
 /// Something that makes an instance of `T` reachable from the rest of the kernel.
 ///
 /// # Safety
 ///
-/// - Callbacks may use the instance from [`attach`](Attachment::attach) on and must not use it
-///   once the attachment has been dropped.
+/// - Callbacks may use the instance from [`attach`](Attachment::attach) on until
+///   [`drain`](Attachment::drain) has returned.
 /// - After [`detach`](Attachment::detach) no new callback may start, save those that had already
-///   looked up the way to it under RCU or by a reference that the attachment's drop waits for.
-/// - Dropping an attachment that was not detached must detach it. The drop must return only when
-///   no callback uses the instance, with acquire ordering for what the last one did.
-/// - An [`attach`](Attachment::attach) that fails must leave no callback running.
-pub unsafe trait Attachment<T: Subsystem>: Sized + Send {
-    /// Makes `instance` reachable in `net`.
+///   looked up the way to it under RCU or by a reference that `drain` waits for.
+/// - `drain` must return only when no callback uses the instance, with acquire ordering for what the
+///   last one did.
+/// - An `attach` that fails must leave no callback running.
+pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
+    /// Makes `instance` reachable.
     ///
     /// Context: process, may sleep.
-    fn attach(net: &Net, instance: Pin<&T>) -> Result<Self>;
+    ///
+    /// # Safety
+    ///
+    /// The instance must stay where it is until [`detach`](Attachment::detach) and
+    /// [`drain`](Attachment::drain) have returned, which the caller must call before it drops the
+    /// attachment. Only one attachment of each type may exist for an instance.
+    unsafe fn attach(instance: &Instance<'_, T>) -> Result<Self>;
 
-    /// Ends the start of new callbacks without waiting for those that run. Idempotent.
+    /// Ends the start of new callbacks without waiting for those that run.
     ///
     /// Context: process, may sleep.
-    fn detach(&mut self);
+    ///
+    /// # Safety
+    ///
+    /// Must be called once, and not by a callback.
+    unsafe fn detach(&self);
+
+    /// Waits for the callbacks that run.
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Safety
+    ///
+    /// Must be called once, after [`detach`](Attachment::detach), and not by a callback.
+    unsafe fn drain(&self);
 }
 
-// SAFETY: Each part fulfills the requirements for itself. A tuple drops all of its parts, and the
-// first one if the second one could not be attached. Their order means nothing.
+// SAFETY: Each part fulfills the requirements for itself. If the second one cannot be attached, the
+// first one is taken down again. Their order means nothing.
 unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for (A, B) {
-    fn attach(net: &Net, instance: Pin<&T>) -> Result<Self> {
-        Ok((A::attach(net, instance)?, B::attach(net, instance)?))
+    unsafe fn attach(instance: &Instance<'_, T>) -> Result<Self> {
+        // SAFETY: The caller's promise, which the calls below keep if nothing is returned.
+        let a = unsafe { A::attach(instance) }?;
+        // SAFETY: The caller's promise.
+        match unsafe { B::attach(instance) } {
+            Ok(b) => Ok((a, b)),
+            Err(error) => {
+                // SAFETY: These are the only calls, in their order, outside of callbacks.
+                unsafe {
+                    a.detach();
+                    a.drain();
+                }
+                Err(error)
+            }
+        }
     }
 
-    fn detach(&mut self) {
-        self.0.detach();
-        self.1.detach();
+    unsafe fn detach(&self) {
+        // SAFETY: The caller's promise.
+        unsafe {
+            self.0.detach();
+            self.1.detach();
+        }
+    }
+
+    unsafe fn drain(&self) {
+        // SAFETY: The caller's promise.
+        unsafe {
+            self.0.drain();
+            self.1.drain();
+        }
     }
 }
 
@@ -204,14 +384,16 @@ impl<T: Subsystem> Key<T> {
     ///
     /// # Safety
     ///
-    /// Must be called from a callback that an [`Attachment`] of the instance in `net` started, and
-    /// the reference must not outlive that callback.
-    pub(super) unsafe fn instance<'a>(&self, net: &'a Net) -> Pin<&'a T> {
-        // SAFETY: Callbacks run between `attach` and the drop of the attachment, hence within
-        // `init` and `exit`.
+    /// Must be called while the instance in `net` may be shared: from its initialization, through
+    /// callbacks that an [`Attachment`] of it started, to the return of their `drain`. The result
+    /// must not outlive that time.
+    pub(super) unsafe fn instance<'a>(&self, net: &'a Net) -> Instance<'a, T> {
+        // SAFETY: That time lies within `init` and `exit`.
         let slot = unsafe { self.slot(net) };
-        // SAFETY: In that time the instance is initialized, shared only, and does not move.
-        unsafe { Pin::new_unchecked(&(*slot).instance) }
+        // SAFETY: In that time the slot is initialized, shared only, and does not move.
+        // INVARIANT: As above.
+        let slot = unsafe { &*slot };
+        Instance { net, slot }
     }
 }
 
@@ -244,7 +426,10 @@ impl<T> Deref for KeyRef<T> {
 
 /// What `net_generic()` memory holds.
 struct Slot<T: Subsystem> {
-    attachments: T::Attachments,
+    /// Empty until all of it is attached.
+    attachments: SetOnce<T::Attachments>,
+    /// Open from the initialization of the slot to the end of `pre_exit`.
+    weak: Weak<T>,
     instance: T,
 }
 
@@ -342,20 +527,29 @@ impl<T: Subsystem> Module<T> {
         from_result(|| {
             // SAFETY: We are in the subsystem's `init` for `net`.
             let slot = unsafe { T::KEY.slot(net) };
-            // SAFETY: `slot` points to zeroed memory of the size and alignment of a `Slot`.
-            let instance = unsafe { &raw mut (*slot).instance };
-            // SAFETY: `instance` is valid for writes and stays where it is until `exit`.
-            unsafe { pin_init::raw_try_init(instance, T::new(net)) }?;
-            // SAFETY: No callback runs, as no attachment is there or one failed to be made. The
-            // instance was initialized above.
-            let drop_instance = ScopeGuard::new(|| unsafe { instance.drop_in_place() });
+            let weak = Weak::new(net)?;
+            // SAFETY: `slot` points to memory of the size and alignment of a `Slot`, which is valid
+            // for writes and stays where it is until `exit`.
+            unsafe {
+                pin_init::raw_try_init(&raw mut (*slot).instance, T::new(net))?;
+                (&raw mut (*slot).attachments).write(SetOnce::new());
+                (&raw mut (*slot).weak).write(weak.clone());
+            }
+            // SAFETY: The slot was initialized above. No callback runs, as no attachment is there
+            // or one failed to be made, and `weak` was closed.
+            let drop_slot = ScopeGuard::new(|| unsafe { slot.drop_in_place() });
 
-            // SAFETY: The instance is initialized and pinned. It is shared from here on.
-            let shared = unsafe { Pin::new_unchecked(&*instance) };
-            let attachments = T::Attachments::attach(net, shared)?;
-            // SAFETY: `slot` is valid for writes.
-            unsafe { (&raw mut (*slot).attachments).write(attachments) };
-            drop_instance.dismiss();
+            // SAFETY: The slot is initialized, and shared from here on.
+            let shared = unsafe { T::KEY.instance(net) };
+            // INVARIANT: As just said.
+            weak.set_open(true);
+            let close = ScopeGuard::new(|| weak.set_open(false));
+            // SAFETY: The instance stays until `exit_callback()`, which drains and drops what
+            // `pre_exit_callback()` has detached.
+            let attached = unsafe { T::Attachments::attach(&shared) }?;
+            shared.slot.attachments.populate(attached);
+            close.dismiss();
+            drop_slot.dismiss();
             Ok(0)
         })
     }
@@ -367,10 +561,19 @@ impl<T: Subsystem> Module<T> {
     /// To be called by the kernel, as a callback of the operations that `init` registered.
     unsafe extern "C" fn pre_exit_callback(net: *mut bindings::net) {
         // SAFETY: The kernel passes a valid namespace, of which `init` succeeded.
-        let slot = unsafe { T::KEY.slot(Net::from_raw(net)) };
-        // SAFETY: `init` wrote the attachments. Only the pernet callbacks touch them, and the
-        // kernel runs those of one namespace one after the other.
-        unsafe { (*slot).attachments.detach() };
+        let instance = unsafe { T::KEY.instance(Net::from_raw(net)) };
+        // SAFETY: The initial namespace is the first to be given an instance (it is the first of
+        // `net_namespace_list`). It never dies. Its instance goes with the registration, in the
+        // thread that ends it, after `pre_exit` of all namespaces (`ops_undo_list()`); otherwise
+        // `pernet_ops_rwsem`, held now, keeps registrations from ending.
+        let initial = unsafe { T::KEY.instance(Net::initial()) };
+        T::gone(&instance, &initial);
+        if let Some(attachments) = instance.attachments() {
+            // SAFETY: The kernel calls this once for a namespace, not from our callbacks.
+            unsafe { attachments.detach() };
+        }
+        // INVARIANT: From here on nobody gets at the instance this way.
+        instance.slot.weak.set_open(false);
     }
 
     /// Called after `pre_exit` and an RCU grace period.
@@ -379,14 +582,19 @@ impl<T: Subsystem> Module<T> {
     ///
     /// To be called by the kernel, as a callback of the operations that `init` registered.
     unsafe extern "C" fn exit_callback(net: *mut bindings::net) {
-        // SAFETY: As in `pre_exit_callback()`.
-        let slot = unsafe { T::KEY.slot(Net::from_raw(net)) };
-        // SAFETY: As in `pre_exit_callback()`, and this is their last use. On its own, because
-        // callbacks may still use the instance until this returns.
-        unsafe { (&raw mut (*slot).attachments).drop_in_place() };
-        // SAFETY: `init` wrote the instance, and nothing refers to it any more. The kernel frees
-        // the memory.
-        unsafe { (&raw mut (*slot).instance).drop_in_place() };
+        // SAFETY: The kernel passes a valid namespace, of which `init` succeeded.
+        let net = unsafe { Net::from_raw(net) };
+        // SAFETY: The callbacks have not been waited for.
+        let instance = unsafe { T::KEY.instance(net) };
+        if let Some(attachments) = instance.attachments() {
+            // SAFETY: Detached by `pre_exit_callback()`, and the kernel calls this once.
+            unsafe { attachments.drain() };
+        }
+        // SAFETY: We are in the subsystem's `exit` for `net`.
+        let slot = unsafe { T::KEY.slot(net) };
+        // SAFETY: `init` wrote the slot, and nothing refers to it any more: callbacks have ended,
+        // and this was the last use of `instance`. The kernel frees the memory.
+        unsafe { slot.drop_in_place() };
     }
 }
 

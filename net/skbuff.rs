@@ -14,6 +14,8 @@ use kernel::{
 
 pub use super::read_at::ReadAt;
 
+use super::bindings::SK_BUFF_MARK;
+
 /// A packet, borrowed for as long as the callback that gets it runs.
 ///
 /// Offset 0 is where `skb->data` points: in a Netfilter hook of a network layer protocol, the
@@ -50,6 +52,13 @@ impl Packet {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The mark that this host put on the packet (`skb->mark`), 0 if none.
+    #[inline]
+    pub fn mark(&self) -> u32 {
+        // SAFETY: By the type invariants `skb` is valid, and there is a `u32` at the offset.
+        unsafe { self.0.get().byte_add(SK_BUFF_MARK).cast::<u32>().read() }
     }
 
     /// Reads what lies, wholly or in part, outside the linear part of the packet.

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module's parameters, checked.
+//! What an instance of the module goes by, and the module's parameters that it starts with.
 
-use core::ops::RangeInclusive;
+use core::{
+    num::NonZero,
+    ops::RangeInclusive, //
+};
 
 use kernel::{
     fmt,
@@ -11,13 +14,18 @@ use kernel::{
 
 use super::uapi::{
     NLDEMO_PROTOCOL_MAX,
-    NLDEMO_PROTOCOL_MIN, //
+    NLDEMO_PROTOCOL_MIN,
+    NLDEMO_SPREAD_CPU,
+    NLDEMO_SPREAD_FLOW,
+    NLDEMO_TYPES_LEN, //
 };
 
 use crate::net::{
     netfilter::{
+        Family,
         Hooknum,
-        Verdict, //
+        Point,
+        Priority, //
     },
     netlink::Protocol, //
 };
@@ -25,50 +33,158 @@ use crate::net::{
 /// The netlink protocol numbers that no protocol of the kernel's own uses.
 const PROTOCOLS: RangeInclusive<i64> = NLDEMO_PROTOCOL_MIN as i64..=NLDEMO_PROTOCOL_MAX as i64;
 /// The numbers of NFQUEUE queues.
-const QUEUES: RangeInclusive<i64> = 0..=65535;
+const QUEUE: RangeInclusive<i64> = 0..=65535;
+/// How many queues there may be; none may be above the last number.
+const QUEUES: RangeInclusive<i64> = 1..=65535;
 /// The bit masks of inet hook points, bit `n` for `NF_INET_*` number `n`; at least one.
-const HOOKS: RangeInclusive<i64> = 1..=31;
+pub(crate) const HOOKS: RangeInclusive<i64> = 1..=31;
+/// The places among the hooks of one point.
+const PRIORITY: RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
+/// The marks of packets.
+const SKIP_MARK: RangeInclusive<i64> = 0..=u32::MAX as i64;
+
+/// The types of ICMPv6 that hosts may lose without losing the network: echo request and reply.
+const ICMPV6_ECHO: [u8; 2] = [128, 129];
 
 /// The parameters as they were given. All are wide integers, so that values far out of range get
 /// here, to be reported with their range.
 pub(crate) struct Parameters {
     pub(crate) protocol: i64,
     pub(crate) queue: i64,
+    pub(crate) queues: i64,
     pub(crate) bypass: bool,
+    pub(crate) ipv6: bool,
     pub(crate) hooks: i64,
+    pub(crate) priority: i64,
+    pub(crate) skip_mark: i64,
 }
 
-/// What an instance of the module goes by.
+/// How packets are spread over more than one queue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Spread {
+    /// By address pair, which keeps flows in order.
+    Flow = NLDEMO_SPREAD_FLOW as u8,
+    /// By the CPU that handles the packet.
+    Cpu = NLDEMO_SPREAD_CPU as u8,
+}
+
+/// A set of ICMP types, laid out as on the wire.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TypeSet(pub(crate) [u8; NLDEMO_TYPES_LEN as usize]);
+
+impl TypeSet {
+    const ALL: Self = Self([0xff; NLDEMO_TYPES_LEN as usize]);
+    const NONE: Self = Self([0; NLDEMO_TYPES_LEN as usize]);
+
+    /// The set of these types.
+    fn of(types: &[u8]) -> Self {
+        let mut set = Self::NONE;
+        for &icmp_type in types {
+            set.0[usize::from(icmp_type / 8)] |= 1 << (icmp_type % 8);
+        }
+        set
+    }
+
+    /// Whether a type is in the set.
+    pub(crate) fn contains(&self, icmp_type: u8) -> bool {
+        self.0[usize::from(icmp_type / 8)] & 1 << (icmp_type % 8) != 0
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::NONE
+    }
+}
+
+/// What happens to the packets of a network namespace.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Config {
-    /// The netlink protocol to serve.
-    pub(crate) protocol: Protocol,
-    /// What happens to ICMP packets.
-    pub(crate) verdict: Verdict,
-    hooks: u8,
+    /// Whether packets are queued at all.
+    pub(crate) enabled: bool,
+    /// The first queue.
+    pub(crate) queue: u16,
+    /// How many queues, from the first one on.
+    pub(crate) queues: NonZero<u16>,
+    /// Which of them a packet goes to.
+    pub(crate) spread: Spread,
+    /// Whether packets pass when nobody listens to their queue.
+    pub(crate) bypass: bool,
+    /// The hook points, bit `n` for `NF_INET_*` number `n`.
+    pub(crate) hooks: u8,
+    /// The place among the hooks of a point.
+    pub(crate) priority: i32,
+    /// Packets with this mark pass; 0 for none.
+    pub(crate) skip_mark: u32,
+    /// The types of ICMP that are queued.
+    pub(crate) ipv4: TypeSet,
+    /// The types of ICMPv6 that are queued.
+    pub(crate) ipv6: TypeSet,
 }
 
 impl Config {
     /// Checks all parameters, in the order of their declaration.
-    pub(crate) fn new(parameters: &Parameters) -> Result<Self, OutOfRange> {
+    pub(crate) fn new(parameters: &Parameters) -> Result<(Protocol, Self), OutOfRange> {
         let protocol = check::<u8>("protocol", parameters.protocol, PROTOCOLS)?;
-        let queue = check::<u16>("queue", parameters.queue, QUEUES)?;
-        let hooks = check::<u8>("hooks", parameters.hooks, HOOKS)?;
-        Ok(Self {
-            protocol: Protocol::new(protocol).ok_or(OutOfRange {
-                parameter: "protocol",
-                value: parameters.protocol,
-                range: PROTOCOLS,
-            })?,
-            verdict: Verdict::queue(queue, parameters.bypass),
-            hooks,
-        })
+        let protocol = Protocol::new(protocol).ok_or(OutOfRange {
+            parameter: "protocol",
+            value: parameters.protocol,
+            range: PROTOCOLS,
+        })?;
+        let queue = check("queue", parameters.queue, QUEUE)?;
+        let most = (*QUEUE.end() - i64::from(queue) + 1).min(*QUEUES.end());
+        let queues = check("queues", parameters.queues, *QUEUES.start()..=most)?;
+        let config = Self {
+            enabled: true,
+            queue,
+            queues: NonZero::new(queues).unwrap_or(NonZero::<u16>::MIN),
+            spread: Spread::Flow,
+            bypass: parameters.bypass,
+            hooks: check("hooks", parameters.hooks, HOOKS)?,
+            priority: check("priority", parameters.priority, PRIORITY)?,
+            skip_mark: check("skip_mark", parameters.skip_mark, SKIP_MARK)?,
+            ipv4: TypeSet::ALL,
+            ipv6: if parameters.ipv6 {
+                TypeSet::of(&ICMPV6_ECHO)
+            } else {
+                TypeSet::NONE
+            },
+        };
+        Ok((protocol, config))
     }
 
-    /// The hook points that the mask selects.
-    pub(crate) fn hooknums(&self) -> impl Iterator<Item = Hooknum> + '_ {
-        Hooknum::ALL
+    /// Whether all queues have a number.
+    pub(crate) fn queues_exist(&self) -> bool {
+        i64::from(self.queue) + i64::from(self.queues.get()) - 1 <= *QUEUE.end()
+    }
+
+    /// The types that are queued of a family.
+    pub(crate) fn types(&self, family: Family) -> &TypeSet {
+        match family {
+            Family::Ipv4 => &self.ipv4,
+            Family::Ipv6 => &self.ipv6,
+        }
+    }
+
+    /// Whether packets of a family are queued at a hook point.
+    pub(crate) fn covers(&self, family: Family, hooknum: Hooknum) -> bool {
+        self.enabled && self.hooks & 1 << hooknum as u8 != 0 && !self.types(family).is_empty()
+    }
+
+    /// The points to hook into. Where there is nothing to queue, packets need not pass by.
+    pub(crate) fn points(self) -> impl Iterator<Item = Point> + Clone {
+        [Family::Ipv4, Family::Ipv6]
             .into_iter()
-            .filter(|&hooknum| self.hooks & (1 << hooknum as u8) != 0)
+            .flat_map(|family| {
+                Hooknum::ALL
+                    .into_iter()
+                    .map(move |hooknum| (family, hooknum))
+            })
+            .filter(move |&(family, hooknum)| self.covers(family, hooknum))
+            .map(move |(family, hooknum)| Point {
+                family,
+                hooknum,
+                priority: Priority(self.priority),
+            })
     }
 }
 
@@ -113,8 +229,12 @@ mod tests {
     const VALID: Parameters = Parameters {
         protocol: 23,
         queue: 0,
+        queues: 1,
         bypass: true,
+        ipv6: true,
         hooks: 1,
+        priority: 0,
+        skip_mark: 0,
     };
 
     /// The parameter that is complained about, if any.
@@ -130,8 +250,17 @@ mod tests {
         for queue in [0, 65535] {
             assert!(complaint(&Parameters { queue, ..VALID }).is_none());
         }
+        for queues in [1, 65535] {
+            assert!(complaint(&Parameters { queues, ..VALID }).is_none());
+        }
         for hooks in [1, 31] {
             assert!(complaint(&Parameters { hooks, ..VALID }).is_none());
+        }
+        for priority in [i32::MIN.into(), i32::MAX.into()] {
+            assert!(complaint(&Parameters { priority, ..VALID }).is_none());
+        }
+        for skip_mark in [0, u32::MAX.into()] {
+            assert!(complaint(&Parameters { skip_mark, ..VALID }).is_none());
         }
     }
 
@@ -145,26 +274,112 @@ mod tests {
             let parameters = Parameters { queue, ..VALID };
             assert!(complaint(&parameters) == Some("queue"));
         }
+        for queues in [i64::MIN, -1, 0, 65536, i64::MAX] {
+            let parameters = Parameters { queues, ..VALID };
+            assert!(complaint(&parameters) == Some("queues"));
+        }
         for hooks in [i64::MIN, -1, 0, 32, 256 + 1, i64::MAX] {
             let parameters = Parameters { hooks, ..VALID };
             assert!(complaint(&parameters) == Some("hooks"));
         }
+        for priority in [i64::MIN, i64::from(i32::MIN) - 1, 1 << 31, i64::MAX] {
+            let parameters = Parameters { priority, ..VALID };
+            assert!(complaint(&parameters) == Some("priority"));
+        }
+        for skip_mark in [i64::MIN, -1, 1 << 32, i64::MAX] {
+            let parameters = Parameters { skip_mark, ..VALID };
+            assert!(complaint(&parameters) == Some("skip_mark"));
+        }
     }
 
     #[test]
-    fn parameters_become_protocol_verdict_and_points() -> Result {
+    fn no_queue_is_beyond_the_last() {
+        for (queue, queues, fits) in [
+            (65535, 1, true),
+            (65535, 2, false),
+            (1, 65535, true),
+            (2, 65535, false),
+        ] {
+            let parameters = Parameters {
+                queue,
+                queues,
+                ..VALID
+            };
+            assert!(complaint(&parameters) == (!fits).then_some("queues"));
+        }
+    }
+
+    #[test]
+    fn parameters_become_protocol_and_config() -> Result {
         let parameters = Parameters {
             protocol: 29,
             queue: 700,
+            queues: 4,
+            bypass: false,
+            ipv6: false,
+            hooks: 0b10010,
+            priority: -5,
+            skip_mark: 7,
+        };
+        let (protocol, config) = Config::new(&parameters).map_err(|_| EINVAL)?;
+        assert_eq!(protocol.number(), 29);
+        let expected = Config {
+            enabled: true,
+            queue: 700,
+            queues: NonZero::new(4).ok_or(EINVAL)?,
+            spread: Spread::Flow,
             bypass: false,
             hooks: 0b10010,
+            priority: -5,
+            skip_mark: 7,
+            ipv4: TypeSet::ALL,
+            ipv6: TypeSet::NONE,
         };
-        let config = Config::new(&parameters).map_err(|_| EINVAL)?;
-        assert_eq!(config.protocol.number(), 29);
-        assert!(config.verdict == Verdict::queue(700, false));
-        assert!(config
-            .hooknums()
-            .eq([Hooknum::LocalIn, Hooknum::PostRouting]));
+        assert!(config == expected);
         Ok(())
+    }
+
+    #[test]
+    fn points_are_where_something_is_queued() -> Result {
+        let (_, config) = Config::new(&VALID).map_err(|_| EINVAL)?;
+        let point = |family, hooknum| Point {
+            family,
+            hooknum,
+            priority: Priority(-3),
+        };
+        let config = Config {
+            hooks: 0b10010,
+            priority: -3,
+            ..config
+        };
+        assert!(config.points().eq([
+            point(Family::Ipv4, Hooknum::LocalIn),
+            point(Family::Ipv4, Hooknum::PostRouting),
+            point(Family::Ipv6, Hooknum::LocalIn),
+            point(Family::Ipv6, Hooknum::PostRouting),
+        ]));
+        let only_ipv6 = Config {
+            ipv4: TypeSet::NONE,
+            ..config
+        };
+        assert!(only_ipv6.points().all(|point| point.family == Family::Ipv6));
+        assert_eq!(only_ipv6.points().count(), 2);
+        let disabled = Config {
+            enabled: false,
+            ..config
+        };
+        assert_eq!(disabled.points().count(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn type_sets_hold_what_they_were_made_of() {
+        for icmp_type in 0..=255 {
+            assert!(TypeSet::ALL.contains(icmp_type));
+            assert!(!TypeSet::NONE.contains(icmp_type));
+            let echo = TypeSet::of(&ICMPV6_ECHO);
+            assert!(echo.contains(icmp_type) == matches!(icmp_type, 128 | 129));
+        }
+        assert!(TypeSet::of(&[0, 9]).0[..3] == [1, 2, 0]);
     }
 }

@@ -2,10 +2,11 @@
 
 //! What the module does, in safe code over [`crate::net`].
 
-#[allow(dead_code, unused_imports)] // The hook of IPv6 is to come.
 pub(crate) mod classify;
 pub(crate) mod config;
+pub(crate) mod control;
 pub(crate) mod echo;
-#[allow(dead_code)] // The range of queues is to come.
-pub(crate) mod spread;
-mod uapi;
+pub(crate) mod hook;
+mod spread;
+pub(crate) mod stats;
+pub(crate) mod uapi;

@@ -82,8 +82,11 @@
 #define NLDEMO_STATS_A_IPV4	7	/* nest: NLDEMO_PACKETS_A_* */
 #define NLDEMO_STATS_A_IPV6	8	/* nest: NLDEMO_PACKETS_A_* */
 
-/* ICMP packets of one family that the hooks met. seen = unparsable + unmatched + matched. */
-#define NLDEMO_PACKETS_A_SEEN		1	/* all of them */
+/*
+ * ICMP packets of one family, counted at each hook point that they pass. Of a
+ * fragmented packet only the first fragment counts.
+ */
+#define NLDEMO_PACKETS_A_SEEN		1	/* all of them: matched, of other types, or unparsable */
 #define NLDEMO_PACKETS_A_MATCHED	2	/* of a type that is queued */
 #define NLDEMO_PACKETS_A_SKIPPED	3	/* of those, passed for their mark */
 #define NLDEMO_PACKETS_A_QUEUED		4	/* of those, all others */

@@ -33,9 +33,9 @@ mod verdict;
 pub use self::verdict::Verdict;
 
 use core::{
-    marker::PhantomData,
+    mem,
     pin::Pin,
-    ptr::from_ref, //
+    ptr::NonNull, //
 };
 
 use kernel::{
@@ -45,7 +45,11 @@ use kernel::{
     },
     error::to_result,
     prelude::*,
-    sync::rcu::synchronize_rcu, //
+    sync::{
+        new_mutex,
+        rcu::synchronize_rcu,
+        Mutex, //
+    }, //
 };
 
 use super::{
@@ -58,8 +62,8 @@ use super::{
         nf_inet_hooks_NF_INET_POST_ROUTING,
         nf_inet_hooks_NF_INET_PRE_ROUTING,
         nf_ip_hook_priorities_NF_IP_PRI_FILTER,
-        nf_register_net_hooks,
-        nf_unregister_net_hooks,
+        nf_register_net_hook,
+        nf_unregister_net_hook,
         NFPROTO_IPV4,
         NFPROTO_IPV6, //
     },
@@ -67,6 +71,7 @@ use super::{
     namespace::Net,
     pernet::{
         Attachment,
+        Instance,
         Subsystem, //
     },
     skbuff::Packet, //
@@ -119,7 +124,7 @@ impl Priority {
 }
 
 /// One place to hook into.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Point {
     /// Whose packets.
     pub family: Family,
@@ -131,7 +136,7 @@ pub struct Point {
 
 /// A subsystem that looks at packets.
 pub trait Hook: Subsystem {
-    /// The points that [`Hooks`] registers for an instance.
+    /// The points that [`Hooks`] registers for an instance to begin with.
     fn points(&self) -> impl Iterator<Item = Point>;
 
     /// Decides what happens to a packet.
@@ -196,102 +201,205 @@ impl State {
 
 /// The hooks of one instance of `T` in its network namespace.
 ///
-/// Detaching unregisters the hooks, which as a rule also drops the packets of the namespace that
-/// wait in a queue (`nf_queue_nf_hook_drop()`). `nf_unregister_net_hooks()` does not wait for hooks
-/// that run on other CPUs, so dropping waits for an RCU grace period after it: usually the one that
-/// passes between `pre_exit` and `exit`.
+/// Unregistering a hook, as a rule, also drops the packets of the namespace that wait in a queue
+/// (`nf_queue_nf_hook_drop()`). It does not wait for hooks that run on other CPUs: an RCU grace
+/// period does.
 ///
 /// # Invariants
 ///
-/// - Until `detached` is set, every element of `ops` is registered in `net`, which is valid.
-/// - The heap memory of `ops` stays until a grace period has passed since.
+/// `net` is valid. `instance` is too, and shared, until [`drain`](Attachment::drain) has returned.
 pub struct Hooks<T: Hook> {
     net: *mut bindings::net,
-    ops: KVec<nf_hook_ops>,
-    detached: Option<rcu_gp_seq>,
-    _subsystem: PhantomData<T>,
+    instance: NonNull<T>,
+    registered: Pin<KBox<Mutex<Registered>>>,
 }
 
 // SAFETY: The pointers are not tied to a thread.
 unsafe impl<T: Hook> Send for Hooks<T> {}
+// SAFETY: Hooks are registered and unregistered under the lock.
+unsafe impl<T: Hook> Sync for Hooks<T> {}
 
-impl<T: Hook> Hooks<T> {
-    /// The C side's way to [`Hook::hook`].
+/// What is registered.
+#[derive(Default)]
+struct Registered {
+    hooks: KVec<Registration>,
+    /// A time after the last of them was unregistered, once no more may be registered.
+    detached: Option<rcu_gp_seq>,
+}
+
+/// A registered hook. Dropping it unregisters it, without waiting for where it runs.
+///
+/// # Invariants
+///
+/// `ops` is registered in `net`, which is valid. It lies in memory from `kmalloc()`, which the C
+/// side may read for a grace period after it was unregistered.
+struct Registration {
+    point: Point,
+    net: *mut bindings::net,
+    ops: *mut nf_hook_ops,
+}
+
+// SAFETY: The pointers are not tied to a thread.
+unsafe impl Send for Registration {}
+
+impl Registration {
+    /// Registers a hook of `instance`.
     ///
     /// # Safety
     ///
-    /// To be called by Netfilter, as the hook that `attach` registered.
-    unsafe extern "C" fn callback(
-        instance: *mut c_void,
-        skb: *mut bindings::sk_buff,
-        state: *const nf_hook_state,
-    ) -> c_uint {
-        // SAFETY: `attach` registered a pointer to an instance, which is valid until a grace
-        // period has passed since the hook was unregistered; hooks run under RCU.
-        let instance = unsafe { &*instance.cast_const().cast::<T>() };
-        // SAFETY: The kernel passes a valid packet, which belongs to the hook that runs.
-        let packet = unsafe { Packet::from_raw(skb) };
-        // SAFETY: The kernel passes a valid state, constant for the call, and `State` is a
-        // transparent wrapper.
-        // INVARIANT: RCU keeps namespace and devices while hooks see the packet.
-        let state = unsafe { &*state.cast::<State>() };
-        instance.hook(packet, state).into_raw()
-    }
-}
-
-// SAFETY: `callback` gets at the instance under RCU only; `detach` ends that for new packets, and
-// dropping detaches, then waits for a grace period.
-unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
-    fn attach(net: &Net, instance: Pin<&T>) -> Result<Self> {
-        let instance = instance.get_ref();
-        let mut ops = KVec::new();
-        for point in instance.points() {
-            let entry = nf_hook_ops {
-                hook: Some(Self::callback),
-                priv_: from_ref(instance).cast_mut().cast(),
+    /// `net` must be valid for as long as the value. `instance` must stay where it is until a grace
+    /// period has passed since the value was dropped.
+    unsafe fn new<T: Hook>(
+        net: *mut bindings::net,
+        instance: NonNull<T>,
+        point: Point,
+    ) -> Result<Self> {
+        let ops = KBox::into_raw(KBox::new(
+            nf_hook_ops {
+                hook: Some(callback::<T>),
+                priv_: instance.as_ptr().cast(),
                 pf: point.family as u8,
                 hooknum: point.hooknum as c_uint,
                 priority: point.priority.0,
                 ..Default::default()
-            };
-            ops.push(entry, GFP_KERNEL)?;
-        }
-        let count = c_uint::try_from(ops.len())?;
-        // SAFETY: `net` is valid, and `ops` are `count` valid entries that outlive their
-        // registration by a grace period.
-        to_result(unsafe { nf_register_net_hooks(net.as_raw(), ops.as_ptr(), count) })
-            // The hooks before the one that failed were registered, and unregistered again without
-            // waiting: packets may still be on their way through them.
-            .inspect_err(|_| synchronize_rcu())?;
-        // INVARIANT: All of `ops` is registered. `net` stays valid until `exit`, where the
-        // attachment is dropped.
-        Ok(Self {
-            net: net.as_raw(),
-            ops,
-            detached: None,
-            _subsystem: PhantomData,
-        })
-    }
-
-    fn detach(&mut self) {
-        if self.detached.is_some() {
-            return;
-        }
-        // CAST: `attach` checked that the length fits.
-        let count = self.ops.len() as c_uint;
-        // SAFETY: By the type invariants these entries are registered in `net`.
-        unsafe { nf_unregister_net_hooks(self.net, self.ops.as_ptr(), count) };
-        let mut now = rcu_gp_seq::default();
-        // SAFETY: `now` is valid for writes.
-        unsafe { bindings::get_state_synchronize_rcu_full(&mut now) };
-        self.detached = Some(now);
+            },
+            GFP_KERNEL,
+        )?);
+        // SAFETY: `net` is valid, and so is `ops`, until the drop.
+        to_result(unsafe { nf_register_net_hook(net, ops) })
+            // SAFETY: Nobody else has come to know it.
+            .inspect_err(|_| drop(unsafe { KBox::from_raw(ops) }))?;
+        // INVARIANT: Just registered.
+        Ok(Self { point, net, ops })
     }
 }
 
-impl<T: Hook> Drop for Hooks<T> {
+impl Drop for Registration {
     fn drop(&mut self) {
-        self.detach();
-        if let Some(detached) = &mut self.detached {
+        let ops = self.ops;
+        // SAFETY: By the type invariants it is registered in `net`.
+        unsafe { nf_unregister_net_hook(self.net, ops) };
+        // SAFETY: By the type invariants nobody uses the memory after a grace period, and it comes
+        // from `kmalloc()`. The `rcu` field is there for this.
+        unsafe { bindings::kvfree_call_rcu((&raw mut (*ops).rcu).cast(), ops.cast()) };
+    }
+}
+
+/// The C side's way to [`Hook::hook`].
+///
+/// # Safety
+///
+/// To be called by Netfilter, as a hook that [`Registration::new`] registered.
+unsafe extern "C" fn callback<T: Hook>(
+    instance: *mut c_void,
+    skb: *mut bindings::sk_buff,
+    state: *const nf_hook_state,
+) -> c_uint {
+    // SAFETY: A pointer to an instance, which is valid until a grace period has passed since the
+    // hook was unregistered; hooks run under RCU.
+    let instance = unsafe { &*instance.cast_const().cast::<T>() };
+    // SAFETY: The kernel passes a valid packet, which belongs to the hook that runs.
+    let packet = unsafe { Packet::from_raw(skb) };
+    // SAFETY: The kernel passes a valid state, constant for the call, and `State` is a transparent
+    // wrapper.
+    // INVARIANT: RCU keeps namespace and devices while hooks see the packet.
+    let state = unsafe { &*state.cast::<State>() };
+    instance.hook(packet, state).into_raw()
+}
+
+impl<T: Hook> Hooks<T> {
+    /// Registers a hook for each of `points`: all of them, or none on error.
+    ///
+    /// # Safety
+    ///
+    /// The hooks must be dropped, and a grace period must pass, before `drain` returns.
+    unsafe fn register(&self, points: impl Iterator<Item = Point>) -> Result<KVec<Registration>> {
+        let mut hooks = KVec::new();
+        for point in points {
+            // SAFETY: By the type invariants both are valid until `drain` returns. The rest is the
+            // caller's promise.
+            let hook = unsafe { Registration::new(self.net, self.instance, point) }?;
+            hooks.push(hook, GFP_KERNEL)?;
+        }
+        Ok(hooks)
+    }
+
+    /// Changes the points that are hooked into to `points`, while packets pass.
+    ///
+    /// Points that are new are hooked into first. If that succeeds `publish` is called, which should
+    /// make [`Hook::hook`] go by the new points. Then those that are left out are unhooked. Meanwhile
+    /// a packet may meet the hook at points old and new. If any point is left out, the packets of the
+    /// namespace that wait in a queue are dropped.
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Errors
+    ///
+    /// Nothing has changed then, and `publish` was not called.
+    ///
+    /// - `ENOMEM`.
+    /// - `E2BIG`: there are too many hooks at a point.
+    /// - `ESHUTDOWN`: the namespace is going.
+    pub fn change(
+        &self,
+        points: impl Iterator<Item = Point> + Clone,
+        publish: impl FnOnce(),
+    ) -> Result {
+        let mut registered = self.registered.lock();
+        if registered.detached.is_some() {
+            return Err(ESHUTDOWN);
+        }
+        let old = &mut registered.hooks;
+        let new = points
+            .clone()
+            .filter(|point| !old.iter().any(|hook| hook.point == *point));
+        // SAFETY: `detach` drops what is added to `registered`, and `drain` waits.
+        let added = unsafe { self.register(new) }?;
+        old.reserve(added.len(), GFP_KERNEL)?;
+        publish();
+        old.retain(|hook| points.clone().any(|point| point == hook.point));
+        for hook in added {
+            // Room was reserved; a hook that found none would be unregistered by its drop.
+            let _ = old.push_within_capacity(hook);
+        }
+        Ok(())
+    }
+}
+
+// SAFETY: `callback` gets at the instance under RCU only; `detach` ends that for new packets, and
+// `drain` waits for a grace period. So does an `attach` that fails.
+unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
+    unsafe fn attach(instance: &Instance<'_, T>) -> Result<Self> {
+        // INVARIANT: The namespace stays until `exit`, where the attachment is dropped. The instance
+        // stays, as the caller promises.
+        let this = Self {
+            net: instance.net().as_raw(),
+            instance: NonNull::from(&**instance),
+            registered: KBox::pin_init(
+                new_mutex!(Registered::default(), "netfilter::Hooks"),
+                GFP_KERNEL,
+            )?,
+        };
+        // SAFETY: `detach` drops them, and `drain` waits.
+        let hooks = unsafe { this.register(instance.points()) }
+            // Those before the one that failed were registered, and unregistered without waiting:
+            // packets may still be on their way through them.
+            .inspect_err(|_| synchronize_rcu())?;
+        this.registered.lock().hooks = hooks;
+        Ok(this)
+    }
+
+    unsafe fn detach(&self) {
+        let mut registered = self.registered.lock();
+        drop(mem::take(&mut registered.hooks));
+        let mut now = rcu_gp_seq::default();
+        // SAFETY: `now` is valid for writes.
+        unsafe { bindings::get_state_synchronize_rcu_full(&mut now) };
+        registered.detached = Some(now);
+    }
+
+    unsafe fn drain(&self) {
+        if let Some(detached) = &mut self.registered.lock().detached {
             // SAFETY: `detached` was written by `get_state_synchronize_rcu_full()`. Returns at
             // once if a grace period has passed since.
             unsafe { bindings::cond_synchronize_rcu_full(detached) };

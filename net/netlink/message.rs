@@ -69,8 +69,13 @@ impl Header {
         self.has(bindings::NLM_F_ACK) && u32::from(self.msg_type) != bindings::NLMSG_ERROR
     }
 
-    fn has(&self, flag: u32) -> bool {
-        u32::from(self.flags) & flag != 0
+    /// Whether a request asks for all there is, instead of one.
+    pub fn wants_dump(&self) -> bool {
+        self.has(bindings::NLM_F_DUMP)
+    }
+
+    fn has(&self, flags: u32) -> bool {
+        u32::from(self.flags) & flags == flags
     }
 }
 

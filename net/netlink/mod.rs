@@ -10,31 +10,50 @@
 //! # Examples
 //!
 //! ```ignore
-//! impl netlink::Input for Echo {
+//! impl netlink::Input for Counter {
+//!     const OPERATIONS: &'static [Operation<Self>] = &[
+//!         Operation::raw(ECHO, |_, request| {
+//!             request.reply(ECHO, request.payload())?.send()
+//!         }),
+//!         Operation::new(GET, Policy::NONE, Self::get),
+//!         Operation::new(SET, &SET_POLICY, Self::set).needs(Capability::NetAdmin),
+//!     ];
+//!
 //!     fn protocol(&self) -> Protocol {
 //!         self.protocol
-//!     }
-//!
-//!     fn request(&self, request: &Request<'_>, extack: &mut ExtAck) -> Result {
-//!         match request.header().msg_type {
-//!             ECHO => request.reply(ECHO, request.payload())?.send(),
-//!             _ => {
-//!                 extack.set_message(c"Unknown message type");
-//!                 Err(EOPNOTSUPP)
-//!             }
-//!         }
 //!     }
 //! }
 //! ```
 
-mod extack;
+mod attribute;
+mod dump;
 mod message;
+mod multicast;
+mod operation;
+mod refusal;
 mod reply;
 mod request;
 
 pub use self::{
-    extack::ExtAck,
+    attribute::{
+        Attribute,
+        Attributes,
+        Nest,
+        Payload,
+        Policy,
+        Rule,
+        Uint,
+        Value, //
+    },
+    dump::{
+        Dump,
+        Full,
+        Page, //
+    },
     message::Header,
+    multicast::Group,
+    operation::Operation,
+    refusal::Refusal,
     reply::Reply,
     request::{
         Capability,
@@ -44,7 +63,6 @@ pub use self::{
 
 use core::{
     marker::PhantomData,
-    pin::Pin,
     ptr::NonNull, //
 };
 
@@ -52,9 +70,13 @@ use kernel::{
     bindings,
     prelude::*,
     sync::{
+        atomic::{
+            AtomicFlag,
+            Relaxed, //
+        },
         barrier::{
-            smp_mb,
-            Full, //
+            self,
+            smp_mb, //
         },
         rcu::rcu_barrier, //
     },
@@ -75,9 +97,9 @@ use super::{
         sk_free,
         sock_common, //
     },
-    namespace::Net,
     pernet::{
         Attachment,
+        Instance,
         Subsystem, //
     },
 };
@@ -113,18 +135,35 @@ impl Protocol {
 /// The callbacks run in the context of the client's `sendmsg()`: in process context, on any number
 /// of CPUs at once. They may sleep, and the client waits meanwhile.
 pub trait Input: Subsystem {
+    /// The requests that are served, the most frequent ones first. Others fail with `EOPNOTSUPP`. Two
+    /// operations for one type of message do not compile.
+    ///
+    /// The client gets an acknowledgement if it asked for one, and always if its request fails: with
+    /// the error number, and with what the [`Refusal`] says. An `EINTR` goes unreported.
+    const OPERATIONS: &'static [Operation<Self>];
+
     /// The protocol that [`KernelSocket`] opens for an instance.
     fn protocol(&self) -> Protocol;
 
-    /// Handles a message that [is a request](Header::is_request).
-    ///
-    /// The client gets an acknowledgement if it asked for one, and always if this fails: with the
-    /// error number, and with what `extack` says. An `EINTR` goes unreported.
-    fn request(&self, request: &Request<'_>, extack: &mut ExtAck) -> Result;
+    /// Looks at a message that is [no request](Header::is_request). Such messages are to be ignored,
+    /// save for what serves clients that predate the rules; true if it was served.
+    fn other(&self, _message: &Request<'_>) -> bool {
+        false
+    }
 
-    /// Looks at a message that is no request. Such messages are to be ignored, save for what
-    /// serves clients that predate the rules.
-    fn other(&self, _message: &Request<'_>) {}
+    /// Told of every message that was served or answered, for statistics.
+    fn served(&self, _header: &Header, _outcome: Outcome) {}
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was served, and asked for no acknowledgement.
+    Quiet,
+    /// It was acknowledged.
+    Acknowledged,
+    /// Its failure was reported.
+    Failed(Error),
 }
 
 /// The kernel socket that serves one instance of `T` in its network namespace.
@@ -141,12 +180,14 @@ pub trait Input: Subsystem {
 ///   `netlink_kernel_release()` gives back; it is released once `released` is set.
 pub struct KernelSocket<T: Input> {
     socket: NonNull<bindings::sock>,
-    released: bool,
-    _subsystem: PhantomData<T>,
+    released: AtomicFlag,
+    _subsystem: PhantomData<fn() -> T>,
 }
 
-// SAFETY: The value is only used by way of exclusive references, on any one thread at a time.
+// SAFETY: The pointer is not tied to a thread.
 unsafe impl<T: Input> Send for KernelSocket<T> {}
+// SAFETY: Netlink sends on a socket from any number of threads at once.
+unsafe impl<T: Input> Sync for KernelSocket<T> {}
 
 impl<T: Input> KernelSocket<T> {
     /// How long to sleep before looking again whether callbacks have ended.
@@ -156,6 +197,11 @@ impl<T: Input> KernelSocket<T> {
     fn take_last_reference(&self) -> bool {
         // SAFETY: By the type invariants one of the references is ours.
         unsafe { bindings::refcount_dec_if_one(self.refcount()) }
+    }
+
+    /// Whether the socket was released.
+    fn is_released(&self) -> bool {
+        self.released.load(Relaxed)
     }
 
     /// The count of references to the socket.
@@ -178,40 +224,47 @@ impl<T: Input> KernelSocket<T> {
         let instance = unsafe { T::KEY.instance(buffer.net()) };
 
         for message in Messages::new(buffer.bytes()) {
-            let mut extack = ExtAck::default();
             let request = Request {
                 buffer: &buffer,
                 message: &message,
             };
-            let result = if message.header.is_request() {
-                instance.request(&request, &mut extack)
+            let header = &message.header;
+            let (result, served) = if header.is_request() {
+                (operation::serve(&instance, &request), true)
             } else {
-                instance.other(&request);
-                Ok(())
+                (Ok(()), instance.other(&request))
             };
-            match result {
-                Err(EINTR) => {}
-                Ok(()) if !message.header.wants_ack() => {}
-                _ => buffer.ack(&message, result, &extack),
+            let outcome = match &result {
+                Ok(()) if header.wants_ack() => Outcome::Acknowledged,
+                Ok(()) if served => Outcome::Quiet,
+                Ok(()) => continue,
+                Err(refusal) if refusal.error() == EINTR => Outcome::Quiet,
+                Err(refusal) => Outcome::Failed(refusal.error()),
+            };
+            if outcome != Outcome::Quiet {
+                buffer.ack(&message, &result);
             }
+            instance.served(header, outcome);
         }
     }
 }
 
 // SAFETY: The callback gets at the instance by way of the socket. `detach` makes the socket
-// impossible to find, and dropping detaches, then waits until no sender holds a reference.
+// impossible to find, and `drain` waits until no sender holds a reference.
 unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
-    fn attach(net: &Net, instance: Pin<&T>) -> Result<Self> {
+    unsafe fn attach(instance: &Instance<'_, T>) -> Result<Self> {
         let protocol = instance.protocol().number();
         let mut config = bindings::netlink_kernel_cfg {
             input: Some(Self::callback),
+            // Who may ask may listen.
+            flags: bindings::NL_CFG_F_NONROOT_RECV,
             ..Default::default()
         };
-        // SAFETY: `net` is valid, and so is the configuration, which the call copies. The module
-        // is the one that the callback belongs to.
+        // SAFETY: The namespace is valid, and so is the configuration, which the call copies. The
+        // module is the one that the callback belongs to.
         let socket = unsafe {
             bindings::__netlink_kernel_create(
-                net.as_raw(),
+                instance.net().as_raw(),
                 c_int::from(protocol),
                 T::Module::THIS_MODULE.as_ptr(),
                 &mut config,
@@ -226,7 +279,7 @@ unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
         // INVARIANT: The reference is taken right below.
         let this = Self {
             socket,
-            released: false,
+            released: AtomicFlag::new(false),
             _subsystem: PhantomData,
         };
         // SAFETY: The socket is valid and not yet released, so its count is not zero.
@@ -234,18 +287,13 @@ unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
         Ok(this)
     }
 
-    fn detach(&mut self) {
-        if !self.released {
-            self.released = true;
-            // SAFETY: By the type invariants the socket was not released before.
-            unsafe { bindings::netlink_kernel_release(self.socket.as_ptr()) };
-        }
+    unsafe fn detach(&self) {
+        self.released.store(true, Relaxed);
+        // SAFETY: By the type invariants the socket was not released before, as this is called once.
+        unsafe { bindings::netlink_kernel_release(self.socket.as_ptr()) };
     }
-}
 
-impl<T: Input> Drop for KernelSocket<T> {
-    fn drop(&mut self) {
-        self.detach();
+    unsafe fn drain(&self) {
         // Two others may hold a reference. The release gives back its own by `call_rcu()`, behind a
         // grace period that also ends every lookup of the socket (`deferred_put_nlk_sk()`): from
         // one reference on there can only be fewer. And senders hold one until the callback that
@@ -259,8 +307,14 @@ impl<T: Input> Drop for KernelSocket<T> {
         }
         // What the last callback did comes before the drop of the instance. Giving up a reference
         // releases, and taking the last one does not acquire by itself.
-        smp_mb(Full);
-        // SAFETY: The count is zero, so nobody else uses the socket.
+        smp_mb(barrier::Full);
+    }
+}
+
+impl<T: Input> Drop for KernelSocket<T> {
+    fn drop(&mut self) {
+        // SAFETY: The count is zero since `drain`, which comes before the drop, so nobody else uses
+        // the socket.
         unsafe { sk_free(self.socket.as_ptr()) };
     }
 }

@@ -27,7 +27,7 @@ use super::{
 /// # Invariants
 ///
 /// `skb` is a buffer that we own, and all of its `len` bytes are initialized.
-struct Outgoing {
+pub(super) struct Outgoing {
     skb: NonNull<bindings::sk_buff>,
 }
 
@@ -41,8 +41,8 @@ impl Outgoing {
     /// serve where such memory is not to be had.
     const FRAGMENT_ORDER: c_int = 10;
 
-    /// Makes a message of type `msg_type` for the client at `portid`.
-    fn new(portid: u32, msg_type: u16, seq: u32, payload: &[u8]) -> Result<Self> {
+    /// Makes a message of type `msg_type` for the client at `portid`, or for a group if that is 0.
+    pub(super) fn new(portid: u32, msg_type: u16, seq: u32, payload: &[u8]) -> Result<Self> {
         let len = Header::LEN.checked_add(payload.len()).ok_or(EMSGSIZE)?;
         let padded = len.checked_next_multiple_of(ALIGNMENT).ok_or(EMSGSIZE)?;
         let header = Header {
@@ -125,7 +125,7 @@ impl Outgoing {
     }
 
     /// Gives the buffer away.
-    fn into_raw(self) -> *mut bindings::sk_buff {
+    pub(super) fn into_raw(self) -> *mut bindings::sk_buff {
         ManuallyDrop::new(self).skb.as_ptr()
     }
 }

@@ -3,7 +3,10 @@
 //! What a handler sees of a message.
 
 use core::{
-    ptr::NonNull,
+    ptr::{
+        from_ref,
+        NonNull, //
+    },
     slice, //
 };
 
@@ -13,11 +16,11 @@ use kernel::{
 };
 
 use super::{
-    extack::ExtAck,
     message::{
         Header,
         Message, //
     },
+    refusal::Refusal,
     reply::Reply, //
 };
 
@@ -69,17 +72,42 @@ impl Buffer {
         unsafe { Net::from_raw((*socket.as_ptr()).skc_net.net) }
     }
 
+    /// The `struct sk_buff`.
+    pub(super) fn as_raw(&self) -> *mut bindings::sk_buff {
+        self.skb.as_ptr()
+    }
+
+    /// Where a message of this buffer starts.
+    fn message(&self, message: &Message<'_>) -> *const u8 {
+        &raw const self.bytes()[message.offset]
+    }
+
     /// Acknowledges a message of this buffer, or reports its failure.
     ///
     /// Context: process, may sleep. A client that cannot be told gets `ENOBUFS` from its socket.
-    pub(super) fn ack(&self, message: &Message<'_>, result: Result, extack: &ExtAck) {
-        let errno = result.err().map_or(0, Error::to_errno);
-        let skb = self.skb.as_ptr();
-        // SAFETY: `message` was found in this buffer, at this offset.
-        unsafe {
-            let header = (*skb).data.add(message.offset).cast();
-            bindings::netlink_ack(skb, header, errno, extack.as_raw());
+    pub(super) fn ack(&self, message: &Message<'_>, result: &Result<(), Refusal>) {
+        let start = self.message(message);
+        let mut errno = 0;
+        let mut extack = bindings::netlink_ext_ack::default();
+        if let Err(refusal) = result {
+            errno = refusal.error().to_errno();
+            if let Some(text) = refusal.message() {
+                extack._msg = text.as_char_ptr();
+            }
+            let attribute = |offset: usize| message.payload.get(offset).map(from_ref);
+            if let Some(attribute) = refusal.offset().and_then(attribute) {
+                extack.bad_attr = attribute.cast();
+            }
+            if let Some(number) = refusal.missing_attribute() {
+                extack.miss_type = number;
+            }
+            if let Some(nest) = refusal.missing_nest().and_then(attribute) {
+                extack.miss_nest = nest.cast();
+            }
         }
+        // SAFETY: `start` is a message in this buffer. The text is static, and the attributes lie in
+        // the message (offsets are all that is made of them).
+        unsafe { bindings::netlink_ack(self.as_raw(), start.cast_mut().cast(), errno, &extack) };
     }
 }
 
@@ -91,6 +119,16 @@ pub enum Capability {
     NetAdmin = bindings::CAP_NET_ADMIN as u8,
     /// Send and receive packets of any make (`CAP_NET_RAW`).
     NetRaw = bindings::CAP_NET_RAW as u8,
+}
+
+impl Capability {
+    /// What is said to those who lack it.
+    pub(super) const fn refusal(self) -> &'static CStr {
+        match self {
+            Self::NetAdmin => c"CAP_NET_ADMIN is needed in the owner of the network namespace",
+            Self::NetRaw => c"CAP_NET_RAW is needed in the owner of the network namespace",
+        }
+    }
 }
 
 /// A message from a client, borrowed for the duration of the call that handles it.
@@ -108,6 +146,11 @@ impl<'a> Request<'a> {
     /// What follows the header, of any length and alignment.
     pub fn payload(&self) -> &'a [u8] {
         self.message.payload
+    }
+
+    /// The header, as the C side finds it.
+    pub(super) fn raw_header(&self) -> *const bindings::nlmsghdr {
+        self.buffer.message(self.message).cast()
     }
 
     /// The address of the client's socket in its network namespace, as the kernel knows it.

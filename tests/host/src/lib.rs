@@ -9,12 +9,18 @@
 #![cfg(test)]
 
 // The sources under test.
+#[path = "../../../net/netlink/attribute.rs"]
+#[allow(dead_code)] // What only the rest of the module uses.
+mod attribute;
 #[path = "../../../nldemo/classify/mod.rs"]
 mod classify;
 #[path = "../../../net/netlink/message.rs"]
+#[allow(dead_code)] // As above.
 mod message;
 #[path = "../../../net/read_at.rs"]
 mod read_at;
+#[path = "../../../net/netlink/refusal.rs"]
+mod refusal;
 #[path = "../../../nldemo/spread.rs"]
 mod spread;
 
@@ -26,6 +32,7 @@ mod net {
 }
 
 // The tests with generated input, beside the suites that the sources bring along.
+mod test_attribute;
 mod test_classify;
 mod test_message;
 mod test_spread;

@@ -22,4 +22,5 @@ pub mod prelude {
         },
     };
     pub use kernel_macros::kunit_tests;
+    pub use std::ffi::CStr;
 }

@@ -1,0 +1,713 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Attributes: what they may be, and reading and writing them.
+//!
+//! An [`Attribute`] is a constant that names one: its number, the type of its value and which values
+//! it may have. Requests are read, and messages written, by way of these constants. A [`Policy`]
+//! lists those that a request may carry.
+//!
+//! Validation is strict, as the kernel's own is for new protocols (`NL_VALIDATE_STRICT`), and refuses
+//! what the kernel lets pass for old times' sake: an attribute given twice, and values in network
+//! byte order where those of the host are expected.
+//!
+//! C header: [`include/net/netlink.h`](srctree/include/net/netlink.h)
+//!
+//! # Examples
+//!
+//! ```ignore
+//! const COLOR: Attribute<u8> = Attribute::new(1).range(0, 2);
+//! const TAG: Attribute<[u8; 4]> = Attribute::new(2).required();
+//! static PAINT: Policy = Policy::new(&[COLOR.rule(), TAG.rule()]);
+//!
+//! let attributes = Attributes::parse(request.payload(), &PAINT)?;
+//! let color: Option<u8> = attributes.get(&COLOR);
+//! ```
+
+use core::marker::PhantomData;
+
+use kernel::prelude::*;
+
+use super::refusal::Refusal;
+
+/// The size of an attribute's header in bytes (`NLA_HDRLEN`).
+const HEADER_LEN: usize = 4;
+/// The alignment of attributes in bytes (`NLA_ALIGNTO`).
+const ALIGNMENT: usize = 4;
+/// The flag in an attribute's type that says that its value is made of attributes.
+const NESTED: u16 = 1 << 15;
+/// The flag in an attribute's type that says that its value is in network byte order.
+const NET_BYTEORDER: u16 = 1 << 14;
+/// How deep attributes may be nested (`MAX_POLICY_RECURSION_DEPTH`).
+const DEPTH_MAX: usize = 10;
+
+/// What the value of an attribute may be.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// An integer of `len` bytes in host byte order, no less than `min` and no more than `max`.
+    Integer {
+        len: usize,
+        signed: bool,
+        min: i64,
+        max: i64,
+    },
+    /// An unsigned integer of 4 or 8 bytes (`NLA_UINT`).
+    Uint,
+    /// As many bytes.
+    Bytes(usize),
+    /// Attributes.
+    Nest(&'static Policy),
+}
+
+/// What one attribute of a message may be.
+#[derive(Clone, Copy)]
+pub struct Rule {
+    number: u16,
+    kind: Kind,
+    required: bool,
+}
+
+/// The attributes that a message may carry.
+pub struct Policy(&'static [Rule]);
+
+impl Policy {
+    /// For messages without attributes.
+    pub const NONE: &'static Self = &Self(&[]);
+
+    /// Lists attributes, at most 64. An attribute listed twice does not compile, if this is used for
+    /// a constant or a static.
+    pub const fn new(rules: &'static [Rule]) -> Self {
+        assert!(rules.len() <= u64::BITS as usize);
+        let mut i = 0;
+        while i < rules.len() {
+            let mut j = i + 1;
+            while j < rules.len() {
+                assert!(
+                    rules[i].number != rules[j].number,
+                    "two rules for one attribute"
+                );
+                j += 1;
+            }
+            i += 1;
+        }
+        Self(rules)
+    }
+
+    /// The place and the rule of the attribute of that number.
+    fn find(&self, number: u16) -> Option<(usize, &'static Rule)> {
+        self.0
+            .iter()
+            .enumerate()
+            .find(|(_, rule)| rule.number == number)
+    }
+}
+
+/// Marks an [`Attribute`] whose value is made of attributes.
+#[derive(Clone, Copy)]
+pub enum Nest {}
+
+/// An unsigned integer that takes 4 bytes while it fits, else 8 (`NLA_UINT`).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Uint(pub u64);
+
+/// A type of value that an [`Attribute`] can have.
+pub trait Value: Copy {
+    #[doc(hidden)]
+    const KIND: ValueKind;
+
+    /// Reads the value; `None` if the length is not one that it has.
+    fn read(bytes: &[u8]) -> Option<Self>;
+
+    /// Hands the value's bytes to `sink`.
+    fn write(self, sink: impl FnOnce(&[u8]));
+}
+
+/// A [`Kind`] that code outside of this file can pass on, but not look into.
+#[derive(Clone, Copy)]
+pub struct ValueKind(Kind);
+
+macro_rules! impl_value_for_integers {
+    ($($integer:ty: $signed:literal),*) => {$(
+        impl Value for $integer {
+            // CAST: Widening.
+            const KIND: ValueKind = ValueKind(Kind::Integer {
+                len: size_of::<Self>(),
+                signed: $signed,
+                min: Self::MIN as i64,
+                max: Self::MAX as i64,
+            });
+
+            fn read(bytes: &[u8]) -> Option<Self> {
+                Some(Self::from_ne_bytes(bytes.try_into().ok()?))
+            }
+
+            fn write(self, sink: impl FnOnce(&[u8])) {
+                sink(&self.to_ne_bytes());
+            }
+        }
+    )*};
+}
+impl_value_for_integers!(u8: false, u16: false, u32: false, i32: true);
+
+impl Value for u64 {
+    const KIND: ValueKind = ValueKind(Kind::Bytes(size_of::<Self>()));
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        Some(Self::from_ne_bytes(bytes.try_into().ok()?))
+    }
+
+    fn write(self, sink: impl FnOnce(&[u8])) {
+        sink(&self.to_ne_bytes());
+    }
+}
+
+impl Value for Uint {
+    const KIND: ValueKind = ValueKind(Kind::Uint);
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        u32::read(bytes)
+            .map(u64::from)
+            .or_else(|| u64::read(bytes))
+            .map(Self)
+    }
+
+    fn write(self, sink: impl FnOnce(&[u8])) {
+        match u32::try_from(self.0) {
+            Ok(short) => short.write(sink),
+            Err(_) => self.0.write(sink),
+        }
+    }
+}
+
+impl<const N: usize> Value for [u8; N] {
+    const KIND: ValueKind = ValueKind(Kind::Bytes(N));
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok()
+    }
+
+    fn write(self, sink: impl FnOnce(&[u8])) {
+        sink(&self);
+    }
+}
+
+/// The name of an attribute: its number, the type of its value, and which values it may have.
+pub struct Attribute<V> {
+    rule: Rule,
+    _value: PhantomData<fn() -> V>,
+}
+
+impl<V> Attribute<V> {
+    const fn with_rule(rule: Rule) -> Self {
+        Self {
+            rule,
+            _value: PhantomData,
+        }
+    }
+
+    /// Refuses messages that lack the attribute.
+    pub const fn required(self) -> Self {
+        Self::with_rule(Rule {
+            required: true,
+            ..self.rule
+        })
+    }
+
+    /// The attribute's place in a [`Policy`].
+    pub const fn rule(&self) -> Rule {
+        self.rule
+    }
+}
+
+impl<V: Value> Attribute<V> {
+    /// The attribute of that number, with any value of its type.
+    pub const fn new(number: u32) -> Self {
+        // The flags of the type begin there.
+        assert!(number < NET_BYTEORDER as u32);
+        Self::with_rule(Rule {
+            number: number as u16, // CAST: Just checked.
+            kind: V::KIND.0,
+            required: false,
+        })
+    }
+
+    /// Allows only integers from `min` to `max`, both of which must be values of the type.
+    pub const fn range(self, min: i64, max: i64) -> Self {
+        let Kind::Integer {
+            len,
+            signed,
+            min: least,
+            max: most,
+        } = self.rule.kind
+        else {
+            panic!("only integers have a range")
+        };
+        assert!(least <= min && min <= max && max <= most);
+        Self::with_rule(Rule {
+            kind: Kind::Integer {
+                len,
+                signed,
+                min,
+                max,
+            },
+            ..self.rule
+        })
+    }
+}
+
+impl Attribute<Nest> {
+    /// The attribute of that number, which holds attributes itself.
+    pub const fn nest(number: u32, policy: &'static Policy) -> Self {
+        assert!(number < NET_BYTEORDER as u32);
+        Self::with_rule(Rule {
+            number: number as u16, // CAST: Just checked.
+            kind: Kind::Nest(policy),
+            required: false,
+        })
+    }
+}
+
+impl Rule {
+    /// Checks what follows an attribute's header.
+    fn check(&self, found: &Found<'_>, depth: usize) -> Result<(), Refusal> {
+        let refuse = |error, message| Err(Refusal::new(error, message).at(found.offset));
+        if found.flags & NET_BYTEORDER != 0 {
+            return refuse(EINVAL, c"Attribute is in network byte order");
+        }
+        match self.kind {
+            Kind::Nest(_) if found.flags & NESTED == 0 => {
+                refuse(EINVAL, c"NLA_F_NESTED is missing")
+            }
+            Kind::Nest(_) if depth == DEPTH_MAX => {
+                refuse(EINVAL, c"Attributes are nested too deep")
+            }
+            Kind::Nest(policy) => found.nested(policy).validate(depth + 1),
+            _ if found.flags & NESTED != 0 => refuse(EINVAL, c"Attribute is no nest"),
+            Kind::Integer {
+                len,
+                signed,
+                min,
+                max,
+            } => match integer(found.value, signed) {
+                Some(value) if found.value.len() == len => {
+                    if (min..=max).contains(&value) {
+                        Ok(())
+                    } else {
+                        refuse(ERANGE, c"Value is out of range")
+                    }
+                }
+                _ => refuse(EINVAL, c"Attribute has the wrong length"),
+            },
+            Kind::Uint if matches!(found.value.len(), 4 | 8) => Ok(()),
+            Kind::Bytes(len) if found.value.len() == len => Ok(()),
+            Kind::Uint | Kind::Bytes(_) => refuse(EINVAL, c"Attribute has the wrong length"),
+        }
+    }
+}
+
+/// Reads an integer of up to 4 bytes.
+fn integer(bytes: &[u8], signed: bool) -> Option<i64> {
+    match (bytes.len(), signed) {
+        (1, _) => u8::read(bytes).map(i64::from),
+        (2, _) => u16::read(bytes).map(i64::from),
+        (4, false) => u32::read(bytes).map(i64::from),
+        (4, true) => i32::read(bytes).map(i64::from),
+        _ => None,
+    }
+}
+
+/// An attribute in a message.
+struct Found<'a> {
+    number: u16,
+    flags: u16,
+    value: &'a [u8],
+    /// Where its header starts.
+    offset: usize,
+}
+
+impl<'a> Found<'a> {
+    /// The attributes that it holds.
+    fn nested(&self, policy: &'static Policy) -> Attributes<'a> {
+        Attributes {
+            bytes: self.value,
+            offset: self.offset + HEADER_LEN,
+            within: Some(self.offset),
+            policy,
+        }
+    }
+}
+
+/// An iterator over attributes. It ends before bytes that are no attribute.
+struct Walk<'a> {
+    rest: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Iterator for Walk<'a> {
+    type Item = Found<'a>;
+
+    fn next(&mut self) -> Option<Found<'a>> {
+        let &[l0, l1, t0, t1] = self.rest.first_chunk::<HEADER_LEN>()?;
+        let len = usize::from(u16::from_ne_bytes([l0, l1]));
+        let tagged = u16::from_ne_bytes([t0, t1]);
+        let value = self.rest.get(HEADER_LEN..len)?;
+        let found = Found {
+            number: tagged & !(NESTED | NET_BYTEORDER),
+            flags: tagged & (NESTED | NET_BYTEORDER),
+            value,
+            offset: self.offset,
+        };
+        // The last attribute may lack its padding.
+        let padded = len.next_multiple_of(ALIGNMENT).min(self.rest.len());
+        self.rest = &self.rest[padded..];
+        self.offset += padded;
+        Some(found)
+    }
+}
+
+/// The attributes of a message, valid by the rules of a [`Policy`].
+pub struct Attributes<'a> {
+    bytes: &'a [u8],
+    /// Where they start in the payload of the message.
+    offset: usize,
+    /// Where the attribute that they are nested in starts.
+    within: Option<usize>,
+    policy: &'static Policy,
+}
+
+impl<'a> Attributes<'a> {
+    /// Checks all of a message's payload.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL`: an attribute that `policy` does not know, of the wrong length, given twice, a
+    ///   nest that is not marked as one (or the other way round), nested too deep; one that is
+    ///   missing; bytes that are no attribute.
+    /// - `ERANGE`: an integer that is not within its range.
+    ///
+    /// The refusal names the offending attribute, and the first one if there are several.
+    pub fn parse(payload: &'a [u8], policy: &'static Policy) -> Result<Self, Refusal> {
+        let attributes = Self {
+            bytes: payload,
+            offset: 0,
+            within: None,
+            policy,
+        };
+        attributes.validate(0)?;
+        Ok(attributes)
+    }
+
+    fn walk(&self) -> Walk<'a> {
+        Walk {
+            rest: self.bytes,
+            offset: self.offset,
+        }
+    }
+
+    fn validate(&self, depth: usize) -> Result<(), Refusal> {
+        let mut seen = 0u64;
+        let mut walk = self.walk();
+        for found in &mut walk {
+            let refuse = |message| Err(Refusal::new(EINVAL, message).at(found.offset));
+            let Some((index, rule)) = self.policy.find(found.number) else {
+                return refuse(c"Unknown attribute");
+            };
+            if seen & (1 << index) != 0 {
+                return refuse(c"Attribute is given twice");
+            }
+            seen |= 1 << index;
+            rule.check(&found, depth)?;
+        }
+        if !walk.rest.is_empty() {
+            return Err(Refusal::new(EINVAL, c"Attribute is cut short").at(walk.offset));
+        }
+        for (index, rule) in self.policy.0.iter().enumerate() {
+            if rule.required && seen & (1 << index) == 0 {
+                return Err(Refusal::missing(rule.number, self.within));
+            }
+        }
+        Ok(())
+    }
+
+    fn find<V>(&self, attribute: &Attribute<V>) -> Option<Found<'a>> {
+        self.walk()
+            .find(|found| found.number == attribute.rule.number)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The value of an attribute, if it is there.
+    pub fn get<V: Value>(&self, attribute: &Attribute<V>) -> Option<V> {
+        self.find(attribute).and_then(|found| V::read(found.value))
+    }
+
+    /// The attributes nested in an attribute, if it is there.
+    pub fn nested(&self, attribute: &Attribute<Nest>) -> Option<Attributes<'a>> {
+        match attribute.rule.kind {
+            Kind::Nest(policy) => self.find(attribute).map(|found| found.nested(policy)),
+            _ => None,
+        }
+    }
+
+    /// Refuses the message for the value of an attribute, which rules alone cannot judge.
+    pub fn refuse<V>(
+        &self,
+        attribute: &Attribute<V>,
+        error: Error,
+        message: &'static CStr,
+    ) -> Refusal {
+        let refusal = Refusal::new(error, message);
+        match self.find(attribute) {
+            Some(found) => refusal.at(found.offset),
+            None => refusal,
+        }
+    }
+}
+
+/// Attributes in the making, of at most `N` bytes.
+pub struct Payload<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+    overflown: bool,
+}
+
+impl<const N: usize> Default for Payload<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> Payload<N> {
+    /// Starts without any.
+    pub fn new() -> Self {
+        Self {
+            bytes: [0; N],
+            len: 0,
+            overflown: false,
+        }
+    }
+
+    /// Appends an attribute.
+    pub fn put<V: Value>(&mut self, attribute: &Attribute<V>, value: V) {
+        let start = self.len;
+        value.write(|bytes| {
+            self.append(&[0; HEADER_LEN]);
+            self.append(bytes);
+        });
+        self.finish(start, attribute.rule.number);
+    }
+
+    /// Appends an attribute that holds those that `fill` appends.
+    pub fn nest(&mut self, attribute: &Attribute<Nest>, fill: impl FnOnce(&mut Self)) {
+        let start = self.len;
+        self.append(&[0; HEADER_LEN]);
+        fill(self);
+        self.finish(start, attribute.rule.number | NESTED);
+    }
+
+    /// All of it.
+    ///
+    /// # Errors
+    ///
+    /// `EMSGSIZE`: it was more than `N` bytes.
+    pub fn bytes(&self) -> Result<&[u8]> {
+        if self.overflown {
+            return Err(EMSGSIZE);
+        }
+        Ok(&self.bytes[..self.len])
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        match self.bytes.get_mut(self.len..self.len + bytes.len()) {
+            Some(room) if !self.overflown => {
+                room.copy_from_slice(bytes);
+                self.len += bytes.len();
+            }
+            _ => self.overflown = true,
+        }
+    }
+
+    /// Writes the header of the attribute that began at `start`, and its padding.
+    fn finish(&mut self, start: usize, tagged: u16) {
+        let len = self.len - start;
+        self.append(&[0; ALIGNMENT][..len.next_multiple_of(ALIGNMENT) - len]);
+        match u16::try_from(len) {
+            Ok(len) if !self.overflown => {
+                self.bytes[start..start + 2].copy_from_slice(&len.to_ne_bytes());
+                self.bytes[start + 2..start + 4].copy_from_slice(&tagged.to_ne_bytes());
+            }
+            _ => self.overflown = true,
+        }
+    }
+}
+
+#[kunit_tests(rust_nldemo_attribute)]
+mod tests {
+    use super::*;
+
+    const SMALL: Attribute<u8> = Attribute::new(1).range(1, 31);
+    const SIGNED: Attribute<i32> = Attribute::new(2).range(-5, 5);
+    const BYTES: Attribute<[u8; 6]> = Attribute::new(3);
+    const COUNTER: Attribute<Uint> = Attribute::new(4);
+    const INNER: Attribute<Nest> = Attribute::nest(5, &INNER_POLICY);
+    const AGAIN: Attribute<Nest> = Attribute::nest(6, &POLICY);
+    const PORT: Attribute<u16> = Attribute::new(9).required();
+    static INNER_POLICY: Policy = Policy::new(&[PORT.rule(), SMALL.rule()]);
+    static POLICY: Policy = Policy::new(&[
+        SMALL.rule(),
+        SIGNED.rule(),
+        BYTES.rule(),
+        COUNTER.rule(),
+        INNER.rule(),
+        // AGAIN, which a static that it refers to cannot name.
+        Attribute::nest(6, &POLICY).rule(),
+    ]);
+
+    /// An attribute's bytes, whose header may say anything.
+    fn raw<const N: usize>(len: u16, tagged: u16, value: [u8; N]) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..2].copy_from_slice(&len.to_ne_bytes());
+        bytes[2..4].copy_from_slice(&tagged.to_ne_bytes());
+        bytes[4..4 + N].copy_from_slice(&value);
+        bytes
+    }
+
+    /// What is said of a message: the error and where it points at.
+    fn verdict(payload: &[u8]) -> Option<(Error, Option<usize>)> {
+        Attributes::parse(payload, &POLICY)
+            .err()
+            .map(|refusal| (refusal.error(), refusal.offset()))
+    }
+
+    #[test]
+    fn what_was_put_is_got() -> Result {
+        let mut payload = Payload::<128>::new();
+        payload.put(&SIGNED, -5);
+        payload.put(&BYTES, *b"abcdef");
+        payload.nest(&INNER, |inner| inner.put(&PORT, 0x1234));
+        payload.put(&COUNTER, Uint(u64::MAX));
+        let Ok(attributes) = Attributes::parse(payload.bytes()?, &POLICY) else {
+            return Err(EINVAL);
+        };
+        assert!(attributes.get(&SMALL).is_none());
+        assert!(attributes.get(&SIGNED) == Some(-5));
+        assert!(attributes.get(&BYTES) == Some(*b"abcdef"));
+        assert!(attributes.get(&COUNTER) == Some(Uint(u64::MAX)));
+        let inner = attributes.nested(&INNER).ok_or(EINVAL)?;
+        assert!(inner.get(&PORT) == Some(0x1234));
+        assert!(attributes.nested(&AGAIN).is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn layout_is_that_of_netlink() -> Result {
+        let mut payload = Payload::<64>::new();
+        payload.put(&SMALL, 7);
+        payload.nest(&INNER, |inner| inner.put(&PORT, 0x0101));
+        payload.put(&COUNTER, Uint(0));
+        let bytes = payload.bytes()?;
+        assert_eq!(bytes.len(), 8 + 4 + 8 + 8);
+        assert!(bytes[..8] == raw(5, 1, [7])[..8]);
+        assert!(bytes[8..12] == raw(12, 5 | NESTED, [])[..4]);
+        assert!(bytes[12..20] == raw(6, 9, [1, 1])[..8]);
+        assert!(bytes[20..] == raw(8, 4, [0; 4])[..8]);
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_is_a_message_too() {
+        assert!(verdict(&[]).is_none());
+    }
+
+    #[test]
+    fn integers_keep_to_their_range() {
+        for (value, fits) in [(0, false), (1, true), (31, true), (32, false), (255, false)] {
+            let expected = (!fits).then_some((ERANGE, Some(0)));
+            assert!(verdict(&raw(5, 1, [value])[..8]) == expected);
+        }
+        for (value, fits) in [(-6, false), (-5, true), (5, true), (i32::MIN, false)] {
+            let expected = (!fits).then_some((ERANGE, Some(0)));
+            assert!(verdict(&raw(8, 2, i32::to_ne_bytes(value))[..8]) == expected);
+        }
+    }
+
+    #[test]
+    fn values_have_the_length_of_their_type() {
+        const WRONG: Option<(Error, Option<usize>)> = Some((EINVAL, Some(0)));
+        for len in [0, 2, 3, 4, 5, 8] {
+            assert!(verdict(&raw(4 + len, 1, [1])[..12]) == WRONG);
+        }
+        for len in [0, 1, 2, 5, 7, 8] {
+            assert!(verdict(&raw(4 + len, 3, [1])[..12]) == WRONG);
+        }
+        for len in [0, 1, 2, 3, 5, 6, 7] {
+            assert!(verdict(&raw(4 + len, 4, [1])[..12]) == WRONG);
+        }
+    }
+
+    #[test]
+    fn lengths_that_lie_are_cut_short() {
+        for len in [0, 1, 3, 9, 16, u16::MAX] {
+            assert!(verdict(&raw(len, 1, [1])[..8]) == Some((EINVAL, Some(0))));
+        }
+        // An attribute, and bytes that are none.
+        for rest in 1..4 {
+            assert!(verdict(&raw(5, 1, [1])[..8 + rest]) == Some((EINVAL, Some(8))));
+        }
+        // The last one may lack its padding.
+        assert!(verdict(&raw(5, 1, [1])[..5]).is_none());
+    }
+
+    #[test]
+    fn unknown_twice_and_missing_are_refused_where_they_are() {
+        assert!(verdict(&raw(4, 7, [])[..4]) == Some((EINVAL, Some(0))));
+        let mut twice = [0; 16];
+        twice[..8].copy_from_slice(&raw(5, 1, [1])[..8]);
+        twice[8..].copy_from_slice(&raw(5, 1, [2])[..8]);
+        assert!(verdict(&twice) == Some((EINVAL, Some(8))));
+        // A nest without the attribute that it needs.
+        let Err(missing) = Attributes::parse(&raw(4, 5 | NESTED, [])[..4], &POLICY) else {
+            panic!("a required attribute is missing");
+        };
+        assert!(missing.error() == EINVAL);
+    }
+
+    #[test]
+    fn nests_are_marked_and_others_are_not() {
+        assert!(verdict(&raw(12, 5, [6, 0, 9, 0, 1, 1])[..12]) == Some((EINVAL, Some(0))));
+        assert!(verdict(&raw(5, 1 | NESTED, [1])[..8]) == Some((EINVAL, Some(0))));
+        assert!(verdict(&raw(5, 1 | NET_BYTEORDER, [1])[..8]) == Some((EINVAL, Some(0))));
+        assert!(verdict(&raw(12, 5 | NESTED, [6, 0, 9, 0, 1, 1])[..12]).is_none());
+        // What is wrong inside is told where it is.
+        assert!(verdict(&raw(12, 5 | NESTED, [6, 0, 8, 0, 1, 1])[..12]) == Some((EINVAL, Some(4))));
+    }
+
+    #[test]
+    fn nesting_has_an_end() -> Result {
+        fn dig(payload: &mut Payload<128>, depth: usize) {
+            if depth > 0 {
+                payload.nest(&AGAIN, |inner| dig(inner, depth - 1));
+            }
+        }
+        for (depth, fits) in [(DEPTH_MAX, true), (DEPTH_MAX + 1, false), (30, false)] {
+            let mut payload = Payload::<128>::new();
+            dig(&mut payload, depth);
+            let expected = (!fits).then_some((EINVAL, Some(DEPTH_MAX * HEADER_LEN)));
+            assert!(verdict(payload.bytes()?) == expected);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        let mut payload = Payload::<15>::new();
+        payload.put(&SMALL, 1);
+        assert!(payload.bytes().is_ok());
+        payload.put(&SMALL, 2);
+        assert!(payload.bytes() == Err(EMSGSIZE));
+        payload.nest(&INNER, |inner| inner.put(&PORT, 1));
+        assert!(payload.bytes() == Err(EMSGSIZE));
+    }
+}

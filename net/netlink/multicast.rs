@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Messages to all who listen.
+
+use kernel::{
+    bindings,
+    error::to_result,
+    prelude::*, //
+};
+
+use super::{
+    reply::Outgoing,
+    Input,
+    KernelSocket, //
+};
+
+/// A multicast group of a protocol, as `NETLINK_ADD_MEMBERSHIP` takes it. Every process may join.
+///
+/// # Invariants
+///
+/// The number is between 1 and 32: so many groups every protocol has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Group(u32);
+
+impl Group {
+    /// The group of that number; another one does not compile, if this is used for a constant.
+    pub const fn new(number: u32) -> Self {
+        assert!(number >= 1 && number <= u32::BITS);
+        // INVARIANT: Just checked.
+        Self(number)
+    }
+}
+
+impl<T: Input> KernelSocket<T> {
+    /// Whether anyone, in any network namespace, listens to `group`: whether it is worth the while
+    /// to make a message.
+    pub fn has_listeners(&self, group: Group) -> bool {
+        // SAFETY: By the type invariants `socket` is a valid kernel socket.
+        unsafe { bindings::netlink_has_listeners(self.socket.as_ptr(), group.0) != 0 }
+    }
+
+    /// Sends a message to all sockets of the network namespace that listen to `group`.
+    ///
+    /// `seq` is up to the protocol. Context: process, may sleep (to allocate, never for a listener).
+    ///
+    /// # Errors
+    ///
+    /// - `ESRCH`: nobody listens.
+    /// - `EMSGSIZE`, `ENOBUFS`: no buffer can hold `payload`.
+    /// - `ESHUTDOWN`: the socket is being taken down.
+    ///
+    /// A listener whose receive buffer is full misses the message, and its socket reports `ENOBUFS`.
+    pub fn broadcast(&self, group: Group, seq: u32, msg_type: u16, payload: &[u8]) -> Result {
+        if self.is_released() {
+            return Err(ESHUTDOWN);
+        }
+        let message = Outgoing::new(0, msg_type, seq, payload)?;
+        // SAFETY: By the type invariants `socket` is a valid kernel socket. The call takes the
+        // buffer, whatever it returns.
+        to_result(unsafe {
+            bindings::netlink_broadcast(
+                self.socket.as_ptr(),
+                message.into_raw(),
+                0,
+                group.0,
+                bindings::GFP_KERNEL,
+            )
+        })
+    }
+}

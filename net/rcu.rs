@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Values that are read under RCU and replaced as a whole.
+//!
+//! C header: [`include/linux/rcupdate.h`](srctree/include/linux/rcupdate.h)
+
+use kernel::{
+    bindings,
+    prelude::*,
+    sync::{
+        atomic::{
+            Acquire,
+            Atomic,
+            Full, //
+        },
+        rcu::Guard, //
+    },
+    types::Opaque, //
+};
+
+/// A value that readers see whole, be it the old or the new one, while it is replaced.
+///
+/// # Examples
+///
+/// ```ignore
+/// let limits = Published::new(Limits { low: 1, high: 2 })?;
+/// limits.publish(Prepared::new(Limits { low: 3, high: 4 })?);
+/// assert_eq!(limits.read(&rcu::read_lock()).low, 3);
+/// ```
+///
+/// # Invariants
+///
+/// `current` comes from [`Prepared::into_raw`] and is valid until a grace period has passed since it
+/// was replaced.
+pub struct Published<T: Copy + Send + Sync + 'static> {
+    current: Atomic<*mut Node<T>>,
+}
+
+// SAFETY: Values are sent to, and shared by, the threads that read and replace them.
+unsafe impl<T: Copy + Send + Sync> Send for Published<T> {}
+// SAFETY: As above.
+unsafe impl<T: Copy + Send + Sync> Sync for Published<T> {}
+
+/// A value in memory that RCU can free.
+struct Node<T> {
+    value: T,
+    head: Opaque<bindings::kvfree_rcu_head>,
+}
+
+/// A value that waits to be published, which can then no longer fail.
+///
+/// `Copy`, because replaced values are freed without running any code of theirs.
+pub struct Prepared<T: Copy + Send + Sync + 'static>(KBox<Node<T>>);
+
+impl<T: Copy + Send + Sync> Prepared<T> {
+    /// Allocates memory for the value. Context: process, may sleep.
+    pub fn new(value: T) -> Result<Self> {
+        let node = Node {
+            value,
+            head: Opaque::uninit(),
+        };
+        Ok(Self(KBox::new(node, GFP_KERNEL)?))
+    }
+
+    fn into_raw(self) -> *mut Node<T> {
+        KBox::into_raw(self.0)
+    }
+}
+
+impl<T: Copy + Send + Sync> Published<T> {
+    /// Begins with `value`. Context: process, may sleep.
+    pub fn new(value: T) -> Result<Self> {
+        // INVARIANT: As it says.
+        Ok(Self {
+            current: Atomic::new(Prepared::new(value)?.into_raw()),
+        })
+    }
+
+    /// The value, for as long as the reader stays in the section of `_guard`. Context: any.
+    #[inline]
+    pub fn read<'a>(&'a self, _guard: &'a Guard) -> &'a T {
+        // SAFETY: By the type invariants the pointer stays valid until a grace period has passed,
+        // which the guard holds back.
+        unsafe { &(*self.current.load(Acquire)).value }
+    }
+
+    /// Replaces the value. The old one is freed behind a grace period, for which nobody waits here.
+    /// Context: any in which locks may be taken.
+    pub fn publish(&self, value: Prepared<T>) {
+        // INVARIANT: As it says; what is replaced is freed right below, behind a grace period.
+        let old = self.current.xchg(value.into_raw(), Full);
+        // SAFETY: By the type invariants the memory comes from a `KBox`, hence `kmalloc()`, and is
+        // nobody else's to free. `head` is there for this.
+        unsafe { bindings::kvfree_call_rcu((*old).head.get(), old.cast()) };
+    }
+}
+
+impl<T: Copy + Send + Sync> Drop for Published<T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants the memory comes from a `KBox`. Nobody reads the value any
+        // more, as every reader borrows `self`.
+        drop(unsafe { KBox::from_raw(*self.current.get_mut()) });
+    }
+}
+
+#[kunit_tests(rust_nldemo_rcu)]
+mod tests {
+    use super::*;
+
+    use core::ptr::from_ref;
+
+    use kernel::sync::rcu;
+
+    #[test]
+    fn readers_keep_what_they_read() -> Result {
+        let published = Published::new([1u64; 4])?;
+        {
+            let guard = rcu::read_lock();
+            let before = published.read(&guard);
+            assert!(*before == [1; 4]);
+        }
+        for round in 2..100 {
+            let next = Prepared::new([round; 4])?;
+            let guard = rcu::read_lock();
+            let before = published.read(&guard);
+            published.publish(next);
+            assert!(*before == [round - 1; 4]);
+            assert!(*published.read(&guard) == [round; 4]);
+            assert!(from_ref(before) != from_ref(published.read(&guard)));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_not_published_is_freed() -> Result {
+        for round in 0..100u64 {
+            drop(Prepared::new([round; 8])?);
+        }
+        Ok(())
+    }
+}

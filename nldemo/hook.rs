@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What happens to ICMP packets.
+
+use kernel::{
+    cpu::CpuId,
+    sync::rcu, //
+};
+
+use super::{
+    classify::Class,
+    config::{
+        Config,
+        Spread, //
+    },
+    spread,
+    stats::Packets, //
+};
+
+use crate::{
+    net::{
+        netfilter::{
+            Family,
+            State,
+            Verdict, //
+        },
+        skbuff::Packet, //
+    },
+    NetNs, //
+};
+
+/// Decides about a packet that is ICMP, or may be. Out of line, so that other packets need not save
+/// its registers.
+///
+/// Context: RCU read side.
+#[inline(never)]
+pub(crate) fn icmp(netns: &NetNs, packet: &Packet, class: Class, state: &State) -> Verdict {
+    let guard = rcu::read_lock();
+    let config = netns.control.read(&guard);
+    let family = state.family();
+    // While hook points change, packets also meet the hook where it is not yet, or no longer, at
+    // home.
+    if !config.covers(family, state.hooknum()) {
+        return Verdict::ACCEPT;
+    }
+    let count = |what| netns.statistics.count_packet(family, what);
+    let icmp_type = match class {
+        Class::Icmp(icmp_type) => icmp_type,
+        Class::Malformed => {
+            count(Packets::Seen);
+            count(Packets::Unparsable);
+            return Verdict::ACCEPT;
+        }
+        Class::LaterFragment | Class::Other => return Verdict::ACCEPT,
+    };
+    count(Packets::Seen);
+    if !config.types(family).contains(icmp_type) {
+        return Verdict::ACCEPT;
+    }
+    count(Packets::Matched);
+    if config.skip_mark != 0 && config.skip_mark == packet.mark() {
+        count(Packets::Skipped);
+        return Verdict::ACCEPT;
+    }
+    count(Packets::Queued);
+    Verdict::queue(queue(netns, config, packet, family), config.bypass)
+}
+
+/// The queue that a packet goes to.
+fn queue(netns: &NetNs, config: &Config, packet: &Packet, family: Family) -> u16 {
+    if config.queues.get() == 1 {
+        return config.queue;
+    }
+    let offset = match config.spread {
+        Spread::Cpu => spread::by_cpu(CpuId::current().as_u32(), config.queues),
+        Spread::Flow => {
+            let hash = match family {
+                Family::Ipv4 => spread::flow_ipv4(packet, netns.seed),
+                Family::Ipv6 => spread::flow_ipv6(packet, netns.seed),
+            };
+            hash.map_or(0, |hash| spread::by_hash(hash, config.queues))
+        }
+    };
+    // The last queue has a number (`Config::queues_exist()`).
+    config.queue.wrapping_add(offset)
+}
