@@ -6,6 +6,7 @@
 //! Header fields are in host byte order; payloads are in whatever order the protocol says, which
 //! is big-endian for nfnetlink and host order for the extended acknowledgement.
 
+use netlink_packet_core::NLA_F_NESTED;
 use netlink_packet_core::NLA_TYPE_MASK;
 
 use crate::error::Error;
@@ -41,6 +42,20 @@ impl<'a> Attribute<'a> {
     /// Payload as a 32-bit number in host byte order.
     pub fn host32(&self) -> Result<u32> {
         Ok(u32::from_ne_bytes(*self.prefix()?))
+    }
+
+    /// Payload as a counter, which has 4 bytes while it fits and else 8, in host byte order.
+    pub fn counter(&self) -> Result<u64> {
+        if self.payload.len() < 8 {
+            return self.host32().map(u64::from);
+        }
+        Ok(u64::from_ne_bytes(*self.prefix()?))
+    }
+
+    /// The attributes in the payload of a nest.
+    #[must_use]
+    pub fn nested(&self) -> Attributes<'a> {
+        Attributes::new(self.payload)
     }
 
     /// Payload as text, up to its terminating NUL byte or its end.
@@ -98,6 +113,19 @@ pub fn append<const N: usize>(message: &mut Vec<u8>, kind: u16, payload: [u8; N]
     message.extend(kind.to_ne_bytes());
     message.extend(payload);
     message.resize(aligned(message.len()), 0);
+}
+
+/// Appends an attribute whose payload is the attributes that `content` appends.
+///
+/// # Panics
+///
+/// If they do not fit an attribute, whose length is a 16-bit number.
+pub fn append_nest(message: &mut Vec<u8>, kind: u16, content: impl FnOnce(&mut Vec<u8>)) {
+    let start = message.len();
+    append(message, kind | NLA_F_NESTED, []);
+    content(message);
+    let length = u16::try_from(message.len() - start).expect("a nest is under 64 KiB");
+    message[start..start + 2].copy_from_slice(&length.to_ne_bytes());
 }
 
 #[cfg(test)]
@@ -165,6 +193,33 @@ mod tests {
         };
         assert!(short.be32().is_err());
         assert!(short.host32().is_err());
+        assert!(short.counter().is_err());
+    }
+
+    #[test]
+    fn counters_have_either_width() {
+        let narrow = 7_u32.to_ne_bytes();
+        let wide = u64::MAX.to_ne_bytes();
+        let counter = |payload| Attribute { kind: 1, payload }.counter().unwrap();
+        assert_eq!((counter(&narrow), counter(&wide)), (7, u64::MAX));
+    }
+
+    #[test]
+    fn nest_is_marked_as_one_and_holds_what_was_appended() {
+        let mut buffer = Vec::new();
+        append_nest(&mut buffer, 9, |nest| {
+            append(nest, 1, [7]);
+            append(nest, 2, [1, 2, 3, 4]);
+        });
+        append(&mut buffer, 10, []);
+        assert_eq!(buffer[..4], raw(20, 9 | NLA_F_NESTED, &[]));
+        let all: Vec<_> = Attributes::new(&buffer).map(Result::unwrap).collect();
+        assert_eq!((all[0].kind, all[1].kind, all.len()), (9, 10, 2));
+        let inner: Vec<_> = all[0].nested().map(Result::unwrap).collect();
+        assert_eq!(
+            (inner[0].payload, inner[1].payload),
+            (&[7][..], &[1, 2, 3, 4][..])
+        );
     }
 
     #[test]

@@ -99,6 +99,18 @@ pub enum Error {
         /// How long they were waited for.
         timeout: Duration,
     },
+    /// A request has no answer, not even a refusal.
+    #[error("{operation}: the kernel did not answer; something else may own this protocol number")]
+    Unanswered {
+        /// What was being done.
+        operation: String,
+    },
+    /// What a dump tells changed while it was read.
+    #[error("{operation}: it changes faster than it can be read (NLM_F_DUMP_INTR); try again")]
+    Interrupted {
+        /// What was being done.
+        operation: String,
+    },
     /// A reply is not what was sent.
     #[error("message with sequence number {sequence}: {mismatch}")]
     Mismatch {
@@ -133,6 +145,17 @@ impl Error {
         self
     }
 
+    /// The same error of a socket to the module: the two ways in which the kernel says that nobody
+    /// listens become one clear error.
+    pub(crate) fn of_module(self, protocol: u8) -> Self {
+        match self.errno() {
+            // The former when the protocol is unknown everywhere, the latter when it is known in
+            // another network namespace only.
+            Some(Errno::EPROTONOSUPPORT | Errno::ECONNREFUSED) => Self::NoKernelSocket(protocol),
+            _ => self,
+        }
+    }
+
     /// The errno of a failed system call or of the kernel's answer.
     #[must_use]
     pub fn errno(&self) -> Option<Errno> {
@@ -147,7 +170,10 @@ impl Error {
     /// Whether the question was put and the answer was no, as opposed to not getting to ask.
     #[must_use]
     pub fn is_negative_answer(&self) -> bool {
-        matches!(self, Self::NoReply { .. } | Self::Mismatch { .. })
+        matches!(
+            self,
+            Self::NoReply { .. } | Self::Unanswered { .. } | Self::Mismatch { .. }
+        )
     }
 }
 

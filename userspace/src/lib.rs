@@ -13,16 +13,19 @@
 //! [`attr`], the two framings inside a datagram; and [`protocol`], the numbers that module and
 //! peer share. Nothing here panics on what the kernel, or anybody else, sends.
 
+mod answer;
 pub mod attr;
 pub mod echo;
 mod error;
 pub mod hexdump;
+pub mod icmp;
 pub mod message;
 pub mod netlink;
 pub mod netns;
 pub mod protocol;
 pub mod queue;
 pub mod stop;
+pub mod wait;
 
 pub use error::Error;
 pub use error::Result;

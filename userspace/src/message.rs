@@ -4,10 +4,12 @@
 //! status answers with their extended acknowledgement.
 
 use std::fmt;
+use std::num::NonZero;
 
 use netlink_packet_core::ErrorBuffer;
 use netlink_packet_core::NLM_F_ACK_TLVS;
 use netlink_packet_core::NLM_F_CAPPED;
+use netlink_packet_core::NLMSG_DONE;
 use netlink_packet_core::NLMSG_ERROR;
 use netlink_packet_core::NetlinkBuffer;
 use nix::errno::Errno;
@@ -133,30 +135,48 @@ impl Status {
         let Some(header) = request.get(..HEADER_LEN).map(NetlinkBuffer::new) else {
             return Err(malformed);
         };
-        let mut parsed = Self {
-            errno: status
-                .code()
-                .map(|code| Errno::from_raw(code.get().saturating_neg())),
-            request: header.message_type(),
+        let copied = if message.flags & NLM_F_CAPPED == 0 {
+            aligned(header.length() as usize)
+        } else {
+            HEADER_LEN
+        };
+        let code = status.code().map_or(0, NonZero::get);
+        let rest = request.get(copied..).unwrap_or_default();
+        Self::new(code, header.message_type(), message.flags, rest).map(Some)
+    }
+
+    /// Decodes the end of the answer to a request of type `request`, which is a message of type
+    /// `NLMSG_ERROR` or, for a dump, `NLMSG_DONE`; `None` for any other type.
+    pub fn ending(message: &Message<'_>, request: u16) -> Result<Option<Self>> {
+        if message.kind != NLMSG_DONE {
+            return Self::parse(message);
+        }
+        // Some ends of dumps have no code.
+        let (code, rest) = match message.payload.split_first_chunk() {
+            Some((code, rest)) => (i32::from_ne_bytes(*code), rest),
+            None => (0, &[][..]),
+        };
+        Self::new(code, request, message.flags, rest).map(Some)
+    }
+
+    fn new(code: i32, request: u16, flags: u16, extended: &[u8]) -> Result<Self> {
+        let mut status = Self {
+            errno: (code < 0).then(|| Errno::from_raw(code.saturating_neg())),
+            request,
             text: None,
             offset: None,
         };
-        if message.flags & NLM_F_ACK_TLVS != 0 {
-            let copied = if message.flags & NLM_F_CAPPED == 0 {
-                aligned(header.length() as usize)
-            } else {
-                HEADER_LEN
-            };
-            for attribute in Attributes::new(request.get(copied..).unwrap_or_default()) {
+        if flags & NLM_F_ACK_TLVS != 0 {
+            for attribute in Attributes::new(extended) {
                 let attribute = attribute?;
                 match attribute.kind {
-                    NLMSGERR_ATTR_MSG => parsed.text = Some(attribute.text()),
-                    NLMSGERR_ATTR_OFFS => parsed.offset = Some(attribute.host32()?),
+                    NLMSGERR_ATTR_MSG => status.text = Some(attribute.text()),
+                    NLMSGERR_ATTR_OFFS => status.offset = Some(attribute.host32()?),
                     _ => {}
                 }
             }
         }
-        Ok(Some(parsed))
+        Ok(status)
     }
 }
 
@@ -279,6 +299,20 @@ mod tests {
         assert_eq!(Status::parse(&message(16, 7, &payload)).unwrap(), None);
     }
 
+    #[test]
+    fn end_of_a_dump_may_carry_an_error() {
+        let end = |payload: &[u8]| {
+            let end = Status::ending(&message(NLMSG_DONE, 7, payload), 21);
+            end.unwrap().unwrap()
+        };
+        assert_eq!((end(&[]).errno, end(&[0; 4]).errno), (None, None));
+        // What the dump function returned last, which may be positive.
+        assert_eq!(end(&36_i32.to_ne_bytes()).errno, None);
+        let failed = end(&(-libc::EPERM).to_ne_bytes());
+        assert_eq!((failed.errno, failed.request), (Some(Errno::EPERM), 21));
+        assert_eq!(Status::ending(&message(22, 7, &[]), 21).unwrap(), None);
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_walked_without_panic(
@@ -295,6 +329,7 @@ mod tests {
             }
             let refusal = Message { kind: NLMSG_ERROR, flags, sequence: 1, portid: 1, payload: &bytes };
             let _ = Status::parse(&refusal);
+            let _ = Status::ending(&Message { kind: NLMSG_DONE, ..refusal }, 21);
         }
     }
 }

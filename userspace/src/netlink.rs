@@ -6,12 +6,10 @@ use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
+use netlink_packet_core::NLM_F_REQUEST;
 use netlink_sys::Socket;
 use netlink_sys::SocketAddr;
 use nix::errno::Errno;
-use nix::poll::PollFd;
-use nix::poll::PollFlags;
-use nix::poll::PollTimeout;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::RcvBuf;
@@ -19,24 +17,22 @@ use nix::sys::socket::sockopt::RcvBufForce;
 use nix::sys::socket::sockopt::SndBuf;
 use nix::sys::socket::sockopt::SndBufForce;
 
+use crate::answer::Answer;
 use crate::error::Error;
 use crate::error::Result;
 use crate::error::errno_of;
+use crate::message::Message;
+use crate::message::Status;
 use crate::stop::Stop;
+use crate::wait;
+use crate::wait::Wake;
 
 /// The port number of every kernel socket.
 const KERNEL_PORTID: u32 = 0;
 
-/// What ended a [`KernelSocket::wait`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wake {
-    /// There is something to receive.
-    Readable,
-    /// The deadline passed.
-    TimedOut,
-    /// The user asked to stop.
-    Stopped,
-}
+/// Length of a buffer that any datagram fits but those that echo longer ones: a part of a dump has
+/// up to 32 KiB, a queued packet comes as one attribute of up to 64 KiB and some others.
+pub const RECEIVE_LEN: usize = 128 * 1024;
 
 /// A raw netlink socket whose other end is the kernel.
 ///
@@ -45,6 +41,8 @@ pub enum Wake {
 pub struct KernelSocket {
     socket: Socket,
     portid: u32,
+    /// Of the latest request.
+    sequence: u32,
     foreign: u64,
 }
 
@@ -59,6 +57,7 @@ impl KernelSocket {
         Ok(Self {
             socket,
             portid,
+            sequence: 0,
             foreign: 0,
         })
     }
@@ -167,33 +166,54 @@ impl KernelSocket {
 
     /// Blocks until there is something to receive, the deadline passes or `stop` is requested.
     pub fn wait(&self, deadline: Option<Instant>, stop: Option<&Stop>) -> Result<Wake> {
+        wait::wait(Some(self.as_fd()), deadline, stop)
+    }
+
+    /// Joins a multicast group, whose messages are received along with all others.
+    pub fn join(&self, group: u32) -> Result<()> {
+        self.socket
+            .add_membership(group)
+            .map_err(|error| Error::io(format!("join multicast group {group}"), &error))
+    }
+
+    /// Sends a request that asks for an acknowledgement or a dump, and reads what comes back up to
+    /// its end, which is returned. Everything else goes to `other`.
+    ///
+    /// The kernel answers before the send returns, and goes on with a dump whenever it is read.
+    /// So if the socket has been read empty without finding the end, there was no room for it:
+    /// that is `None`. A dump that is not consistent is [`Error::Interrupted`].
+    pub fn ask(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        payload: &[u8],
+        mut other: impl FnMut(&Message<'_>) -> Result<()>,
+    ) -> Result<Option<Status>> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let sequence = self.sequence;
+        let mut request = Vec::new();
+        Message {
+            kind,
+            flags: NLM_F_REQUEST | flags,
+            sequence,
+            portid: self.portid,
+            payload,
+        }
+        .append_to(&mut request);
+        self.send(&request)?;
+
+        let mut buffer = vec![0; RECEIVE_LEN];
+        let mut answer = Answer::new(kind, sequence);
         loop {
-            if stop.is_some_and(Stop::requested) {
-                return Ok(Wake::Stopped);
-            }
-            let timeout = match deadline {
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    // Rounded up, or the last fraction of a millisecond would be a busy loop.
-                    let millis = left.as_nanos().div_ceil(1_000_000);
-                    PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
-                }
-                None => PollTimeout::NONE,
-            };
-            let mut fds = vec![PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-            fds.extend(stop.map(|stop| PollFd::new(stop.as_fd(), PollFlags::POLLIN)));
-            match nix::poll::poll(&mut fds, timeout) {
-                Err(Errno::EINTR) => {}
-                Err(errno) => return Err(Error::system("poll", errno)),
-                Ok(_) => {
-                    // POLLERR counts too: receiving is what tells the error.
-                    if fds[0].any() == Some(true) {
-                        return Ok(Wake::Readable);
-                    }
-                    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                        return Ok(Wake::TimedOut);
+            match self.receive(&mut buffer) {
+                Ok(Some(datagram)) => {
+                    if let Some(end) = answer.read(datagram, &mut other)? {
+                        return Ok(Some(end));
                     }
                 }
+                Ok(None) => return Ok(None),
+                Err(Error::Overrun { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
     }
@@ -219,12 +239,11 @@ mod tests {
     use std::time::Duration;
 
     use netlink_packet_core::NLM_F_ACK;
+    use netlink_packet_core::NLM_F_DUMP;
     use netlink_packet_core::NLM_F_REQUEST;
 
     use super::*;
-    use crate::message::Message;
     use crate::message::Messages;
-    use crate::message::Status;
 
     // Every Linux has these two, and asking them needs no privilege.
     const NETLINK_ROUTE: u8 = 0;
@@ -259,6 +278,27 @@ mod tests {
         assert_eq!((message.sequence, message.portid), (7, socket.portid()));
         let status = Status::parse(&message).unwrap().unwrap();
         assert_eq!((status.errno, status.request), (Some(Errno::ENODEV), 18));
+    }
+
+    #[test]
+    fn requests_are_answered_up_to_their_acknowledgement_or_the_end_of_the_dump() {
+        let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
+        // RTM_GETLINK for all interfaces, lo at least, then for one that cannot exist.
+        let mut links = 0;
+        let mut count = |message: &Message<'_>| {
+            links += usize::from(message.kind == 16);
+            Ok(())
+        };
+        let end = socket.ask(18, NLM_F_DUMP, &[0; 16], &mut count).unwrap();
+        assert_eq!(end.unwrap().errno, None);
+        let mut payload = [0; 16];
+        payload[4..8].copy_from_slice(&i32::MAX.to_ne_bytes());
+        let end = socket.ask(18, NLM_F_ACK, &payload, &mut count).unwrap();
+        assert_eq!(end.unwrap().errno, Some(Errno::ENODEV));
+        // NLMSG_NOOP, which without NLM_F_ACK has no answer at all.
+        assert_eq!(socket.ask(1, 0, &[], &mut count).unwrap(), None);
+        assert_eq!(socket.receive(&mut [0; 64]).unwrap(), None);
+        assert!(links > 0);
     }
 
     #[test]
@@ -298,15 +338,6 @@ mod tests {
                 Err(error) => panic!("{error}"),
             }
         }
-    }
-
-    #[test]
-    fn wait_times_out() {
-        let socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
-        let start = Instant::now();
-        let deadline = start + Duration::from_millis(30);
-        assert_eq!(socket.wait(Some(deadline), None).unwrap(), Wake::TimedOut);
-        assert!(start.elapsed() >= Duration::from_millis(30));
     }
 
     #[test]

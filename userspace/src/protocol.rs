@@ -1,23 +1,102 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The numbers of the module's own netlink protocol.
-
-use std::ops::RangeInclusive;
+//! The numbers of the module's own netlink protocol: those of `uapi/nldemo.h`, without their
+//! prefix `NLDEMO_`.
+//!
+//! `tests/protocol.rs` compares them with the header, and both with `specs/nldemo.yaml`.
 
 /// Netlink protocol number that the module uses unless its parameter `protocol` says otherwise.
-pub const DEFAULT_PROTOCOL: u8 = 23;
+pub const PROTOCOL_DEFAULT: u8 = 23;
+/// The lowest protocol number that the module accepts.
+pub const PROTOCOL_MIN: u8 = 23;
+/// The highest protocol number that the module accepts, and that exists.
+pub const PROTOCOL_MAX: u8 = 31;
 
-/// Netlink protocol numbers that the module accepts: the ones that no mainline user has.
-pub const PROTOCOLS: RangeInclusive<u8> = 23..=31;
-
-/// Message type of an echo request and of its reply.
+/// Message: an echo request and its reply.
 pub const MSG_ECHO: u16 = 16;
+/// Message: asks for the configuration.
+pub const MSG_CONFIG_GET: u16 = 17;
+/// Message: the answer to [`MSG_CONFIG_GET`].
+pub const MSG_CONFIG: u16 = 18;
+/// Message: changes the configuration.
+pub const MSG_CONFIG_SET: u16 = 19;
+/// Event: the configuration was changed.
+pub const MSG_CONFIG_NTF: u16 = 20;
+/// Message: asks for the statistics.
+pub const MSG_STATS_GET: u16 = 21;
+/// Message: the answer to [`MSG_STATS_GET`].
+pub const MSG_STATS: u16 = 22;
+/// Message: the answer to a message of type 0 without flags.
+pub const MSG_HELLO_REPLY: u16 = 23;
+/// Event: a network namespace is gone.
+pub const MSG_NETNS_NTF: u16 = 24;
 
-/// Message type that the old demo client sends, without any flag.
-pub const MSG_LEGACY_REQUEST: u16 = 0;
+/// The multicast group of all events.
+pub const GROUP_EVENTS: u32 = 1;
 
-/// Message type of the answer to [`MSG_LEGACY_REQUEST`].
-pub const MSG_LEGACY_REPLY: u16 = 23;
+/// Configuration, u8: whether packets are queued at all.
+pub const CONFIG_A_ENABLED: u16 = 1;
+/// Configuration, u16: the first queue.
+pub const CONFIG_A_QUEUE: u16 = 2;
+/// Configuration, u16: how many queues.
+pub const CONFIG_A_QUEUES: u16 = 3;
+/// Configuration, u8: one of `SPREAD_*`.
+pub const CONFIG_A_SPREAD: u16 = 4;
+/// Configuration, u8: whether packets pass when nobody listens.
+pub const CONFIG_A_BYPASS: u16 = 5;
+/// Configuration, u8: bit n for `NF_INET_*` number n.
+pub const CONFIG_A_HOOKS: u16 = 6;
+/// Configuration, s32: the place among the hooks of one point.
+pub const CONFIG_A_PRIORITY: u16 = 7;
+/// Configuration, u32: the mark of packets that pass.
+pub const CONFIG_A_SKIP_MARK: u16 = 8;
+/// Configuration, nest of `FAMILY_A_*`: what is queued of ICMP.
+pub const CONFIG_A_IPV4: u16 = 9;
+/// Configuration, nest of `FAMILY_A_*`: what is queued of `ICMPv6`.
+pub const CONFIG_A_IPV6: u16 = 10;
+/// Configuration, u32, in answers and events: number of the latest event.
+pub const CONFIG_A_EVENT: u16 = 11;
 
-/// First queue number that the module uses unless its parameter `queue` says otherwise.
-pub const DEFAULT_QUEUE: u16 = 0;
+/// Spread by address pair.
+pub const SPREAD_FLOW: u8 = 0;
+/// Spread by CPU.
+pub const SPREAD_CPU: u8 = 1;
+
+/// Family, binary: the set of types that are queued.
+pub const FAMILY_A_TYPES: u16 = 1;
+
+/// Length of a set of types in bytes.
+pub const TYPES_LEN: usize = 32;
+
+/// Statistics, u32: whose counters, in dumps.
+pub const STATS_A_CPU: u16 = 1;
+/// Statistics, counter: netlink messages handled.
+pub const STATS_A_MESSAGES: u16 = 2;
+/// Statistics, counter: their bytes.
+pub const STATS_A_BYTES: u16 = 3;
+/// Statistics, counter: acknowledgements without an error.
+pub const STATS_A_ACKS: u16 = 4;
+/// Statistics, counter: errors reported.
+pub const STATS_A_ERRORS: u16 = 5;
+/// Statistics, counter: requests refused for lack of rights.
+pub const STATS_A_REFUSED: u16 = 6;
+/// Statistics, nest of `PACKETS_A_*`: ICMP.
+pub const STATS_A_IPV4: u16 = 7;
+/// Statistics, nest of `PACKETS_A_*`: `ICMPv6`.
+pub const STATS_A_IPV6: u16 = 8;
+
+/// Packets, counter: all that the hooks met.
+pub const PACKETS_A_SEEN: u16 = 1;
+/// Packets, counter: of a type that is queued.
+pub const PACKETS_A_MATCHED: u16 = 2;
+/// Packets, counter: passed for their mark.
+pub const PACKETS_A_SKIPPED: u16 = 3;
+/// Packets, counter: queued.
+pub const PACKETS_A_QUEUED: u16 = 4;
+/// Packets, counter: with headers cut short or contradictory.
+pub const PACKETS_A_UNPARSABLE: u16 = 5;
+
+/// Network namespace that is gone, u64: its cookie.
+pub const NETNS_A_COOKIE: u16 = 1;
+/// Network namespace that is gone, u32: the number of the event.
+pub const NETNS_A_EVENT: u16 = 2;

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use netlink_packet_core::NLM_F_ACK;
 use netlink_packet_core::NLM_F_REQUEST;
-use nix::errno::Errno;
 
 use super::exchange::Exchange;
 use super::exchange::Expectation;
@@ -20,12 +19,15 @@ use crate::message;
 use crate::message::Message;
 use crate::message::Messages;
 use crate::netlink::KernelSocket;
-use crate::netlink::Wake;
 use crate::protocol;
 use crate::stop::Stop;
+use crate::wait::Wake;
 
 /// Room for whatever the kernel says apart from echoing: a status with its text.
 const MIN_RECEIVE_LEN: usize = 16 * 1024;
+
+/// Message type that the old demo client sends, without any flag.
+const HELLO: u16 = 0;
 
 /// How to talk to the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +46,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            protocol: protocol::DEFAULT_PROTOCOL,
+            protocol: protocol::PROTOCOL_DEFAULT,
             legacy: false,
             acknowledge: false,
             timeout: Duration::from_secs(5),
@@ -68,7 +70,7 @@ impl Client {
         Ok(Self {
             options,
             socket: KernelSocket::open(options.protocol)
-                .map_err(|error| explain(error, options.protocol))?,
+                .map_err(|error| error.of_module(options.protocol))?,
             sequence: 1,
             send: Vec::new(),
             receive: Vec::new(),
@@ -110,7 +112,7 @@ impl Client {
         self.make_room(payload.len(), batch)?;
         let expectation = Expectation {
             reply_kind: if self.options.legacy {
-                protocol::MSG_LEGACY_REPLY
+                protocol::MSG_HELLO_REPLY
             } else {
                 protocol::MSG_ECHO
             },
@@ -125,7 +127,7 @@ impl Client {
         let deadline = start + self.options.timeout;
         self.socket
             .send(&self.send)
-            .map_err(|error| explain(error, self.options.protocol))?;
+            .map_err(|error| error.of_module(self.options.protocol))?;
         while exchange.outstanding() > 0 {
             if let Some(datagram) = self.socket.receive(&mut self.receive)? {
                 let round_trip = start.elapsed();
@@ -175,7 +177,7 @@ impl Client {
     /// Builds the datagram of one batch.
     fn compose(&mut self, payload: &Payload, batch: usize) {
         let (kind, flags) = match self.options {
-            Options { legacy: true, .. } => (protocol::MSG_LEGACY_REQUEST, 0),
+            Options { legacy: true, .. } => (HELLO, 0),
             Options {
                 acknowledge: true, ..
             } => (protocol::MSG_ECHO, NLM_F_REQUEST | NLM_F_ACK),
@@ -219,14 +221,4 @@ impl Client {
 /// buffer, which is the data plus 320 bytes rounded up to a power of two, and its descriptor.
 fn buffer_cost(payload_len: usize) -> usize {
     (message::HEADER_LEN + payload_len + 320).next_power_of_two() + 512
-}
-
-/// Turns the two ways in which the kernel says that nobody listens into one clear error.
-fn explain(error: Error, protocol: u8) -> Error {
-    match error.errno() {
-        // The former when the protocol is unknown everywhere, the latter when it is known in
-        // another network namespace only.
-        Some(Errno::EPROTONOSUPPORT | Errno::ECONNREFUSED) => Error::NoKernelSocket(protocol),
-        _ => error,
-    }
 }

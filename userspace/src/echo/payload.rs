@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn generated_payloads_have_their_length_and_differ() {
-        assert_eq!(generated(0, 1), []);
+        assert!(generated(0, 1).is_empty());
         assert_eq!(generated(1000, 1).len(), 1000);
         assert_eq!(generated(1000, 1), generated(1000, 1));
         assert_ne!(generated(16, 1), generated(16, 2));

@@ -7,7 +7,6 @@
 
 use std::fmt;
 
-use netlink_packet_core::NLM_F_ACK;
 use netlink_packet_core::NLM_F_REQUEST;
 use serde::Serialize;
 
@@ -23,7 +22,7 @@ const NFGENMSG_LEN: usize = 4;
 
 const MSG_PACKET: u16 = queue_message(libc::NFQNL_MSG_PACKET);
 const MSG_VERDICT: u16 = queue_message(libc::NFQNL_MSG_VERDICT);
-const MSG_CONFIG: u16 = queue_message(libc::NFQNL_MSG_CONFIG);
+pub(super) const MSG_CONFIG: u16 = queue_message(libc::NFQNL_MSG_CONFIG);
 
 /// The message type of a message of the queue subsystem.
 const fn queue_message(message: libc::c_int) -> u16 {
@@ -265,7 +264,7 @@ impl fmt::Display for Verdict {
 
 /// A request about a queue itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Config {
+pub(super) enum Config {
     /// Take the queue, and have whole packets copied.
     ///
     /// Both in one message, so that no packet arrives without its content in between.
@@ -275,8 +274,8 @@ pub enum Config {
 }
 
 impl Config {
-    /// Appends the message, which asks for an acknowledgement.
-    pub fn append_to(self, queue: u16, sequence: u32, buffer: &mut Vec<u8>) {
+    /// The payload of the message of type [`MSG_CONFIG`] that requests it.
+    pub(super) fn payload(self, queue: u16) -> Vec<u8> {
         let mut payload = nfgenmsg(queue);
         let command = match self {
             Self::Bind => libc::NFQNL_CFG_CMD_BIND,
@@ -290,14 +289,7 @@ impl Config {
             let params = [0, 0, 0xff, 0xff, octet(libc::NFQNL_COPY_PACKET)];
             attr::append(&mut payload, number(libc::NFQA_CFG_PARAMS), params);
         }
-        Message {
-            kind: MSG_CONFIG,
-            flags: NLM_F_REQUEST | NLM_F_ACK,
-            sequence,
-            portid: 0,
-            payload: &payload,
-        }
-        .append_to(buffer);
+        payload
     }
 }
 
@@ -430,12 +422,10 @@ mod tests {
 
     #[test]
     fn bind_message_takes_the_queue_and_asks_for_whole_packets() {
-        let mut buffer = Vec::new();
-        Config::Bind.append_to(5, 1, &mut buffer);
-        let message = Messages::new(&buffer).next().unwrap().unwrap();
-        assert_eq!(message.kind, 0x0302);
-        assert_eq!(message.payload[..4], [0, 0, 0, 5]);
-        let attributes: Vec<_> = Attributes::new(&message.payload[4..])
+        assert_eq!(MSG_CONFIG, 0x0302);
+        let payload = Config::Bind.payload(5);
+        assert_eq!(payload[..4], [0, 0, 0, 5]);
+        let attributes: Vec<_> = Attributes::new(&payload[4..])
             .map(|attribute| attribute.map(|a| (a.kind, a.payload)).unwrap())
             .collect();
         assert_eq!(

@@ -3,7 +3,8 @@
 //! Consuming packets from a netfilter queue (`nfnetlink_queue`).
 //!
 //! ```no_run
-//! use nldemo::queue::{Event, Policy, Queue, RECEIVE_LEN, Summary};
+//! use nldemo::netlink::RECEIVE_LEN;
+//! use nldemo::queue::{Event, Policy, Queue, Summary};
 //!
 //! let mut queue = Queue::bind(0)?;
 //! let policy: Policy = "echo-size=32".parse().unwrap();
@@ -26,7 +27,6 @@ mod policy;
 mod socket;
 mod summary;
 
-pub use codec::Config;
 pub use codec::Event;
 pub use codec::Events;
 pub use codec::Hook;
@@ -39,6 +39,5 @@ pub use policy::ParsePolicyError;
 pub use policy::Policy;
 pub use socket::Closed;
 pub use socket::Queue;
-pub use socket::RECEIVE_LEN;
 pub use summary::Icmp;
 pub use summary::Summary;

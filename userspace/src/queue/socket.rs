@@ -7,11 +7,13 @@ use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
+use netlink_packet_core::NLM_F_ACK;
 use nix::errno::Errno;
 
 use super::codec::Config;
 use super::codec::Event;
 use super::codec::Events;
+use super::codec::MSG_CONFIG;
 use super::codec::Verdict;
 use super::owner;
 use super::owner::KernelLosses;
@@ -19,11 +21,8 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::message::Status;
 use crate::netlink::KernelSocket;
-use crate::netlink::Wake;
 use crate::stop::Stop;
-
-/// Length of a buffer that any message of a queue fits: the longest attribute and the rest.
-pub const RECEIVE_LEN: usize = 128 * 1024;
+use crate::wait::Wake;
 
 /// Receive buffer of the socket: the kernel's default of 1024 waiting packets, each charged with
 /// the memory that a full-size Ethernet frame takes.
@@ -36,7 +35,6 @@ const _: () = assert!(libc::NETLINK_NETFILTER == NETLINK_NETFILTER as libc::c_in
 pub struct Queue {
     socket: KernelSocket,
     number: u16,
-    sequence: u32,
     /// Datagrams that came before the acknowledgement of the bind.
     early: VecDeque<Vec<u8>>,
     send: Vec<u8>,
@@ -74,7 +72,6 @@ impl Queue {
         let mut queue = Self {
             socket,
             number,
-            sequence: 0,
             early: VecDeque::new(),
             send: Vec::new(),
         };
@@ -114,7 +111,7 @@ impl Queue {
         self.socket.wait(deadline, stop)
     }
 
-    /// Receives one datagram into `buffer`, of [`RECEIVE_LEN`] bytes; `None` if there is none yet.
+    /// Receives one datagram into `buffer`, of [`RECEIVE_LEN`](crate::netlink::RECEIVE_LEN) bytes; `None` if there is none yet.
     ///
     /// [`Error::Overrun`] means that packets were lost; the queue works on.
     pub fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Option<Events<'b>>> {
@@ -171,7 +168,7 @@ impl Queue {
                 ..
             }) => Ok(closed),
             Some(status) => Err(self.refused("unbind", status)),
-            None => Err(no_answer()),
+            None => Err(self.unanswered("unbind")),
         }
     }
 
@@ -179,7 +176,7 @@ impl Queue {
         let mut early = VecDeque::new();
         let status = self
             .configure(Config::Bind, &mut early)?
-            .ok_or_else(no_answer)?;
+            .ok_or_else(|| self.unanswered("bind"))?;
         self.early = early;
         let Some(errno) = status.errno else {
             return Ok(());
@@ -213,38 +210,25 @@ impl Queue {
     }
 
     /// Sends a request and reads its answer, and puts what came before it into `before`.
-    ///
-    /// The kernel answers before the send returns, so if the socket has been read empty without
-    /// finding the answer, there was no room for it: that is `None`.
     fn configure(
         &mut self,
         config: Config,
         before: &mut VecDeque<Vec<u8>>,
     ) -> Result<Option<Status>> {
-        self.sequence = self.sequence.wrapping_add(1);
-        self.send.clear();
-        config.append_to(self.number, self.sequence, &mut self.send);
-        self.socket.send(&self.send)?;
-        let mut buffer = vec![0; RECEIVE_LEN];
-        loop {
-            match self.socket.receive(&mut buffer) {
-                Ok(Some(datagram)) => {
-                    // Answers come alone in their datagram.
-                    if let Some(Ok(Event::Configured(status))) = Events::new(datagram).next() {
-                        return Ok(Some(status));
-                    }
-                    before.push_back(datagram.to_vec());
-                }
-                Ok(None) => return Ok(None),
-                Err(Error::Overrun { .. }) => {}
-                Err(error) => return Err(error),
-            }
+        let payload = config.payload(self.number);
+        self.socket.ask(MSG_CONFIG, NLM_F_ACK, &payload, |message| {
+            let mut datagram = Vec::new();
+            message.append_to(&mut datagram);
+            before.push_back(datagram);
+            Ok(())
+        })
+    }
+
+    fn unanswered(&self, operation: &str) -> Error {
+        Error::Unanswered {
+            operation: format!("{operation} queue {}", self.number),
         }
     }
-}
-
-fn no_answer() -> Error {
-    Error::Malformed("the kernel did not answer a request about the queue")
 }
 
 impl AsFd for Queue {

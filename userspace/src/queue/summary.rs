@@ -9,6 +9,9 @@ use etherparse::LaxIpSlice;
 use serde::Serialize;
 
 use super::codec::Packet;
+use crate::icmp::ECHO_REPLY;
+use crate::icmp::ECHO_REQUEST;
+use crate::icmp::Family;
 
 const ICMP_HEADER_LEN: usize = 8;
 
@@ -88,14 +91,14 @@ impl Summary {
 
 impl Icmp {
     fn parse(protocol: IpNumber, bytes: &[u8], missing: usize) -> Option<Self> {
-        let name = match protocol {
-            IpNumber::ICMP => icmp_name,
-            IpNumber::IPV6_ICMP => icmpv6_name,
+        let family = match protocol {
+            IpNumber::ICMP => Family::Ipv4,
+            IpNumber::IPV6_ICMP => Family::Ipv6,
             _ => return None,
         };
         let (header, data) = bytes.split_first_chunk::<ICMP_HEADER_LEN>()?;
         let &[kind, code, _, _, id0, id1, seq0, seq1] = header;
-        let name = name(kind);
+        let name = family.type_name(kind);
         let echo = matches!(name, Some(ECHO_REQUEST | ECHO_REPLY));
         Some(Self {
             kind,
@@ -112,50 +115,6 @@ impl Icmp {
     pub fn is_echo_request(&self) -> bool {
         self.name == Some(ECHO_REQUEST)
     }
-}
-
-const ECHO_REQUEST: &str = "echo-request";
-const ECHO_REPLY: &str = "echo-reply";
-
-// The names are those of nftables.
-fn icmp_name(kind: u8) -> Option<&'static str> {
-    Some(match kind {
-        0 => ECHO_REPLY,
-        3 => "destination-unreachable",
-        4 => "source-quench",
-        5 => "redirect",
-        8 => ECHO_REQUEST,
-        9 => "router-advertisement",
-        10 => "router-solicitation",
-        11 => "time-exceeded",
-        12 => "parameter-problem",
-        13 => "timestamp-request",
-        14 => "timestamp-reply",
-        17 => "address-mask-request",
-        18 => "address-mask-reply",
-        _ => return None,
-    })
-}
-
-fn icmpv6_name(kind: u8) -> Option<&'static str> {
-    Some(match kind {
-        1 => "destination-unreachable",
-        2 => "packet-too-big",
-        3 => "time-exceeded",
-        4 => "parameter-problem",
-        128 => ECHO_REQUEST,
-        129 => ECHO_REPLY,
-        130 => "mld-listener-query",
-        131 => "mld-listener-report",
-        132 => "mld-listener-done",
-        133 => "nd-router-solicit",
-        134 => "nd-router-advert",
-        135 => "nd-neighbor-solicit",
-        136 => "nd-neighbor-advert",
-        137 => "nd-redirect",
-        143 => "mld2-listener-report",
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -7,8 +7,6 @@ use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 use std::time::Instant;
 
-use clap::CommandFactory;
-use clap::error::ErrorKind;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
 use nldemo::echo::Client;
@@ -16,13 +14,13 @@ use nldemo::echo::Options;
 use nldemo::echo::Payload;
 use nldemo::echo::RoundTrips;
 use nldemo::echo::Summary;
-use nldemo::protocol;
 use nldemo::stop::Stop;
 use serde::Serialize;
 
-use crate::Cli;
 use crate::Failure;
+use crate::Module;
 use crate::output::Output;
+use crate::usage_error;
 
 /// What the old demo's client said.
 const DEFAULT_TEXT: &str = "hello kernel";
@@ -75,16 +73,8 @@ pub(crate) struct Args {
     /// Wait at most S seconds for the replies to a batch
     #[arg(long, value_name = "S", default_value = "5", value_parser = crate::seconds)]
     timeout: Duration,
-    /// Netlink protocol number: the module's parameter `protocol`
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = protocol::DEFAULT_PROTOCOL,
-        value_parser = clap::value_parser!(u8).range(
-            i64::from(*protocol::PROTOCOLS.start())..=i64::from(*protocol::PROTOCOLS.end())
-        )
-    )]
-    protocol: u8,
+    #[command(flatten)]
+    module: Module,
     /// Ask the kernel to acknowledge every message, and check that too
     #[arg(long)]
     ack: bool,
@@ -118,14 +108,11 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
     let count = args.count.unwrap_or(args.batch);
     let batch = args.batch.min(count);
     if batch * payload.len() as u64 > MAX_BYTES {
-        let message = format!("--size times --batch exceeds {MAX_BYTES} bytes");
-        Cli::command()
-            .error(ErrorKind::ValueValidation, message)
-            .exit();
+        usage_error(format!("--size times --batch exceeds {MAX_BYTES} bytes"));
     }
 
     let mut client = Client::open(Options {
-        protocol: args.protocol,
+        protocol: args.module.protocol,
         legacy: args.legacy,
         acknowledge: args.ack,
         timeout: args.timeout,
@@ -161,7 +148,7 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
     if output.is_json() {
         let reply = reply.map(String::from_utf8_lossy);
         output.json(&Report {
-            protocol: args.protocol,
+            protocol: args.module.protocol,
             portid: client.portid(),
             sent,
             received,

@@ -6,6 +6,7 @@ mod echo;
 mod output;
 mod queue;
 
+use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use clap::CommandFactory;
 use clap::FromArgMatches;
 use clap::Parser;
 use clap::Subcommand;
+use clap::error::ErrorKind;
+use nldemo::protocol;
 use nldemo::stop::Stop;
 
 use crate::output::Format;
@@ -64,6 +67,21 @@ struct Global {
 enum Command {
     Echo(echo::Args),
     Queue(queue::Args),
+}
+
+/// Where the module is to be found.
+#[derive(clap::Args)]
+struct Module {
+    /// Netlink protocol number: the module's parameter `protocol`
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = protocol::PROTOCOL_DEFAULT,
+        value_parser = clap::value_parser!(u8).range(
+            i64::from(protocol::PROTOCOL_MIN)..=i64::from(protocol::PROTOCOL_MAX)
+        )
+    )]
+    protocol: u8,
 }
 
 /// Why a command failed.
@@ -136,6 +154,13 @@ fn parse() -> Cli {
     }
     let matches = Cli::command().color(color).get_matches();
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Ends the program over arguments that are right one by one and not together.
+fn usage_error(message: impl Display) -> ! {
+    Cli::command()
+        .error(ErrorKind::ValueValidation, message)
+        .exit()
 }
 
 /// Parses a number of seconds, fractions allowed.

@@ -7,16 +7,15 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 use nldemo::Error;
-use nldemo::netlink::Wake;
-use nldemo::protocol;
+use nldemo::netlink::RECEIVE_LEN;
 use nldemo::queue::Event;
 use nldemo::queue::Packet;
 use nldemo::queue::Policy;
 use nldemo::queue::Queue;
-use nldemo::queue::RECEIVE_LEN;
 use nldemo::queue::Summary;
 use nldemo::queue::Verdict;
 use nldemo::stop::Stop;
+use nldemo::wait::Wake;
 
 use super::record::Ready;
 use super::record::Record;
@@ -61,7 +60,7 @@ JSON keys (-j): every object has `event` and `queue`.
 #[command(after_long_help = DETAILS)]
 pub(crate) struct Args {
     /// Number of the queue: the module's parameter `queue`
-    #[arg(long, value_name = "N", default_value_t = protocol::DEFAULT_QUEUE)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     queue: u16,
     /// What to accept: accept, drop or echo-size=N
     #[arg(long, default_value = "accept")]

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The types of ICMP and ICMPv6 messages by name.
+
+/// What `ping` sends.
+pub const ECHO_REQUEST: &str = "echo-request";
+/// What `ping` wants to hear.
+pub const ECHO_REPLY: &str = "echo-reply";
+
+/// An IP version, each with an ICMP of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4, with ICMP.
+    Ipv4,
+    /// IPv6, with ICMPv6.
+    Ipv6,
+}
+
+impl Family {
+    /// The common types with their names, which are those of nftables, in ascending order.
+    #[must_use]
+    pub fn types(self) -> &'static [(u8, &'static str)] {
+        match self {
+            Self::Ipv4 => &[
+                (0, ECHO_REPLY),
+                (3, "destination-unreachable"),
+                (4, "source-quench"),
+                (5, "redirect"),
+                (8, ECHO_REQUEST),
+                (9, "router-advertisement"),
+                (10, "router-solicitation"),
+                (11, "time-exceeded"),
+                (12, "parameter-problem"),
+                (13, "timestamp-request"),
+                (14, "timestamp-reply"),
+                (15, "info-request"),
+                (16, "info-reply"),
+                (17, "address-mask-request"),
+                (18, "address-mask-reply"),
+            ],
+            Self::Ipv6 => &[
+                (1, "destination-unreachable"),
+                (2, "packet-too-big"),
+                (3, "time-exceeded"),
+                (4, "parameter-problem"),
+                (128, ECHO_REQUEST),
+                (129, ECHO_REPLY),
+                (130, "mld-listener-query"),
+                (131, "mld-listener-report"),
+                (132, "mld-listener-done"),
+                (133, "nd-router-solicit"),
+                (134, "nd-router-advert"),
+                (135, "nd-neighbor-solicit"),
+                (136, "nd-neighbor-advert"),
+                (137, "nd-redirect"),
+                (138, "router-renumbering"),
+                (141, "ind-neighbor-solicit"),
+                (142, "ind-neighbor-advert"),
+                (143, "mld2-listener-report"),
+            ],
+        }
+    }
+
+    /// The name of a type; `None` if it is not a common one.
+    #[must_use]
+    pub fn type_name(self, kind: u8) -> Option<&'static str> {
+        let mut types = self.types().iter();
+        types.find_map(|&(number, name)| (number == kind).then_some(name))
+    }
+
+    /// The type of a name.
+    #[must_use]
+    pub fn type_named(self, name: &str) -> Option<u8> {
+        let mut types = self.types().iter();
+        types.find_map(|&(number, known)| (known == name).then_some(number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_of_types_are_unique() {
+        for family in [Family::Ipv4, Family::Ipv6] {
+            assert!(family.types().is_sorted_by(|a, b| a.0 < b.0));
+            for &(kind, name) in family.types() {
+                assert_eq!(family.type_name(kind), Some(name));
+                assert_eq!(family.type_named(name), Some(kind));
+            }
+        }
+        assert_eq!(Family::Ipv4.type_name(128), None);
+        assert_eq!(Family::Ipv6.type_named("redirect"), None);
+    }
+}
