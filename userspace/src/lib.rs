@@ -7,6 +7,8 @@
 //! command line and output on top of it:
 //!
 //! - [`echo`] sends messages to the module and checks every byte that comes back;
+//! - [`control`] reads and changes what the module queues, reads its statistics and follows its
+//!   events;
 //! - [`queue`] binds a netfilter queue, decodes its packets and gives verdicts.
 //!
 //! Underneath are [`netlink`], a netlink socket that hears the kernel only; [`message`] and
@@ -15,6 +17,7 @@
 
 mod answer;
 pub mod attr;
+pub mod control;
 pub mod echo;
 mod error;
 pub mod hexdump;

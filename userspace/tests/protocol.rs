@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use nldemo::control::HookSet;
+use nldemo::control::Key;
+use nldemo::control::Spread;
 use serde::Deserialize;
 
 const HEADER: &str = include_str!("../../uapi/nldemo.h");
@@ -61,7 +64,7 @@ struct List<T> {
 enum Definition {
     Const { name: String, value: u64 },
     Enum { name: String, entries: Vec<Entry> },
-    Flags {},
+    Flags { name: String, entries: Vec<Entry> },
 }
 
 #[derive(Deserialize)]
@@ -82,6 +85,7 @@ impl Entry {
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct AttributeSet {
+    name: String,
     name_prefix: String,
     attributes: Vec<Attribute>,
 }
@@ -90,6 +94,7 @@ struct AttributeSet {
 #[serde(rename_all = "kebab-case")]
 struct Attribute {
     name: String,
+    nested_attributes: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -148,7 +153,7 @@ fn specified() -> Numbers {
                 }
             }
             // The kernel's own numbers, which the header does not repeat.
-            Definition::Flags {} => {}
+            Definition::Flags { .. } => {}
         }
     }
     for set in &spec.attribute_sets {
@@ -175,6 +180,22 @@ fn specified() -> Numbers {
     numbers
 }
 
+/// The names of a definition's entries.
+fn entries(wanted: &str) -> Vec<String> {
+    let definitions = spec().definitions.into_iter();
+    let mut entries = definitions.filter_map(|definition| match definition {
+        Definition::Enum { name, entries } | Definition::Flags { name, entries } => {
+            (name == wanted).then_some(entries)
+        }
+        Definition::Const { .. } => None,
+    });
+    let entries = entries.next().unwrap();
+    entries
+        .iter()
+        .map(|entry| entry.name().to_owned())
+        .collect()
+}
+
 #[test]
 fn crate_has_the_numbers_of_the_header() {
     assert!(
@@ -198,4 +219,33 @@ fn spec_has_the_numbers_of_the_header() {
         assert!(header.remove(name).is_some(), "{name}");
     }
     assert_eq!(specified(), header);
+}
+
+#[test]
+fn names_are_those_of_the_spec() {
+    assert_eq!(HookSet::NAMES.to_vec(), entries("hooks"));
+    let spreads = (0..).map(|number: u8| Spread::from(number).to_string());
+    let names = entries("spread");
+    assert_eq!(spreads.take(names.len()).collect::<Vec<_>>(), names);
+
+    // Keys go by their attribute, those in a nest by both, and `event` is no key.
+    let sets = spec().attribute_sets;
+    let config = &sets[0];
+    assert_eq!(config.name_prefix, "nldemo-config-a-");
+    let mut names: Vec<_> = config
+        .attributes
+        .iter()
+        .map(|attribute| match &attribute.nested_attributes {
+            Some(nest) => {
+                let set = sets.iter().find(|set| set.name == *nest).unwrap();
+                let [inner] = &set.attributes[..] else {
+                    panic!("{nest} has not one attribute");
+                };
+                format!("{}-{}", attribute.name, inner.name)
+            }
+            None => attribute.name.clone(),
+        })
+        .collect();
+    assert_eq!(names.pop().as_deref(), Some("event"));
+    assert_eq!(Key::ALL.map(Key::name).to_vec(), names);
 }

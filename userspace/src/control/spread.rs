@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How packets are spread over more than one queue.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::Serializer;
+
+use crate::protocol;
+
+/// How packets are spread over more than one queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// By address pair, which keeps flows in order.
+    Flow,
+    /// By the CPU that handles the packet.
+    Cpu,
+    /// A way that this crate does not know.
+    Other(u8),
+}
+
+impl Spread {
+    /// Those that have a name, with it.
+    const NAMES: [(Self, &str); 2] = [(Self::Flow, "flow"), (Self::Cpu, "cpu")];
+
+    /// The spread of a name.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        let mut names = Self::NAMES.into_iter();
+        names.find_map(|(spread, name)| (name == text).then_some(spread))
+    }
+}
+
+impl From<u8> for Spread {
+    fn from(number: u8) -> Self {
+        match number {
+            protocol::SPREAD_FLOW => Self::Flow,
+            protocol::SPREAD_CPU => Self::Cpu,
+            _ => Self::Other(number),
+        }
+    }
+}
+
+impl From<Spread> for u8 {
+    fn from(spread: Spread) -> Self {
+        match spread {
+            Spread::Flow => protocol::SPREAD_FLOW,
+            Spread::Cpu => protocol::SPREAD_CPU,
+            Spread::Other(number) => number,
+        }
+    }
+}
+
+/// The name, or the number of one that has none.
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Self::NAMES.into_iter().find(|(spread, _)| spread == self) {
+            Some((_, name)) => f.write_str(name),
+            None => u8::from(*self).fmt(f),
+        }
+    }
+}
+
+impl Serialize for Spread {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
