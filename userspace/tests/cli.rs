@@ -31,8 +31,17 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn missing_module_is_a_sentence_and_status_2() {
-    for json in [&[][..], &["-j"]] {
-        let output = nldemo(&[&["echo", "--protocol", UNUSED_PROTOCOL], json].concat());
+    for command in [
+        &["echo"][..],
+        &["-j", "echo"],
+        &["config", "show"],
+        &["config", "set", "queue=1"],
+        &["stats"],
+        &["stats", "--per-cpu", "--watch", "--count", "2"],
+        &["monitor"],
+        &["-j", "monitor", "--timeout", "1"],
+    ] {
+        let output = nldemo(&[command, &["--protocol", UNUSED_PROTOCOL]].concat());
         assert_eq!(output.status.code(), Some(2));
         assert_eq!(stdout(&output), "");
         assert_eq!(
@@ -72,11 +81,56 @@ fn usage_errors_have_status_2() {
         &["queue", "run", "--queue", "65536"],
         &["queue", "run", "--policy", "echo-size=x"],
         &["queue", "run", "--color", "sometimes"],
+        &["config"],
+        &["config", "show", "queue"],
+        &["config", "set"],
+        &["config", "set", "queue"],
+        &["config", "set", "queue=1", "--protocol", "22"],
+        &["stats", "--watch", "0"],
+        &["stats", "--watch", "--count", "0"],
+        &["stats", "--count", "2"],
+        &["monitor", "--count", "0"],
+        &["monitor", "--timeout", "never"],
     ] {
         let output = nldemo(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert_eq!(stdout(&output), "", "{arguments:?}");
         assert_ne!(stderr(&output), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn wrong_settings_are_told_with_what_is_right() {
+    for (settings, words) in [
+        (
+            &["queue=70000"][..],
+            &["70000", "queue", "numbers from 0 to 65535"][..],
+        ),
+        (
+            &["hooks=forward,ingress"],
+            &["forward,ingress", "post-routing"],
+        ),
+        (
+            &["ipv6-types=ping"],
+            &["'ping'", "ipv6-types", "mld-listener-query"],
+        ),
+        (&["quue=1"], &["unknown key 'quue', did you mean 'queue'?"]),
+        (
+            &["colour=red"],
+            &["unknown key 'colour'; the keys are: enabled, queue, "],
+        ),
+        (&["queue"], &["give it as KEY=VALUE"]),
+        (&["queue=1", "bypass=0", "queue=1"], &["queue is set twice"]),
+    ] {
+        let output = nldemo(&[&["config", "set"], settings].concat());
+        assert_eq!(output.status.code(), Some(2), "{settings:?}");
+        for word in words {
+            let message = stderr(&output);
+            assert!(
+                message.contains(word),
+                "{settings:?} lacks {word}: {message}"
+            );
+        }
     }
 }
 
@@ -94,6 +148,40 @@ fn help_has_examples_and_keys() {
         (
             &["queue", "run", "--help"],
             &["Examples:", "echo-size=N", "event summary"],
+        ),
+        (
+            &["config", "show", "--help"],
+            &["skip-mark", "JSON keys", "ipv6_types"],
+        ),
+        (
+            &["config", "set", "--help"],
+            &[
+                "Examples:",
+                "KEY=VALUE",
+                "skip-mark",
+                "JSON keys",
+                "--protocol",
+            ],
+        ),
+        (
+            &["stats", "--help"],
+            &[
+                "Examples:",
+                "JSON keys",
+                "per_second",
+                "--per-cpu",
+                "--watch",
+            ],
+        ),
+        (
+            &["monitor", "--help"],
+            &[
+                "Examples:",
+                "JSON keys",
+                "event lost",
+                "--count",
+                "--timeout",
+            ],
         ),
     ] {
         let output = nldemo(arguments);

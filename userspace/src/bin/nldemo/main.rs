@@ -2,9 +2,14 @@
 
 //! `nldemo`: the userspace peer of the `rust_nldemo` kernel module.
 
+mod clock;
+mod config;
 mod echo;
+mod monitor;
 mod output;
 mod queue;
+mod stats;
+mod table;
 
 use std::fmt::Display;
 use std::io;
@@ -30,13 +35,17 @@ Examples:
   nldemo queue run                             show and accept what the module queues
   nldemo queue run --policy echo-size=32       accept pings of 32 bytes, drop the rest
   nldemo -N blue -j queue run --count 4        as JSON, in network namespace blue
+  nldemo config set queues=4 ipv6-types=echo   what is queued, and where
+  nldemo stats --watch                         counters and rates, every second
+  nldemo monitor                               changes as they happen
 
 Exit status:
   0  done
   1  the answer was no: no reply, or not the one expected
   2  usage or system error";
 
-/// Talk to the `rust_nldemo` kernel module: echo over netlink, verdicts on queued packets.
+/// Talk to the `rust_nldemo` kernel module: echo over netlink, verdicts on queued packets, and
+/// what is queued at all.
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Cli {
@@ -67,6 +76,9 @@ struct Global {
 enum Command {
     Echo(echo::Args),
     Queue(queue::Args),
+    Config(config::Args),
+    Stats(stats::Args),
+    Monitor(monitor::Args),
 }
 
 /// Where the module is to be found.
@@ -133,6 +145,9 @@ fn run(color: ColorChoice, cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::Echo(args) => echo::run(args, &mut output, &stop),
         Command::Queue(args) => queue::run(args, &mut output, &stop),
+        Command::Config(args) => config::run(args, &mut output),
+        Command::Stats(args) => stats::run(args, &mut output, &stop),
+        Command::Monitor(args) => monitor::run(args, &mut output, &stop),
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io;
+use std::io::IsTerminal;
 use std::io::Stdout;
 use std::io::Write;
 
@@ -13,6 +14,9 @@ use anstyle::AnsiColor;
 use anstyle::Style;
 use clap::ColorChoice;
 use serde::Serialize;
+
+/// What begins the control sequences of terminals (ECMA-48).
+const ESC: char = '\u{1b}';
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub(crate) struct Output {
     stdout: Stdout,
     format: Format,
     colored: bool,
+    /// How many lines the latest frame has that is to be drawn over.
+    drawn: usize,
 }
 
 impl Output {
@@ -37,6 +43,7 @@ impl Output {
             colored: colored(color, &stdout),
             stdout,
             format,
+            drawn: 0,
         }
     }
 
@@ -48,6 +55,19 @@ impl Output {
     pub(crate) fn text(&mut self, text: impl AsRef<[u8]>) -> io::Result<()> {
         self.stdout.write_all(text.as_ref())?;
         self.stdout.flush()
+    }
+
+    /// Prints text over what the latest call printed if this is a terminal, else below it.
+    pub(crate) fn frame(&mut self, text: &str) -> io::Result<()> {
+        if !self.stdout.is_terminal() {
+            return self.text(text);
+        }
+        let home = match std::mem::replace(&mut self.drawn, text.lines().count()) {
+            0 => String::new(),
+            lines => format!("{ESC}[{lines}A{ESC}[J"),
+        };
+        // Lines that are too long are cut: wrapped, they would take more lines than counted.
+        self.text(format!("{home}{ESC}[?7l{text}{ESC}[?7h"))
     }
 
     /// Prints a value as JSON.

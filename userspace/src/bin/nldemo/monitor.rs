@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `nldemo monitor`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+use std::time::Instant;
+
+use anstyle::AnsiColor;
+use nldemo::control::Change;
+use nldemo::control::Config;
+use nldemo::control::Monitor;
+use nldemo::control::Notice;
+use nldemo::stop::Stop;
+use serde::Serialize;
+
+use crate::Failure;
+use crate::Module;
+use crate::clock;
+use crate::output::Output;
+
+const DETAILS: &str = "\
+The first line says that the events are listened to: none is missed from then on without a word.
+
+Examples:
+  nldemo monitor
+  nldemo -j monitor --count 1 --timeout 60 | jq 'select(.event == \"config\").changed'
+
+JSON keys (-j): every object has `event` and `time` (RFC 3339).
+  event ready     number (of the latest event before), config, portid
+  event config    number, changed (an object: for each key that changed, from and to), config;
+                  for both and the keys see nldemo config show --help
+  event netns     number, cookie (what SO_NETNS_COOKIE told of the network namespace that is
+                  gone); in the initial network namespace only
+  event lost      events (how many were lost); if the configuration changed, event config follows
+
+Exit status: 0 ended by --count, --timeout or SIGINT; 1 no answer, 2 error";
+
+/// Print changes of the configuration and network namespaces that go, as they happen
+#[derive(clap::Args)]
+#[command(after_long_help = DETAILS)]
+pub(crate) struct Args {
+    /// Stop after N events
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Stop after S seconds
+    #[arg(long, value_name = "S", value_parser = crate::seconds)]
+    timeout: Option<Duration>,
+    #[command(flatten)]
+    module: Module,
+}
+
+/// A line of output; `nldemo monitor --help` describes the JSON keys.
+#[derive(Serialize)]
+struct Record {
+    time: String,
+    #[serde(flatten)]
+    what: What,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum What {
+    Ready {
+        number: u32,
+        config: Config,
+        portid: u32,
+    },
+    Config {
+        number: u32,
+        changed: Changed,
+        config: Config,
+    },
+    Netns {
+        number: u32,
+        cookie: u64,
+    },
+    Lost {
+        events: u32,
+    },
+}
+
+/// Changes, in JSON by key.
+struct Changed(Vec<Change>);
+
+pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
+    let deadline = args.timeout.map(|timeout| Instant::now() + timeout);
+    let mut monitor = Monitor::open(args.module.protocol)?;
+    let config = *monitor.config();
+    let ready = What::Ready {
+        number: config.event,
+        config,
+        portid: monitor.portid(),
+    };
+    print(ready, output)?;
+    let mut left = args.count;
+    // Time and signals are looked at between events, too: under load there is no waiting.
+    while left != Some(0)
+        && !stop.requested()
+        && deadline.is_none_or(|deadline| Instant::now() < deadline)
+    {
+        let Some(notice) = monitor.next(deadline, Some(stop))? else {
+            break;
+        };
+        // What is lost is no event.
+        if !matches!(notice, Notice::Lost { .. }) {
+            left = left.map(|left| left - 1);
+        }
+        print(notice.into(), output)?;
+    }
+    Ok(())
+}
+
+fn print(what: What, output: &mut Output) -> Result<(), Failure> {
+    let record = Record {
+        time: clock::now(),
+        what,
+    };
+    if output.is_json() {
+        output.json(&record)?;
+    } else {
+        let color = match record.what {
+            What::Ready { .. } => AnsiColor::Green,
+            What::Config { .. } => AnsiColor::Cyan,
+            What::Netns { .. } => AnsiColor::Blue,
+            What::Lost { .. } => AnsiColor::Red,
+        };
+        let what = output.paint(color, &record.what);
+        output.text(format!("{} {what}\n", record.time))?;
+    }
+    Ok(())
+}
+
+impl From<Notice> for What {
+    fn from(notice: Notice) -> Self {
+        match notice {
+            Notice::Lost { events } => Self::Lost { events },
+            Notice::Config { config, changes } => Self::Config {
+                number: config.event,
+                changed: Changed(changes),
+                config,
+            },
+            Notice::NetnsGone { number, cookie } => Self::Netns { number, cookie },
+        }
+    }
+}
+
+/// The plain line behind the time.
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready { number, portid, .. } => {
+                write!(f, "listening after event {number} (portid {portid})")
+            }
+            Self::Config {
+                number, changed, ..
+            } => write!(f, "#{number} config {changed}"),
+            Self::Netns { number, cookie } => {
+                write!(
+                    f,
+                    "#{number} network namespace with cookie {cookie} is gone"
+                )
+            }
+            Self::Lost { events: 1 } => f.write_str("1 event was lost"),
+            Self::Lost { events } => write!(f, "{events} events were lost"),
+        }
+    }
+}
+
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("as before");
+        }
+        for (index, Change { from, to }) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            let key = from.key();
+            write!(f, "{comma}{key} {} -> {}", from.value(), to.value())?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Changed {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let named = |change: &Change| (change.from.key().name().replace('-', "_"), *change);
+        let by_key: BTreeMap<_, _> = self.0.iter().map(named).collect();
+        by_key.serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nldemo::control::Setting;
+
+    use super::*;
+
+    fn change(from: &str, to: &str) -> Change {
+        let [from, to] = [from, to].map(|text| text.parse::<Setting>().unwrap());
+        Change { from, to }
+    }
+
+    #[test]
+    fn changes_are_told_by_key() {
+        let changed = Changed(vec![
+            change("queue=0", "queue=5"),
+            change("ipv6-types=none", "ipv6-types=echo"),
+            change("skip-mark=0", "skip-mark=16"),
+        ]);
+        assert_eq!(
+            changed.to_string(),
+            "queue 0 -> 5, ipv6-types none -> 128-129, skip-mark 0x0 -> 0x10"
+        );
+        assert_eq!(
+            serde_json::to_string(&changed).unwrap(),
+            r#"{"ipv6_types":{"from":"none","to":"128-129"},"queue":{"from":0,"to":5},"#.to_owned()
+                + r#""skip_mark":{"from":0,"to":16}}"#
+        );
+        assert_eq!(Changed(vec![]).to_string(), "as before");
+    }
+
+    #[test]
+    fn events_are_lines_and_objects() {
+        let record = |what| Record {
+            time: "now".to_owned(),
+            what,
+        };
+        for (what, line, json) in [
+            (
+                What::Lost { events: 3 },
+                "3 events were lost",
+                r#"{"time":"now","event":"lost","events":3}"#,
+            ),
+            (
+                What::Netns {
+                    number: 8,
+                    cookie: 4097,
+                },
+                "#8 network namespace with cookie 4097 is gone",
+                r#"{"time":"now","event":"netns","number":8,"cookie":4097}"#,
+            ),
+        ] {
+            assert_eq!(what.to_string(), line);
+            assert_eq!(serde_json::to_string(&record(what)).unwrap(), json);
+        }
+    }
+}
