@@ -5,13 +5,14 @@
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 
 import module as modules
-from netlink import SLOW
+from netlink import DEADLINE, SLOW
 from network import Namespace, Path4, pinned, run
 from workers import Stop, Worker
 
@@ -62,6 +63,17 @@ def peer_program():
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o755)
         yield shutil.copy(path, directory)
+
+
+@pytest.fixture
+def peer(peer_program):
+    """Runs the peer to its end: (exit status, standard output, standard error)."""
+    def peer(*arguments, **options):
+        done = subprocess.run([peer_program, *arguments], capture_output=True, text=True,
+                              check=False, timeout=DEADLINE, stdin=subprocess.DEVNULL, **options)
+        return done.returncode, done.stdout, done.stderr
+
+    return peer
 
 
 @pytest.fixture(scope="session")

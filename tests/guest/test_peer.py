@@ -5,7 +5,6 @@
 import json
 import os
 import pwd
-import select
 import signal
 import socket
 import struct
@@ -27,19 +26,9 @@ from nfqueue import (
     Listener,
     attribute,
 )
+from program import Program
 
 DONE, NO, ERROR = 0, 1, 2
-
-
-@pytest.fixture
-def peer(peer_program):
-    """Runs the peer to its end: (exit status, standard output, standard error)."""
-    def peer(*arguments, **options):
-        done = subprocess.run([peer_program, *arguments], capture_output=True, text=True,
-                              check=False, timeout=DEADLINE, stdin=subprocess.DEVNULL, **options)
-        return done.returncode, done.stdout, done.stderr
-
-    return peer
 
 
 @pytest.fixture
@@ -59,51 +48,18 @@ def consume(peer_program, load):
         consumer.close()
 
 
-class Consumer:
+class Consumer(Program):
     """A running `nldemo -j queue run`."""
-
-    def __init__(self, command):
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        stdin=subprocess.DEVNULL)
-        self._output = b""
-
-    def event(self):
-        """The next line that it prints."""
-        while b"\n" not in self._output:
-            assert select.select([self.process.stdout], [], [], DEADLINE)[0], "it prints nothing"
-            more = os.read(self.process.stdout.fileno(), 1 << 16)
-            assert more, self.process.stderr.read()
-            self._output += more
-        line, self._output = self._output.split(b"\n", 1)
-        return json.loads(line)
-
-    def signal(self, number):
-        self.process.send_signal(number)
-
-    def pause(self):
-        """Stops it where it is, and returns when it does not run any more."""
-        self.signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
-
-    def go_on(self):
-        self.signal(signal.SIGCONT)
 
     def finish(self):
         """What it still prints, events first, the summary last; and it must end well."""
-        output, errors = self.process.communicate(timeout=DEADLINE)
-        assert (self.process.returncode, errors) == (DONE, b"")
-        *events, summary = map(json.loads, (self._output + output).splitlines())
+        *events, summary = self.rest()
         assert summary["event"] == "summary"
         return events, summary
 
     def stop(self):
         self.signal(signal.SIGINT)
         return self.finish()
-
-    def close(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
 
 
 # echo.

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""The peer as a process that runs beside the test and prints a JSON object a line."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+
+from netlink import DEADLINE
+
+
+class Program:
+    """A running command of the peer, which prints JSON."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        stdin=subprocess.DEVNULL)
+        self._output = b""
+
+    def event(self):
+        """The next line that it prints."""
+        while b"\n" not in self._output:
+            assert select.select([self.process.stdout], [], [], DEADLINE)[0], "it prints nothing"
+            more = os.read(self.process.stdout.fileno(), 1 << 16)
+            assert more, self.process.stderr.read()
+            self._output += more
+        line, self._output = self._output.split(b"\n", 1)
+        return json.loads(line)
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def pause(self):
+        """Stops it where it is, and returns when it does not run any more."""
+        self.signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
+
+    def go_on(self):
+        self.signal(signal.SIGCONT)
+
+    def rest(self):
+        """What it still prints; and it must end well."""
+        output, errors = self.process.communicate(timeout=DEADLINE)
+        assert (self.process.returncode, errors) == (0, b"")
+        return [json.loads(line) for line in (self._output + output).splitlines()]
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
