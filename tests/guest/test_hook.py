@@ -471,7 +471,7 @@ def test_listener_that_goes_does_not_leave_packets_stuck(module, link):
                 listener = Listener()
             for number in range(10):
                 pinger.send(seq + number)
-            listener.receive()
+            link.settle()
             with link.far:
                 assert nfqueue.statistics()[0][0] == 10
             listener.close()

@@ -235,6 +235,7 @@ def test_queue_stops_cleanly_with_verdicts_for_what_is_pending(module, link, con
         consumer.pause()
         for seq in range(20):
             pinger.send(seq)
+        link.settle()
         with link.far:
             assert nfqueue.statistics()[0][0] == 20
         consumer.signal(number)
