@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Whether the debug kernel tells which code of the module a system call ran (KCOV)."""
+
+import ctypes
+import fcntl
+import mmap
+import os
+from pathlib import Path
+
+from module import NAME
+from netlink import ECHO, Client, pack
+
+KCOV = Path("/sys/kernel/debug/kcov")
+INIT_TRACE, ENABLE, DISABLE = 0x80086301, 0x6364, 0x6365
+TRACE_PC = 0
+WORDS = 1 << 16
+
+
+# mmap.mmap() goes by the size of a file, and this one has none.
+MMAP = ctypes.CDLL(None, use_errno=True).mmap
+MMAP.restype = ctypes.c_void_p
+MMAP.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int,
+                 ctypes.c_long)
+
+
+def covered(function):
+    """The addresses of instrumented code, all of it the module's, that `function()` came by."""
+    fd = os.open(KCOV, os.O_RDWR)
+    try:
+        fcntl.ioctl(fd, INIT_TRACE, WORDS)
+        address = MMAP(None, 8 * WORDS, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, fd, 0)
+        assert address != ctypes.c_void_p(-1).value, os.strerror(ctypes.get_errno())
+        trace = (ctypes.c_uint64 * WORDS).from_address(address)
+        fcntl.ioctl(fd, ENABLE, TRACE_PC)
+        function()
+        fcntl.ioctl(fd, DISABLE, 0)
+    finally:
+        os.close(fd)
+    return set(trace[1:trace[0] + 1])
+
+
+def test_each_kind_of_request_covers_code_of_its_own(module):
+    """Bug: a module that is built without coverage, which a fuzzer would steer by in vain."""
+    with Client() as client:
+        echo = covered(lambda: client.send(pack(ECHO, b"payload")))
+        unknown = covered(lambda: client.send(pack(0x7FFF)))
+        assert client.receive().payload == b"payload"
+        assert client.ack().errno
+    assert echo - unknown and unknown - echo
+
+    (module_line,) = (line for line in Path("/proc/modules").read_text(encoding="ascii").splitlines()
+                      if line.startswith(f"{NAME} "))
+    size, start = int(module_line.split()[1]), int(module_line.split()[5], 16)
+    assert all(start <= address < start + size for address in echo | unknown)
