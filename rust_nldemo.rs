@@ -14,7 +14,6 @@ use net::{
     namespace::Net,
     netfilter::{
         self,
-        Family,
         Hooks,
         Point,
         Verdict, //
@@ -39,10 +38,7 @@ use net::{
 };
 
 use nldemo::{
-    classify::{
-        self,
-        Class, //
-    },
+    classify,
     config::{
         Config,
         OutOfRange,
@@ -195,14 +191,11 @@ impl netfilter::Hook for NetNs {
     }
 
     #[inline]
-    fn hook(&self, packet: &Packet, state: &netfilter::State) -> Verdict {
-        let class = match state.family() {
-            Family::Ipv4 => classify::ipv4(packet),
-            Family::Ipv6 => classify::ipv6(packet),
-        };
-        match class {
-            Class::Other => Verdict::ACCEPT,
-            class => hook::icmp(self, packet, class, state),
+    fn hook(&self, packet: &Packet, _state: &netfilter::State, point: &Point) -> Verdict {
+        if classify::may_be_icmp(point.family, packet) {
+            hook::decide(self, packet, point)
+        } else {
+            Verdict::ACCEPT
         }
     }
 }

@@ -22,15 +22,6 @@ use kernel::{
 #[cfg(not(all(CONFIG_X86_64, CONFIG_SMP)))]
 compile_error!("Counters::add() is written for x86_64 with CONFIG_SMP");
 
-/// The CPUs that the machine can ever have, online or not (`for_each_possible_cpu()`).
-pub fn possible_cpus() -> impl Iterator<Item = CpuId> {
-    // SAFETY: The mask is static, and constant once the machine has booted.
-    let possible = unsafe { Cpumask::from_raw(&raw const bindings::__cpu_possible_mask) };
-    (0..nr_cpu_ids())
-        .filter_map(CpuId::from_u32)
-        .filter(|cpu| possible.test(*cpu))
-}
-
 /// `N` counters for every CPU that the machine can have.
 ///
 /// Adding to one costs a single instruction and no cache line that another CPU writes to.
@@ -48,9 +39,15 @@ unsafe impl<const N: usize> Send for Counters<N> {}
 unsafe impl<const N: usize> Sync for Counters<N> {}
 
 impl<const N: usize> Counters<N> {
+    /// What one CPU's copy can be (`PCPU_MIN_UNIT_SIZE`).
+    const LEN_MAX: usize = 32 << 10;
+
     /// Allocates counters that start from zero. Context: process, may sleep.
+    ///
+    /// No counters, or more than the allocator has room for, do not compile.
     pub fn new() -> Result<Self> {
-        // SAFETY: No requirements; memory comes zeroed.
+        const { assert!(N > 0 && size_of::<[u64; N]>() <= Self::LEN_MAX) };
+        // SAFETY: Size and alignment are within what the allocator takes. Memory comes zeroed.
         let base = unsafe {
             bindings::pcpu_alloc_noprof(
                 size_of::<[u64; N]>(),
@@ -87,28 +84,49 @@ impl<const N: usize> Counters<N> {
         }
     }
 
-    /// The counters of a CPU, each of them as of some moment during the call. Context: any.
-    pub fn of(&self, cpu: CpuId) -> [u64; N] {
+    /// The counters of one CPU after the other, for all that the machine can ever have, online or not
+    /// (`for_each_possible_cpu()`).
+    ///
+    /// They are read backwards, each of them once: a counter that is always added to after one with
+    /// a lower number is never seen ahead of it. Context: any.
+    pub fn per_cpu(&self) -> impl Iterator<Item = (CpuId, [u64; N])> + '_ {
+        // SAFETY: The mask is static, and constant once the machine has booted.
+        let possible = unsafe { Cpumask::from_raw(&raw const bindings::__cpu_possible_mask) };
+        (0..nr_cpu_ids())
+            .filter_map(CpuId::from_u32)
+            .filter(|cpu| possible.test(*cpu))
+            // SAFETY: Just tested.
+            .map(|cpu| (cpu, unsafe { self.read(cpu) }))
+    }
+
+    /// The sums over all CPUs. Context: any.
+    pub fn total(&self) -> [u64; N] {
+        self.per_cpu().fold([0; N], |mut total, (_, counts)| {
+            for (sum, count) in total.iter_mut().zip(counts) {
+                *sum = sum.wrapping_add(count);
+            }
+            total
+        })
+    }
+
+    /// The counters of a CPU.
+    ///
+    /// # Safety
+    ///
+    /// The CPU must be possible.
+    unsafe fn read(&self, cpu: CpuId) -> [u64; N] {
         // SAFETY: The table is static, has an entry for every CPU, and is constant once the machine
         // has booted.
         let offset =
             unsafe { (&raw const bindings::__per_cpu_offset[cpu.as_u32() as usize]).read() };
         let copy = self.base.as_ptr().wrapping_byte_add(offset);
-        core::array::from_fn(|counter| {
-            // SAFETY: By the type invariants the CPU's copy holds `N` counters. Its CPU may write to
-            // them: each is read in one piece, once.
-            unsafe { copy.add(counter).read_volatile() }
-        })
-    }
-
-    /// The sums over all CPUs. Context: any.
-    pub fn total(&self) -> [u64; N] {
-        possible_cpus().fold([0; N], |mut total, cpu| {
-            for (sum, count) in total.iter_mut().zip(self.of(cpu)) {
-                *sum = sum.wrapping_add(count);
-            }
-            total
-        })
+        let mut counts = [0; N];
+        for (counter, count) in counts.iter_mut().enumerate().rev() {
+            // SAFETY: By the type invariants the CPU's copy, which a possible CPU has, holds `N`
+            // counters. Its CPU may write to them: each is read in one piece, once.
+            *count = unsafe { copy.add(counter).read_volatile() };
+        }
+        counts
     }
 }
 
@@ -132,9 +150,8 @@ mod tests {
             counters.add(2, u64::from(u32::MAX));
         }
         assert!(counters.total() == [1000, 0, 1000 * u64::from(u32::MAX)]);
-        let cpus = || possible_cpus().map(|cpu| counters.of(cpu));
-        assert!(cpus().map(|counts| counts[0]).sum::<u64>() == 1000);
-        assert!(cpus().all(|counts| counts[1] == 0));
+        assert!(counters.per_cpu().map(|(_, counts)| counts[0]).sum::<u64>() == 1000);
+        assert!(counters.per_cpu().all(|(_, counts)| counts[1] == 0));
         Ok(())
     }
 

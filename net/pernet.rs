@@ -123,11 +123,12 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
     /// creation of the namespace, or the loading of the module.
     fn new(net: &Net) -> impl PinInit<Self, Error>;
 
-    /// Called when an instance is about to go, while everything it has still works: when its
-    /// namespace dies, and when the module is unloaded or fails to load.
+    /// Called when an instance is about to go, before anything of it is detached: when its namespace
+    /// dies, and when the module is unloaded or fails to load.
     ///
     /// `initial` is the instance of the initial network namespace, the one that outlives all
-    /// others. Context: process, may sleep; the kernel holds `pernet_ops_rwsem`.
+    /// others. When the module goes it is told first, and its attachments are detached by the time
+    /// that the others are told. Context: process, may sleep; the kernel holds `pernet_ops_rwsem`.
     fn gone(instance: &Instance<'_, Self>, initial: &Instance<'_, Self>) {
         let _ = (instance, initial);
     }
@@ -624,7 +625,8 @@ fn is_static_data<M: ModuleMetadata>(address: *const c_void) -> bool {
 ///
 /// While the subsystem was registered in some namespaces, a program may have come to hold a
 /// reference, by opening a socket. Nobody but us honours it: when its initialization fails, a
-/// module is freed without a look at its reference count (`do_init_module()`).
+/// module is freed without a look at its reference count (`do_init_module()`). A program that never
+/// closes its socket keeps the loader waiting; the alternative is to free what the socket uses.
 fn wait_for_users<M: ModuleMetadata>() {
     let module = M::THIS_MODULE.as_ptr();
     if module.is_null() {

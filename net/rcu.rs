@@ -42,9 +42,13 @@ unsafe impl<T: Copy + Send + Sync> Send for Published<T> {}
 unsafe impl<T: Copy + Send + Sync> Sync for Published<T> {}
 
 /// A value in memory that RCU can free.
+///
+/// The head comes first: `kvfree_call_rcu()` finds the start of the memory by it, and takes a head in
+/// the first page for granted (`kvmalloc_obj_start_addr()`).
+#[repr(C)]
 struct Node<T> {
-    value: T,
     head: Opaque<bindings::kvfree_rcu_head>,
+    value: T,
 }
 
 /// A value that waits to be published, which can then no longer fail.
@@ -56,8 +60,8 @@ impl<T: Copy + Send + Sync> Prepared<T> {
     /// Allocates memory for the value. Context: process, may sleep.
     pub fn new(value: T) -> Result<Self> {
         let node = Node {
-            value,
             head: Opaque::uninit(),
+            value,
         };
         Ok(Self(KBox::new(node, GFP_KERNEL)?))
     }
@@ -90,7 +94,7 @@ impl<T: Copy + Send + Sync> Published<T> {
         // INVARIANT: As it says; what is replaced is freed right below, behind a grace period.
         let old = self.current.xchg(value.into_raw(), Full);
         // SAFETY: By the type invariants the memory comes from a `KBox`, hence `kmalloc()`, and is
-        // nobody else's to free. `head` is there for this.
+        // nobody else's to free. `head` is there for this, at its start.
         unsafe { bindings::kvfree_call_rcu((*old).head.get(), old.cast()) };
     }
 }

@@ -165,26 +165,26 @@ impl Config {
         }
     }
 
-    /// Whether packets of a family are queued at a hook point.
-    pub(crate) fn covers(&self, family: Family, hooknum: Hooknum) -> bool {
-        self.enabled && self.hooks & 1 << hooknum as u8 != 0 && !self.types(family).is_empty()
+    /// Whether packets are queued at a hook point.
+    pub(crate) fn covers(&self, point: &Point) -> bool {
+        self.enabled
+            && self.hooks & 1 << point.hooknum as u8 != 0
+            && self.priority == point.priority.0
+            && !self.types(point.family).is_empty()
     }
 
     /// The points to hook into. Where there is nothing to queue, packets need not pass by.
     pub(crate) fn points(self) -> impl Iterator<Item = Point> + Clone {
         [Family::Ipv4, Family::Ipv6]
             .into_iter()
-            .flat_map(|family| {
-                Hooknum::ALL
-                    .into_iter()
-                    .map(move |hooknum| (family, hooknum))
+            .flat_map(move |family| {
+                Hooknum::ALL.into_iter().map(move |hooknum| Point {
+                    family,
+                    hooknum,
+                    priority: Priority(self.priority),
+                })
             })
-            .filter(move |&(family, hooknum)| self.covers(family, hooknum))
-            .map(move |(family, hooknum)| Point {
-                family,
-                hooknum,
-                priority: Priority(self.priority),
-            })
+            .filter(move |point| self.covers(point))
     }
 }
 

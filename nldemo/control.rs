@@ -242,7 +242,9 @@ pub(crate) fn get(
 
 /// Changes the configuration, all or nothing.
 ///
-/// A packet is treated by one configuration at each hook point. Context: process, may sleep.
+/// A packet that meets a hook is treated by one configuration. As long as the priority changes, a
+/// packet that is between the two places of a hook point at that moment may meet the configurations
+/// of before and after, or neither. Context: process, may sleep.
 pub(crate) fn set(
     instance: &Instance<'_, NetNs>,
     _request: &Request<'_>,

@@ -8,7 +8,10 @@ use kernel::{
 };
 
 use super::{
-    classify::Class,
+    classify::{
+        classify,
+        Class, //
+    },
     config::{
         Config,
         Spread, //
@@ -21,7 +24,7 @@ use crate::{
     net::{
         netfilter::{
             Family,
-            State,
+            Point,
             Verdict, //
         },
         skbuff::Packet, //
@@ -29,22 +32,22 @@ use crate::{
     NetNs, //
 };
 
-/// Decides about a packet that is ICMP, or may be. Out of line, so that other packets need not save
-/// its registers.
+/// Decides about a packet that may be ICMP. Out of line, so that other packets need not save its
+/// registers.
 ///
 /// Context: RCU read side.
 #[inline(never)]
-pub(crate) fn icmp(netns: &NetNs, packet: &Packet, class: Class, state: &State) -> Verdict {
+pub(crate) fn decide(netns: &NetNs, packet: &Packet, point: &Point) -> Verdict {
     let guard = rcu::read_lock();
     let config = netns.control.read(&guard);
-    let family = state.family();
     // While hook points change, packets also meet the hook where it is not yet, or no longer, at
     // home.
-    if !config.covers(family, state.hooknum()) {
+    if !config.covers(point) {
         return Verdict::ACCEPT;
     }
+    let family = point.family;
     let count = |what| netns.statistics.count_packet(family, what);
-    let icmp_type = match class {
+    let icmp_type = match classify(family, packet) {
         Class::Icmp(icmp_type) => icmp_type,
         Class::Malformed => {
             count(Packets::Seen);

@@ -42,10 +42,7 @@ use crate::{
             Request,
             Uint, //
         },
-        percpu::{
-            self,
-            Counters, //
-        },
+        percpu::Counters,
         pernet::Instance, //
     },
     NetNs, //
@@ -204,8 +201,9 @@ impl Dump<NetNs> for PerCpu {
         page: &mut Page<'_>,
     ) -> Result<(), Full> {
         let next = *cursor;
-        for cpu in percpu::possible_cpus().filter(|cpu| cpu.as_u32() >= next) {
-            let payload = attributes(Some(cpu), instance.statistics.0.of(cpu));
+        let cpus = instance.statistics.0.per_cpu();
+        for (cpu, counts) in cpus.skip_while(|(cpu, _)| cpu.as_u32() < next) {
+            let payload = attributes(Some(cpu), counts);
             page.put(NLDEMO_MSG_STATS as u16, payload.bytes().map_err(|_| Full)?)?;
             *cursor = cpu.as_u32() + 1;
         }

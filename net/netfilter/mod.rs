@@ -19,7 +19,7 @@
 //!         })
 //!     }
 //!
-//!     fn hook(&self, packet: &Packet, _state: &State) -> Verdict {
+//!     fn hook(&self, packet: &Packet, _state: &State, _point: &Point) -> Verdict {
 //!         match packet.read_at::<1>(9) {
 //!             Some([IPPROTO_ICMP]) => Verdict::queue(0, true),
 //!             _ => Verdict::ACCEPT,
@@ -33,7 +33,10 @@ mod verdict;
 pub use self::verdict::Verdict;
 
 use core::{
-    mem,
+    mem::{
+        self,
+        offset_of, //
+    },
     pin::Pin,
     ptr::NonNull, //
 };
@@ -139,13 +142,13 @@ pub trait Hook: Subsystem {
     /// The points that [`Hooks`] registers for an instance to begin with.
     fn points(&self) -> impl Iterator<Item = Point>;
 
-    /// Decides what happens to a packet.
+    /// Decides what happens to a packet that meets the hook at `point`.
     ///
     /// Context: RCU read side, on any number of CPUs at once: softirq mostly, and at every point
     /// also process context (what this host sends, and what a verdict sends on its way again), so
     /// locks taken here must disable softirqs. Must not sleep, which includes allocating with
     /// `GFP_KERNEL`.
-    fn hook(&self, packet: &Packet, state: &State) -> Verdict;
+    fn hook(&self, packet: &Packet, state: &State, point: &Point) -> Verdict;
 }
 
 /// The circumstances in which a packet meets a hook.
@@ -160,23 +163,6 @@ pub trait Hook: Subsystem {
 pub struct State(nf_hook_state);
 
 impl State {
-    /// The hook point.
-    #[inline]
-    pub fn hooknum(&self) -> Hooknum {
-        // Only these numbers were registered.
-        Hooknum::ALL[usize::from(self.0.hook)]
-    }
-
-    /// The family of the packet.
-    #[inline]
-    pub fn family(&self) -> Family {
-        if self.0.pf == Family::Ipv6 as u8 {
-            Family::Ipv6
-        } else {
-            Family::Ipv4
-        }
-    }
-
     /// The network namespace.
     #[inline]
     pub fn net(&self) -> &Net {
@@ -211,7 +197,7 @@ impl State {
 pub struct Hooks<T: Hook> {
     net: *mut bindings::net,
     instance: NonNull<T>,
-    registered: Pin<KBox<Mutex<Registered>>>,
+    registered: Pin<KBox<Mutex<Registered<T>>>>,
 }
 
 // SAFETY: The pointers are not tied to a thread.
@@ -220,68 +206,90 @@ unsafe impl<T: Hook> Send for Hooks<T> {}
 unsafe impl<T: Hook> Sync for Hooks<T> {}
 
 /// What is registered.
-#[derive(Default)]
-struct Registered {
-    hooks: KVec<Registration>,
+struct Registered<T: Hook> {
+    hooks: KVec<Registration<T>>,
     /// A time after the last of them was unregistered, once no more may be registered.
     detached: Option<rcu_gp_seq>,
+}
+
+/// What the C side knows of a hook, and what a hook knows of itself.
+#[repr(C)]
+struct Entry<T> {
+    ops: nf_hook_ops,
+    instance: NonNull<T>,
+    point: Point,
 }
 
 /// A registered hook. Dropping it unregisters it, without waiting for where it runs.
 ///
 /// # Invariants
 ///
-/// `ops` is registered in `net`, which is valid. It lies in memory from `kmalloc()`, which the C
-/// side may read for a grace period after it was unregistered.
-struct Registration {
-    point: Point,
+/// The entry's `ops` are registered in `net`, which is valid. It lies in memory from `kmalloc()`,
+/// and is read by the C side and by hooks for a grace period after it was unregistered.
+struct Registration<T: Hook> {
     net: *mut bindings::net,
-    ops: *mut nf_hook_ops,
+    entry: NonNull<Entry<T>>,
 }
 
 // SAFETY: The pointers are not tied to a thread.
-unsafe impl Send for Registration {}
+unsafe impl<T: Hook> Send for Registration<T> {}
 
-impl Registration {
+impl<T: Hook> Registration<T> {
+    /// What `kvfree_call_rcu()` asks of the place of its head (`kvfree_rcu()`).
+    const HEAD_FITS: () = assert!(offset_of!(Entry<T>, ops) + offset_of!(nf_hook_ops, rcu) < 4096);
+
     /// Registers a hook of `instance`.
     ///
     /// # Safety
     ///
     /// `net` must be valid for as long as the value. `instance` must stay where it is until a grace
     /// period has passed since the value was dropped.
-    unsafe fn new<T: Hook>(
-        net: *mut bindings::net,
-        instance: NonNull<T>,
-        point: Point,
-    ) -> Result<Self> {
-        let ops = KBox::into_raw(KBox::new(
-            nf_hook_ops {
-                hook: Some(callback::<T>),
-                priv_: instance.as_ptr().cast(),
-                pf: point.family as u8,
-                hooknum: point.hooknum as c_uint,
-                priority: point.priority.0,
-                ..Default::default()
+    unsafe fn new(net: *mut bindings::net, instance: NonNull<T>, point: Point) -> Result<Self> {
+        const { Self::HEAD_FITS };
+        let entry = KBox::into_raw(KBox::new(
+            Entry {
+                ops: nf_hook_ops {
+                    hook: Some(callback::<T>),
+                    pf: point.family as u8,
+                    hooknum: point.hooknum as c_uint,
+                    priority: point.priority.0,
+                    ..Default::default()
+                },
+                instance,
+                point,
             },
             GFP_KERNEL,
         )?);
-        // SAFETY: `net` is valid, and so is `ops`, until the drop.
-        to_result(unsafe { nf_register_net_hook(net, ops) })
-            // SAFETY: Nobody else has come to know it.
-            .inspect_err(|_| drop(unsafe { KBox::from_raw(ops) }))?;
+        // SAFETY: `net` is valid, and so is the entry, until the drop.
+        to_result(unsafe {
+            (*entry).ops.priv_ = entry.cast();
+            nf_register_net_hook(net, &raw const (*entry).ops)
+        })
+        // SAFETY: Nobody else has come to know it.
+        .inspect_err(|_| drop(unsafe { KBox::from_raw(entry) }))?;
         // INVARIANT: Just registered.
-        Ok(Self { point, net, ops })
+        Ok(Self {
+            net,
+            // SAFETY: A box is not null.
+            entry: unsafe { NonNull::new_unchecked(entry) },
+        })
+    }
+
+    /// Where the hook is.
+    fn point(&self) -> Point {
+        // SAFETY: By the type invariants the entry is valid, and constant.
+        unsafe { (*self.entry.as_ptr()).point }
     }
 }
 
-impl Drop for Registration {
+impl<T: Hook> Drop for Registration<T> {
     fn drop(&mut self) {
-        let ops = self.ops;
+        let entry = self.entry.as_ptr();
         // SAFETY: By the type invariants it is registered in `net`.
-        unsafe { nf_unregister_net_hook(self.net, ops) };
+        unsafe { nf_unregister_net_hook(self.net, &raw const (*entry).ops) };
         // SAFETY: By the type invariants nobody uses the memory after a grace period, and it comes
-        // from `kmalloc()`. The `rcu` field is there for this.
-        unsafe { bindings::kvfree_call_rcu((&raw mut (*ops).rcu).cast(), ops.cast()) };
+        // from `kmalloc()`. The `rcu` field is there for this, near enough to the start.
+        unsafe { bindings::kvfree_call_rcu((&raw mut (*entry).ops.rcu).cast(), entry.cast()) };
     }
 }
 
@@ -291,20 +299,22 @@ impl Drop for Registration {
 ///
 /// To be called by Netfilter, as a hook that [`Registration::new`] registered.
 unsafe extern "C" fn callback<T: Hook>(
-    instance: *mut c_void,
+    entry: *mut c_void,
     skb: *mut bindings::sk_buff,
     state: *const nf_hook_state,
 ) -> c_uint {
-    // SAFETY: A pointer to an instance, which is valid until a grace period has passed since the
-    // hook was unregistered; hooks run under RCU.
-    let instance = unsafe { &*instance.cast_const().cast::<T>() };
+    // SAFETY: The entry is valid until a grace period has passed since the hook was unregistered;
+    // hooks run under RCU.
+    let entry = unsafe { &*entry.cast_const().cast::<Entry<T>>() };
+    // SAFETY: So is the instance.
+    let instance = unsafe { entry.instance.as_ref() };
     // SAFETY: The kernel passes a valid packet, which belongs to the hook that runs.
     let packet = unsafe { Packet::from_raw(skb) };
     // SAFETY: The kernel passes a valid state, constant for the call, and `State` is a transparent
     // wrapper.
     // INVARIANT: RCU keeps namespace and devices while hooks see the packet.
     let state = unsafe { &*state.cast::<State>() };
-    instance.hook(packet, state).into_raw()
+    instance.hook(packet, state, &entry.point).into_raw()
 }
 
 impl<T: Hook> Hooks<T> {
@@ -313,7 +323,10 @@ impl<T: Hook> Hooks<T> {
     /// # Safety
     ///
     /// The hooks must be dropped, and a grace period must pass, before `drain` returns.
-    unsafe fn register(&self, points: impl Iterator<Item = Point>) -> Result<KVec<Registration>> {
+    unsafe fn register(
+        &self,
+        points: impl Iterator<Item = Point>,
+    ) -> Result<KVec<Registration<T>>> {
         let mut hooks = KVec::new();
         for point in points {
             // SAFETY: By the type invariants both are valid until `drain` returns. The rest is the
@@ -328,14 +341,16 @@ impl<T: Hook> Hooks<T> {
     ///
     /// Points that are new are hooked into first. If that succeeds `publish` is called, which should
     /// make [`Hook::hook`] go by the new points. Then those that are left out are unhooked. Meanwhile
-    /// a packet may meet the hook at points old and new. If any point is left out, the packets of the
-    /// namespace that wait in a queue are dropped.
+    /// a packet may meet the hook at points old and new. Whenever a hook is unregistered, the packets
+    /// of the namespace that wait in a queue are dropped.
+    ///
+    /// Neither `points` nor `publish` may call this again.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// Nothing has changed then, and `publish` was not called.
+    /// The points are those of before then, and `publish` was not called.
     ///
     /// - `ENOMEM`.
     /// - `E2BIG`: there are too many hooks at a point.
@@ -350,14 +365,14 @@ impl<T: Hook> Hooks<T> {
             return Err(ESHUTDOWN);
         }
         let old = &mut registered.hooks;
+        old.reserve(points.clone().count(), GFP_KERNEL)?;
         let new = points
             .clone()
-            .filter(|point| !old.iter().any(|hook| hook.point == *point));
+            .filter(|point| !old.iter().any(|hook| hook.point() == *point));
         // SAFETY: `detach` drops what is added to `registered`, and `drain` waits.
         let added = unsafe { self.register(new) }?;
-        old.reserve(added.len(), GFP_KERNEL)?;
         publish();
-        old.retain(|hook| points.clone().any(|point| point == hook.point));
+        old.retain(|hook| points.clone().any(|point| point == hook.point()));
         for hook in added {
             // Room was reserved; a hook that found none would be unregistered by its drop.
             let _ = old.push_within_capacity(hook);
@@ -376,7 +391,13 @@ unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
             net: instance.net().as_raw(),
             instance: NonNull::from(&**instance),
             registered: KBox::pin_init(
-                new_mutex!(Registered::default(), "netfilter::Hooks"),
+                new_mutex!(
+                    Registered {
+                        hooks: KVec::new(),
+                        detached: None,
+                    },
+                    "netfilter::Hooks"
+                ),
                 GFP_KERNEL,
             )?,
         };

@@ -531,15 +531,18 @@ impl<const N: usize> Payload<N> {
 
     /// Writes the header of the attribute that began at `start`, and its padding.
     fn finish(&mut self, start: usize, tagged: u16) {
-        let len = self.len - start;
-        self.append(&[0; ALIGNMENT][..len.next_multiple_of(ALIGNMENT) - len]);
-        match u16::try_from(len) {
-            Ok(len) if !self.overflown => {
-                self.bytes[start..start + 2].copy_from_slice(&len.to_ne_bytes());
-                self.bytes[start + 2..start + 4].copy_from_slice(&tagged.to_ne_bytes());
+        // Whoever filled it may have begun anew.
+        let written = self.bytes.get_mut(start..self.len).unwrap_or_default();
+        let len = written.len();
+        let header = written.first_chunk_mut::<HEADER_LEN>();
+        match (header, u16::try_from(len)) {
+            (Some([l0, l1, t0, t1]), Ok(len)) => {
+                [*l0, *l1] = len.to_ne_bytes();
+                [*t0, *t1] = tagged.to_ne_bytes();
             }
             _ => self.overflown = true,
         }
+        self.append(&[0; ALIGNMENT][..len.next_multiple_of(ALIGNMENT) - len]);
     }
 }
 
@@ -709,5 +712,13 @@ mod tests {
         assert!(payload.bytes() == Err(EMSGSIZE));
         payload.nest(&INNER, |inner| inner.put(&PORT, 1));
         assert!(payload.bytes() == Err(EMSGSIZE));
+    }
+
+    #[test]
+    fn nest_that_begins_anew_is_an_error() {
+        let mut payload = Payload::<64>::new();
+        payload.put(&SMALL, 1);
+        payload.nest(&INNER, |inner| *inner = Payload::new());
+        assert!(payload.bytes().is_err());
     }
 }

@@ -39,6 +39,9 @@ use crate::net::pernet::{
 };
 
 /// A way to list something in as many messages as it takes.
+///
+/// While [`generation`](Dump::generation) and [`fill`](Dump::fill) run, [`Weak::with`] for the same
+/// instance would wait for itself.
 pub trait Dump<T: Input>: 'static {
     /// Where a dump goes on.
     ///
@@ -152,6 +155,9 @@ pub(super) fn start<T: Input, D: Dump<T>>(
         cursor: D::start(instance, attributes)?,
         instance: instance.downgrade(),
     };
+    // The kernel keeps the request for as long as the client keeps the dump. What the client sent
+    // is charged to the kernel socket, which would have to stay as long: hence one of our own.
+    let kept = request.detached()?;
     let mut control = bindings::netlink_dump_control {
         start: Some(started::<T, D>),
         dump: Some(filled::<T, D>),
@@ -161,14 +167,14 @@ pub(super) fn start<T: Input, D: Dump<T>>(
         module: T::Module::THIS_MODULE.as_ptr(),
         ..Default::default()
     };
-    // SAFETY: The buffer and the message in it are those of the callback that runs, the socket is
-    // the one that received them. The control block is valid, and its `data` is used by `started`
-    // only, which runs within this call.
+    // SAFETY: The socket is the one that received the request. `kept` is a buffer with one message,
+    // of which the call takes a reference of its own, and describes the sender. The control block is
+    // valid, and its `data` is used by `started` only, which runs within this call.
     to_result(unsafe {
         bindings::__netlink_dump_start(
             request.buffer.socket().as_ptr(),
-            request.buffer.as_raw(),
-            request.raw_header(),
+            kept.as_raw(),
+            kept.header(),
             &mut control,
         )
     })?;
@@ -205,7 +211,7 @@ unsafe extern "C" fn filled<T: Input, D: Dump<T>>(
 ) -> c_int {
     // SAFETY: The kernel passes valid structures, and nobody else uses them during the call.
     let (skb, cb) = unsafe { (&mut *skb, &mut *cb) };
-    // SAFETY: The request stays with the dump.
+    // SAFETY: The request that `start` made stays with the dump.
     let (portid, seq) = unsafe {
         let parms: *const bindings::netlink_skb_parms = (&raw const (*cb.skb).cb).cast();
         ((*parms).portid, (*cb.nlh).nlmsg_seq)
@@ -216,8 +222,7 @@ unsafe extern "C" fn filled<T: Input, D: Dump<T>>(
     let mut cursor = unsafe { (&raw const cb.__bindgen_anon_1).cast::<D::Cursor>().read() };
 
     let filled = weak.with(|instance| {
-        // Zero stands for "not known".
-        let generation = || D::generation(instance).max(1);
+        let generation = || sequence(D::generation(instance));
         cb.seq = generation();
         // INVARIANT: That is what was passed.
         let mut page = Page {
@@ -249,6 +254,12 @@ unsafe extern "C" fn filled<T: Input, D: Dump<T>>(
     })
 }
 
+/// What `netlink_callback::seq` is told of a generation: never zero, which stands for "not known",
+/// and not the same for the next one.
+fn sequence(generation: u32) -> u32 {
+    generation << 1 | 1
+}
+
 /// Called when a dump ends, in whatever way.
 ///
 /// # Safety
@@ -258,4 +269,17 @@ unsafe extern "C" fn done<T: Input>(cb: *mut bindings::netlink_callback) -> c_in
     // SAFETY: `started` put it there, and nobody uses it after this.
     drop(unsafe { Weak::<T>::from_raw((*cb).data) });
     0
+}
+
+#[kunit_tests(rust_nldemo_dump)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_change_of_generation_shows() {
+        for generation in [0, 1, 2, u32::MAX / 2, u32::MAX - 1, u32::MAX] {
+            assert!(sequence(generation) != 0);
+            assert!(sequence(generation) != sequence(generation.wrapping_add(1)));
+        }
+    }
 }

@@ -39,7 +39,8 @@ impl<T: Input> KernelSocket<T> {
         unsafe { bindings::netlink_has_listeners(self.socket.as_ptr(), group.0) != 0 }
     }
 
-    /// Sends a message to all sockets of the network namespace that listen to `group`.
+    /// Sends a message to all sockets that listen to `group`: those of the network namespace, and
+    /// those of others that may listen to all (`NETLINK_LISTEN_ALL_NSID`).
     ///
     /// `seq` is up to the protocol. Context: process, may sleep (to allocate, never for a listener).
     ///

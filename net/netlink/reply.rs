@@ -124,6 +124,18 @@ impl Outgoing {
         }
     }
 
+    /// The `struct sk_buff`.
+    pub(super) fn as_raw(&self) -> *mut bindings::sk_buff {
+        self.skb.as_ptr()
+    }
+
+    /// The message's header, as the C side finds it.
+    pub(super) fn header(&self) -> *const bindings::nlmsghdr {
+        // SAFETY: By the type invariants the buffer is valid, and the header, which is less than
+        // `LINEAR_MAX`, is at its start.
+        unsafe { (*self.skb.as_ptr()).data.cast_const().cast() }
+    }
+
     /// Gives the buffer away.
     pub(super) fn into_raw(self) -> *mut bindings::sk_buff {
         ManuallyDrop::new(self).skb.as_ptr()

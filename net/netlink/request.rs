@@ -21,7 +21,10 @@ use super::{
         Message, //
     },
     refusal::Refusal,
-    reply::Reply, //
+    reply::{
+        Outgoing,
+        Reply, //
+    },
 };
 
 use crate::net::{
@@ -148,9 +151,16 @@ impl<'a> Request<'a> {
         self.message.payload
     }
 
-    /// The header, as the C side finds it.
-    pub(super) fn raw_header(&self) -> *const bindings::nlmsghdr {
-        self.buffer.message(self.message).cast()
+    /// A request of the same type and number from the same client, without a payload, in a buffer of
+    /// its own: nothing of it belongs to a socket, so it may be kept.
+    pub(super) fn detached(&self) -> Result<Outgoing> {
+        let header = self.header();
+        let copy = Outgoing::new(self.portid(), header.msg_type, header.seq, &[])?;
+        // SAFETY: Both buffers are valid, and the copy is ours. What describes the sender is plain
+        // data; the sender's socket is there for as long as the request is handled, and who keeps
+        // the copy must not look at it later.
+        unsafe { (*copy.as_raw()).cb = (*self.buffer.as_raw()).cb };
+        Ok(copy)
     }
 
     /// The address of the client's socket in its network namespace, as the kernel knows it.
@@ -169,7 +179,11 @@ impl<'a> Request<'a> {
     }
 
     /// Whether the client has `capability` in the user namespace that owns [its network
-    /// namespace](Self::net), now and when it opened the socket (`netlink_net_capable()`).
+    /// namespace](Self::net) (`netlink_net_capable()`).
+    ///
+    /// As everywhere in netlink, a client that names the kernel as the message's destination is
+    /// judged by what it has now, and one that sends to where its socket is connected also by what
+    /// the one had that opened the socket.
     pub fn net_capable(&self, capability: Capability) -> bool {
         // SAFETY: `skb` is valid and describes its sender.
         unsafe { bindings::netlink_net_capable(self.buffer.skb.as_ptr(), capability as c_int) }

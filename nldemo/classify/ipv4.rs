@@ -20,23 +20,19 @@ const ICMP: u8 = 1;
 /// The bits of the fragment field that hold the offset.
 const FRAGMENT_OFFSET: u16 = 0x1fff;
 
+/// Whether an IPv4 packet may be anything but [`Class::Other`]. Never wrong when it says no.
+#[inline]
+pub(crate) fn may_be_icmp(packet: &(impl ReadAt + ?Sized)) -> bool {
+    let Some([protocol]) = packet.peek_at(PROTOCOL) else {
+        return true;
+    };
+    protocol == ICMP
+}
+
 /// Classifies an IPv4 packet that starts at offset 0.
 ///
 /// A total length of 0 is for TCP segments that the kernel has put together, never for ICMP.
-#[inline]
 pub(crate) fn ipv4(packet: &(impl ReadAt + ?Sized)) -> Class {
-    let Some([protocol]) = packet.peek_at(PROTOCOL) else {
-        return icmp(packet);
-    };
-    if protocol != ICMP {
-        return Class::Other;
-    }
-    icmp(packet)
-}
-
-/// Classifies a packet that may be ICMP.
-#[inline(never)]
-fn icmp(packet: &(impl ReadAt + ?Sized)) -> Class {
     let Some([version_ihl, _, len0, len1, _, _, fragment0, fragment1, _, protocol]) =
         packet.read_at::<10>(0)
     else {

@@ -54,20 +54,13 @@ const MAX_EXTENSION_HEADERS: usize = 12;
 /// The bits of the fragment header's third and fourth byte that hold the offset.
 const FRAGMENT_OFFSET: u16 = 0xfff8;
 
-/// Classifies an IPv6 packet that starts at offset 0.
-///
-/// It goes by what the kernel would take for ICMPv6, so as not to miss any that it answers.
-/// Extension headers are walked over in any order, as `ipv6_skip_exthdr()` does, and their options
-/// are not looked at, be they router alerts (which multicast listener discovery has) or others.
+/// Whether an IPv6 packet may be anything but [`Class::Other`]. Never wrong when it says no.
 #[inline]
-pub(crate) fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
+pub(crate) fn may_be_icmp(packet: &(impl ReadAt + ?Sized)) -> bool {
     let Some([next]) = packet.peek_at(NEXT_HEADER) else {
-        return walk(packet);
+        return true;
     };
-    if !may_lead_to_icmpv6(next) {
-        return Class::Other;
-    }
-    walk(packet)
+    may_lead_to_icmpv6(next)
 }
 
 /// Whether what follows may be ICMPv6, or have it behind. Never wrong when it says no.
@@ -87,9 +80,12 @@ fn may_lead_to_icmpv6(next: u8) -> bool {
     BITS.rotate_right(next.into()) & 1 != 0
 }
 
-/// Walks from header to header.
-#[inline(never)]
-fn walk(packet: &(impl ReadAt + ?Sized)) -> Class {
+/// Classifies an IPv6 packet that starts at offset 0.
+///
+/// It goes by what the kernel would take for ICMPv6, so as not to miss any that it answers.
+/// Extension headers are walked over in any order, as `ipv6_skip_exthdr()` does, and their options
+/// are not looked at, be they router alerts (which multicast listener discovery has) or others.
+pub(crate) fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
     let Some([version, _, _, _, len0, len1, first]) = packet.read_at::<7>(0) else {
         return Class::Malformed;
     };

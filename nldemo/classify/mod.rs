@@ -2,19 +2,15 @@
 
 //! Which packets are ICMP.
 //!
-//! Nearly all packets are not, and leave after a peek at one byte. What may be ICMP is looked at
-//! out of line, so that the others need not save its registers. Where the byte cannot be peeked at,
-//! that is a way out of its own: the compiler makes seven instructions more of one for both.
+//! Nearly all packets are not, and leave after a peek at one byte ([`may_be_icmp`]).
 
 mod ipv4;
 mod ipv6;
 
-pub(crate) use self::{
-    ipv4::ipv4,
-    ipv6::ipv6, //
+use crate::net::{
+    netfilter::Family,
+    skbuff::ReadAt, //
 };
-
-use crate::net::skbuff::ReadAt;
 
 /// The least that a message has, in bytes: type, code, checksum, and four bytes that belong to the
 /// type. The kernel takes no shorter one: `icmp_rcv()` and `icmpv6_rcv()` pull a header of this
@@ -37,6 +33,24 @@ pub(crate) enum Class {
     /// It says ICMP or does not get as far as to say what it is: its headers contradict themselves,
     /// end early or are too many.
     Malformed,
+}
+
+/// Whether a packet of `family` may be anything but [`Class::Other`]. Never wrong when it says no:
+/// what nearly every packet pays, and all that it pays.
+#[inline]
+pub(crate) fn may_be_icmp(family: Family, packet: &(impl ReadAt + ?Sized)) -> bool {
+    match family {
+        Family::Ipv4 => ipv4::may_be_icmp(packet),
+        Family::Ipv6 => ipv6::may_be_icmp(packet),
+    }
+}
+
+/// Classifies a packet of `family` that starts at offset 0.
+pub(crate) fn classify(family: Family, packet: &(impl ReadAt + ?Sized)) -> Class {
+    match family {
+        Family::Ipv4 => ipv4::ipv4(packet),
+        Family::Ipv6 => ipv6::ipv6(packet),
+    }
 }
 
 /// The class of the message at `offset` of a packet that says it ends at `end`.

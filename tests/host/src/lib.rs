@@ -26,6 +26,13 @@ mod spread;
 
 /// The paths by which the sources under test know each other.
 mod net {
+    pub(crate) mod netfilter {
+        #[derive(Clone, Copy)]
+        pub(crate) enum Family {
+            Ipv4,
+            Ipv6,
+        }
+    }
     pub(crate) mod skbuff {
         pub(crate) use crate::read_at::ReadAt;
     }

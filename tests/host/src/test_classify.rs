@@ -14,14 +14,15 @@ use proptest::prelude::*;
 
 use crate::{
     classify::{
-        ipv4,
-        ipv6,
+        classify,
+        may_be_icmp,
         Class, //
     },
     etherparse_says::{
         self,
         Difference, //
     },
+    net::netfilter::Family,
     packets::{
         tampered_ipv4,
         tampered_ipv6,
@@ -33,6 +34,23 @@ use crate::{
 
 /// How many packets a family is tested with, unless `PROPTEST_CASES` says otherwise.
 const PACKETS: u32 = 5_000_000;
+
+/// The class of a packet, by both steps that the hook takes.
+fn class(family: Family, packet: &(impl ReadAt + ?Sized)) -> Class {
+    if may_be_icmp(family, packet) {
+        classify(family, packet)
+    } else {
+        Class::Other
+    }
+}
+
+fn ipv4(packet: &(impl ReadAt + ?Sized)) -> Class {
+    class(Family::Ipv4, packet)
+}
+
+fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
+    class(Family::Ipv6, packet)
+}
 
 /// The bytes of a packet, to try it elsewhere.
 fn hex(packet: &[u8]) -> String {
