@@ -2,6 +2,7 @@
 
 """A raw netlink client, independent of the project's own peer on purpose."""
 
+import collections
 import os
 import select
 import socket
@@ -12,7 +13,9 @@ from typing import NamedTuple
 AF_NETLINK = socket.AF_NETLINK
 SO_SNDBUFFORCE = 32
 SO_RCVBUFFORCE = 33
+SO_MEMINFO = 55
 SOL_NETLINK = 270
+NETLINK_ADD_MEMBERSHIP = 1
 NETLINK_CAP_ACK = 10
 NETLINK_EXT_ACK = 11
 
@@ -20,6 +23,7 @@ NLM_F_REQUEST = 0x001
 NLM_F_MULTI = 0x002
 NLM_F_ACK = 0x004
 NLM_F_ECHO = 0x008
+NLM_F_DUMP_INTR = 0x010
 NLM_F_DUMP = 0x300
 NLM_F_CAPPED = 0x100
 NLM_F_ACK_TLVS = 0x200
@@ -31,6 +35,12 @@ NLMSG_OVERRUN = 4
 NLMSG_MIN_TYPE = 16
 
 NLMSGERR_ATTR_MSG = 1
+NLMSGERR_ATTR_OFFS = 2
+NLMSGERR_ATTR_MISS_TYPE = 5
+NLMSGERR_ATTR_MISS_NEST = 6
+
+NLA_F_NESTED = 0x8000
+NLA_F_NET_BYTEORDER = 0x4000
 
 HEADER = struct.Struct("=IHHII")
 # How many times slower than others the kernel is: the debug kernel, say. All time limits grow.
@@ -80,6 +90,11 @@ def pack(kind, payload=b"", *, flags=NLM_F_REQUEST, seq=0, pid=0, length=None, p
     return header + payload + padding
 
 
+def attribute(kind, payload):
+    """An attribute with its padding."""
+    return struct.pack("=HH", 4 + len(payload), kind) + payload + bytes(-len(payload) % 4)
+
+
 def attributes(data):
     """The attributes in `data`, which must be nothing else, as {type: payload}."""
     found = {}
@@ -111,6 +126,8 @@ class Client:
     """A user socket of a netlink protocol, in the network namespace of the calling thread."""
 
     def __init__(self, protocol=PROTOCOL, *, portid=None, buffers=None, kind=socket.SOCK_RAW):
+        # Messages that came together with the one that was received.
+        self._early = collections.deque()
         self.socket = socket.socket(AF_NETLINK, kind, protocol)
         if buffers is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, buffers)
@@ -140,7 +157,9 @@ class Client:
         assert self.socket.sendto(data, (0, 0)) == len(data)
 
     def receive(self, *, timeout=DEADLINE):
-        """The next datagram: one message, from the kernel."""
+        """The next message, from the kernel."""
+        if self._early:
+            return self._early.popleft()
         if not select.select([self.socket], [], [], timeout)[0]:
             raise TimeoutError("no message from the kernel")
         # With MSG_TRUNC the true length is returned, whatever the room.
@@ -148,18 +167,25 @@ class Client:
         data, _, msg_flags, source = self.socket.recvmsg(length)
         assert not msg_flags & socket.MSG_TRUNC
         assert source == (0, 0), f"not from the kernel but from {source}"
-        return self._message(data)
-
-    @staticmethod
-    def _message(data):
-        header = HEADER.unpack_from(data)
-        length = header[0]
-        assert len(data) == align(length), f"nlmsg_len {length} in a datagram of {len(data)}"
-        return Message(*header, data[HEADER.size:length], data[length:])
+        while data:
+            header = HEADER.unpack_from(data)
+            length, padded = header[0], align(header[0])
+            # Only what is part of a dump has others beside it.
+            assert padded == len(data) or padded < len(data) and header[2] & NLM_F_MULTI, \
+                f"nlmsg_len {length} in a datagram of {len(data)}"
+            self._early.append(Message(*header, data[HEADER.size:length], data[length:padded]))
+            data = data[padded:]
+        return self._early.popleft()
 
     def waiting(self):
         """Whether a message waits; the kernel has answered by the time that a send returns."""
-        return bool(select.select([self.socket], [], [], 0)[0])
+        return bool(self._early or select.select([self.socket], [], [], 0)[0])
+
+    def room(self):
+        """How much of the receive buffer is free, as the kernel counts it."""
+        used, size = struct.unpack_from(
+            "=II", self.socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36))
+        return size - used
 
     def drain(self):
         """All messages that wait."""

@@ -91,6 +91,22 @@ class Namespace:
         with self:
             Path("/proc/sys/net", name).write_text(f"{value}\n", encoding="ascii")
 
+    def hooks(self, module):
+        """Where the module's hooks are: {("ip", "prerouting", priority), ...}."""
+        with self:
+            listing = run("nft", "list", "hooks")
+        found, family, point = [], None, None
+        for words in map(str.split, listing.splitlines()):
+            match words:
+                case ["family", family, "{"]:
+                    pass
+                case ["hook", point, "{"]:
+                    pass
+                case [priority, _, owner] if owner == f"[{module}]":
+                    found.append((family, point, int(priority)))
+        assert len(found) == len(set(found)), f"twice at one place: {found}"
+        return set(found)
+
     def counters(self):
         """The SNMP counters, as {"Icmp": {"InMsgs": 1, ...}, ...}."""
         with self:

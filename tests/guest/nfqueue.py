@@ -18,6 +18,7 @@ from netlink import (
     NLMSG_ERROR,
     SO_RCVBUFFORCE,
     align,
+    attribute,
     attributes,
     pack,
 )
@@ -26,7 +27,7 @@ NETLINK_NETFILTER = 12
 NFNL_SUBSYS_QUEUE = 3
 MSG_PACKET, MSG_VERDICT, MSG_CONFIG, MSG_VERDICT_BATCH = ((NFNL_SUBSYS_QUEUE << 8) | n
                                                           for n in range(4))
-NFQA_PACKET_HDR, NFQA_VERDICT_HDR = 1, 2
+NFQA_PACKET_HDR, NFQA_VERDICT_HDR, NFQA_MARK = 1, 2, 3
 NFQA_IFINDEX_INDEV, NFQA_IFINDEX_OUTDEV = 5, 6
 NFQA_PAYLOAD = 10
 NFQA_CFG_CMD, NFQA_CFG_PARAMS, NFQA_CFG_QUEUE_MAXLEN, NFQA_CFG_MASK, NFQA_CFG_FLAGS = range(1, 6)
@@ -48,10 +49,6 @@ class Queued(NamedTuple):
     indev: int
     outdev: int
     payload: bytes
-
-
-def attribute(kind, payload):
-    return struct.pack("=HH", 4 + len(payload), kind) + payload + bytes(-len(payload) % 4)
 
 
 class Listener:
@@ -157,10 +154,12 @@ class Listener:
         self._send(MSG_VERDICT, attribute(NFQA_VERDICT_HDR, header), NLM_F_REQUEST | NLM_F_ACK)
         self._answer()
 
-    def decide(self, packet, verdict):
-        """Decides one packet, without asking how that went."""
-        header = struct.pack(">II", verdict, packet.id)
-        self._send(MSG_VERDICT, attribute(NFQA_VERDICT_HDR, header))
+    def decide(self, packet, verdict, mark=None):
+        """Decides one packet, and may mark it, without asking how that went."""
+        decision = attribute(NFQA_VERDICT_HDR, struct.pack(">II", verdict, packet.id))
+        if mark is not None:
+            decision += attribute(NFQA_MARK, struct.pack(">I", mark))
+        self._send(MSG_VERDICT, decision)
 
     def decide_up_to(self, packet, verdict):
         """Decides all packets up to this one."""

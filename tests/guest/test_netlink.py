@@ -14,6 +14,7 @@ import time
 import pytest
 
 import netlink
+from control import DEFAULTS, STATS, decode_config, decode_stats
 from netlink import (
     ECHO,
     HELLO,
@@ -36,6 +37,7 @@ from netlink import (
     Client,
     pack,
 )
+from uapi import NLDEMO_MSG_CONFIG, NLDEMO_MSG_STATS
 
 pytestmark = pytest.mark.usefixtures("module")
 
@@ -291,17 +293,37 @@ def test_buffers_without_a_whole_header(client):
     assert_works(client)
 
 
+def assert_makes_sense(reply):
+    """Of a type that is for us, and whole by the rules of its type."""
+    if reply.kind == NLMSG_ERROR:
+        assert 0 <= netlink.ack(reply).errno < 4096
+    elif reply.kind == NLMSG_DONE:
+        assert reply.payload == bytes(4) and reply.flags & NLM_F_MULTI
+    elif reply.kind == NLDEMO_MSG_CONFIG:
+        assert set(decode_config(reply.payload)) == {*DEFAULTS, "event"}
+    elif reply.kind == NLDEMO_MSG_STATS:
+        assert set(decode_stats(reply.payload)) - {"cpu"} == set(STATS) - {"cpu"}
+    else:
+        assert reply.kind in (ECHO, HELLO_REPLY)
+    assert not reply.padding.strip(b"\0")
+
+
 def test_garbage_of_every_kind(client):
     """Bug: trusting anything; what comes back must be well-formed and meant for us."""
     source = random.Random(4)
-    for _ in range(400):
+    kinds = set()
+    for _ in range(1000):
         data = bytearray(source.randbytes(source.randrange(1, 200)))
-        for at in range(0, len(data) - 16, source.choice((4, 20, 24))):
-            struct.pack_into("=IHH", data, at, source.randrange(14, 40),
-                             source.choice((0, 1, 2, 3, 16, 17)), source.choice((0, 1, 4, 5)))
+        for at in range(0, len(data) - 16, source.choice((4, 16, 20, 24))):
+            struct.pack_into("=IHH", data, at, source.choice((16, 16, source.randrange(14, 40))),
+                             source.choice((0, 1, 2, 3, *range(NLMSG_MIN_TYPE, 25))),
+                             source.choice((0, 1, 4, 5, 1 | NLM_F_DUMP)))
         client.send(bytes(data))
         for reply in client.drain():
-            assert reply.kind in (ECHO, HELLO_REPLY, NLMSG_ERROR) and reply.pid == client.portid
+            assert reply.pid == client.portid
+            assert_makes_sense(reply)
+            kinds.add(reply.kind)
+    assert kinds == {ECHO, HELLO_REPLY, NLMSG_ERROR, NLMSG_DONE, NLDEMO_MSG_CONFIG, NLDEMO_MSG_STATS}
     assert_works(client)
 
 

@@ -65,11 +65,21 @@ class Stop:
     def __init__(self):
         self._read, self._write = os.pipe()
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
     def set(self):
         os.write(self._write, b"x")
 
     def is_set(self):
-        return bool(select.select([self._read], [], [], 0)[0])
+        return self.wait(0)
+
+    def wait(self, timeout):
+        """Waits for it, for so many seconds at most; whether it has come."""
+        return bool(select.select([self._read], [], [], timeout)[0])
 
     def close(self):
         os.close(self._read)

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""A client of the control plane, independent of the project's own peer and of YNL on purpose."""
+
+import os
+import struct
+
+import netlink
+from netlink import (
+    NETLINK_ADD_MEMBERSHIP,
+    NETLINK_EXT_ACK,
+    NLA_F_NESTED,
+    NLM_F_ACK,
+    NLM_F_DUMP,
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    NLMSGERR_ATTR_MISS_NEST,
+    NLMSGERR_ATTR_MISS_TYPE,
+    NLMSGERR_ATTR_MSG,
+    NLMSGERR_ATTR_OFFS,
+    Client,
+    attribute,
+    attributes,
+    pack,
+)
+from uapi import (
+    NLDEMO_FAMILY_A_TYPES,
+    NLDEMO_GROUP_EVENTS,
+    NLDEMO_MSG_CONFIG,
+    NLDEMO_MSG_CONFIG_GET,
+    NLDEMO_MSG_CONFIG_NTF,
+    NLDEMO_MSG_CONFIG_SET,
+    NLDEMO_MSG_NETNS_NTF,
+    NLDEMO_MSG_STATS,
+    NLDEMO_MSG_STATS_GET,
+    NLDEMO_TYPES_LEN,
+    members,
+)
+
+CONFIG = members("NLDEMO_CONFIG_A_")
+STATS = members("NLDEMO_STATS_A_")
+PACKETS = members("NLDEMO_PACKETS_A_")
+NETNS = members("NLDEMO_NETNS_A_")
+
+# How integers look like; counters, which are not among them, have the length that they need.
+FORMATS = {"enabled": "=B", "queue": "=H", "queues": "=H", "spread": "=B", "bypass": "=B",
+           "hooks": "=B", "priority": "=i", "skip-mark": "=I", "event": "=I", "cpu": "=I",
+           "cookie": "=Q"}
+
+ALL_TYPES = frozenset(range(8 * NLDEMO_TYPES_LEN))
+# What the module starts with unless told otherwise.
+DEFAULTS = {"enabled": 1, "queue": 0, "queues": 1, "spread": 0, "bypass": 1, "hooks": 1,
+            "priority": 0, "skip-mark": 0, "ipv4": ALL_TYPES, "ipv6": frozenset({128, 129})}
+
+
+class Refused(OSError):
+    """What the kernel says to a request that fails."""
+
+    def __init__(self, ack):
+        def number(kind):
+            return int.from_bytes(found[kind], "little") if kind in found else None
+
+        found = ack.attributes
+        self.text = found.get(NLMSGERR_ATTR_MSG, b"").rstrip(b"\0").decode()
+        # Where the offending attribute starts, counted from the start of the message.
+        self.offset = number(NLMSGERR_ATTR_OFFS)
+        # The attribute that is missing, and where the nest starts that lacks it.
+        self.missing, self.nest = number(NLMSGERR_ATTR_MISS_TYPE), number(NLMSGERR_ATTR_MISS_NEST)
+        super().__init__(ack.errno, f"{os.strerror(ack.errno)}: {self.text}")
+
+
+def type_set(types):
+    """A set of ICMP types as on the wire."""
+    return sum(1 << kind for kind in types).to_bytes(NLDEMO_TYPES_LEN, "little")
+
+
+def encode(name, value):
+    """One attribute of a configuration; sets of types are sets of numbers."""
+    if name in ("ipv4", "ipv6"):
+        types = value if isinstance(value, bytes) else type_set(value)
+        return attribute(CONFIG[name] | NLA_F_NESTED, attribute(NLDEMO_FAMILY_A_TYPES, types))
+    return attribute(CONFIG[name], struct.pack(FORMATS[name], value))
+
+
+def encode_all(values):
+    return b"".join(encode(name, value) for name, value in values.items())
+
+
+def _decode(numbers, payload):
+    """Attributes by name; all must have one."""
+    names = {number: name for name, number in numbers.items()}
+    return {names[kind]: value for kind, value in attributes(payload).items()}
+
+
+def decode_config(payload):
+    def value(name, raw):
+        if name not in ("ipv4", "ipv6"):
+            return struct.unpack(FORMATS[name], raw)[0]
+        ((kind, types),) = attributes(raw).items()
+        assert (kind, len(types)) == (NLDEMO_FAMILY_A_TYPES, NLDEMO_TYPES_LEN)
+        types = int.from_bytes(types, "little")
+        return frozenset(kind for kind in ALL_TYPES if types >> kind & 1)
+
+    return {name: value(name, raw) for name, raw in _decode(CONFIG, payload).items()}
+
+
+def decode_stats(payload):
+    def value(name, raw):
+        if name in ("ipv4", "ipv6"):
+            return {what: count(counter) for what, counter in _decode(PACKETS, raw).items()}
+        return struct.unpack(FORMATS[name], raw)[0] if name in FORMATS else count(raw)
+
+    def count(raw):
+        number = int.from_bytes(raw, "little")
+        # As short as it can be.
+        assert len(raw) == (4 if number < 1 << 32 else 8)
+        return number
+
+    return {name: value(name, raw) for name, raw in _decode(STATS, payload).items()}
+
+
+def decode_event(message):
+    """("config", its attributes) or ("netns", its attributes)."""
+    assert (message.pid, message.flags) == (0, 0), message
+    if message.kind == NLDEMO_MSG_CONFIG_NTF:
+        name, values = "config", decode_config(message.payload)
+    else:
+        assert message.kind == NLDEMO_MSG_NETNS_NTF, message
+        name, values = "netns", {name: struct.unpack(FORMATS[name], raw)[0]
+                                 for name, raw in _decode(NETNS, message.payload).items()}
+    assert message.seq == values["event"], message
+    return name, values
+
+
+def difference(before, after):
+    """What was counted between two readings of the statistics."""
+    return {name: difference(before[name], count) if isinstance(count, dict)
+            else count - before[name] for name, count in after.items() if name != "cpu"}
+
+
+def total(rows):
+    """The sums over the rows of all CPUs."""
+    first, *others = rows
+    return {name: total([row[name] for row in rows]) if isinstance(count, dict)
+            else sum(row[name] for row in rows) for name, count in first.items() if name != "cpu"}
+
+
+class Control(Client):
+    """Asks the module, in the network namespace of the calling thread."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.option(NETLINK_EXT_ACK)
+        self._seq = 0
+
+    def request(self, kind, payload=b"", flags=NLM_F_ACK, **options):
+        """Sends a request and returns its answers; raises Refused."""
+        self._seq += 1
+        self.send(pack(kind, payload, flags=NLM_F_REQUEST | flags, seq=self._seq, **options))
+        return self.answers()
+
+    def answers(self):
+        """The answers to the latest request, up to its acknowledgement or the end of its dump."""
+        answers = []
+        while True:
+            message = self.receive()
+            assert (message.seq, message.pid) == (self._seq, self.portid), message
+            if message.kind == NLMSG_ERROR:
+                ack = netlink.ack(message)
+                if ack.errno:
+                    raise Refused(ack)
+                return answers
+            if message.kind == NLMSG_DONE:
+                assert message.payload[:4] == bytes(4), message
+                self.done = message
+                return answers
+            answers.append(message)
+
+    def config(self):
+        (answer,) = self.request(NLDEMO_MSG_CONFIG_GET)
+        assert (answer.kind, answer.flags) == (NLDEMO_MSG_CONFIG, 0)
+        return decode_config(answer.payload)
+
+    def settings(self):
+        """The configuration without the number of the latest event."""
+        config = self.config()
+        del config["event"]
+        return config
+
+    def set(self, **values):
+        """Changes the configuration."""
+        self.set_raw(encode_all({name.replace("_", "-"): value for name, value in values.items()}))
+
+    def set_raw(self, payload):
+        assert self.request(NLDEMO_MSG_CONFIG_SET, payload) == []
+
+    def stats(self):
+        (answer,) = self.request(NLDEMO_MSG_STATS_GET)
+        assert (answer.kind, answer.flags) == (NLDEMO_MSG_STATS, 0)
+        return decode_stats(answer.payload)
+
+    def start_dump(self):
+        """Asks for the statistics of each CPU; `answers()` has them."""
+        self._seq += 1
+        self.send(pack(NLDEMO_MSG_STATS_GET, flags=NLM_F_REQUEST | NLM_F_DUMP, seq=self._seq))
+
+    def per_cpu(self):
+        """The statistics of each CPU."""
+        self.start_dump()
+        return [decode_stats(answer.payload) for answer in self.answers()]
+
+
+class Monitor(Client):
+    """Listens to the events of a network namespace."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        # Events go to sockets that have an address.
+        self.socket.bind((0, 0))
+        self.option(NETLINK_ADD_MEMBERSHIP, NLDEMO_GROUP_EVENTS)
+
+    def event(self):
+        return decode_event(self.receive())
+
+    def events(self):
+        """Those that wait."""
+        return [decode_event(message) for message in self.drain()]

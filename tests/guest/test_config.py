@@ -1,0 +1,443 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""What changes of the configuration do to packets."""
+
+import ast
+import collections
+import contextlib
+import itertools
+import os
+import select
+import socket
+import struct
+import time
+
+import pytest
+
+import module as modules
+from control import ALL_TYPES, Control, difference, encode_all, total
+from netlink import DEADLINE, SLOW, Client, pack, wait_until
+from network import ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, Pinger, icmp
+from nfqueue import (
+    ACCEPT,
+    DROP,
+    LOCAL_IN,
+    LOCAL_OUT,
+    POST_ROUTING,
+    PRE_ROUTING,
+    REPEAT,
+    Listener,
+)
+from uapi import NLDEMO_MSG_CONFIG_SET
+from workers import Stop
+
+SO_MARK = 36
+ICMP6_FILTER = 1
+ICMPV6_ECHO_REQUEST, ICMPV6_ECHO_REPLY = 128, 129
+POINTS = ["prerouting", "input", "forward", "output", "postrouting"]
+
+
+@pytest.fixture
+def control(module, loopback):
+    """The control plane of the namespace that the packets are in."""
+    with loopback.near, Control() as control:
+        yield control
+
+
+@pytest.fixture
+def listen(loopback):
+    """Listens to queues of that namespace."""
+    with contextlib.ExitStack() as stack:
+        def listen(queue=0):
+            with loopback.near:
+                return stack.enter_context(Listener(queue))
+
+        yield listen
+
+
+@pytest.fixture
+def pinger(loopback):
+    with loopback.pinger() as pinger:
+        yield pinger
+
+
+class Pinger6:
+    """Sends IPv6 echo requests to the namespace itself."""
+
+    def __init__(self, namespace):
+        self.socket = namespace.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+        only_replies = [0xFFFFFFFF] * 8
+        only_replies[ICMPV6_ECHO_REPLY // 32] &= ~(1 << ICMPV6_ECHO_REPLY % 32)
+        self.socket.setsockopt(socket.IPPROTO_ICMPV6, ICMP6_FILTER, struct.pack("=8I", *only_replies))
+        self.socket.connect(("::1", 0))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, seq=1):
+        # The kernel fills in the checksum.
+        self.socket.send(struct.pack(">BBHHH", ICMPV6_ECHO_REQUEST, 0, 0, 1, seq))
+
+    def replies(self):
+        found = []
+        while select.select([self.socket], [], [], 0)[0]:
+            found.append(struct.unpack_from(">H", self.socket.recv(100), 6)[0])
+        return found
+
+
+@pytest.fixture
+def pinger6(loopback):
+    with Pinger6(loopback.near) as pinger:
+        yield pinger
+
+
+def kinds(packets):
+    """(version, type) of ICMP packets."""
+    return [(4, packet.payload[(packet.payload[0] & 0xF) * 4]) if packet.payload[0] >> 4 == 4
+            else (6, packet.payload[40]) for packet in packets]
+
+
+REQUEST, REPLY = (4, ICMP_ECHO_REQUEST), (4, ICMP_ECHO_REPLY)
+REQUEST6, REPLY6 = (6, ICMPV6_ECHO_REQUEST), (6, ICMPV6_ECHO_REPLY)
+
+
+def passes(listener, count=2):
+    """Accepts packets up to the last that is to come; who they were."""
+    packets = []
+    for _ in range(count):
+        packets.append(listener.receive())
+        listener.verdict(packets[-1], ACCEPT)
+    return packets
+
+
+# One setting after the other.
+
+
+def test_enabled(control, listen, pinger, loopback):
+    """Off, nothing is queued, nor counted; on, all is as before."""
+    listener = listen()
+    for seq in range(1, 4):
+        control.set(enabled=0)
+        before = control.stats()
+        pinger.ping(seq)
+        assert not listener.waiting()
+        assert loopback.near.hooks(modules.NAME) == set()
+        assert not any(difference(before, control.stats())["ipv4"].values())
+        control.set(enabled=1)
+        pinger.send(seq)
+        assert kinds(passes(listener)) == [REQUEST, REPLY]
+        assert pinger.reply() == seq
+
+
+def test_queue(control, listen, pinger):
+    """Packets go to the new queue from the next one on."""
+    listeners = {queue: listen(queue) for queue in (0, 1, 256, 65535)}
+    for queue, listener in reversed(listeners.items()):
+        control.set(queue=queue)
+        pinger.send(queue & 0x7FFF)
+        passes(listener)
+        assert pinger.reply() == queue & 0x7FFF
+        assert not any(other.waiting() for other in listeners.values())
+
+
+def test_bypass(control, pinger, loopback):
+    """Without a listener packets are dropped, or they pass."""
+    for seq, bypass in enumerate((0, 1, 0, 1)):
+        control.set(bypass=bypass)
+        pinger.send(seq)
+        loopback.settle()
+        assert pinger.replies() == ([seq] if bypass else [])
+
+
+def test_hook_points(control, listen, pinger, loopback):
+    """Each alone, and all at once. The kernel lists what is registered: both families' hooks."""
+    listener = listen()
+    met = {PRE_ROUTING: 2, LOCAL_IN: 2, LOCAL_OUT: 2, POST_ROUTING: 2}
+    for point in (LOCAL_OUT, PRE_ROUTING, POST_ROUTING, LOCAL_IN):
+        control.set(hooks=1 << point)
+        assert loopback.near.hooks(modules.NAME) == {
+            (family, POINTS[point], 0) for family in ("ip", "ip6")}
+        pinger.send(point)
+        assert [packet.hook for packet in passes(listener)] == [point] * 2
+        assert pinger.reply() == point
+        assert not listener.waiting()
+    control.set(hooks=31)
+    assert loopback.near.hooks(modules.NAME) == set(
+        itertools.product(("ip", "ip6"), POINTS, (0,)))
+    pinger.send(9)
+    assert collections.Counter(packet.hook for packet in passes(listener, 8)) == met
+    assert pinger.reply() == 9
+
+
+def test_priority(control, listen, pinger, loopback):
+    """Before or behind a rule that drops."""
+    listener = listen()
+    loopback.near.nft("table ip t { chain c { type filter hook prerouting priority 0; "
+                      "ip protocol icmp drop; }; }")
+    for seq, priority in enumerate((-1, 1, -(2**31), 2**31 - 1, -400)):
+        control.set(priority=priority)
+        assert loopback.near.hooks(modules.NAME) == {
+            (family, "prerouting", priority) for family in ("ip", "ip6")}
+        pinger.send(seq)
+        loopback.settle()
+        assert bool(listener.waiting()) == (priority < 0)
+        for packet in listener.drain():
+            listener.verdict(packet, DROP)
+
+
+def test_types(control, listen, pinger, pinger6, loopback):
+    """What is not in the set passes. A family of which nothing is queued has no hook."""
+    listener = listen()
+    for seq, (types4, types6, expected) in enumerate((
+            ({8}, {128}, [REQUEST, REQUEST6]),
+            ({0}, {129}, [REPLY, REPLY6]),
+            (set(), {128, 129}, [REQUEST6, REPLY6]),
+            ({0, 8}, set(), [REQUEST, REPLY]),
+            (set(), set(), []),
+            (ALL_TYPES, ALL_TYPES, [REQUEST, REPLY, REQUEST6, REPLY6]),
+            (ALL_TYPES - {8}, ALL_TYPES - {129}, [REPLY, REQUEST6]),
+    )):
+        control.set(ipv4=types4, ipv6=types6)
+        assert loopback.near.hooks(modules.NAME) == {
+            (family, "prerouting", 0)
+            for family, types in (("ip", types4), ("ip6", types6)) if types}
+        pinger.send(seq)
+        pinger6.send(seq)
+        packets = []
+        while len(packets) < len(expected):
+            packets += passes(listener, 1)
+        assert sorted(kinds(packets)) == sorted(expected)
+        loopback.settle()
+        assert not listener.waiting()
+        assert (pinger.replies(), pinger6.replies()) == ([seq], [seq])
+
+
+def test_every_type_by_itself(control, loopback):
+    """Bug: bits that are counted from the other end, or a shift that loses some."""
+    wanted = sorted({0, 1, 3, 7, 8, 9, 15, 16, 31, 32, 63, 64, 127, 128, 200, 254, 255})
+    with loopback.near.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+        raw.connect(("127.0.0.1", 0))
+        for queued in wanted:
+            control.set(ipv4={queued})
+            before = control.stats()
+            # None that is answered; the tests above have those.
+            sent = [kind for kind in wanted if kind not in (8, 13, 15, 17)]
+            for kind in sent:
+                raw.send(icmp(kind))
+            loopback.settle()
+            counted = difference(before, control.stats())["ipv4"]
+            assert (counted["seen"], counted["matched"]) == (len(sent), int(queued in sent))
+
+
+def test_skip_mark_of_the_sender(control, listen, pinger, loopback):
+    """Packets that bear the mark pass, others do not; 0 is no mark."""
+    listener = listen()
+    control.set(hooks=1 << LOCAL_OUT, ipv4={8})
+    for seq, (skip, mark) in enumerate(((7, 7), (2**32 - 1, 2**32 - 1), (7, 8), (7, 0), (0, 0),
+                                        (0, 7), (2**31, 1))):
+        control.set(skip_mark=skip)
+        pinger.socket.setsockopt(socket.SOL_SOCKET, SO_MARK, struct.pack("=I", mark))
+        pinger.send(seq)
+        if skip == 0 or mark != skip:
+            passes(listener, 1)
+        assert pinger.reply() == seq
+        assert not listener.waiting()
+
+
+def test_skip_mark_ends_repetition(control, listen, pinger):
+    """Bug: NF_REPEAT loops. The listener marks what it sends round again."""
+    listener = listen()
+    control.set(ipv4={8}, skip_mark=0x55)
+    pinger.send(1)
+    for _ in range(5):
+        listener.decide(listener.receive(), REPEAT)
+    before = control.stats()
+    listener.decide(listener.receive(), REPEAT, mark=0x55)
+    assert pinger.reply() == 1
+    assert not listener.waiting()
+    counted = difference(before, control.stats())["ipv4"]
+    assert (counted["skipped"], counted["queued"]) == (1, 0)
+
+
+# More than one queue.
+
+
+def test_flows_stay_in_one_queue(control, listen, loopback):
+    """And make use of all queues; both directions of a flow are one."""
+    control.set(queue=100, queues=4)
+    listeners = [listen(queue) for queue in range(99, 105)]
+    queues = {}
+    for host in range(1, 65):
+        address = f"127.0.1.{host}"
+        with Pinger(loopback.near, address) as pinger:
+            for seq in (1, 2):
+                pinger.send(seq)
+                for _ in range(2):
+                    listener = wait_until(
+                        lambda: next((one for one in listeners if one.waiting()), None))
+                    queues.setdefault(address, []).append(listener.queue)
+                    passes(listener, 1)
+                assert pinger.reply() == seq
+    assert all(len(used) == 4 and len(set(used)) == 1 for used in queues.values())
+    counts = collections.Counter(used[0] for used in queues.values())
+    assert set(counts) == {100, 101, 102, 103}, counts
+
+
+def test_queues_by_cpu(control, listen, loopback, pinger):
+    """The CPU that handles a packet has its queue, and CPUs beyond the last queue start over."""
+    # The path keeps the test on one CPU.
+    cpus = range(os.cpu_count())
+    listeners = {queue: listen(queue) for queue in range(6, 6 + len(cpus) + 1)}
+    for queues in range(1, len(listeners)):
+        control.set(queue=6, queues=queues, spread=1)
+        for cpu in cpus:
+            os.sched_setaffinity(0, {cpu})
+            pinger.send(cpu)
+            assert kinds(passes(listeners[6 + cpu % queues])) == [REQUEST, REPLY]
+            assert pinger.reply() == cpu
+
+
+# Changes while packets pass.
+
+STORM = int(10_000 / SLOW)
+PACKETS = int(5_000 / SLOW)
+# No packet fits both; where one is found tells by which it was treated. Both have the same hook
+# points, as neither leaves a family out.
+ONE = {"queue": 10, "queues": 3, "ipv4": {8}, "ipv6": {128}}
+OTHER = {"queue": 20, "queues": 1, "ipv4": {0}, "ipv6": {129}}
+# The same, elsewhere.
+ONE_THERE = {**ONE, "hooks": 1 << PRE_ROUTING, "priority": -7}
+OTHER_THERE = {**OTHER, "hooks": 1 << LOCAL_IN | 1 << LOCAL_OUT, "priority": 7}
+
+
+def anywhere():
+    """Has the calling process run on any CPU, and not only on that of the path."""
+    os.sched_setaffinity(0, range(os.cpu_count()))
+
+
+def _ping(path, stop, answers):
+    """Pings without a pause, a few at once. If there must be `answers`, all of them must come."""
+    anywhere()
+    with path.pinger() as pinger:
+        sent = 0
+        while not stop.is_set():
+            waiting = {(sent + number) & 0xFFFF for number in range(20)}
+            sent += len(waiting)
+            for seq in waiting:
+                pinger.send(seq)
+            deadline = time.monotonic() + (DEADLINE if answers else 0.01)
+            while waiting and time.monotonic() < deadline:
+                select.select([pinger.socket], [], [], 0.01)
+                waiting -= set(pinger.replies())
+            assert not (answers and waiting), f"lost after {sent}: {sorted(waiting)}"
+    return sent
+
+
+def _echo(path, stop):
+    """Echoes without a pause."""
+    anywhere()
+    with path.near, Client() as client:
+        for seq in itertools.count(1):
+            assert client.echo(b"x" * (seq % 5000), seq=seq).payload == b"x" * (seq % 5000)
+            if stop.is_set():
+                return seq
+
+
+def _judge(path, ready, stop, points):
+    """Accepts what comes, which must fit the configuration of its queue."""
+    anywhere()
+    queues = {10: (REQUEST, {PRE_ROUTING}), 11: (REQUEST, {PRE_ROUTING}),
+              12: (REQUEST, {PRE_ROUTING}),
+              20: (REPLY, {LOCAL_IN, LOCAL_OUT} if points else {PRE_ROUTING})}
+    counts = collections.Counter()
+    with contextlib.ExitStack() as stack:
+        with path.near:
+            listeners = {(one := stack.enter_context(Listener(queue))).socket: one
+                         for queue in queues}
+        ready.set()
+        while not stop.is_set():
+            for sock in select.select(list(listeners), [], [], 0.05)[0]:
+                listener = listeners[sock]
+                try:
+                    packet = listener.receive()
+                    listener.decide(packet, ACCEPT)
+                except FileNotFoundError:
+                    # An earlier packet went with the hook point that it waited at.
+                    assert points
+                    continue
+                kind, hooks = queues[listener.queue]
+                assert kinds([packet]) == [kind] and packet.hook in hooks, (listener.queue, packet)
+                counts[listener.queue] += 1
+    return dict(counts)
+
+
+def storm(control, configs, count):
+    """Changes from one of two configurations to the other and back, so many times at least, and
+    until many packets have met the hooks."""
+    anywhere()
+    there_and_back = b"".join(
+        pack(NLDEMO_MSG_CONFIG_SET, encode_all(config)) for config in configs)
+    control.set_raw(encode_all(configs[1]))
+    first = control.config()["event"]
+    changes = 0
+    while changes < count or control.stats()["ipv4"]["seen"] < PACKETS:
+        for _ in range(100):
+            control.send(there_and_back)
+            changes += 2
+        # Nothing is said of what succeeds.
+        assert not control.waiting()
+    assert control.config()["event"] - first == changes
+
+
+def assert_adds_up(control):
+    """The counts of packets, of each CPU and in all."""
+    rows = control.per_cpu()
+    totals = control.stats()
+    for stats in (*rows, totals):
+        for family in ("ipv4", "ipv6"):
+            counts = stats[family]
+            assert counts["seen"] >= counts["matched"] + counts["unparsable"]
+            assert counts["matched"] == counts["skipped"] + counts["queued"]
+    for family in ("ipv4", "ipv6"):
+        assert total(rows)[family] == totals[family]
+    return totals
+
+
+@pytest.mark.parametrize("configs, count", [
+    ((ONE, OTHER), STORM), ((ONE_THERE, OTHER_THERE), STORM // 10),
+], ids=["in-place", "other-points"])
+def test_storm_of_changes_loses_nothing(control, loopback, start, stop, configs, count):
+    """Nobody listens, so with bypass every packet passes, at whichever moment it comes."""
+    loads = [start(_ping, loopback, stop, True), start(_echo, loopback, stop)]
+    storm(control, configs, count)
+    stop.set()
+    sent, echoed = (int(load.result()) for load in loads)
+    assert sent > 0 and echoed > 0
+    stats = assert_adds_up(control)["ipv4"]
+    assert 0 < stats["queued"] < stats["seen"]
+    control.set(enabled=0)
+    assert loopback.near.hooks(modules.NAME) == set()
+
+
+@pytest.mark.parametrize("configs, count", [
+    ((ONE, OTHER), STORM), ((ONE_THERE, OTHER_THERE), STORM // 10),
+], ids=["in-place", "other-points"])
+def test_storm_of_changes_mixes_nothing(control, loopback, start, stop, configs, count):
+    """Bug: a packet treated by the type set of one configuration and the queue of another."""
+    points = "hooks" in configs[0]
+    with Stop() as ready, Stop() as enough:
+        judge = start(_judge, loopback, ready, stop, points)
+        wait_until(ready.is_set)
+        # What waits at a hook point that is left is dropped; if the points stay, nothing is.
+        load = start(_ping, loopback, enough, not points)
+        storm(control, configs, count)
+        enough.set()
+        assert int(load.result()) > 0
+    stop.set()
+    counts = ast.literal_eval(judge.result())
+    # Both configurations had their share.
+    assert min(counts[20], sum(counts.values()) - counts[20]) > PACKETS / 20, counts
+    assert_adds_up(control)

@@ -1,0 +1,573 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""The control plane: who may change what, and what happens to requests that are not in order."""
+
+import ctypes
+import errno
+import os
+import struct
+from pathlib import Path
+
+import pytest
+
+import module as modules
+from control import (
+    ALL_TYPES,
+    CONFIG,
+    DEFAULTS,
+    FORMATS,
+    Control,
+    Monitor,
+    Refused,
+    encode,
+    encode_all,
+)
+from netlink import (
+    NETLINK_EXT_ACK,
+    NLA_F_NESTED,
+    NLA_F_NET_BYTEORDER,
+    NLM_F_ACK,
+    NLM_F_DUMP,
+    NLM_F_REQUEST,
+    align,
+    attribute,
+    pack,
+    wait_until,
+)
+from uapi import (
+    NLDEMO_CONFIG_A_EVENT,
+    NLDEMO_FAMILY_A_TYPES,
+    NLDEMO_MSG_CONFIG,
+    NLDEMO_MSG_CONFIG_GET,
+    NLDEMO_MSG_CONFIG_NTF,
+    NLDEMO_MSG_CONFIG_SET,
+    NLDEMO_MSG_NETNS_NTF,
+    NLDEMO_MSG_STATS,
+    NLDEMO_MSG_STATS_GET,
+)
+
+# Where the attributes of a message begin.
+PAYLOAD = 16
+HEADER = 4
+INTEGERS = [name for name in FORMATS if name in DEFAULTS]
+FAMILIES = ["ipv4", "ipv6"]
+OTHERS = {"enabled": 0, "queue": 1234, "queues": 9, "spread": 1, "bypass": 0, "hooks": 0b11110,
+          "priority": -(2**31), "skip-mark": 2**32 - 1, "ipv4": frozenset({0, 8, 255}),
+          "ipv6": ALL_TYPES}
+NOBODY = 65534
+PR_SET_DUMPABLE = 4
+# Good company of attributes that are not.
+AHEAD = {"queue": 4321, "ipv4": frozenset({8})}
+BEHIND = {"bypass": 0, "ipv6": frozenset({128})}
+
+
+@pytest.fixture
+def control(module):
+    with Control() as control:
+        yield control
+
+
+@pytest.fixture
+def monitor(module):
+    with Monitor() as monitor:
+        yield monitor
+
+
+# Get and set.
+
+
+def test_starts_with_the_defaults(control, namespaces):
+    """In every namespace, be it made before or after the module was loaded."""
+    namespace = namespaces()
+    with namespace, Control() as other:
+        assert control.config() == other.config() == {**DEFAULTS, "event": 0}
+
+
+@pytest.mark.parametrize("parameters, expected", [
+    ({"queue": 700}, {"queue": 700}),
+    ({"queues": 65535}, {"queues": 65535}),
+    ({"queue": 65000, "queues": 536}, {"queue": 65000, "queues": 536}),
+    ({"bypass": 0}, {"bypass": 0}),
+    ({"ipv6": 0}, {"ipv6": frozenset()}),
+    ({"hooks": 31}, {"hooks": 31}),
+    ({"priority": -(2**31)}, {"priority": -(2**31)}),
+    ({"skip_mark": 2**32 - 1}, {"skip-mark": 2**32 - 1}),
+])
+def test_parameters_are_what_it_starts_with(load, namespaces, parameters, expected):
+    """Bug: a parameter that is checked, and then forgotten, or cut to another width."""
+    before = namespaces()
+    load(**parameters)
+    after = namespaces()
+    for namespace in (before, after):
+        with namespace, Control() as control:
+            assert control.settings() == {**DEFAULTS, **expected}
+
+
+def test_protocol_number_is_that_of_the_parameter(load):
+    """The control plane is where the echo is."""
+    load(protocol=31)
+    with Control(31) as control:
+        control.set(queue=7)
+        assert control.settings() == {**DEFAULTS, "queue": 7}
+
+
+@pytest.mark.parametrize("name", list(OTHERS))
+def test_what_is_set_is_got_and_told(control, monitor, name):
+    """Each attribute by itself; all others stay."""
+    control.set(**{name.replace("-", "_"): OTHERS[name]})
+    assert control.config() == {**DEFAULTS, name: OTHERS[name], "event": 1}
+    assert monitor.events() == [("config", control.config())]
+
+
+def test_all_at_once_in_any_order(control, monitor):
+    """One change, and one event."""
+    control.set_raw(encode_all(dict(reversed(OTHERS.items()))))
+    assert control.config() == {**OTHERS, "event": 1}
+    assert monitor.events() == [("config", {**OTHERS, "event": 1})]
+
+
+@pytest.mark.parametrize("name, values", [
+    ("enabled", (0, 1)), ("queue", (0, 65535)), ("queues", (1, 65535)), ("spread", (0, 1)),
+    ("bypass", (0, 1)), ("hooks", (1, 31)), ("priority", (-(2**31), -1, 2**31 - 1)),
+    ("skip-mark", (1, 2**31, 2**32 - 1, 0)),
+])
+def test_ends_of_the_ranges(control, name, values):
+    """Bug: off by one, or a sign that gets lost."""
+    for value in values:
+        control.set_raw(encode(name, value))
+        assert control.config()[name] == value
+
+
+def test_every_type_has_its_bit(control):
+    """Bug: bits that are counted from the other end."""
+    for kind in ALL_TYPES:
+        control.set(ipv4={kind}, ipv6=ALL_TYPES - {kind})
+        config = control.config()
+        assert (config["ipv4"], config["ipv6"]) == ({kind}, ALL_TYPES - {kind})
+
+
+def test_answer_is_laid_out_as_netlink_asks(control):
+    """Nests are marked, padding is zero, and nothing is there twice."""
+    control.set_raw(encode_all(OTHERS))
+    (answer,) = control.request(NLDEMO_MSG_CONFIG_GET)
+    event = attribute(NLDEMO_CONFIG_A_EVENT, struct.pack("=I", 1))
+    assert answer.payload == encode_all(OTHERS) + event
+
+
+def test_same_values_again_change_nothing(control, monitor):
+    """It succeeds, and nobody is told."""
+    control.set_raw(encode_all(DEFAULTS))
+    control.set(queue=0)
+    assert control.config() == {**DEFAULTS, "event": 0}
+    control.set(queue=1)
+    control.set(queue=1)
+    assert [values["event"] for _, values in monitor.events()] == [1]
+
+
+def test_last_attribute_needs_no_padding(control):
+    """As in all of netlink."""
+    control.set_raw(encode("queue", 77)[:6])
+    assert control.config()["queue"] == 77
+
+
+def test_several_requests_in_one_buffer(control, monitor):
+    """Each by itself: one that fails does not undo those before, nor keep those behind from it."""
+    messages = [encode("queue", 1), encode("queues", 0), encode("bypass", 0)]
+    control.send(b"".join(pack(NLDEMO_MSG_CONFIG_SET, payload, seq=number,
+                               flags=NLM_F_REQUEST | NLM_F_ACK)
+                          for number, payload in enumerate(messages)))
+    assert [(ack.seq, ack.errno) for ack in (control.ack() for _ in messages)] == [
+        (0, 0), (1, errno.ERANGE), (2, 0)]
+    assert control.config() == {**DEFAULTS, "queue": 1, "bypass": 0, "event": 2}
+    assert [values["event"] for _, values in monitor.events()] == [1, 2]
+
+
+def test_answers_without_an_ack_unless_asked_for(control):
+    """Bug: acknowledgements that nobody reads."""
+    control.send(pack(NLDEMO_MSG_CONFIG_GET))
+    assert control.receive().kind == NLDEMO_MSG_CONFIG
+    control.send(pack(NLDEMO_MSG_CONFIG_SET, encode("queue", 5)))
+    control.send(pack(NLDEMO_MSG_STATS_GET))
+    assert control.receive().kind == NLDEMO_MSG_STATS
+    assert not control.waiting()
+
+
+# Requests that are not in order. Each must be refused with the right error and point at the right
+# place, wherever the mistake is; the configuration stays, and nobody is told of a change.
+
+
+def named_in(payload):
+    """The attributes that a request has, as far as it makes sense."""
+    numbers = set()
+    while len(payload) >= HEADER:
+        length, kind = struct.unpack_from("=HH", payload)
+        numbers.add(kind & ~(NLA_F_NESTED | NLA_F_NET_BYTEORDER))
+        payload = payload[align(length):] if length else b""
+    return {name for name, number in CONFIG.items() if number in numbers}
+
+
+@pytest.fixture
+def refused(control, monitor):
+    """Sends a request to change the configuration that must be refused."""
+    config = control.config()
+
+    def refused(bad, error, word, at=0, *, missing=None):
+        """`at` is where the offender is in `bad`."""
+        named = named_in(bad)
+        for ahead, behind in (({}, {}), ({}, BEHIND), (AHEAD, {}), (AHEAD, BEHIND)):
+            if len(bad) % 4 and behind:
+                continue
+            ahead, behind = (encode_all({name: value for name, value in some.items()
+                                         if name not in named}) for some in (ahead, behind))
+            start = PAYLOAD + len(ahead)
+            with pytest.raises(Refused) as failure:
+                control.set_raw(ahead + bad + behind)
+            refusal = failure.value
+            assert refusal.errno == error and word in refusal.text, refusal
+            expected = (start + at, None, None) if missing is None else (None, missing, start + at)
+            assert (refusal.offset, refusal.missing, refusal.nest) == expected
+            assert control.config() == config
+            assert not monitor.waiting()
+
+    return refused
+
+
+def test_wrong_length(refused):
+    """Shorter, longer, empty."""
+    for name in INTEGERS:
+        size = struct.calcsize(FORMATS[name])
+        for length in {0, 1, 2, 3, 4, 5, 8, 64} - {size}:
+            refused(attribute(CONFIG[name], b"\1" + bytes(length - 1) if length else b""),
+                    errno.EINVAL, "length")
+
+
+def test_wrong_length_of_types(refused):
+    """A set of types is as long as all types take, which is not for guessing."""
+    for name in FAMILIES:
+        for length in (0, 1, 4, 31, 33, 64, 256):
+            refused(encode(name, b"\1" * length), errno.EINVAL, "length", at=HEADER)
+
+
+def test_wrong_type(refused):
+    """A nest where there is none, none where there is one, and the wrong byte order."""
+    for name in INTEGERS:
+        value = struct.pack(FORMATS[name], 1)
+        refused(attribute(CONFIG[name] | NLA_F_NESTED, value), errno.EINVAL, "nest")
+        refused(attribute(CONFIG[name] | NLA_F_NET_BYTEORDER, value), errno.EINVAL, "byte order")
+    types = attribute(NLDEMO_FAMILY_A_TYPES, bytes(32))
+    for name in FAMILIES:
+        refused(attribute(CONFIG[name], types), errno.EINVAL, "NLA_F_NESTED")
+        refused(attribute(CONFIG[name] | NLA_F_NET_BYTEORDER | NLA_F_NESTED, types), errno.EINVAL,
+                "byte order")
+        for flag, word in ((NLA_F_NESTED, "nest"), (NLA_F_NET_BYTEORDER, "byte order")):
+            refused(attribute(CONFIG[name] | NLA_F_NESTED,
+                              attribute(NLDEMO_FAMILY_A_TYPES | flag, bytes(32))),
+                    errno.EINVAL, word, at=HEADER)
+
+
+@pytest.mark.parametrize("name, values", [
+    ("enabled", (2, 255)), ("queues", (0,)), ("spread", (2, 255)), ("bypass", (2, 128, 255)),
+    ("hooks", (0, 32, 33, 255)),
+])
+def test_out_of_range(refused, name, values):
+    """Just out, and far out."""
+    for value in values:
+        refused(encode(name, value), errno.ERANGE, "range")
+
+
+def test_queues_beyond_the_last(control, monitor, refused):
+    """Two values that are fine by themselves; that one is pointed at which was given."""
+    for queue, queues in ((65535, 2), (2, 65535), (65535, 65535), (32768, 32769)):
+        refused(encode("queues", queues) + encode("queue", queue), errno.ERANGE, "65535")
+        refused(encode("queue", queue) + encode("queues", queues), errno.ERANGE, "65535", at=8)
+    control.set(queues=65535)
+    with pytest.raises(Refused) as failure:
+        control.set(bypass=0, queue=2)
+    assert (failure.value.errno, failure.value.offset) == (errno.ERANGE, PAYLOAD + 8)
+    control.set(queue=65535, queues=1)
+    with pytest.raises(Refused) as failure:
+        control.set(bypass=0, queues=2)
+    assert (failure.value.errno, failure.value.offset) == (errno.ERANGE, PAYLOAD + 8)
+    assert control.config() == {**DEFAULTS, "queue": 65535, "event": 2}
+    assert len(monitor.events()) == 2
+
+
+def test_missing_types(refused):
+    """A family without what is queued of it: told is what is missing, and where."""
+    for name in FAMILIES:
+        refused(attribute(CONFIG[name] | NLA_F_NESTED, b""), errno.EINVAL, "missing",
+                missing=NLDEMO_FAMILY_A_TYPES)
+
+
+def test_given_twice(refused):
+    """Whichever of two values counted, the client would be wrong about it; even if they agree."""
+    for name in (*INTEGERS, *FAMILIES):
+        once = encode(name, DEFAULTS[name])
+        refused(once + once, errno.EINVAL, "twice", at=len(once))
+        refused(once + encode("hooks" if name == "priority" else "priority", 1)
+                + encode(name, OTHERS[name]), errno.EINVAL, "twice", at=len(once) + 8)
+    types = attribute(NLDEMO_FAMILY_A_TYPES, bytes(32))
+    for name in FAMILIES:
+        refused(attribute(CONFIG[name] | NLA_F_NESTED, types + types), errno.EINVAL, "twice",
+                at=HEADER + len(types))
+
+
+def test_unknown(refused):
+    """Bug: what is not understood is ignored. The number of the latest event is not for setting."""
+    for number in (0, NLDEMO_CONFIG_A_EVENT, NLDEMO_CONFIG_A_EVENT + 1, 64, 65, 255, 0x3FFF):
+        for payload in (b"", bytes(4), bytes(100)):
+            refused(attribute(number, payload), errno.EINVAL, "Unknown")
+        refused(attribute(number | NLA_F_NESTED, b""), errno.EINVAL, "Unknown")
+    types = attribute(NLDEMO_FAMILY_A_TYPES, bytes(32))
+    for name in FAMILIES:
+        for number in (0, NLDEMO_FAMILY_A_TYPES + 1, CONFIG["queue"], 0x3FFF):
+            unknown = attribute(number, bytes(2))
+            for inner, at in ((unknown, 0), (unknown + types, 0), (types + unknown, len(types))):
+                refused(attribute(CONFIG[name] | NLA_F_NESTED, inner), errno.EINVAL, "Unknown",
+                        at=HEADER + at)
+
+
+def test_nested_too_deep(refused):
+    """Bug: a walk that calls itself for as long as the client likes. No depth is too much for it."""
+    for name in FAMILIES:
+        for depth in (1, 2, 10, 11, 1000, 10_000):
+            inner = b""
+            for _ in range(depth):
+                inner = attribute(NLDEMO_FAMILY_A_TYPES | NLA_F_NESTED, inner)
+            refused(attribute(CONFIG[name] | NLA_F_NESTED, inner), errno.EINVAL, "nest", at=HEADER)
+
+
+def test_nested_in_itself(refused):
+    """A family in a family is none."""
+    for name in FAMILIES:
+        inner = encode(name, {1})
+        refused(attribute(CONFIG[name] | NLA_F_NESTED, inner), errno.EINVAL, "Unknown", at=HEADER)
+
+
+def test_trailing_bytes(refused):
+    """Bug: bytes that are no attribute are ignored, or read beyond."""
+    whole = encode("hooks", 3)
+    for size in (1, 2, 3):
+        refused(whole + b"\xff" * size, errno.EINVAL, "cut short", at=len(whole))
+        refused(b"\xff" * size, errno.EINVAL, "cut short")
+
+
+def test_lengths_that_lie(refused):
+    """Bug: trusting `nla_len`: an endless walk for 0, a read out of bounds for more than is there."""
+    for length in (0, 1, 2, 3):
+        refused(struct.pack("=HH", length, CONFIG["hooks"]) + bytes(4), errno.EINVAL, "cut short")
+    for length in (0x1000, 0x7FFF, 0x8000, 0xFFFC, 0xFFFF):
+        refused(struct.pack("=HH", length, CONFIG["hooks"]) + bytes(4), errno.EINVAL, "cut short")
+    # Within a nest, which ends before the message does.
+    for name in FAMILIES:
+        for length in (0, 3, 37, 40, 0xFFFF):
+            inner = struct.pack("=HH", length, NLDEMO_FAMILY_A_TYPES) + bytes(32)
+            refused(attribute(CONFIG[name] | NLA_F_NESTED, inner), errno.EINVAL, "cut short",
+                    at=HEADER)
+
+
+def test_one_byte_too_long_at_the_end(control):
+    """Bug: off by one at the end of the message, behind which the buffer goes on."""
+    for size in (2, 3):
+        payload = struct.pack("=HH", 4 + size + 1, CONFIG["queue"]) + b"\1" * size
+        with pytest.raises(Refused) as failure:
+            control.set_raw(payload)
+        assert (failure.value.errno, failure.value.offset) == (errno.EINVAL, PAYLOAD)
+    assert control.config() == {**DEFAULTS, "event": 0}
+
+
+def test_empty_request(control, monitor):
+    """Nothing to change is more likely a mistake than a wish."""
+    with pytest.raises(Refused) as failure:
+        control.set_raw(b"")
+    assert (failure.value.errno, failure.value.offset) == (errno.EINVAL, None)
+    assert failure.value.text
+    assert control.config() == {**DEFAULTS, "event": 0} and not monitor.waiting()
+
+
+def test_all_or_nothing(control, monitor):
+    """Bug: good attributes that have an effect before the bad one is found."""
+    good = {name: value for name, value in OTHERS.items() if name != "hooks"}
+    for number in range(len(good) + 1):
+        parts = [encode(name, value) for name, value in good.items()]
+        parts.insert(number, encode("hooks", 32))
+        with pytest.raises(Refused) as failure:
+            control.set_raw(b"".join(parts))
+        assert failure.value.errno == errno.ERANGE
+        assert failure.value.offset == PAYLOAD + sum(map(len, parts[:number]))
+    assert control.config() == {**DEFAULTS, "event": 0} and not monitor.waiting()
+
+
+def test_requests_for_answers_take_no_attributes(control):
+    """Bug: attributes that nobody looks at, which later versions can then not give a meaning."""
+    for kind, flags in ((NLDEMO_MSG_CONFIG_GET, NLM_F_ACK), (NLDEMO_MSG_STATS_GET, NLM_F_ACK),
+                        (NLDEMO_MSG_STATS_GET, NLM_F_DUMP)):
+        for payload, word in ((attribute(1, bytes(1)), "Unknown"), (bytes(2), "cut short")):
+            with pytest.raises(Refused) as failure:
+                control.request(kind, payload, flags)
+            assert (failure.value.errno, failure.value.offset) == (errno.EINVAL, PAYLOAD)
+            assert word in failure.value.text
+        assert control.request(kind, flags=flags)
+
+
+def test_dump_of_what_has_none(control):
+    """The configuration is one message, and a change is no question."""
+    for kind, payload in ((NLDEMO_MSG_CONFIG_GET, b""), (NLDEMO_MSG_CONFIG_SET, encode("queue", 1))):
+        with pytest.raises(Refused) as failure:
+            control.request(kind, payload, NLM_F_DUMP | NLM_F_ACK)
+        assert failure.value.errno == errno.EOPNOTSUPP and "dump" in failure.value.text
+    assert control.config() == {**DEFAULTS, "event": 0}
+
+
+def test_what_the_kernel_says_is_nothing_to_ask_for(control):
+    """Answers and events that come as requests are of no known type."""
+    for kind in (NLDEMO_MSG_CONFIG, NLDEMO_MSG_CONFIG_NTF, NLDEMO_MSG_STATS, NLDEMO_MSG_NETNS_NTF):
+        with pytest.raises(Refused) as failure:
+            control.request(kind, encode("queue", 1))
+        assert failure.value.errno == errno.EOPNOTSUPP
+    assert control.config() == {**DEFAULTS, "event": 0}
+
+
+def test_refusals_are_plain_for_clients_that_know_no_more(control):
+    """Without NETLINK_EXT_ACK there is the error alone."""
+    control.option(NETLINK_EXT_ACK, 0)
+    for payload, error in ((encode("queues", 0), errno.ERANGE), (attribute(99, b""), errno.EINVAL),
+                           (attribute(CONFIG["ipv4"] | NLA_F_NESTED, b""), errno.EINVAL)):
+        with pytest.raises(Refused) as failure:
+            control.set_raw(payload)
+        assert (failure.value.errno, failure.value.text, failure.value.offset) == (error, "", None)
+
+
+# Who may.
+
+
+def _become(uid):
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+
+
+def _assert_may_only_look(control):
+    config = control.config()
+    # Whoever may not change anything is told so first, whatever the request is like.
+    for payload in (encode("queue", 1), encode("queues", 0), attribute(99, b""), b""):
+        with pytest.raises(Refused) as failure:
+            control.set_raw(payload)
+        assert failure.value.errno == errno.EPERM and failure.value.offset is None
+        assert "CAP_NET_ADMIN" in failure.value.text
+    assert control.config() == config
+    assert control.stats() and control.per_cpu()
+
+
+def _as_nobody():
+    _become(NOBODY)
+    with Control() as control:
+        _assert_may_only_look(control)
+
+
+def test_unprivileged_user_may_only_look(control, start):
+    """Bug: no capability check; or one that keeps questions from being asked."""
+    start(_as_nobody).result()
+    assert control.config() == {**DEFAULTS, "event": 0}
+
+
+def _listen_as_nobody(ready):
+    _become(NOBODY)
+    with Monitor() as monitor:
+        ready.set()
+        assert monitor.event() == ("config", {**DEFAULTS, "queue": 3, "event": 1})
+
+
+def test_unprivileged_user_may_listen(control, start, stop):
+    """Who may ask may listen."""
+    worker = start(_listen_as_nobody, stop)
+    wait_until(stop.is_set)
+    control.set(queue=3)
+    worker.result()
+
+
+def _enter_new_namespaces():
+    uid, gid = os.getuid(), os.getgid()
+    os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNET)
+    # As unshare --map-root-user does; a process that changed its user must be allowed to.
+    assert ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1) == 0
+    for name, value in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+        Path("/proc/self", name).write_text(value, encoding="ascii")
+
+
+def _as_root_of_user_namespaces():
+    _become(NOBODY)
+    with Control() as outside:
+        _enter_new_namespaces()
+        with Control() as inside:
+            inside.set(queue=9)
+            assert inside.settings() == {**DEFAULTS, "queue": 9}
+            _assert_may_only_look(outside)
+            # Nor does a child of the user namespace have a say in what its parent owns.
+            _enter_new_namespaces()
+            with Control() as child:
+                child.set(queue=10)
+                _assert_may_only_look(inside)
+                assert child.settings() == {**DEFAULTS, "queue": 10}
+        _assert_may_only_look(outside)
+
+
+def test_root_of_a_user_namespace_may_change_its_own(control, start):
+    """Bug: asking for the capability in the initial user namespace, or in the sender's own."""
+    start(_as_root_of_user_namespaces).result()
+    assert control.settings() == DEFAULTS
+
+
+def _with_borrowed_sockets():
+    with Control() as of_root:
+        os.seteuid(NOBODY)
+        with Control() as of_nobody:
+            # A socket of root's in unprivileged hands, as the standard output of a program may be.
+            _assert_may_only_look(of_root)
+            os.seteuid(0)
+            # An unprivileged user's socket in root's hands: what a privileged program writes to
+            # its standard output is not what it would send to the kernel.
+            of_nobody.socket.connect((0, 0))
+            of_nobody.send = of_nobody.socket.send
+            _assert_may_only_look(of_nobody)
+        of_root.set(queue=4)
+
+
+def test_sender_and_opener_must_both_be_allowed(control, start):
+    """Bug: looking at one of the two, which lets users borrow the rights of the other."""
+    start(_with_borrowed_sockets).result()
+    assert control.config() == {**DEFAULTS, "queue": 4, "event": 1}
+
+
+# Each namespace has its own.
+
+
+def test_namespaces_are_configured_independently(control, namespaces):
+    """Bug: one configuration for all, or one that new namespaces inherit."""
+    namespace = namespaces()
+    with namespace, Control() as other:
+        other.set(queue=11, ipv4={8})
+        control.set(queue=22, bypass=0)
+        with namespaces(), Control() as later:
+            assert later.config() == {**DEFAULTS, "event": 0}
+        assert other.config() == {**DEFAULTS, "queue": 11, "ipv4": {8}, "event": 1}
+        assert control.config() == {**DEFAULTS, "queue": 22, "bypass": 0, "event": 1}
+
+
+def test_socket_configures_its_own_namespace_wherever_it_is_used(control, namespaces):
+    """Bug: taking the namespace of the process for that of the socket."""
+    with namespaces(), Control() as inside:
+        control.set(queue=33)
+        assert inside.config() == {**DEFAULTS, "event": 0}
+    assert control.config() == {**DEFAULTS, "queue": 33, "event": 1}
+
+
+def test_configuration_is_gone_with_the_module(load):
+    """Loading it again is a new start."""
+    load()
+    with Control() as control:
+        control.set_raw(encode_all(OTHERS))
+    modules.remove_when_unused()
+    load(queue=5)
+    with Control() as control:
+        assert control.config() == {**DEFAULTS, "queue": 5, "event": 0}

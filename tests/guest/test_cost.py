@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""What the control plane costs the packets, where the clock counts instructions (--icount)."""
+
+import gc
+import os
+import signal
+import socket
+import statistics
+import struct
+import time
+
+import pytest
+
+from control import Control
+from network import ICMP_FILTER, SOL_RAW, icmp
+
+PACKETS = 2000
+ROUNDS = 5
+
+
+def _udp():
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.bind(("127.0.0.1", 0))
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sender.connect(receiver.getsockname())
+    return sender, receiver, b"x" * 64
+
+
+def _ping():
+    raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    raw.setsockopt(SOL_RAW, ICMP_FILTER, struct.pack("=I", ~1 & 0xFFFFFFFF))
+    raw.connect(("127.0.0.1", 0))
+    return raw, raw, icmp(8, data=b"x" * 56)
+
+
+def cost(sender, receiver, packet):
+    """What a packet takes of this process's time, its way through the hooks included."""
+    send, receive = sender.send, receiver.recv
+    start = time.thread_time_ns()
+    for _ in range(PACKETS):
+        send(packet)
+        receive(200)
+    return (time.thread_time_ns() - start) / PACKETS
+
+
+class Beside:
+    """Does something over and over in another process, on the same CPU."""
+
+    def __init__(self, something):
+        self._pid = os.fork()
+        if self._pid == 0:
+            with Control() as control:
+                while True:
+                    something(control)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+
+
+BESIDE = {"work": lambda _: os.getppid(), "totals": Control.stats, "dumps": Control.per_cpu}
+
+
+@pytest.mark.parametrize("path", [_udp, _ping], ids=["udp", "ping"])
+def test_reading_statistics_costs_packets_nothing(load, path):
+    """Beside a reader that never rests a packet costs what it costs beside any other work."""
+    load(hooks=31)
+    gc.disable()
+    sender, receiver, packet = path()
+    cost(sender, receiver, packet)
+    costs, reads = {name: [] for name in BESIDE}, dict.fromkeys(BESIDE, 0)
+    with Control() as control:
+        for _ in range(ROUNDS):
+            for name, something in BESIDE.items():
+                with Beside(something):
+                    before = control.stats()["messages"]
+                    costs[name].append(cost(sender, receiver, packet))
+                    reads[name] += control.stats()["messages"] - before - 1
+    gc.enable()
+    sender.close()
+    receiver.close()
+    median = {name: statistics.median(values) for name, values in costs.items()}
+    print(f"ns a packet, instructions counted: {median}; readings: {reads}")
+    assert reads["work"] == 0 and min(reads["totals"], reads["dumps"]) > 10 * ROUNDS
+    for name in ("totals", "dumps"):
+        assert median[name] < 1.01 * median["work"], (median, reads)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Events: who hears of what, and what of those who do not listen in time."""
+
+import errno
+import socket
+import struct
+
+import pytest
+
+from control import DEFAULTS, Control, Monitor
+from netlink import SLOW
+from network import Namespace
+
+SO_NETNS_COOKIE = 71
+BIG = 8 << 20
+
+
+@pytest.fixture
+def control(module):
+    with Control() as control:
+        yield control
+
+
+def cookie(client):
+    """What the kernel calls the network namespace of a socket."""
+    return struct.unpack("=Q", client.socket.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8))[0]
+
+
+def test_numbers_rise_by_one(control):
+    """Changes that change nothing are not counted."""
+    with Monitor() as monitor:
+        for number in range(1, 101):
+            control.set(queue=number)
+            control.set(queue=number)
+            assert monitor.events() == [("config", {**DEFAULTS, "queue": number, "event": number})]
+            assert control.config()["event"] == number
+
+
+def test_events_that_nobody_heard_are_counted(control):
+    """Whoever comes later sees by the first number that there were some."""
+    control.set(queue=1)
+    control.set(queue=2)
+    with Monitor() as monitor:
+        control.set(queue=3)
+        assert [values["event"] for _, values in monitor.events()] == [3]
+
+
+def test_all_listeners_hear_the_same(control):
+    """In the same order, and each all of it."""
+    monitors = [Monitor(buffers=BIG) for _ in range(5)]
+    for queue in range(1, 21):
+        control.set(queue=queue)
+    heard = [monitor.events() for monitor in monitors]
+    assert [values["queue"] for _, values in heard[0]] == list(range(1, 21))
+    assert all(events == heard[0] for events in heard)
+    for monitor in monitors:
+        monitor.close()
+
+
+def test_listener_that_does_not_read_is_told_of_its_loss(control):
+    """Bug: waiting for a listener; or a loss that cannot be seen.
+
+    The listener's socket says ENOBUFS, and the numbers tell how much is missing. Other listeners,
+    and whoever makes the changes, notice nothing.
+    """
+    with Monitor(buffers=4096) as deaf, Monitor(buffers=BIG) as monitor:
+        for queue in range(1, 201):
+            control.set(queue=queue)
+        with pytest.raises(OSError) as failure:
+            deaf.socket.recv(1 << 16)
+        assert failure.value.errno == errno.ENOBUFS
+        heard = [values["event"] for _, values in deaf.events()]
+        assert heard == list(range(1, len(heard) + 1)) and 0 < len(heard) < 200
+        control.set(queue=201)
+        assert deaf.events() == [("config", {**DEFAULTS, "queue": 201, "event": 201})]
+        assert [values["event"] for _, values in monitor.events()] == list(range(1, 202))
+
+
+def test_namespaces_hear_their_own_events_only(control, namespaces):
+    """Bug: a broadcast to all namespaces."""
+    with Monitor() as outside, namespaces(), Control() as other, Monitor() as inside:
+        control.set(queue=1)
+        assert not inside.waiting()
+        assert outside.events() == [("config", {**DEFAULTS, "queue": 1, "event": 1})]
+        other.set(queue=2)
+        assert not outside.waiting()
+        assert inside.events() == [("config", {**DEFAULTS, "queue": 2, "event": 1})]
+
+
+def test_end_of_a_namespace_is_told_in_the_initial_one(control, namespaces):
+    """By the cookie that its sockets had, in the numbering of the initial namespace, and only there:
+    other namespaces are not to know of each other."""
+    with Monitor() as monitor, namespaces(), Monitor() as bystander:
+        for number in range(1, 8, 2):
+            mortal = Namespace()
+            with mortal, Control() as inside:
+                inside.set(queue=5)
+                name = cookie(inside)
+            mortal.close()
+            assert monitor.event() == ("netns", {"cookie": name, "event": number})
+            control.set(queue=number)
+            assert monitor.event()[1]["event"] == number + 1
+        assert not bystander.waiting()
+
+
+def test_namespace_lives_as_long_as_its_sockets(control):
+    """And so does its configuration."""
+    with Monitor() as monitor:
+        mortal = Namespace()
+        with mortal:
+            inside = Control()
+        name = cookie(inside)
+        mortal.close()
+        inside.set(queue=6)
+        assert inside.settings() == {**DEFAULTS, "queue": 6}
+        assert not monitor.waiting()
+        inside.close()
+        assert monitor.event() == ("netns", {"cookie": name, "event": 1})
+
+
+def _change(first, count):
+    with Control() as control:
+        for number in range(count):
+            control.set(queue=first + number)
+
+
+def test_changes_of_many_are_told_in_their_order(control, start):
+    """Bug: an event that overtakes another, so that listeners end up with what is not."""
+    count = int(200 / SLOW)
+    with Monitor(buffers=BIG) as monitor:
+        workers = [start(_change, 1000 * number, count) for number in range(1, 5)]
+        for worker in workers:
+            worker.result()
+        events = [values for _, values in monitor.events()]
+        assert [values["event"] for values in events] == list(range(1, 4 * count + 1))
+        assert events[-1] == control.config()
+        # The changes of each are in order.
+        for number in range(1, 5):
+            queues = [values["queue"] for values in events if values["queue"] // 1000 == number]
+            assert queues == list(range(1000 * number, 1000 * number + count))

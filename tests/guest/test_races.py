@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""The control plane while namespaces and the module itself come and go."""
+
+import ast
+import errno
+import random
+
+import pytest
+
+import module as modules
+from control import Control, Monitor, Refused
+from netlink import ECHO, SLOW, pack, wait_until
+from network import Namespace
+
+ROUNDS = int(20 / SLOW) + 1
+
+
+def use(control, source):
+    """Changes and asks, and may leave a dump behind that cannot go on."""
+    for _ in range(source.randrange(4)):
+        control.set(queue=source.randrange(1000), hooks=source.randrange(1, 32),
+                    priority=source.randrange(-5, 5), enabled=source.randrange(2))
+    if source.randrange(2):
+        assert control.per_cpu()
+    else:
+        while control.room() > 4000:
+            control.send(pack(ECHO))
+        control.start_dump()
+
+
+def _in_mortal_namespaces(seed, stop):
+    source = random.Random(seed)
+    used = 0
+    while not stop.is_set():
+        namespace = Namespace()
+        with namespace:
+            controls = [Control(buffers=16 << 10) for _ in range(2)]
+        for control in controls:
+            use(control, source)
+        # Whichever goes last takes the namespace along.
+        ends = [namespace, *controls]
+        source.shuffle(ends)
+        for end in ends:
+            end.close()
+        used += 1
+    return used
+
+
+def test_namespaces_die_amid_changes_and_dumps(module, start, stop):
+    """Bug: a dump, or a change of hook points, that outlives what it works on."""
+    with Monitor(buffers=8 << 20) as monitor:
+        workers = [start(_in_mortal_namespaces, seed, stop) for seed in range(3)]
+        heard = []
+        while len(heard) < 10 * ROUNDS:
+            heard.append(monitor.event())
+        stop.set()
+        used = sum(int(worker.result()) for worker in workers)
+        # Each is told of, and only once.
+        while len(heard) < used:
+            heard.append(monitor.event())
+        assert not monitor.waiting()
+    assert {name for name, _ in heard} == {"netns"}
+    assert [values["event"] for _, values in heard] == list(range(1, used + 1))
+    assert len({values["cookie"] for _, values in heard}) == used
+
+
+def _while_it_is_there(seed, stop):
+    """Uses the module whenever it is loaded: (times used, times that it was not there)."""
+    source = random.Random(seed)
+    used = missed = 0
+    while not stop.is_set():
+        try:
+            with Control(buffers=16 << 10) as control:
+                use(control, source)
+            used += 1
+        except Refused as refused:
+            # The namespace is being set up, or on its way out.
+            assert refused.errno in (errno.EAGAIN, errno.ESHUTDOWN), refused
+        except OSError as error:
+            assert error.errno in (errno.EPROTONOSUPPORT, errno.ECONNREFUSED), error
+            missed += 1
+        # Leaves the module alone for a moment, or it would never go.
+        stop.wait(0.002)
+    return used, missed
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_unload_amid_changes_and_dumps(load, namespaces, start, stop, elsewhere):
+    """Bug: a module that goes while its functions run or are still to be called."""
+    load()
+    if elsewhere:
+        with namespaces():
+            workers = [start(_while_it_is_there, seed, stop) for seed in range(2)]
+    else:
+        workers = [start(_while_it_is_there, seed, stop) for seed in range(2)]
+    for _ in range(ROUNDS):
+        modules.remove_when_unused()
+        load()
+        with Control() as control:
+            before = control.stats()["messages"]
+            if not elsewhere:
+                wait_until(lambda seen=before: control.stats()["messages"] > seen + 5)
+    stop.set()
+    counts = [ast.literal_eval(worker.result()) for worker in workers]
+    assert all(used > 0 for used, _ in counts), counts

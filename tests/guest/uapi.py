@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""The numbers of the wire protocol, out of its header: `from uapi import NLDEMO_MSG_ECHO`."""
+
+import re
+from pathlib import Path
+
+HEADER = Path(__file__).resolve().parents[2] / "uapi" / "nldemo.h"
+NUMBERS = {name: int(number) for name, number in re.findall(
+    r"^#define\s+(NLDEMO_\w+)\s+(\d+)", HEADER.read_text(encoding="ascii"), re.MULTILINE)}
+
+
+def __getattr__(name):
+    try:
+        return NUMBERS[name]
+    except KeyError:
+        raise AttributeError(name) from None
+
+
+def members(prefix):
+    """The numbers that begin with `prefix`, by what their names add to it, as YNL spells it."""
+    return {name.removeprefix(prefix).lower().replace("_", "-"): number
+            for name, number in NUMBERS.items() if name.startswith(prefix)}
