@@ -2,6 +2,7 @@
 
 """Loading, unloading, and network namespaces that come and go, at the worst of times."""
 
+import contextlib
 import errno
 import multiprocessing
 import os
@@ -21,6 +22,8 @@ from netlink import (
     ECHO,
     HELLO,
     HELLO_REPLY,
+    NLM_F_DUMP,
+    NLM_F_REQUEST,
     SLOW,
     Client,
     has_kernel_socket,
@@ -29,6 +32,8 @@ from netlink import (
 )
 from network import Namespace, Pinger, loopback_up, run
 from nfqueue import ACCEPT, DROP, Listener
+from uapi import NLDEMO_MSG_STATS_GET
+from workers import TIME_LIMIT, Stop, Worker
 
 
 def assert_echoes(protocol=23):
@@ -229,6 +234,61 @@ def test_failure_in_the_middle_leaves_nothing(load, namespaces, point, hooks):
     for place in (first, full, last):
         with place:
             assert_echoes()
+
+
+def leave_a_dump_open(closing):
+    """Leaves a dump open as soon as a client can have a socket, until it is told to close it.
+
+    The first buffer finds no room beside the replies that are not read: the dump waits for a reader.
+    """
+    deadline = time.monotonic() + TIME_LIMIT
+    while True:
+        try:
+            client = Client()
+            break
+        except OSError:
+            assert time.monotonic() < deadline, "no socket before the load was over"
+    with client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        for _ in range(3):
+            client.send(pack(ECHO, bytes(1500)))
+        with contextlib.suppress(OSError):  # ENOBUFS, or too late to find the kernel
+            client.send(pack(NLDEMO_MSG_STATS_GET, flags=NLM_F_REQUEST | NLM_F_DUMP))
+        assert closing.wait(TIME_LIMIT)
+
+
+def test_failed_load_with_a_dump_open(load, namespaces, kernel_log):
+    """Bug: a dump keeps the request, which is charged to a kernel socket that is freed."""
+    full = namespaces()
+    chains = "".join(f"chain c{number} {{ type filter hook forward priority 1; }}\n"
+                     for number in range(1024))
+    full.nft(f"table ip t {{ {chains} }}")
+    # Or each attempt to open a socket would have it look for a module.
+    modprobe = Path("/proc/sys/kernel/modprobe")
+    usual = modprobe.read_text(encoding="ascii")
+    modprobe.write_text("\n", encoding="ascii")
+    try:
+        with Stop() as closing:
+            client = Worker(leave_a_dump_open, closing)
+            loader = Worker(load_in_vain)
+            # The namespaces have been taken down again when this is logged.
+            wait_until(lambda: any("waiting for programs to close their sockets" in line
+                                   for line in kernel_log.lines))
+            closing.set()
+            client.result()
+            loader.result()
+    finally:
+        modprobe.write_text(usual, encoding="ascii")
+    assert not is_loaded()
+    full.nft("delete table ip t")
+    load()
+    assert_echoes()
+
+
+def load_in_vain():
+    with pytest.raises(OSError) as failure:
+        modules.insert(os.environ["NLDEMO_KO"], "hooks=31")
+    assert failure.value.errno == errno.E2BIG
 
 
 # Namespaces.
