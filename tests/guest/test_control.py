@@ -215,6 +215,7 @@ def refused(control, monitor):
         """`at` is where the offender is in `bad`."""
         named = named_in(bad)
         for ahead, behind in (({}, {}), ({}, BEHIND), (AHEAD, {}), (AHEAD, BEHIND)):
+            # Bytes that are no attribute are the last, or they would be part of what follows.
             if len(bad) % 4 and behind:
                 continue
             ahead, behind = (encode_all({name: value for name, value in some.items()
@@ -328,7 +329,7 @@ def test_unknown(refused):
 
 
 def test_nested_too_deep(refused):
-    """Bug: a walk that calls itself for as long as the client likes. No depth is too much for it."""
+    """Bug: a walk that calls itself for as long as the client likes. No depth is too much."""
     for name in FAMILIES:
         for depth in (1, 2, 10, 11, 1000, 10_000):
             inner = b""
@@ -353,7 +354,7 @@ def test_trailing_bytes(refused):
 
 
 def test_lengths_that_lie(refused):
-    """Bug: trusting `nla_len`: an endless walk for 0, a read out of bounds for more than is there."""
+    """Bug: trusting `nla_len`: an endless walk for 0, a read out of bounds for too much."""
     for length in (0, 1, 2, 3):
         refused(struct.pack("=HH", length, CONFIG["hooks"]) + bytes(4), errno.EINVAL, "cut short")
     for length in (0x1000, 0x7FFF, 0x8000, 0xFFFC, 0xFFFF):
@@ -412,7 +413,8 @@ def test_requests_for_answers_take_no_attributes(control):
 
 def test_dump_of_what_has_none(control):
     """The configuration is one message, and a change is no question."""
-    for kind, payload in ((NLDEMO_MSG_CONFIG_GET, b""), (NLDEMO_MSG_CONFIG_SET, encode("queue", 1))):
+    for kind, payload in ((NLDEMO_MSG_CONFIG_GET, b""),
+                          (NLDEMO_MSG_CONFIG_SET, encode("queue", 1))):
         with pytest.raises(Refused) as failure:
             control.request(kind, payload, NLM_F_DUMP | NLM_F_ACK)
         assert failure.value.errno == errno.EOPNOTSUPP and "dump" in failure.value.text
@@ -491,7 +493,8 @@ def _enter_new_namespaces():
     os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNET)
     # As unshare --map-root-user does; a process that changed its user must be allowed to.
     assert ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1) == 0
-    for name, value in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+    for name, value in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"),
+                        ("gid_map", f"0 {gid} 1")):
         Path("/proc/self", name).write_text(value, encoding="ascii")
 
 

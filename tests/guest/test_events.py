@@ -89,8 +89,10 @@ def test_namespaces_hear_their_own_events_only(control, namespaces):
 
 
 def test_end_of_a_namespace_is_told_in_the_initial_one(control, namespaces):
-    """By the cookie that its sockets had, in the numbering of the initial namespace, and only there:
-    other namespaces are not to know of each other."""
+    """By the cookie that its sockets had, and in the numbering of the initial namespace.
+
+    Nowhere else: other namespaces are not to know of each other.
+    """
     with Monitor() as monitor, namespaces(), Monitor() as bystander:
         for number in range(1, 8, 2):
             mortal = Namespace()

@@ -323,7 +323,8 @@ def test_garbage_of_every_kind(client):
             assert reply.pid == client.portid
             assert_makes_sense(reply)
             kinds.add(reply.kind)
-    assert kinds == {ECHO, HELLO_REPLY, NLMSG_ERROR, NLMSG_DONE, NLDEMO_MSG_CONFIG, NLDEMO_MSG_STATS}
+    assert kinds == {
+        ECHO, HELLO_REPLY, NLMSG_ERROR, NLMSG_DONE, NLDEMO_MSG_CONFIG, NLDEMO_MSG_STATS}
     assert_works(client)
 
 

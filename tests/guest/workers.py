@@ -47,11 +47,15 @@ class Worker:
         """Ends it in the middle of what it does."""
         if self._pipe is None:
             return
-        if select.select([self._pipe], [], [], 0)[0]:
-            self.result()
-        else:
+        self.check()
+        if self._pipe is not None:
             os.kill(self.pid, signal.SIGKILL)
             self._reap()
+
+    def check(self):
+        """Raises what it raised, if it has come to its end already."""
+        if select.select([self._pipe], [], [], 0)[0]:
+            self.result()
 
     def _reap(self):
         os.close(self._pipe)
