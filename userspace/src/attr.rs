@@ -107,8 +107,16 @@ impl<'a> Iterator for Attributes<'a> {
 /// Appends one attribute, padding included, to a message under construction.
 pub fn append<const N: usize>(message: &mut Vec<u8>, kind: u16, payload: [u8; N]) {
     const { assert!(N <= u16::MAX as usize - HEADER_LEN) };
-    #[expect(clippy::cast_possible_truncation, reason = "asserted above")]
-    let length = (HEADER_LEN + N) as u16;
+    append_slice(message, kind, &payload);
+}
+
+/// Appends one attribute, padding included, whose length is not known before.
+///
+/// # Panics
+///
+/// If the payload does not fit an attribute, whose length is a 16-bit number.
+pub fn append_slice(message: &mut Vec<u8>, kind: u16, payload: &[u8]) {
+    let length = u16::try_from(HEADER_LEN + payload.len()).expect("an attribute is under 64 KiB");
     message.extend(length.to_ne_bytes());
     message.extend(kind.to_ne_bytes());
     message.extend(payload);

@@ -4,40 +4,57 @@
 //!
 //! ```no_run
 //! use nldemo::netlink::RECEIVE_LEN;
-//! use nldemo::queue::{Event, Policy, Queue, Summary};
+//! use nldemo::queue::{Decision, Event, Options, Summary};
 //!
-//! let mut queue = Queue::bind(0)?;
-//! let policy: Policy = "echo-size=32".parse().unwrap();
+//! let mut queue = Options::default().fail_open(true).bind(0)?;
 //! let mut buffer = vec![0; RECEIVE_LEN];
 //! loop {
 //!     queue.wait(None, None)?;
 //!     for event in queue.receive(&mut buffer)?.into_iter().flatten() {
 //!         if let Event::Packet(packet) = event? {
-//!             let verdict = policy.decide(Summary::parse(&packet).as_ref());
-//!             queue.decide(packet.id, verdict)?;
+//!             let icmp = Summary::parse(&packet).and_then(|ip| ip.icmp);
+//!             let decision = match icmp {
+//!                 Some(icmp) if icmp.data_length > 1000 => Decision::DROP,
+//!                 _ => Decision::ACCEPT.with_mark(7),
+//!             };
+//!             queue.decide(packet.id, decision)?;
 //!         }
 //!     }
 //! }
 //! # Ok::<(), nldemo::Error>(())
 //! ```
+//!
+//! [`Queue`] has a file descriptor to poll, and [`receive`](Queue::receive) does not block.
 
-mod codec;
+mod event;
+mod hook;
+mod options;
+mod outbox;
 mod owner;
+mod packet;
 mod policy;
 mod socket;
 mod summary;
+mod verdict;
+mod wire;
 
-pub use codec::Event;
-pub use codec::Events;
-pub use codec::Hook;
-pub use codec::Packet;
-pub use codec::Verdict;
+pub use event::Event;
+pub use event::Events;
+pub use hook::Hook;
+pub use options::Batching;
+pub use options::CopyMode;
+pub use options::Options;
 pub use owner::KernelLosses;
 pub use owner::Process;
 pub use owner::QueueHolder;
+pub use packet::Conntrack;
+pub use packet::Offload;
+pub use packet::Packet;
 pub use policy::ParsePolicyError;
 pub use policy::Policy;
 pub use socket::Closed;
 pub use socket::Queue;
 pub use summary::Icmp;
 pub use summary::Summary;
+pub use verdict::Decision;
+pub use verdict::Verdict;

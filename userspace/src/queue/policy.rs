@@ -5,8 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::codec::Verdict;
 use super::summary::Summary;
+use super::verdict::Decision;
 
 /// A rule that has a verdict for every packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum Policy {
 impl Policy {
     /// The verdict on a packet; `None` stands for one that could not be parsed.
     #[must_use]
-    pub fn decide(self, packet: Option<&Summary>) -> Verdict {
+    pub fn decide(self, packet: Option<&Summary>) -> Decision {
         let accept = match self {
             Self::Accept => true,
             Self::Drop => false,
@@ -32,9 +32,9 @@ impl Policy {
             }),
         };
         if accept {
-            Verdict::Accept
+            Decision::ACCEPT
         } else {
-            Verdict::Drop
+            Decision::DROP
         }
     }
 }
@@ -77,18 +77,18 @@ mod tests {
     use super::super::summary::tests::queued;
     use super::*;
 
-    fn verdict(policy: &str, bytes: &[u8]) -> Verdict {
+    fn verdict(policy: &str, bytes: &[u8]) -> Decision {
         let policy: Policy = policy.parse().unwrap();
         policy.decide(Summary::parse(&queued(bytes)).as_ref())
     }
 
     #[test]
     fn echo_size_accepts_requests_of_that_size_only() {
-        assert_eq!(verdict("echo-size=32", &ping(32)), Verdict::Accept);
-        assert_eq!(verdict("echo-size=32", &ping6(32)), Verdict::Accept);
-        assert_eq!(verdict("echo-size=0", &ping(0)), Verdict::Accept);
+        assert_eq!(verdict("echo-size=32", &ping(32)), Decision::ACCEPT);
+        assert_eq!(verdict("echo-size=32", &ping6(32)), Decision::ACCEPT);
+        assert_eq!(verdict("echo-size=0", &ping(0)), Decision::ACCEPT);
         for other in [0, 24, 31, 33, 40, 56] {
-            assert_eq!(verdict("echo-size=32", &ping(other)), Verdict::Drop);
+            assert_eq!(verdict("echo-size=32", &ping(other)), Decision::DROP);
         }
     }
 
@@ -101,15 +101,15 @@ mod tests {
         let mut fragment = ping(32);
         fragment[6] = 0x20;
         for bytes in [&reply[..], &udp, &fragment, &[0x45; 10], &[]] {
-            assert_eq!(verdict("echo-size=32", bytes), Verdict::Drop);
+            assert_eq!(verdict("echo-size=32", bytes), Decision::DROP);
         }
     }
 
     #[test]
     fn accept_and_drop_do_not_look() {
         for bytes in [&ping(56)[..], &[]] {
-            assert_eq!(verdict("accept", bytes), Verdict::Accept);
-            assert_eq!(verdict("drop", bytes), Verdict::Drop);
+            assert_eq!(verdict("accept", bytes), Decision::ACCEPT);
+            assert_eq!(verdict("drop", bytes), Decision::DROP);
         }
     }
 

@@ -10,13 +10,15 @@ use std::time::Instant;
 use netlink_packet_core::NLM_F_ACK;
 use nix::errno::Errno;
 
-use super::codec::Config;
-use super::codec::Event;
-use super::codec::Events;
-use super::codec::MSG_CONFIG;
-use super::codec::Verdict;
+use super::event::Event;
+use super::event::Events;
+use super::options::Options;
+use super::options::unbind_payload;
+use super::outbox::Outbox;
 use super::owner;
 use super::owner::KernelLosses;
+use super::verdict::Decision;
+use super::wire::MSG_CONFIG;
 use crate::error::Error;
 use crate::error::Result;
 use crate::message::Status;
@@ -24,20 +26,33 @@ use crate::netlink::KernelSocket;
 use crate::stop::Stop;
 use crate::wait::Wake;
 
-/// Receive buffer of the socket: the kernel's default of 1024 waiting packets, each charged with
-/// the memory that a full-size Ethernet frame takes.
-const SOCKET_CAPACITY: usize = 4 << 20;
+/// What a waiting packet is charged with: the memory that a full-size Ethernet frame takes.
+const PACKET_CHARGE: usize = 4096;
+/// How many packets wait at most, unless told otherwise.
+const MAX_LENGTH_DEFAULT: u32 = 1024;
+/// Largest receive buffer that is asked for.
+const SOCKET_CAPACITY_MAX: usize = 256 << 20;
+
+/// Verdicts that take more than this are sent, however few they are: well within what a send
+/// buffer holds by default, with a packet's content on top.
+const DATAGRAM_LEN: usize = 64 << 10;
 
 const NETLINK_NETFILTER: u8 = 12;
 const _: () = assert!(libc::NETLINK_NETFILTER == NETLINK_NETFILTER as libc::c_int);
 
-/// A netfilter queue bound to this process. Dropping it unbinds the queue, as process exit does.
+/// A netfilter queue bound to this process.
+///
+/// Dropping it sends the verdicts that wait to be sent and unbinds the queue, as process exit does;
+/// the kernel then drops what is undecided.
 pub struct Queue {
     socket: KernelSocket,
     number: u16,
+    options: Options,
     /// Datagrams that came before the acknowledgement of the bind.
     early: VecDeque<Vec<u8>>,
-    send: Vec<u8>,
+    outbox: Outbox,
+    /// When the oldest verdict is to be sent that waits in the outbox.
+    due: Option<Instant>,
 }
 
 /// What turned up while a queue was closed.
@@ -54,8 +69,13 @@ pub struct Closed {
 }
 
 impl Queue {
-    /// Takes a queue of the current network namespace; needs `CAP_NET_ADMIN` in it.
+    /// Takes a queue of the current network namespace with the default [`Options`]; needs
+    /// `CAP_NET_ADMIN` in it.
     pub fn bind(number: u16) -> Result<Self> {
+        Options::default().bind(number)
+    }
+
+    pub(super) fn open(number: u16, options: Options) -> Result<Self> {
         let socket = KernelSocket::open(NETLINK_NETFILTER).map_err(|error| {
             if error.errno() == Some(Errno::EPROTONOSUPPORT) {
                 return error.with_fix(
@@ -64,7 +84,9 @@ impl Queue {
             }
             error
         })?;
-        socket.grow_receive_buffer(SOCKET_CAPACITY)?;
+        let packets = options.max_length.unwrap_or(MAX_LENGTH_DEFAULT) as usize;
+        let capacity = packets.saturating_mul(PACKET_CHARGE);
+        socket.grow_receive_buffer(capacity.min(SOCKET_CAPACITY_MAX))?;
         // Without this, one overrun makes the kernel refuse every further packet until the
         // socket has been read empty; with it, only those that find no room are lost. The kernel
         // counts them either way, see `losses`.
@@ -72,8 +94,10 @@ impl Queue {
         let mut queue = Self {
             socket,
             number,
+            options,
             early: VecDeque::new(),
-            send: Vec::new(),
+            outbox: Outbox::new(number),
+            due: None,
         };
         queue.request_bind()?;
         Ok(queue)
@@ -103,47 +127,127 @@ impl Queue {
         owner::losses(self.number)
     }
 
+    /// How it was taken.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// Blocks until there is something to receive, the deadline passes or `stop` is requested.
-    pub fn wait(&self, deadline: Option<Instant>, stop: Option<&Stop>) -> Result<Wake> {
+    ///
+    /// Verdicts are sent meanwhile when their time has come.
+    pub fn wait(&mut self, deadline: Option<Instant>, stop: Option<&Stop>) -> Result<Wake> {
         if !self.early.is_empty() && !stop.is_some_and(Stop::requested) {
             return Ok(Wake::Readable);
         }
-        self.socket.wait(deadline, stop)
+        if self.options.batching.time.is_zero() {
+            self.flush()?;
+        }
+        loop {
+            let first = match (deadline, self.due) {
+                (Some(deadline), Some(due)) => Some(deadline.min(due)),
+                (deadline, due) => deadline.or(due),
+            };
+            let wake = self.socket.wait(first, stop)?;
+            self.flush_due()?;
+            if wake != Wake::TimedOut || deadline.is_some_and(|end| end <= Instant::now()) {
+                return Ok(wake);
+            }
+        }
     }
 
     /// Receives one datagram into `buffer`, of [`RECEIVE_LEN`](crate::netlink::RECEIVE_LEN) bytes; `None` if there is none yet.
     ///
     /// [`Error::Overrun`] means that packets were lost; the queue works on.
     pub fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Option<Events<'b>>> {
-        if let Some(early) = self.early.pop_front() {
+        let datagram = if let Some(early) = self.early.pop_front() {
             let (length, capacity) = (early.len(), buffer.len());
             let Some(start) = buffer.get_mut(..length) else {
                 return Err(Error::Truncated { length, capacity });
             };
             start.copy_from_slice(&early);
-            return Ok(Some(Events::new(start)));
+            start
+        } else {
+            match self.socket.receive(buffer)? {
+                Some(datagram) => datagram,
+                None => return Ok(None),
+            }
+        };
+        let events = Events::new(datagram);
+        if self.options.batching.is_on() {
+            for event in events.clone() {
+                if let Ok(Event::Packet(packet)) = event {
+                    self.outbox.arrived(packet.id);
+                }
+            }
         }
-        Ok(self.socket.receive(buffer)?.map(Events::new))
+        Ok(Some(events))
     }
 
-    /// Gives the verdict on a packet.
+    /// Decides what becomes of a packet, in whatever order.
     ///
-    /// Success means that the kernel has the verdict; if it refuses it, the packet being gone for
-    /// instance, that comes as [`Event::VerdictRefused`].
-    pub fn decide(&mut self, id: u32, verdict: Verdict) -> Result<()> {
-        self.send.clear();
-        verdict.append_to(self.number, id, &mut self.send);
-        self.socket.send(&self.send)
+    /// Without [`Options::batching`], success means that the kernel has the verdict; with it, the
+    /// verdict may wait for others, see [`flush`](Self::flush). If the kernel refuses it, the
+    /// packet being gone for instance, that comes as [`Event::VerdictRefused`].
+    pub fn decide(&mut self, id: u32, decision: Decision) -> Result<()> {
+        self.add(id, decision, None)
+    }
+
+    fn add(&mut self, id: u32, decision: Decision, content: Option<&[u8]>) -> Result<()> {
+        self.outbox.decide(id, decision, content);
+        let batching = self.options.batching;
+        let enough = self.outbox.decisions() >= batching.count.get();
+        if enough || self.outbox.bytes() >= DATAGRAM_LEN {
+            return self.flush();
+        }
+        if !batching.time.is_zero() {
+            let now = Instant::now();
+            // A time beyond the clock's end never comes.
+            self.due = self.due.or_else(|| now.checked_add(batching.time));
+            return self.flush_due();
+        }
+        Ok(())
+    }
+
+    /// Sends the verdicts that wait to be sent. If it fails they still wait.
+    pub fn flush(&mut self) -> Result<()> {
+        if self.outbox.decisions() > 0 {
+            self.socket.send(self.outbox.datagram())?;
+            self.outbox.sent();
+        }
+        self.due = None;
+        Ok(())
+    }
+
+    /// When the oldest verdict is to be sent that waits to be sent, for those who poll the
+    /// descriptor themselves instead of using [`wait`](Self::wait).
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// How many verdicts wait to be sent.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.outbox.decisions()
+    }
+
+    fn flush_due(&mut self) -> Result<()> {
+        match self.due {
+            Some(due) if due <= Instant::now() => self.flush(),
+            _ => Ok(()),
+        }
     }
 
     /// Unbinds the queue, and tells what was left in it and in the socket.
     pub fn close(mut self) -> Result<Closed> {
+        self.flush()?;
         let mut closed = Closed::default();
         let mut left = std::mem::take(&mut self.early);
-        let mut answer = self.configure(Config::Unbind, &mut left)?;
+        let mut answer = self.configure(&unbind_payload(self.number), &mut left)?;
         if answer.is_none() {
             // The socket was full. It is empty now, and asking again does no harm.
-            answer = self.configure(Config::Unbind, &mut left)?;
+            answer = self.configure(&unbind_payload(self.number), &mut left)?;
         }
         for datagram in left {
             for event in Events::new(&datagram) {
@@ -175,7 +279,7 @@ impl Queue {
     fn request_bind(&mut self) -> Result<()> {
         let mut early = VecDeque::new();
         let status = self
-            .configure(Config::Bind, &mut early)?
+            .configure(&self.options.bind_payload(self.number), &mut early)?
             .ok_or_else(|| self.unanswered("bind"))?;
         self.early = early;
         let Some(errno) = status.errno else {
@@ -193,6 +297,10 @@ impl Queue {
             Errno::EPERM => {
                 refused.with_fix("it needs CAP_NET_ADMIN in this network namespace: run as root")
             }
+            Errno::EOPNOTSUPP => refused.with_fix(
+                "this kernel tells nothing about connections: modprobe nf_conntrack_netlink, or go \
+                 without --conntrack",
+            ),
             Errno::EINVAL => refused.with_fix(
                 "this kernel has no nfnetlink_queue (CONFIG_NETFILTER_NETLINK_QUEUE): \
                  modprobe nfnetlink_queue",
@@ -212,11 +320,10 @@ impl Queue {
     /// Sends a request and reads its answer, and puts what came before it into `before`.
     fn configure(
         &mut self,
-        config: Config,
+        payload: &[u8],
         before: &mut VecDeque<Vec<u8>>,
     ) -> Result<Option<Status>> {
-        let payload = config.payload(self.number);
-        self.socket.ask(MSG_CONFIG, NLM_F_ACK, &payload, |message| {
+        self.socket.ask(MSG_CONFIG, NLM_F_ACK, payload, |message| {
             let mut datagram = Vec::new();
             message.append_to(&mut datagram);
             before.push_back(datagram);
@@ -234,5 +341,12 @@ impl Queue {
 impl AsFd for Queue {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // There is nobody left to tell.
+        let _ = self.flush();
     }
 }

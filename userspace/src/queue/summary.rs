@@ -8,7 +8,7 @@ use etherparse::IpNumber;
 use etherparse::LaxIpSlice;
 use serde::Serialize;
 
-use super::codec::Packet;
+use super::packet::Packet;
 use crate::icmp::ECHO_REPLY;
 use crate::icmp::ECHO_REQUEST;
 use crate::icmp::Family;
@@ -122,7 +122,6 @@ pub(super) mod tests {
     use etherparse::PacketBuilder;
     use proptest::prelude::*;
 
-    use super::super::codec::Hook;
     use super::*;
 
     pub(in super::super) fn queued(payload: &[u8]) -> Packet<'_> {
@@ -132,16 +131,12 @@ pub(super) mod tests {
             0x0800
         };
         Packet {
-            queue: 0,
             id: 1,
-            family: 2,
-            hook: Hook(0),
+            family: if ethertype == 0x86dd { 10 } else { 2 },
             ethertype,
-            mark: 0,
-            indev: None,
-            outdev: None,
             payload,
             length: payload.len(),
+            ..Packet::EMPTY
         }
     }
 

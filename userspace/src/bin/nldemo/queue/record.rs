@@ -8,6 +8,7 @@ use std::io;
 
 use anstyle::AnsiColor;
 use nldemo::hexdump::Hexdump;
+use nldemo::queue::Decision;
 use nldemo::queue::Icmp;
 use nldemo::queue::KernelLosses;
 use nldemo::queue::Packet;
@@ -45,13 +46,15 @@ pub(super) struct Record {
     icmp: Option<Icmp>,
     length: usize,
     captured: usize,
-    verdict: Verdict,
+    verdict: &'static str,
+    #[serde(skip)]
+    decision: Decision,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<String>,
 }
 
 impl Record {
-    pub(super) fn new(packet: &Packet<'_>, ip: Option<&Summary>, verdict: Verdict) -> Self {
+    pub(super) fn new(packet: &Packet<'_>, ip: Option<&Summary>, decision: Decision) -> Self {
         Self {
             event: "packet",
             queue: packet.queue,
@@ -68,7 +71,8 @@ impl Record {
             icmp: ip.and_then(|ip| ip.icmp),
             length: packet.length,
             captured: packet.payload.len(),
-            verdict,
+            verdict: decision.verdict().name(),
+            decision,
             payload: None,
         }
     }
@@ -91,11 +95,11 @@ impl Record {
     }
 
     fn painted_verdict(&self, output: &Output) -> impl fmt::Display {
-        let color = match self.verdict {
-            Verdict::Accept => AnsiColor::Green,
+        let color = match self.decision.verdict() {
             Verdict::Drop => AnsiColor::Red,
+            _ => AnsiColor::Green,
         };
-        output.paint(color, self.verdict)
+        output.paint(color, self.decision)
     }
 }
 

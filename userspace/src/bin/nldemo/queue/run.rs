@@ -8,6 +8,7 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nldemo::Error;
 use nldemo::netlink::RECEIVE_LEN;
+use nldemo::queue::Decision;
 use nldemo::queue::Event;
 use nldemo::queue::Packet;
 use nldemo::queue::Policy;
@@ -122,13 +123,13 @@ impl Session {
         let mut buffer = vec![0; RECEIVE_LEN];
         // Time and signals are looked at between packets, too: under load there is no waiting.
         while !stop.requested() && deadline.is_none_or(|deadline| Instant::now() < deadline) {
-            let received = self.receive(&mut buffer, |totals, packet, ip, verdict| {
+            let received = self.receive(&mut buffer, |totals, packet, ip, decision| {
                 totals.packets += 1;
-                match verdict {
-                    Verdict::Accept => totals.accepted += 1,
+                match decision.verdict() {
                     Verdict::Drop => totals.dropped += 1,
+                    _ => totals.accepted += 1,
                 }
-                Record::new(packet, ip, verdict).print(packet, args.hexdump, output)?;
+                Record::new(packet, ip, decision).print(packet, args.hexdump, output)?;
                 Ok(())
             })?;
             if args.count.is_some_and(|count| self.totals.packets >= count) {
@@ -169,7 +170,12 @@ impl Session {
     fn receive(
         &mut self,
         buffer: &mut [u8],
-        mut seen: impl FnMut(&mut Totals, &Packet<'_>, Option<&Summary>, Verdict) -> Result<(), Failure>,
+        mut seen: impl FnMut(
+            &mut Totals,
+            &Packet<'_>,
+            Option<&Summary>,
+            Decision,
+        ) -> Result<(), Failure>,
     ) -> Result<bool, Failure> {
         let totals = &mut self.totals;
         let events = match self.queue.receive(buffer) {
@@ -185,13 +191,13 @@ impl Session {
             match event {
                 Ok(Event::Packet(packet)) => {
                     let ip = Summary::parse(&packet);
-                    let verdict = self.policy.decide(ip.as_ref());
+                    let decision = self.policy.decide(ip.as_ref());
                     // Before printing, which may take long or fail.
-                    match self.queue.decide(packet.id, verdict) {
+                    match self.queue.decide(packet.id, decision) {
                         Err(error) if error.errno() == Some(Errno::ENOBUFS) => totals.overruns += 1,
                         decided => decided?,
                     }
-                    seen(totals, &packet, ip.as_ref(), verdict)?;
+                    seen(totals, &packet, ip.as_ref(), decision)?;
                 }
                 Ok(Event::VerdictRefused { status, .. }) => {
                     if status.errno == Some(Errno::ENOENT) {
