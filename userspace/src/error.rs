@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use crate::echo::Mismatch;
 use crate::message::Status;
 use crate::queue::QueueHolder;
+use crate::queue::Unwritable;
 
 /// Shorthand for this crate's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -63,6 +64,9 @@ pub enum Error {
         /// Who holds it.
         holder: QueueHolder,
     },
+    /// A packet cannot get other content.
+    #[error("rewrite packet: {0}")]
+    Unwritable(#[from] Unwritable),
     /// A datagram was longer than the receive buffer, so its end is lost.
     #[error("netlink receive: message of {length} bytes truncated to {capacity}")]
     Truncated {

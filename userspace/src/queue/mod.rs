@@ -26,6 +26,7 @@
 //!
 //! [`Queue`] has a file descriptor to poll, and [`receive`](Queue::receive) does not block.
 
+mod checksum;
 mod event;
 mod hook;
 mod options;
@@ -33,6 +34,8 @@ mod outbox;
 mod owner;
 mod packet;
 mod policy;
+mod replacement;
+mod rewrite;
 mod socket;
 mod summary;
 mod verdict;
@@ -52,6 +55,11 @@ pub use packet::Offload;
 pub use packet::Packet;
 pub use policy::ParsePolicyError;
 pub use policy::Policy;
+pub use replacement::ParseReplacementError;
+pub use replacement::Replacement;
+pub use rewrite::Edit;
+pub use rewrite::Rewritten;
+pub use rewrite::Unwritable;
 pub use socket::Closed;
 pub use socket::Queue;
 pub use summary::Icmp;

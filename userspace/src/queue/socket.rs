@@ -12,11 +12,15 @@ use nix::errno::Errno;
 
 use super::event::Event;
 use super::event::Events;
+use super::options::CopyMode;
 use super::options::Options;
 use super::options::unbind_payload;
 use super::outbox::Outbox;
 use super::owner;
 use super::owner::KernelLosses;
+use super::rewrite::Rewritten;
+use super::rewrite::Unwritable;
+use super::rewrite::namespace_allows;
 use super::verdict::Decision;
 use super::wire::MSG_CONFIG;
 use crate::error::Error;
@@ -51,6 +55,8 @@ pub struct Queue {
     /// Datagrams that came before the acknowledgement of the bind.
     early: VecDeque<Vec<u8>>,
     outbox: Outbox,
+    /// Whether the network namespace is one where packets can get other content.
+    rewritable: bool,
     /// When the oldest verdict is to be sent that waits in the outbox.
     due: Option<Instant>,
 }
@@ -97,6 +103,7 @@ impl Queue {
             options,
             early: VecDeque::new(),
             outbox: Outbox::new(number),
+            rewritable: namespace_allows(),
             due: None,
         };
         queue.request_bind()?;
@@ -191,6 +198,26 @@ impl Queue {
     /// packet being gone for instance, that comes as [`Event::VerdictRefused`].
     pub fn decide(&mut self, id: u32, decision: Decision) -> Result<()> {
         self.add(id, decision, None)
+    }
+
+    /// Decides what becomes of a packet that gets other content.
+    ///
+    /// Fails where [`check_rewriting`](Self::check_rewriting) does; then nothing is decided.
+    pub fn decide_rewritten(&mut self, decision: Decision, packet: &Rewritten) -> Result<()> {
+        self.check_rewriting()?;
+        self.add(packet.id, decision, Some(&packet.content))
+    }
+
+    /// Whether packets of this queue can get other content at all. Where they cannot, the kernel
+    /// would drop them.
+    pub fn check_rewriting(&self) -> Result<()> {
+        if !self.rewritable {
+            return Err(Unwritable::Namespace.into());
+        }
+        match self.options.copy_mode {
+            CopyMode::Packet { .. } => Ok(()),
+            _ => Err(Unwritable::NotCopied.into()),
+        }
     }
 
     fn add(&mut self, id: u32, decision: Decision, content: Option<&[u8]>) -> Result<()> {
