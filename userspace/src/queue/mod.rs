@@ -53,6 +53,7 @@ pub use owner::QueueHolder;
 pub use packet::Conntrack;
 pub use packet::Offload;
 pub use packet::Packet;
+pub use policy::NoInterface;
 pub use policy::ParsePolicyError;
 pub use policy::Policy;
 pub use replacement::ParseReplacementError;

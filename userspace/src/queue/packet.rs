@@ -32,7 +32,7 @@ const NFQA_UID: u16 = number(libc::NFQA_UID);
 const NFQA_GID: u16 = number(libc::NFQA_GID);
 const NFQA_PRIORITY: u16 = number(libc::NFQA_PRIORITY);
 
-/// The id in what `NFQA_CT` nests, a message of nfnetlink_conntrack.
+/// The id in what `NFQA_CT` nests, a message of `nfnetlink_conntrack`.
 const CTA_ID: u16 = 12;
 
 /// A queued packet, borrowed from the receive buffer.

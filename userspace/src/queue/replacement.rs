@@ -75,7 +75,7 @@ fn bytes_of(digits: &str) -> Option<Vec<u8>> {
     let pairs = digits.as_bytes().chunks(2);
     pairs
         .map(|pair| match pair {
-            [high, low] => u8::try_from(digit(high)? << 4 | digit(low)?).ok(),
+            [high, low] => u8::try_from((digit(high)? << 4) | digit(low)?).ok(),
             _ => None,
         })
         .collect()

@@ -135,7 +135,6 @@ impl Queue {
     }
 
     /// How it was taken.
-    #[must_use]
     pub fn options(&self) -> &Options {
         &self.options
     }
@@ -182,8 +181,8 @@ impl Queue {
         };
         let events = Events::new(datagram);
         if self.options.batching.is_on() {
-            for event in events.clone() {
-                if let Ok(Event::Packet(packet)) = event {
+            for event in events.clone().flatten() {
+                if let Event::Packet(packet) = event {
                     self.outbox.arrived(packet.id);
                 }
             }

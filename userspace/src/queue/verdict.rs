@@ -45,7 +45,7 @@ impl Verdict {
                 } else {
                     0
                 };
-                libc::NF_QUEUE.unsigned_abs() | bypass | u32::from(number) << 16
+                libc::NF_QUEUE.unsigned_abs() | bypass | (u32::from(number) << 16)
             }
         }
     }

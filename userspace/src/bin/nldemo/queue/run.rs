@@ -80,7 +80,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
     let mut session = Session {
         queue: Queue::bind(args.queue)?,
-        policy: args.policy,
+        policy: args.policy.clone(),
         totals: Totals {
             event: "summary",
             queue: args.queue,
@@ -191,7 +191,7 @@ impl Session {
             match event {
                 Ok(Event::Packet(packet)) => {
                     let ip = Summary::parse(&packet);
-                    let decision = self.policy.decide(ip.as_ref());
+                    let decision = self.policy.decide(&packet, ip.as_ref());
                     // Before printing, which may take long or fail.
                     match self.queue.decide(packet.id, decision) {
                         Err(error) if error.errno() == Some(Errno::ENOBUFS) => totals.overruns += 1,
