@@ -18,6 +18,7 @@
 mod answer;
 pub mod attr;
 pub mod control;
+pub mod durations;
 pub mod echo;
 mod error;
 pub mod hexdump;
@@ -25,6 +26,7 @@ pub mod icmp;
 pub mod message;
 pub mod netlink;
 pub mod netns;
+pub mod pcapng;
 pub mod protocol;
 pub mod queue;
 pub mod stop;

@@ -2,6 +2,7 @@
 
 //! Stopping cleanly on SIGINT and SIGTERM.
 
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
@@ -21,6 +22,7 @@ use crate::error::Result;
 pub struct Stop {
     flag: Arc<AtomicBool>,
     readable: UnixStream,
+    writable: UnixStream,
 }
 
 impl Stop {
@@ -37,7 +39,18 @@ impl Stop {
             let waker = writable.try_clone().map_err(failed)?;
             signal_hook::low_level::pipe::register(signal, waker).map_err(failed)?;
         }
-        Ok(Self { flag, readable })
+        Ok(Self {
+            flag,
+            readable,
+            writable,
+        })
+    }
+
+    /// Makes it time to stop, for all threads.
+    pub fn request(&self) {
+        self.flag.store(true, Ordering::Relaxed);
+        // It only fails if it is full, and then there is enough to read.
+        let _ = (&self.writable).write(&[0]);
     }
 
     /// Whether it is time to stop.

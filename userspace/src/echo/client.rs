@@ -8,11 +8,11 @@ use std::time::Instant;
 use netlink_packet_core::NLM_F_ACK;
 use netlink_packet_core::NLM_F_REQUEST;
 
+use super::RoundTrips;
 use super::exchange::Exchange;
 use super::exchange::Expectation;
 use super::exchange::Mismatch;
 use super::payload::Payload;
-use super::round_trips::RoundTrips;
 use crate::error::Error;
 use crate::error::Result;
 use crate::message;

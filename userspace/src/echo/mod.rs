@@ -16,11 +16,11 @@
 mod client;
 mod exchange;
 mod payload;
-mod round_trips;
 
 pub use client::Client;
 pub use client::Options;
 pub use exchange::Mismatch;
 pub use payload::Payload;
-pub use round_trips::RoundTrips;
-pub use round_trips::Summary;
+
+pub use crate::durations::Durations as RoundTrips;
+pub use crate::durations::Figures as Summary;

@@ -50,6 +50,8 @@ pub use options::Options;
 pub use owner::KernelLosses;
 pub use owner::Process;
 pub use owner::QueueHolder;
+pub use owner::QueueState;
+pub use owner::bound_queues;
 pub use packet::Conntrack;
 pub use packet::Offload;
 pub use packet::Packet;

@@ -3,9 +3,13 @@
 //! Who holds a queue and what the kernel could not deliver, from `/proc`.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use serde::Serialize;
+
+use crate::error::Error;
+use crate::error::Result;
 
 /// The calling thread's network namespace, which `/proc/net` is not after a change.
 const PROC_NET: &str = "/proc/thread-self/net";
@@ -20,7 +24,7 @@ pub struct QueueHolder {
 }
 
 /// A process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Process {
     /// Process number.
     pub pid: u32,
@@ -37,21 +41,74 @@ pub struct KernelLosses {
     pub socket_full: u32,
 }
 
+/// A queue that somebody holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct QueueState {
+    /// Number of the queue.
+    pub queue: u16,
+    /// Address of the socket that it is bound to.
+    pub portid: u32,
+    /// The process that has the socket open, if `/proc` tells.
+    pub process: Option<Process>,
+    /// How many packets wait for their verdict.
+    pub waiting: u32,
+    /// What is copied of a packet, `NFQNL_COPY_*`.
+    pub copy_mode: u8,
+    /// How many bytes of it at most.
+    pub copy_range: u32,
+    /// What could not be delivered.
+    pub lost: KernelLosses,
+    /// Id of the latest packet, ids being counted from 1.
+    pub last_id: u32,
+}
+
 /// A line of `/proc/net/netfilter/nfnetlink_queue`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct QueueLine {
+    queue: u16,
     portid: u32,
+    waiting: u32,
+    copy_mode: u8,
+    copy_range: u32,
     losses: KernelLosses,
+    last_id: u32,
+}
+
+/// The queues of the calling thread's network namespace that somebody holds, by number.
+pub fn bound_queues() -> Result<Vec<QueueState>> {
+    let path = format!("{PROC_NET}/netfilter/nfnetlink_queue");
+    let table = match fs::read_to_string(&path) {
+        Ok(table) => table,
+        // The kernel has no queues yet.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(Error::io(format!("read {path}"), &error)),
+    };
+    let mut queues: Vec<_> = table.lines().filter_map(parse_queue_line).collect();
+    queues.sort_by_key(|line| line.queue);
+    let states = queues.into_iter().map(|line| QueueState {
+        queue: line.queue,
+        portid: line.portid,
+        process: process_of(line.portid),
+        waiting: line.waiting,
+        copy_mode: line.copy_mode,
+        copy_range: line.copy_range,
+        lost: line.losses,
+        last_id: line.last_id,
+    });
+    Ok(states.collect())
 }
 
 /// Finds out who holds a queue; `None` if nobody does or `/proc` does not tell.
 pub(super) fn holder(queue: u16) -> Option<QueueHolder> {
     let portid = queue_line(queue)?.portid;
-    let process = fs::read_to_string(format!("{PROC_NET}/netlink"))
-        .ok()
-        .and_then(|table| socket_inode(&table, portid))
-        .and_then(|inode| process_with_socket(Path::new("/proc"), inode));
+    let process = process_of(portid);
     Some(QueueHolder { portid, process })
+}
+
+/// The process that has a netfilter netlink socket open, by the address of the socket.
+fn process_of(portid: u32) -> Option<Process> {
+    let table = fs::read_to_string(format!("{PROC_NET}/netlink")).ok()?;
+    process_with_socket(Path::new("/proc"), socket_inode(&table, portid)?)
 }
 
 /// What the kernel could not deliver to a queue; `None` if `/proc` does not tell.
@@ -64,20 +121,27 @@ fn queue_line(queue: u16) -> Option<QueueLine> {
     parse_queue_table(&table, queue)
 }
 
+fn parse_queue_table(table: &str, queue: u16) -> Option<QueueLine> {
+    let mut lines = table.lines().filter_map(parse_queue_line);
+    lines.find(|line| line.queue == queue)
+}
+
 /// Columns: queue, portid, waiting, copy mode, copy range, lost to a full queue, lost to a full
 /// socket, last packet id, 1.
-fn parse_queue_table(table: &str, queue: u16) -> Option<QueueLine> {
-    table.lines().find_map(|line| {
-        let mut fields = line.split_ascii_whitespace().map(str::parse::<u32>);
-        let mut field = |skip| fields.nth(skip)?.ok();
-        (field(0)? == u32::from(queue)).then_some(())?;
-        Some(QueueLine {
-            portid: field(0)?,
-            losses: KernelLosses {
-                queue_full: field(3)?,
-                socket_full: field(0)?,
-            },
-        })
+fn parse_queue_line(line: &str) -> Option<QueueLine> {
+    let mut fields = line.split_ascii_whitespace().map(str::parse::<u32>);
+    let mut field = || fields.next()?.ok();
+    Some(QueueLine {
+        queue: field()?.try_into().ok()?,
+        portid: field()?,
+        waiting: field()?,
+        copy_mode: field()?.try_into().ok()?,
+        copy_range: field()?,
+        losses: KernelLosses {
+            queue_full: field()?,
+            socket_full: field()?,
+        },
+        last_id: field()?,
     })
 }
 
@@ -128,6 +192,8 @@ mod tests {
         assert_eq!(line.portid, 4711);
         let losses = line.losses;
         assert_eq!((losses.queue_full, losses.socket_full), (5, 9));
+        assert_eq!((line.waiting, line.last_id), (3, 120));
+        assert_eq!((line.copy_mode, line.copy_range), (2, 65531));
         assert_eq!(parse_queue_table(QUEUES, 300).unwrap().portid, 4712);
         assert_eq!(parse_queue_table(QUEUES, 1), None);
     }
@@ -135,7 +201,7 @@ mod tests {
     #[test]
     fn odd_queue_tables_are_not_read() {
         assert_eq!(parse_queue_table(QUEUES, 40), None);
-        for table in ["", "\n", "0", "0 x", "0 1 2 3 4 5"] {
+        for table in ["", "\n", "0", "0 x", "0 1 2 3 4 5", "0 1 2 3 4 5 6"] {
             assert_eq!(parse_queue_table(table, 0), None);
         }
     }

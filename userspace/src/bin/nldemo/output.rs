@@ -31,6 +31,7 @@ pub(crate) enum Format {
 pub(crate) struct Output {
     stdout: Stdout,
     format: Format,
+    color: ColorChoice,
     colored: bool,
     /// How many lines the latest frame has that is to be drawn over.
     drawn: usize,
@@ -43,6 +44,7 @@ impl Output {
             colored: colored(color, &stdout),
             stdout,
             format,
+            color,
             drawn: 0,
         }
     }
@@ -79,6 +81,14 @@ impl Output {
         };
         text.push('\n');
         self.text(text)
+    }
+
+    /// Prints a warning on standard error.
+    pub(crate) fn warn(&self, warning: impl fmt::Display) {
+        let stderr = io::stderr();
+        let style = style(colored(self.color, &stderr), AnsiColor::Yellow);
+        // There is nowhere left to report a failure of this.
+        let _ = writeln!(&stderr, "{style}warning:{style:#} {warning}");
     }
 
     /// Paints text if colours are wanted.

@@ -2,8 +2,13 @@
 
 //! `nldemo queue`.
 
+mod numbers;
 mod record;
 mod run;
+mod session;
+mod show;
+mod sink;
+mod totals;
 
 use clap::Subcommand;
 use nldemo::stop::Stop;
@@ -20,11 +25,13 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    Run(run::Args),
+    Run(Box<run::Args>),
+    Show(show::Args),
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
     match &args.command {
         Command::Run(args) => run::run(args, output, stop),
+        Command::Show(_) => show::run(output),
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `nldemo queue run` prints about a packet, and its summary.
+//! What `nldemo queue run` prints about a packet.
 
 use std::fmt;
 use std::fmt::Write;
@@ -8,14 +8,15 @@ use std::io;
 
 use anstyle::AnsiColor;
 use nldemo::hexdump::Hexdump;
+use nldemo::queue::Conntrack;
 use nldemo::queue::Decision;
 use nldemo::queue::Icmp;
-use nldemo::queue::KernelLosses;
 use nldemo::queue::Packet;
 use nldemo::queue::Summary;
 use nldemo::queue::Verdict;
 use serde::Serialize;
 
+use super::sink::Seen;
 use crate::output::Output;
 
 /// First JSON object: the queue is bound, packets will be seen from now on.
@@ -37,7 +38,17 @@ pub(super) struct Record {
     indev: Option<String>,
     #[serde(rename = "out")]
     outdev: Option<String>,
+    physical_in: Option<String>,
+    physical_out: Option<String>,
+    hardware_address: Option<String>,
+    timestamp: Option<f64>,
     mark: u32,
+    priority: u32,
+    conntrack: Option<Conntrack>,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    gso: bool,
+    checksum_ready: bool,
     family: &'static str,
     src: Option<String>,
     dst: Option<String>,
@@ -47,6 +58,10 @@ pub(super) struct Record {
     length: usize,
     captured: usize,
     verdict: &'static str,
+    to_queue: Option<u16>,
+    set_mark: Option<u32>,
+    rewritten: bool,
+    unwritable: Option<String>,
     #[serde(skip)]
     decision: Decision,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,7 +69,14 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(packet: &Packet<'_>, ip: Option<&Summary>, decision: Decision) -> Self {
+    pub(super) fn new(seen: &Seen<'_>) -> Self {
+        let Seen {
+            packet,
+            ip,
+            decision,
+            rewriting,
+            ..
+        } = *seen;
         Self {
             event: "packet",
             queue: packet.queue,
@@ -62,7 +84,17 @@ impl Record {
             hook: packet.hook.to_string(),
             indev: packet.indev.map(interface_name),
             outdev: packet.outdev.map(interface_name),
+            physical_in: packet.physindev.map(interface_name),
+            physical_out: packet.physoutdev.map(interface_name),
+            hardware_address: packet.hardware_address.map(hardware_address),
+            timestamp: packet.timestamp.map(|time| time.as_secs_f64()),
             mark: packet.mark,
+            priority: packet.priority,
+            conntrack: packet.conntrack,
+            uid: packet.uid,
+            gid: packet.gid,
+            gso: packet.offload.gso(),
+            checksum_ready: !packet.offload.checksum_not_ready(),
             family: packet.family_name(),
             src: ip.map(|ip| ip.source.to_string()),
             dst: ip.map(|ip| ip.destination.to_string()),
@@ -72,6 +104,16 @@ impl Record {
             length: packet.length,
             captured: packet.payload.len(),
             verdict: decision.verdict().name(),
+            to_queue: match decision.verdict() {
+                Verdict::Queue { number, .. } => Some(number),
+                _ => None,
+            },
+            set_mark: decision.mark(),
+            rewritten: rewriting == Some(&Ok(())),
+            unwritable: match rewriting {
+                Some(Err(reason)) => Some(reason.to_string()),
+                _ => None,
+            },
             decision,
             payload: None,
         }
@@ -84,10 +126,18 @@ impl Record {
         output: &mut Output,
     ) -> io::Result<()> {
         if output.is_json() {
-            self.payload = hexdump.then(|| hexadecimal(packet.payload));
+            self.payload = hexdump.then(|| hexadecimal(packet.payload, ""));
             return output.json(self);
         }
-        let mut text = format!("{self} {}\n", self.painted_verdict(output));
+        let mut text = format!("{self} {}", self.painted_verdict(output));
+        if self.rewritten {
+            text += " rewritten";
+        }
+        if let Some(reason) = &self.unwritable {
+            text += " as it was: ";
+            text += reason;
+        }
+        text.push('\n');
         if hexdump {
             text += &Hexdump(packet.payload).to_string();
         }
@@ -113,7 +163,14 @@ impl fmt::Display for Record {
             "#{} {} in={indev} out={outdev} ",
             self.packet_id, self.hook
         )?;
-        write!(f, "mark={:#x} {} ", self.mark, self.family)?;
+        write!(f, "mark={:#x} ", self.mark)?;
+        if let Some(conntrack) = &self.conntrack {
+            write!(f, "ct={} ", conntrack.state().unwrap_or("invalid"))?;
+        }
+        if let Some(uid) = self.uid {
+            write!(f, "uid={uid} ")?;
+        }
+        write!(f, "{} ", self.family)?;
         match (&self.src, &self.dst, &self.protocol) {
             (Some(src), Some(dst), Some(protocol)) => write!(f, "{src} > {dst} {protocol} ")?,
             _ => f.write_str("unparsable ")?,
@@ -135,80 +192,6 @@ impl fmt::Display for Record {
     }
 }
 
-/// Last JSON object: what happened; `nldemo queue run --help` describes the keys.
-#[derive(Default, Serialize)]
-pub(super) struct Totals {
-    pub(super) event: &'static str,
-    pub(super) queue: u16,
-    pub(super) packets: u64,
-    pub(super) accepted: u64,
-    pub(super) dropped: u64,
-    pub(super) pending: u64,
-    pub(super) flushed: u64,
-    pub(super) errors: u64,
-    pub(super) gone: u64,
-    pub(super) refused: u64,
-    pub(super) malformed: u64,
-    pub(super) overruns: u64,
-    pub(super) foreign: u64,
-    pub(super) lost: Option<KernelLosses>,
-    pub(super) seconds: f64,
-}
-
-impl Totals {
-    pub(super) fn print(&mut self, output: &mut Output) -> io::Result<()> {
-        self.errors = self.gone + self.refused + self.malformed + self.overruns;
-        if output.is_json() {
-            output.json(self)
-        } else {
-            output.text(self.to_string())
-        }
-    }
-}
-
-/// The plain summary: one line, and one more for each thing out of the ordinary.
-impl fmt::Display for Totals {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{} packets, {} accepted, {} dropped, {} errors",
-            self.packets, self.accepted, self.dropped, self.errors
-        )?;
-        let lost = self.lost.unwrap_or_default();
-        for (count, what) in [
-            (self.gone, "verdicts for packets that were gone"),
-            (self.refused, "verdicts refused by the kernel"),
-            (self.malformed, "malformed messages"),
-            (self.overruns, "overruns of the receive buffer (ENOBUFS)"),
-            (
-                self.pending,
-                "more packets had their verdict while stopping",
-            ),
-            (
-                self.flushed,
-                "packets came too late and were dropped by the kernel",
-            ),
-            (
-                self.foreign,
-                "messages discarded that the kernel did not send",
-            ),
-            (
-                lost.queue_full.into(),
-                "packets dropped by the kernel: queue full",
-            ),
-            (
-                lost.socket_full.into(),
-                "packets dropped by the kernel: receive buffer full",
-            ),
-        ] {
-            if count > 0 {
-                writeln!(f, "  {count} {what}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// The name of an interface, or its index if it has gone.
 fn interface_name(index: u32) -> String {
     match nix::net::if_::if_indextoname(index) {
@@ -218,11 +201,16 @@ fn interface_name(index: u32) -> String {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+fn hexadecimal(bytes: &[u8], between: &str) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
+        let between = if text.is_empty() { "" } else { between };
+        let _ = write!(text, "{between}{byte:02x}");
         text
     })
+}
+
+fn hardware_address(bytes: &[u8]) -> String {
+    hexadecimal(bytes, ":")
 }
 
 #[cfg(test)]
@@ -236,19 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_summary_tells_the_unusual_only_when_it_happened() {
-        let mut totals = Totals {
-            packets: 3,
-            accepted: 1,
-            dropped: 2,
-            ..Totals::default()
-        };
-        let usual = "3 packets, 1 accepted, 2 dropped, 0 errors\n";
-        assert_eq!(totals.to_string(), usual);
-        totals.pending = 4;
-        assert_eq!(
-            totals.to_string(),
-            format!("{usual}  4 more packets had their verdict while stopping\n")
-        );
+    fn hardware_addresses_are_written_as_ip_writes_them() {
+        assert_eq!(hardware_address(&[2, 0, 0xab]), "02:00:ab");
     }
 }

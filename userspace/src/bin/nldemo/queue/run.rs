@@ -2,38 +2,56 @@
 
 //! `nldemo queue run`.
 
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
-use nix::errno::Errno;
-use nldemo::Error;
-use nldemo::netlink::RECEIVE_LEN;
-use nldemo::queue::Decision;
-use nldemo::queue::Event;
-use nldemo::queue::Packet;
+use nldemo::control::Control;
+use nldemo::queue::Batching;
+use nldemo::queue::CopyMode;
+use nldemo::queue::Options;
 use nldemo::queue::Policy;
 use nldemo::queue::Queue;
-use nldemo::queue::Summary;
-use nldemo::queue::Verdict;
+use nldemo::queue::Replacement;
 use nldemo::stop::Stop;
-use nldemo::wait::Wake;
 
+use super::numbers::Queues;
+use super::numbers::batching;
+use super::numbers::copy_mode;
 use super::record::Ready;
-use super::record::Record;
-use super::record::Totals;
+use super::session::Session;
+use super::session::Shared;
+use super::sink;
+use super::sink::Sink;
+use super::totals::Totals;
 use crate::Failure;
+use crate::Module;
 use crate::output::Output;
-
-/// How long stopping may take while packets keep coming.
-const DRAIN_TIME: Duration = Duration::from_secs(1);
+use crate::usage_error;
 
 const DETAILS: &str = "\
-Policies:
-  accept          accept every packet
-  drop            drop every packet
-  echo-size=N     the rule of the old demo: accept an ICMP or ICMPv6 echo request with exactly N
-                  data bytes (`ping -s N`), drop every other packet, echo replies included. Where
-                  replies pass the same hook (a ping to oneself over lo), they are dropped.
+Policies: rules with ; between them. The first rule whose conditions all hold decides; a packet
+that no rule is for is accepted.
+  conditions  icmp, icmp6, ipv4, ipv6, echo-request, echo-reply, type N|NAME,
+              from NETWORK, to NETWORK, size OP N (data bytes of ICMP; OP is = != < <= > >=),
+              in IFACE, out IFACE, hook prerouting|input|forward|output|postrouting|ingress,
+              mark N[/MASK], fragment, unparsable, rate N/s (N packets a second are let
+              through, by all queues together), not CONDITION
+  actions     accept, drop, queue N [bypass], each after `set mark=N` if you like,
+              repeat mark=N: through the hook once more, which must skip that mark
+              (nldemo config set skip-mark=N)
+  echo-size=N is short for `echo-request size=N accept; drop`, the rule of the old demo
+
+Rewriting (--set): packets that are not dropped get another value, with lengths and checksums made
+right. payload is the data of echo messages and UDP. What the kernel would turn into a drop is left
+as it was and counted (unwritable): fragments, packets copied in part or to be segmented, broken
+headers, wrong checksums. In containers' network namespaces it refuses rewriting altogether.
+
+Batching (--batch): packets that follow one another and are decided alike get one verdict message.
+COUNT is how many verdicts may wait, TIME (us, ms, s) for how long; without TIME they wait while
+there are packets to decide. No verdict changes by it, and the order in the queue stays.
 
 The first line says that the queue is bound: packets are seen from then on. On SIGINT, SIGTERM,
 --count or --timeout, packets that still wait get their verdict unprinted, and a summary follows.
@@ -41,76 +59,146 @@ The first line says that the queue is bound: packets are seen from then on. On S
 Examples:
   nldemo queue run
   nldemo queue run --policy echo-size=32 --hexdump
+  nldemo queue run --policy 'echo-request size>56 drop; from 10.0.0.0/8 accept; rate 100/s accept; drop'
+  nldemo queue run --queue 0-3 --batch 64 --quiet
+  nldemo queue run --set ttl=9 --set payload=hello
+  nldemo queue run --pcap seen.pcapng --quiet & ping -c 3 ::1; tshark -r seen.pcapng
   nldemo -j queue run --count 10 --timeout 60 | jq 'select(.event == \"packet\").src'
 
 JSON keys (-j): every object has `event` and `queue`.
   event ready     portid: address of the socket that holds the queue
-  event packet    packet_id, hook, in, out (interface names or null), mark, family,
-                  src, dst, protocol (null if unparsable), fragment,
+  event packet    packet_id, hook, in, out (interface names or null), physical_in, physical_out
+                  (bridge ports), hardware_address (of the sender), timestamp (null or seconds),
+                  mark, priority, conntrack (null or id, info), uid, gid, gso, checksum_ready,
+                  family, src, dst, protocol (null if unparsable), fragment,
                   icmp (null or type, code, name, id, seq, data_length),
-                  length, captured (bytes of it seen), verdict,
+                  length, captured (bytes of it seen), verdict (accept, drop, repeat, queue),
+                  to_queue, set_mark (null or a number), rewritten, unwritable (null or why),
                   payload (hexadecimal, only with --hexdump)
-  event summary   packets, accepted, dropped, pending (verdicts given while stopping),
+  event summary   queues (how many), packets, accepted, dropped, repeated, requeued, rewritten,
+                  unwritable, pending (verdicts given while stopping),
                   flushed (too late for that), errors, being the sum of gone (packet gone before
                   its verdict), refused (other refusals), malformed, overruns (ENOBUFS);
-                  foreign (messages not from the kernel), seconds,
+                  foreign (messages not from the kernel), seconds, packets_per_second,
+                  latency_ns (null or min, avg, p50, p99, max: from receipt to verdict sent),
                   lost (null or queue_full, socket_full: packets dropped by the kernel)";
 
-/// Bind a queue, print every packet and set its verdict
+/// Bind queues, print every packet and set its verdict
 #[derive(clap::Args)]
 #[command(after_long_help = DETAILS)]
 pub(crate) struct Args {
-    /// Number of the queue: the module's parameter `queue`
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    queue: u16,
-    /// What to accept: accept, drop or echo-size=N
-    #[arg(long, default_value = "accept")]
+    /// Number of the queue, or of the first and last: the module's parameters `queue`, `queues`
+    #[arg(long, value_name = "N[-M]", default_value = "0")]
+    queue: Queues,
+    /// What becomes of packets: rules such as `echo-request size>56 drop; accept`
+    #[arg(long, value_name = "RULES", default_value = "accept")]
     policy: Policy,
+    /// Rewrite packets: ttl=N, payload=TEXT, payload=hex:DIGITS
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<Replacement>,
+    /// What to see of packets: none, meta, packet or packet:RANGE for so many bytes
+    #[arg(long, value_name = "MODE", default_value = "packet", value_parser = copy_mode)]
+    copy: CopyMode,
+    /// Gather up to COUNT verdicts, for up to TIME
+    #[arg(long, value_name = "COUNT[,TIME]", num_args = 0..=1, default_missing_value = "64",
+          value_parser = batching)]
+    batch: Option<Batching>,
+    /// How many packets may wait in a queue; the kernel's default is 1024
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_len: Option<u32>,
+    /// Let packets pass that find no room in the queue
+    #[arg(long)]
+    fail_open: bool,
+    /// See which connection packets belong to
+    #[arg(long)]
+    conntrack: bool,
+    /// See which user sent packets of this machine
+    #[arg(long)]
+    uid: bool,
+    /// Get packets unsegmented and without the checksums that devices compute
+    #[arg(long)]
+    gso: bool,
     /// Print the bytes of every packet as well
     #[arg(long)]
     hexdump: bool,
+    /// Write packets to a capture file (pcapng), their verdicts as comments
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// Print the summary only
+    #[arg(short, long, conflicts_with = "hexdump")]
+    quiet: bool,
     /// Stop after N packets
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// Stop after S seconds
     #[arg(long, value_name = "S", value_parser = crate::seconds)]
     timeout: Option<Duration>,
+    #[command(flatten)]
+    module: Module,
+}
+
+impl Args {
+    fn options(&self) -> Options {
+        let options = Options::default()
+            .copy_mode(self.copy)
+            .batching(self.batch.unwrap_or(Batching::OFF))
+            .fail_open(self.fail_open)
+            .conntrack(self.conntrack)
+            .uid_gid(self.uid)
+            .gso(self.gso);
+        match self.max_len {
+            Some(packets) => options.max_length(packets),
+            None => options,
+        }
+    }
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
-    let mut session = Session {
-        queue: Queue::bind(args.queue)?,
-        policy: args.policy.clone(),
-        totals: Totals {
-            event: "summary",
-            queue: args.queue,
-            ..Totals::default()
-        },
-    };
-    let start = Instant::now();
-    let served = session.serve(args, output, stop);
-    if let Err(failure) = &served {
-        if !failure.is_closed_pipe() {
-            return served;
-        }
+    let mut policy = args.policy.clone();
+    if let Err(error) = policy.find_interfaces() {
+        usage_error(error);
     }
-    let mut totals = session.close()?;
-    served?;
-    totals.seconds = start.elapsed().as_secs_f64();
-    Ok(totals.print(output)?)
+    refuse_loops(args, &policy, output);
+    let queues = bind(args)?;
+    let capture = match &args.pcap {
+        Some(path) => Some(sink::capture(path, queues.iter().map(Queue::number))?),
+        None => None,
+    };
+    print_ready(&queues, output)?;
+    let start = Instant::now();
+    let shown = (!args.quiet).then_some(&mut *output);
+    let shared = Shared {
+        policy: &policy,
+        replacements: &args.set,
+        sink: Sink::new(shown, args.hexdump, capture),
+        stop,
+        deadline: args.timeout.and_then(|timeout| start.checked_add(timeout)),
+        limit: args.count,
+        packets: AtomicU64::new(0),
+    };
+    let (totals, served) = serve(queues, &shared);
+    drop(shared);
+    if served.as_ref().err().is_none_or(Failure::is_closed_pipe) {
+        totals.print(start.elapsed().as_secs_f64(), output)?;
+    }
+    served
 }
 
-struct Session {
-    queue: Queue,
-    policy: Policy,
-    totals: Totals,
+fn bind(args: &Args) -> Result<Vec<Queue>, Failure> {
+    let mut queues = Vec::new();
+    for number in args.queue.0.clone() {
+        let queue = args.options().bind(number)?;
+        if !args.set.is_empty() {
+            queue.check_rewriting()?;
+        }
+        queues.push(queue);
+    }
+    Ok(queues)
 }
 
-impl Session {
-    /// Decides and prints packets until it is time to stop.
-    fn serve(&mut self, args: &Args, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
-        let deadline = args.timeout.map(|timeout| Instant::now() + timeout);
-        let (number, portid) = (self.queue.number(), self.queue.portid());
+fn print_ready(queues: &[Queue], output: &mut Output) -> Result<(), Failure> {
+    for queue in queues {
+        let (number, portid) = (queue.number(), queue.portid());
         if output.is_json() {
             output.json(&Ready {
                 event: "ready",
@@ -120,96 +208,59 @@ impl Session {
         } else {
             output.text(format!("listening on queue {number} (portid {portid})\n"))?;
         }
-        let mut buffer = vec![0; RECEIVE_LEN];
-        // Time and signals are looked at between packets, too: under load there is no waiting.
-        while !stop.requested() && deadline.is_none_or(|deadline| Instant::now() < deadline) {
-            let received = self.receive(&mut buffer, |totals, packet, ip, decision| {
-                totals.packets += 1;
-                match decision.verdict() {
-                    Verdict::Drop => totals.dropped += 1,
-                    _ => totals.accepted += 1,
-                }
-                Record::new(packet, ip, decision).print(packet, args.hexdump, output)?;
-                Ok(())
-            })?;
-            if args.count.is_some_and(|count| self.totals.packets >= count) {
-                return Ok(());
-            }
-            if !received && self.queue.wait(deadline, Some(stop))? != Wake::Readable {
-                return Ok(());
-            }
-        }
-        Ok(())
     }
+    Ok(())
+}
 
-    /// Gives verdicts on what is pending, then unbinds the queue.
-    fn close(mut self) -> Result<Totals, Failure> {
-        let deadline = Instant::now() + DRAIN_TIME;
-        let mut buffer = vec![0; RECEIVE_LEN];
-        while Instant::now() < deadline {
-            let received = self.receive(&mut buffer, |totals, _, _, _| {
-                totals.pending += 1;
-                Ok(())
-            })?;
-            if !received {
-                break;
-            }
-        }
-        let mut totals = self.totals;
-        totals.lost = self.queue.losses();
-        totals.foreign = self.queue.foreign();
-        let closed = self.queue.close()?;
-        totals.flushed = closed.flushed;
-        totals.gone += closed.gone;
-        totals.refused += closed.refused;
-        totals.malformed += closed.malformed;
-        Ok(totals)
+/// Listens to each queue in a thread of its own; the totals of all, and the first failure.
+fn serve(queues: Vec<Queue>, shared: &Shared<'_>) -> (Totals, Result<(), Failure>) {
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..)
+            .zip(queues)
+            .map(|(index, queue)| scope.spawn(move || Session::new(queue, index, shared).run()))
+            .collect();
+        let mut results = threads.into_iter().map(|thread| match thread.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        let first = results
+            .next()
+            .unwrap_or_else(|| (Totals::of_queue(0), Ok(())));
+        results.fold(first, |(mut all, served), (totals, result)| {
+            all.add(&totals);
+            (all, served.and(result))
+        })
+    })
+}
+
+/// Ends the program over a policy that would send packets round for ever.
+fn refuse_loops(args: &Args, policy: &Policy, output: &Output) {
+    let numbers = &args.queue.0;
+    if let Some(queue) = policy.queues().find(|queue| numbers.contains(queue)) {
+        usage_error(format!(
+            "the policy sends packets to queue {queue}, which it is for as well, so that they would \
+             go round for ever; choose a queue that another program listens to"
+        ));
     }
-
-    /// Receives one datagram, if there is any, decides its packets and passes them to `seen`.
-    fn receive(
-        &mut self,
-        buffer: &mut [u8],
-        mut seen: impl FnMut(
-            &mut Totals,
-            &Packet<'_>,
-            Option<&Summary>,
-            Decision,
-        ) -> Result<(), Failure>,
-    ) -> Result<bool, Failure> {
-        let totals = &mut self.totals;
-        let events = match self.queue.receive(buffer) {
-            Ok(Some(events)) => events,
-            Ok(None) => return Ok(false),
-            Err(Error::Overrun { .. }) => {
-                totals.overruns += 1;
-                return Ok(true);
-            }
-            Err(error) => return Err(error.into()),
-        };
-        for event in events {
-            match event {
-                Ok(Event::Packet(packet)) => {
-                    let ip = Summary::parse(&packet);
-                    let decision = self.policy.decide(&packet, ip.as_ref());
-                    // Before printing, which may take long or fail.
-                    match self.queue.decide(packet.id, decision) {
-                        Err(error) if error.errno() == Some(Errno::ENOBUFS) => totals.overruns += 1,
-                        decided => decided?,
-                    }
-                    seen(totals, &packet, ip.as_ref(), decision)?;
-                }
-                Ok(Event::VerdictRefused { status, .. }) => {
-                    if status.errno == Some(Errno::ENOENT) {
-                        totals.gone += 1;
-                    } else {
-                        totals.refused += 1;
-                    }
-                }
-                Ok(Event::Configured(_) | Event::Other) => {}
-                Err(_) => totals.malformed += 1,
+    let mut marks = policy.repeat_marks().peekable();
+    if marks.peek().is_none() {
+        return;
+    }
+    let config = Control::open(args.module.protocol).and_then(|mut control| control.config());
+    match config {
+        Ok(config) => {
+            if let Some(mark) = marks.find(|&mark| mark != config.skip_mark) {
+                usage_error(format!(
+                    "the policy repeats packets with mark {mark:#x}, and the module would queue \
+                     them again for ever, as it skips mark {:#x}; run `nldemo config set \
+                     skip-mark={mark:#x}`",
+                    config.skip_mark
+                ));
             }
         }
-        Ok(true)
+        Err(error) => output.warn(format_args!(
+            "the policy repeats packets; if what queues them does not skip their mark, they go \
+             round for ever. Whether it does cannot be told: {error}"
+        )),
     }
 }

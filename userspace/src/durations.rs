@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Statistics of round trip times.
+//! Statistics of how long things take.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use serde::Serialize;
 /// An hour, in nanoseconds; whatever takes longer counts as this.
 const LONGEST: u64 = 3_600_000_000_000;
 
-/// A histogram of round trip times with three significant digits.
-pub struct RoundTrips {
+/// A histogram of durations with three significant digits.
+pub struct Durations {
     nanoseconds: Histogram<u64>,
 }
 
-/// The figures of a [`RoundTrips`], in nanoseconds.
+/// The figures of a [`Durations`], in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Summary {
-    /// Shortest round trip.
+pub struct Figures {
+    /// The shortest.
     pub min: u64,
     /// Arithmetic mean.
     pub avg: u64,
@@ -26,26 +26,31 @@ pub struct Summary {
     pub p50: u64,
     /// 99th percentile.
     pub p99: u64,
-    /// Longest round trip.
+    /// The longest.
     pub max: u64,
 }
 
-impl RoundTrips {
-    /// Adds one round trip.
-    pub fn record(&mut self, round_trip: Duration) {
-        let nanoseconds = u64::try_from(round_trip.as_nanos()).unwrap_or(u64::MAX);
+impl Durations {
+    /// Adds one.
+    pub fn record(&mut self, duration: Duration) {
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.nanoseconds.saturating_record(nanoseconds);
     }
 
-    /// How many round trips there were.
+    /// How many there are.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.nanoseconds.len()
     }
 
-    /// The figures; `None` without any round trip.
+    /// Adds all of another histogram.
+    pub fn merge(&mut self, other: &Self) {
+        self.nanoseconds += &other.nanoseconds;
+    }
+
+    /// The figures; `None` without any.
     #[must_use]
-    pub fn summary(&self) -> Option<Summary> {
+    pub fn summary(&self) -> Option<Figures> {
         let times = &self.nanoseconds;
         #[expect(
             clippy::cast_possible_truncation,
@@ -53,7 +58,7 @@ impl RoundTrips {
             reason = "a mean of u64 values is a u64 value"
         )]
         let avg = times.mean().round() as u64;
-        (!times.is_empty()).then(|| Summary {
+        (!times.is_empty()).then(|| Figures {
             min: times.min(),
             avg,
             p50: times.value_at_quantile(0.5),
@@ -63,7 +68,7 @@ impl RoundTrips {
     }
 }
 
-impl Default for RoundTrips {
+impl Default for Durations {
     fn default() -> Self {
         Self {
             nanoseconds: Histogram::new_with_bounds(1, LONGEST, 3)
@@ -78,13 +83,13 @@ mod tests {
 
     #[test]
     fn figures_are_right_to_three_digits() {
-        let mut round_trips = RoundTrips::default();
-        assert_eq!(round_trips.summary(), None);
+        let mut durations = Durations::default();
+        assert_eq!(durations.summary(), None);
         for microseconds in 1..=100 {
-            round_trips.record(Duration::from_micros(microseconds));
+            durations.record(Duration::from_micros(microseconds));
         }
-        assert_eq!(round_trips.count(), 100);
-        let summary = round_trips.summary().unwrap();
+        assert_eq!(durations.count(), 100);
+        let summary = durations.summary().unwrap();
         for (value, expected) in [
             (summary.min, 1_000),
             (summary.avg, 50_500),

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One queue while `nldemo queue run` listens to it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nldemo::Error;
+use nldemo::netlink::RECEIVE_LEN;
+use nldemo::queue::Decision;
+use nldemo::queue::Event;
+use nldemo::queue::Packet;
+use nldemo::queue::Policy;
+use nldemo::queue::Queue;
+use nldemo::queue::Replacement;
+use nldemo::queue::Summary;
+use nldemo::queue::Unwritable;
+use nldemo::queue::Verdict;
+use nldemo::stop::Stop;
+use nldemo::wait::Wake;
+
+use super::sink::Seen;
+use super::sink::Sink;
+use super::totals::Totals;
+use crate::Failure;
+
+/// How long stopping may take while packets keep coming.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// What all queues have in common.
+pub(super) struct Shared<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) replacements: &'a [Replacement],
+    pub(super) sink: Sink<'a>,
+    pub(super) stop: &'a Stop,
+    pub(super) deadline: Option<Instant>,
+    /// How many packets there may be, of all queues.
+    pub(super) limit: Option<u64>,
+    /// How many there were, if that is limited.
+    pub(super) packets: AtomicU64,
+}
+
+pub(super) struct Session<'s, 'a> {
+    queue: Queue,
+    /// Place of the queue among all.
+    index: u32,
+    shared: &'s Shared<'a>,
+    totals: Totals,
+    /// When the packets were received whose verdict was not sent yet.
+    unsent: VecDeque<Instant>,
+}
+
+impl<'s, 'a> Session<'s, 'a> {
+    pub(super) fn new(queue: Queue, index: u32, shared: &'s Shared<'a>) -> Self {
+        Self {
+            totals: Totals::of_queue(queue.number()),
+            queue,
+            index,
+            shared,
+            unsent: VecDeque::new(),
+        }
+    }
+
+    /// Decides packets until it is time to stop, then those that are pending, and gives the queue
+    /// back.
+    pub(super) fn run(mut self) -> (Totals, Result<(), Failure>) {
+        let mut served = self.serve();
+        // The others stop as well: all was seen that is to be seen, or something is wrong.
+        self.shared.stop.request();
+        if served.as_ref().err().is_none_or(Failure::is_closed_pipe) {
+            let drained = self.drain();
+            served = served.and(drained);
+        }
+        let Self {
+            queue, mut totals, ..
+        } = self;
+        totals.lost = queue.losses();
+        totals.foreign = queue.foreign();
+        match queue.close() {
+            Ok(closed) => totals.close(&closed),
+            Err(error) => served = served.and(Err(error.into())),
+        }
+        (totals, served)
+    }
+
+    fn serve(&mut self) -> Result<(), Failure> {
+        let Shared {
+            stop,
+            deadline,
+            ref sink,
+            ..
+        } = *self.shared;
+        let mut buffer = vec![0; RECEIVE_LEN];
+        // Time and signals are looked at between packets, too: under load there is no waiting.
+        while !stop.requested() && deadline.is_none_or(|deadline| Instant::now() < deadline) {
+            if self.receive(&mut buffer, true)? {
+                if self.is_enough() {
+                    break;
+                }
+                continue;
+            }
+            sink.flush()?;
+            let waited = self.queue.wait(deadline, Some(stop));
+            self.note_sent();
+            match self.tolerate(waited)? {
+                None | Some(Wake::Readable) => {}
+                Some(_) => break,
+            }
+        }
+        sink.flush()
+    }
+
+    fn is_enough(&self) -> bool {
+        let packets = &self.shared.packets;
+        let limit = self.shared.limit;
+        limit.is_some_and(|limit| packets.load(Ordering::Relaxed) >= limit)
+    }
+
+    /// Gives verdicts on what is pending.
+    fn drain(&mut self) -> Result<(), Failure> {
+        let deadline = Instant::now() + DRAIN_TIME;
+        let mut buffer = vec![0; RECEIVE_LEN];
+        while Instant::now() < deadline && self.receive(&mut buffer, false)? {}
+        let flushed = self.queue.flush();
+        self.note_sent();
+        self.tolerate(flushed)?;
+        Ok(())
+    }
+
+    /// Receives one datagram, if there is any, and decides its packets. Those that are not `told`
+    /// of count as pending.
+    fn receive(&mut self, buffer: &mut [u8], told: bool) -> Result<bool, Failure> {
+        let events = match self.queue.receive(buffer) {
+            Ok(Some(events)) => events,
+            Ok(None) => return Ok(false),
+            Err(Error::Overrun { .. }) => {
+                self.totals.overruns += 1;
+                return Ok(true);
+            }
+            // The packet is lost, the queue is not.
+            Err(Error::Truncated { .. }) => {
+                self.totals.malformed += 1;
+                return Ok(true);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for event in events {
+            match event {
+                Ok(Event::Packet(packet)) => self.packet(&packet, told)?,
+                Ok(Event::VerdictRefused { status, .. }) => {
+                    if status.errno == Some(Errno::ENOENT) {
+                        self.totals.gone += 1;
+                    } else {
+                        self.totals.refused += 1;
+                    }
+                }
+                Ok(Event::Configured(_) | Event::Other) => {}
+                Err(_) => self.totals.malformed += 1,
+            }
+        }
+        Ok(true)
+    }
+
+    fn packet(&mut self, packet: &Packet<'_>, told: bool) -> Result<(), Failure> {
+        let Shared { policy, .. } = *self.shared;
+        self.unsent.push_back(Instant::now());
+        let ip = Summary::parse(packet);
+        let decision = policy.decide(packet, ip.as_ref());
+        // Before printing, which may take long or fail.
+        let rewriting = self.decide(packet, decision)?;
+        self.note_sent();
+        if !told {
+            self.totals.pending += 1;
+            return Ok(());
+        }
+        self.totals.count(decision);
+        if self.shared.limit.is_some() {
+            self.shared.packets.fetch_add(1, Ordering::Relaxed);
+        }
+        self.shared.sink.packet(&Seen {
+            packet,
+            ip: ip.as_ref(),
+            decision,
+            rewriting: rewriting.as_ref(),
+            queue_index: self.index,
+        })
+    }
+
+    /// Gives a verdict, and other content if that is wanted and possible.
+    fn decide(
+        &mut self,
+        packet: &Packet<'_>,
+        decision: Decision,
+    ) -> Result<Option<Result<(), Unwritable>>, Failure> {
+        let wanted = !self.shared.replacements.is_empty() && decision.verdict() != Verdict::Drop;
+        let rewritten = wanted.then(|| Replacement::apply(self.shared.replacements, packet));
+        let decided = match &rewritten {
+            Some(Ok(rewritten)) => {
+                self.totals.rewritten += 1;
+                self.queue.decide_rewritten(decision, rewritten)
+            }
+            other => {
+                self.totals.unwritable += u64::from(other.is_some());
+                self.queue.decide(packet.id, decision)
+            }
+        };
+        self.tolerate(decided)?;
+        Ok(rewritten.map(|rewritten| rewritten.map(drop)))
+    }
+
+    /// Counts a lack of buffer space instead of failing.
+    fn tolerate<T>(&mut self, result: Result<T, Error>) -> Result<Option<T>, Failure> {
+        match result {
+            Err(error) if error.errno() == Some(Errno::ENOBUFS) => {
+                self.totals.overruns += 1;
+                Ok(None)
+            }
+            result => Ok(Some(result?)),
+        }
+    }
+
+    /// Takes the time of verdicts that have been sent.
+    fn note_sent(&mut self) {
+        if self.queue.unsent() == 0 && !self.unsent.is_empty() {
+            let now = Instant::now();
+            for received in self.unsent.drain(..) {
+                let latency = now.saturating_duration_since(received);
+                self.totals.latencies.record(latency);
+            }
+        }
+    }
+}

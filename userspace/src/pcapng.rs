@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writing packets to a capture file that Wireshark and tcpdump read (pcapng,
+//! draft-ietf-opsawg-pcapng).
+
+use std::io;
+use std::io::Write;
+use std::time::Duration;
+
+const SECTION_HEADER: u32 = 0x0a0d_0d0a;
+const INTERFACE_DESCRIPTION: u32 = 1;
+const ENHANCED_PACKET: u32 = 6;
+const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
+/// The packets begin with an IPv4 or IPv6 header.
+const LINKTYPE_RAW: u16 = 101;
+
+const OPT_END: u16 = 0;
+const OPT_COMMENT: u16 = 1;
+const SHB_USERAPPL: u16 = 4;
+const IF_NAME: u16 = 2;
+const IF_TSRESOL: u16 = 9;
+
+/// A packet to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Captured<'a> {
+    /// Number of the interface, counted from 0 in the order of the descriptions.
+    pub interface: u32,
+    /// Since the epoch.
+    pub time: Duration,
+    /// The packet from its network header on, as far as it is there.
+    pub bytes: &'a [u8],
+    /// Length of the whole packet.
+    pub length: usize,
+    /// What Wireshark shows as the packet's comment.
+    pub comment: &'a str,
+}
+
+/// A capture file with times in nanoseconds.
+pub struct Writer<W: Write> {
+    file: W,
+    block: Vec<u8>,
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins the file.
+    pub fn new(file: W) -> io::Result<Self> {
+        let mut writer = Self {
+            file,
+            block: Vec::new(),
+        };
+        writer.begin(SECTION_HEADER);
+        writer.put(&BYTE_ORDER_MAGIC.to_le_bytes());
+        // Version 1.0, of unknown length.
+        writer.put(&[1, 0, 0, 0]);
+        writer.put(&u64::MAX.to_le_bytes());
+        writer.option(SHB_USERAPPL, b"nldemo");
+        writer.end()?;
+        Ok(writer)
+    }
+
+    /// Describes an interface; packets refer to it by number.
+    pub fn interface(&mut self, name: &str) -> io::Result<()> {
+        self.begin(INTERFACE_DESCRIPTION);
+        self.put(&LINKTYPE_RAW.to_le_bytes());
+        // Reserved, and no limit to the length of packets.
+        self.put(&[0; 6]);
+        self.option(IF_NAME, name.as_bytes());
+        self.option(IF_TSRESOL, &[9]);
+        self.end()
+    }
+
+    /// Writes a packet.
+    pub fn packet(&mut self, packet: &Captured<'_>) -> io::Result<()> {
+        let nanos = u64::try_from(packet.time.as_nanos()).unwrap_or(u64::MAX);
+        let [low @ .., high0, high1, high2, high3] = nanos.to_le_bytes();
+        let length = |length| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+        self.begin(ENHANCED_PACKET);
+        self.put(&packet.interface.to_le_bytes());
+        self.put(&[high0, high1, high2, high3]);
+        self.put(&low);
+        self.put(&length(packet.bytes.len()));
+        self.put(&length(packet.length.max(packet.bytes.len())));
+        self.put(packet.bytes);
+        self.option(OPT_COMMENT, packet.comment.as_bytes());
+        self.end()
+    }
+
+    /// Hands everything over to the operating system.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+
+    fn begin(&mut self, kind: u32) {
+        self.block.clear();
+        self.put(&kind.to_le_bytes());
+        // The length, which `end` fills in.
+        self.put(&[0; 4]);
+    }
+
+    /// Adds bytes and pads them to 32 bits.
+    fn put(&mut self, bytes: &[u8]) {
+        self.block.extend_from_slice(bytes);
+        // Fields of two bytes come in pairs, which need no padding.
+        if bytes.len() != 2 {
+            self.block.resize(self.block.len().next_multiple_of(4), 0);
+        }
+    }
+
+    /// Adds an option, unless it is too long for one.
+    fn option(&mut self, kind: u16, value: &[u8]) {
+        if let Ok(length) = u16::try_from(value.len()) {
+            self.put(&kind.to_le_bytes());
+            self.put(&length.to_le_bytes());
+            self.put(value);
+            self.block.resize(self.block.len().next_multiple_of(4), 0);
+        }
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.put(&OPT_END.to_le_bytes());
+        self.put(&[0, 0]);
+        let length = u32::try_from(self.block.len() + 4).map_err(io::Error::other)?;
+        let length = length.to_le_bytes();
+        self.put(&length);
+        if let Some(field) = self.block.get_mut(4..8) {
+            field.copy_from_slice(&length);
+        }
+        self.file.write_all(&self.block)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(bytes: &[u8]) -> usize {
+        u32::from_le_bytes(bytes.try_into().unwrap()) as usize
+    }
+
+    /// The blocks of a file: type and body.
+    fn blocks(mut file: &[u8]) -> Vec<(u32, &[u8])> {
+        let mut blocks = Vec::new();
+        while !file.is_empty() {
+            let length = number(&file[4..8]);
+            assert_eq!(length % 4, 0);
+            assert_eq!(number(&file[length - 4..length]), length);
+            let kind = u32::try_from(number(&file[..4])).unwrap();
+            blocks.push((kind, &file[8..length - 4]));
+            file = &file[length..];
+        }
+        blocks
+    }
+
+    #[test]
+    fn file_is_what_the_format_says() {
+        let mut file = Vec::new();
+        let mut writer = Writer::new(&mut file).unwrap();
+        writer.interface("nfqueue:3").unwrap();
+        let packet = Captured {
+            interface: 0,
+            time: Duration::new(1_700_000_000, 123_456_789),
+            bytes: &[0x45, 1, 2, 3, 4],
+            length: 99,
+            comment: "drop",
+        };
+        writer.packet(&packet).unwrap();
+        writer.flush().unwrap();
+        let blocks = blocks(&file);
+        let [header, interface, packet] = &blocks[..] else {
+            panic!("{blocks:?}");
+        };
+        assert_eq!(header.0, 0x0a0d_0d0a);
+        assert_eq!(header.1[..8], [0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0]);
+        assert_eq!(
+            header.1[8..],
+            *b"\xff\xff\xff\xff\xff\xff\xff\xff\x04\0\x06\0nldemo\0\0\0\0\0\0"
+        );
+        assert_eq!(interface.0, 1);
+        assert_eq!(interface.1[..8], [101, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(
+            interface.1[8..],
+            *b"\x02\0\x09\0nfqueue:3\0\0\0\x09\0\x01\0\x09\0\0\0\0\0\0\0"
+        );
+        assert_eq!(packet.0, 6);
+        assert_eq!(number(&packet.1[..4]), 0);
+        let time = (number(&packet.1[4..8]) << 32) + number(&packet.1[8..12]);
+        assert_eq!(time, 1_700_000_000_123_456_789);
+        assert_eq!(
+            (number(&packet.1[12..16]), number(&packet.1[16..20])),
+            (5, 99)
+        );
+        assert_eq!(
+            packet.1[20..],
+            *b"\x45\x01\x02\x03\x04\0\0\0\x01\0\x04\0drop\0\0\0\0"
+        );
+    }
+}
