@@ -14,6 +14,7 @@ import pytest
 import module as modules
 from netlink import DEADLINE, SLOW
 from network import Namespace, Path4, pinned, run
+from program import Consumer
 from workers import Stop, Worker
 
 TIME_LIMIT = int(60 * SLOW)
@@ -150,6 +151,24 @@ def stop():
     stop = Stop()
     yield stop
     stop.close()
+
+
+@pytest.fixture
+def consume(peer_program, load):
+    """Starts `nldemo -j queue run`, in a network namespace, and waits until it listens."""
+    running = []
+
+    def consume(namespace, *arguments, queues=1):
+        with namespace:
+            consumer = Consumer([peer_program, "-j", "queue", "run", *arguments])
+        running.append(consumer)
+        for _ in range(queues):
+            assert consumer.event()["event"] == "ready"
+        return consumer
+
+    yield consume
+    for consumer in running:
+        consumer.close()
 
 
 @pytest.fixture

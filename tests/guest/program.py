@@ -50,3 +50,17 @@ class Program:
         if self.process.poll() is None:
             self.process.kill()
         self.process.communicate()
+
+
+class Consumer(Program):
+    """A running `nldemo -j queue run`."""
+
+    def finish(self):
+        """What it still prints, events first, the summary last; and it must end well."""
+        *events, summary = self.rest()
+        assert summary["event"] == "summary"
+        return events, summary
+
+    def stop(self):
+        self.signal(signal.SIGINT)
+        return self.finish()

@@ -26,40 +26,9 @@ from nfqueue import (
     Listener,
     attribute,
 )
-from program import Program
+from program import Consumer
 
 DONE, NO, ERROR = 0, 1, 2
-
-
-@pytest.fixture
-def consume(peer_program, load):
-    """Starts `nldemo -j queue run`, in a network namespace, and waits until it listens."""
-    running = []
-
-    def consume(namespace, *arguments):
-        with namespace:
-            consumer = Consumer([peer_program, "-j", "queue", "run", *arguments])
-        running.append(consumer)
-        assert consumer.event()["event"] == "ready"
-        return consumer
-
-    yield consume
-    for consumer in running:
-        consumer.close()
-
-
-class Consumer(Program):
-    """A running `nldemo -j queue run`."""
-
-    def finish(self):
-        """What it still prints, events first, the summary last; and it must end well."""
-        *events, summary = self.rest()
-        assert summary["event"] == "summary"
-        return events, summary
-
-    def stop(self):
-        self.signal(signal.SIGINT)
-        return self.finish()
 
 
 # echo.

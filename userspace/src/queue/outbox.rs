@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(outbox.decisions(), 100);
         let (mut queue, mut decided) = ((1..=120).collect(), BTreeMap::new());
         assert_eq!(apply(outbox.datagram(), &mut queue, &mut decided), 1);
-        assert_eq!(queue, Vec::from_iter(101..=120));
+        assert_eq!(queue, (101..=120).collect::<Vec<_>>());
         outbox.sent();
         assert_eq!((outbox.decisions(), outbox.datagram()), (0, &[][..]));
     }
@@ -203,12 +203,12 @@ mod tests {
                  prop::bool::weighted(0.1)), 60),
         ) {
             let ids = |wanted: bool| -> Vec<u32> {
-                let places = delivered.iter().enumerate().filter(|&(_, &is)| is == wanted);
-                places.map(|(place, _)| first.wrapping_add(place as u32)).collect()
+                let places = (0..).zip(&delivered).filter(|&(_, &is)| is == wanted);
+                places.map(|(place, _)| first.wrapping_add(place)).collect()
             };
             let mut open = ids(true);
             let mut queue = open.clone();
-            let late = first.wrapping_add(delivered.len() as u32);
+            let late = first.wrapping_add(u32::try_from(delivered.len()).unwrap());
             queue.push(late);
             let mut outbox = outbox_with(open.iter().copied());
             let mut decided = BTreeMap::new();

@@ -356,8 +356,8 @@ fn check_ipv6(old: &[u8], new: &[u8], transport: usize) -> Result<(), Unwritable
 /// Whether the calling thread's network namespace is one where the kernel takes other content: the
 /// initial user namespace must own it. True if nothing speaks against it.
 ///
-/// The kernel tells the owner by ioctl only. But it leaves most settings of the route table out of
-/// all other network namespaces, which shows where there are any at all.
+/// The kernel tells the owner by ioctl only. But in all other network namespaces it leaves most
+/// settings of the IPv6 route table out, which shows where there is IPv6 at all.
 pub(super) fn namespace_allows() -> bool {
     allows(Path::new("/proc/sys/net"), Path::new("/proc/self/ns/user"))
 }
@@ -365,8 +365,8 @@ pub(super) fn namespace_allows() -> bool {
 fn allows(settings: &Path, user_namespace: &Path) -> bool {
     /// `PROC_USER_INIT_INO`.
     const INITIAL: &str = "user:[4026531837]";
-    let routes = settings.join("ipv6/route");
-    let hidden = routes.join("flush").exists() && !routes.join("mtu_expires").exists();
+    let ipv6 = settings.join("ipv6");
+    let hidden = ipv6.join("conf").exists() && !ipv6.join("route/mtu_expires").exists();
     // Who is in another user namespace has rights on network namespaces below it only.
     let inside = fs::read_link(user_namespace).is_ok_and(|link| link.as_os_str() != INITIAL);
     !hidden && !inside
@@ -468,7 +468,10 @@ mod tests {
             let new = edited(&bytes, |edit| edit.set_ttl(3).unwrap()).unwrap();
             assert_sound(&new);
             assert_eq!(
-                Vec::from_iter((0..new.len()).filter(|&i| new[i] != bytes[i])).len(),
+                new.iter()
+                    .zip(&bytes)
+                    .filter(|(new, old)| new != old)
+                    .count(),
                 if bytes[0] >> 4 == 4 { 2 } else { 1 },
                 "ttl and its checksum"
             );
@@ -567,7 +570,7 @@ mod tests {
             bytes[place] = value;
             let mut packet = queued(&bytes);
             packet.family = 2;
-            let refused = Edit::new(&packet).map(|edit| edit.finish()).err();
+            let refused = Edit::new(&packet).map(Edit::finish).err();
             // An option in place of the ICMP header makes the rest an ICMP message of its own.
             if bytes[0] != 0x46 {
                 assert_eq!(refused, Some(expected), "byte {place}");
@@ -660,10 +663,10 @@ mod tests {
     fn namespaces_of_containers_are_told_by_what_they_lack() {
         let directory = std::env::temp_dir().join(format!("nldemo-rewrite-{}", std::process::id()));
         let routes = directory.join("ipv6/route");
-        fs::create_dir_all(&routes).unwrap();
         let user = directory.join("user");
         let mut seen = vec![allows(&directory, &user)];
-        fs::write(routes.join("flush"), "").unwrap();
+        fs::create_dir_all(directory.join("ipv6/conf")).unwrap();
+        fs::create_dir_all(&routes).unwrap();
         seen.push(allows(&directory, &user));
         fs::write(routes.join("mtu_expires"), "").unwrap();
         seen.push(allows(&directory, &user));

@@ -45,13 +45,13 @@ impl Rate {
 
     fn take_at(&self, now: u64) -> bool {
         let token = SECOND / u64::from(self.per_second.get());
-        let taken = self
+        let update = self
             .full
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full| {
                 let full = full.max(now).saturating_add(token);
                 (full - now <= SECOND).then_some(full)
             });
-        taken.is_ok()
+        update.is_ok()
     }
 }
 

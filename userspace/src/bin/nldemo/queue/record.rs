@@ -29,6 +29,10 @@ pub(super) struct Ready {
 
 /// A packet and its verdict; `nldemo queue run --help` describes the JSON keys.
 #[derive(Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of the JSON object"
+)]
 pub(super) struct Record {
     event: &'static str,
     queue: u16,

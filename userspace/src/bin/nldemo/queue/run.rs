@@ -86,6 +86,10 @@ JSON keys (-j): every object has `event` and `queue`.
 /// Bind queues, print every packet and set its verdict
 #[derive(clap::Args)]
 #[command(after_long_help = DETAILS)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 pub(crate) struct Args {
     /// Number of the queue, or of the first and last: the module's parameters `queue`, `queues`
     #[arg(long, value_name = "N[-M]", default_value = "0")]

@@ -1,0 +1,491 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""The peer's queue consumer at work: verdicts of all kinds, batches, rewriting, captures, exits."""
+
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+import pytest
+
+import nfqueue
+from netlink import DEADLINE, wait_until
+from network import Pinger, checksum, run
+from nfqueue import Listener
+
+DONE, ERROR = 0, 2
+ANY_ICMP_ID = 0x4242
+
+
+def numbers(events, verdict=None):
+    """The sequence numbers of the echo requests among events."""
+    return [event["icmp"]["seq"] for event in events if event["event"] == "packet"
+            and verdict in (None, event["verdict"])]
+
+
+# Verdicts.
+
+
+def test_repeat_passes_the_hook_that_skips_the_mark(load, link, consume):
+    """Bug: NF_REPEAT loops. Each packet is seen once, and goes on with the mark."""
+    load(skip_mark=5)
+    link.far.nft("table ip t { chain c { type filter hook prerouting priority 10; "
+                 "meta mark 5 counter; }; }")
+    consumer = consume(link.far, "--policy", "repeat mark=5")
+    with link.pinger() as pinger:
+        for seq in range(20):
+            pinger.ping(seq)
+    events, summary = consumer.stop()
+    assert numbers(events, "repeat") == list(range(20))
+    assert [event["set_mark"] for event in events] == [5] * 20
+    assert (summary["repeated"], summary["errors"]) == (20, 0)
+    with link.far:
+        assert "counter packets 20 " in run("nft", "list", "ruleset")
+
+
+@pytest.mark.parametrize("skip_mark", [0, 6])
+def test_repeat_is_refused_where_it_would_loop(load, link, peer, skip_mark):
+    """Bug: NF_REPEAT loops: the packet would be queued again for ever."""
+    load(skip_mark=skip_mark)
+    with link.far:
+        status, output, errors = peer("queue", "run", "--policy", "icmp repeat mark=5")
+        assert (status, output) == (ERROR, "")
+        assert "for ever" in errors and "skip-mark=0x5" in errors, errors
+        assert not nfqueue.is_bound(0)
+
+
+def test_requeue_hands_packets_on_to_another_queue(module, link, consume):
+    """A chain of consumers: the first sends on to the second, which decides."""
+    second = consume(link.far, "--queue", "9", "--policy", "size=32 drop")
+    first = consume(link.far, "--policy", "set mark=0x77 queue 9")
+    with link.pinger() as pinger:
+        for seq, size in enumerate((31, 32, 33)):
+            pinger.send(seq, size)
+        assert [pinger.reply(), pinger.reply()] == [0, 2]
+    events, summary = first.stop()
+    assert [(event["verdict"], event["to_queue"]) for event in events] == [("queue", 9)] * 3
+    assert summary["requeued"] == 3
+    events, summary = second.stop()
+    assert [event["mark"] for event in events] == [0x77] * 3
+    assert numbers(events, "drop") == [1] and summary["accepted"] == 2
+
+
+def test_requeue_without_listener_drops_or_passes(module, link, consume):
+    """As the policy says, with `bypass`."""
+    consumer = consume(link.far, "--policy", "size=32 queue 9 bypass; queue 9")
+    with link.pinger() as pinger:
+        pinger.send(1, 56)
+        pinger.ping(2, 32)
+        assert not pinger.replies()
+    assert consumer.stop()[1]["requeued"] == 2
+
+
+def test_requeue_to_itself_is_refused(module, peer):
+    """The packet would go round for ever."""
+    status, output, errors = peer("queue", "run", "--queue", "0-3", "--policy", "queue 2")
+    assert (status, output) == (ERROR, "") and "for ever" in errors
+
+
+# Batches.
+
+
+@pytest.mark.parametrize("batch", ["64", "1000,20ms", "7,1ms"])
+def test_batch_never_reorders_nor_swallows_a_drop(module, link, consume, batch):
+    """A batch message decides all packets up to its last, so drops among them must end it."""
+    count = 900
+    policy = "size=40 drop; size=41 set mark=3 accept; accept"
+    consumer = consume(link.far, "--policy", policy, "--batch", batch)
+    sizes = [40 + (seq * seq // 5) % 4 for seq in range(count)]
+    with link.pinger() as pinger:
+        consumer.pause()
+        for seq, size in enumerate(sizes):
+            pinger.send(seq, size)
+        link.settle()
+        with link.far:
+            waiting = nfqueue.statistics()[0][0]
+        consumer.go_on()
+        assert waiting == count
+        events = [consumer.event() for _ in range(count)]
+        expected = [seq for seq, size in enumerate(sizes) if size != 40]
+        assert [pinger.reply() for _ in expected] == expected
+        assert not pinger.replies()
+    assert numbers(events) == list(range(count))
+    assert numbers(events, "accept") == expected
+    summary = consumer.stop()[1]
+    assert (summary["packets"], summary["errors"]) == (count, 0)
+    assert summary["accepted"] == len(expected)
+
+
+def test_batch_waits_no_longer_than_its_time(module, link, consume):
+    """A batch that never fills is sent all the same."""
+    consumer = consume(link.far, "--batch", "1000,10ms")
+    with link.pinger() as pinger:
+        pinger.ping(1)
+        pinger.ping(2)
+    latency = consumer.stop()[1]["latency_ns"]
+    assert latency["min"] >= 10_000_000
+
+
+def test_batch_is_sent_when_the_consumer_stops(module, link, consume):
+    """Bug: packets stuck when a consumer exits."""
+    consumer = consume(link.far, "--batch", "1000,60s")
+    with link.pinger() as pinger:
+        for seq in range(5):
+            pinger.send(seq)
+        assert [consumer.event()["icmp"]["seq"] for _ in range(5)] == list(range(5))
+        assert not pinger.replies()
+        events, summary = consumer.stop()
+        assert not events and (summary["packets"], summary["flushed"]) == (5, 0)
+        assert [pinger.reply() for _ in range(5)] == list(range(5))
+
+
+# Queues.
+
+
+def test_four_queues_keep_the_order_within_a_flow(load, link, consume):
+    """Numbered pings of several flows, four threads, batches."""
+    load(queues=4)
+    consumer = consume(link.far, "--queue", "0-3", "--batch", "32", "--quiet", queues=4)
+    flows, count = 8, 1500
+    addresses = [f"192.0.2.{100 + number}" for number in range(flows)]
+    for address in addresses:
+        link.far.ip(f"address add {address}/24 dev veth0")
+        link.near.ip(f"neighbour add {address} lladdr 02:00:00:00:00:02 dev veth0")
+    pingers = [Pinger(link.near, address) for address in addresses]
+    try:
+        for start in range(0, count, 50):
+            for seq in range(start, start + 50):
+                for pinger in pingers:
+                    pinger.send(seq, 16)
+            for pinger in pingers:
+                assert [pinger.reply() for _ in range(50)] == list(range(start, start + 50))
+    finally:
+        for pinger in pingers:
+            pinger.close()
+    events, summary = consumer.stop()
+    assert not events
+    assert (summary["queues"], summary["packets"]) == (4, flows * count)
+    assert (summary["accepted"], summary["errors"]) == (flows * count, 0)
+
+
+def test_second_consumer_names_the_first(module, link, consume, peer):
+    """Bug: one binder per queue."""
+    consumer = consume(link.far, "--queue", "3")
+    with link.far:
+        status, output, errors = peer("queue", "run", "--queue", "2-4")
+        assert (status, output) == (ERROR, "")
+        for word in ("queue 3", f"process {consumer.process.pid}", "nldemo"):
+            assert word in errors, errors
+        assert not nfqueue.is_bound(2)
+
+
+def test_show_tells_who_listens(module, link, consume, peer):
+    """From /proc, with the process."""
+    consumer = consume(link.far, "--queue", "7", "--copy", "packet:96")
+    with link.far, Listener(300) as listener:
+        status, output, errors = peer("-j", "queue", "show")
+        assert (status, errors) == (DONE, "")
+        first, second = json.loads(output)["queues"]
+        status, table, errors = peer("queue", "show")
+        assert (status, errors) == (DONE, "")
+        assert (second["queue"], second["portid"]) == (300, listener.portid)
+    assert (first["queue"], first["copy_mode"], first["copy_range"]) == (7, 2, 96)
+    assert first["process"] == {"pid": consumer.process.pid, "name": "nldemo"}
+    assert second["process"]["pid"] == os.getpid()
+    assert len(table.splitlines()) == 3 and f"{consumer.process.pid} nldemo" in table
+
+
+def test_copy_modes(module, link, consume):
+    """Without content, and with a part of it."""
+    for mode, captured, length in (("meta", 0, 0), ("packet:30", 30, 84), ("packet", 84, 84)):
+        consumer = consume(link.far, "--copy", mode)
+        with link.pinger() as pinger:
+            pinger.ping()
+        event = consumer.event()
+        assert (event["captured"], event["length"]) == (captured, length), mode
+        assert event["in"] == "veth0" and event["hardware_address"] == "02:00:00:00:00:01"
+        assert consumer.stop()[1]["errors"] == 0
+
+
+def test_connections_are_told(load, link, consume):
+    """--conntrack: what the packet is to which connection."""
+    load(hooks=1 << nfqueue.LOCAL_IN)
+    run("modprobe", "-a", "nf_conntrack_netlink")
+    link.far.nft("table ip t { chain c { type filter hook input priority -10; ct state new; }; }")
+    consumer = consume(link.far, "--conntrack")
+    with link.pinger() as pinger:
+        pinger.ping(1)
+        pinger.ping(2)
+    events, _ = consumer.stop()
+    assert [event["conntrack"]["info"] for event in events] == [2, 0]
+    assert len({event["conntrack"]["id"] for event in events} - {None}) == 1
+
+
+def test_maximum_length_and_fail_open(module, link, consume):
+    """What finds no room is dropped, or passes with --fail-open."""
+    for options, passing in (((), []), (("--fail-open",), [3, 4])):
+        consumer = consume(link.far, "--max-len", "3", *options)
+        with link.pinger() as pinger:
+            consumer.pause()
+            for seq in range(5):
+                pinger.send(seq)
+            link.settle()
+            assert pinger.replies() == passing
+            consumer.go_on()
+            assert [pinger.reply() for _ in range(3)] == [0, 1, 2]
+        assert consumer.stop()[1]["lost"]["queue_full"] == 2 - len(passing)
+
+
+# Exits.
+
+
+def test_kill_leaves_no_packet_stuck(module, link, consume):
+    """Bug: packets stuck when a consumer exits: the kernel drops them, and bypass lets others by."""
+    consumer = consume(link.far, "--batch", "1000,60s")
+    with link.pinger() as pinger:
+        for seq in range(10):
+            pinger.send(seq)
+        consumer.event()
+        consumer.signal(signal.SIGKILL)
+        consumer.process.wait(DEADLINE)
+        with link.far:
+            wait_until(lambda: not nfqueue.is_bound(0))
+        pinger.ping(20)
+        assert not pinger.replies()
+    consume(link.far).stop()
+
+
+def test_interface_that_goes_takes_its_packets_along(module, link, consume):
+    """Verdicts for packets that are gone are counted, and the consumer works on."""
+    consumer = consume(link.far)
+    with link.pinger() as pinger:
+        consumer.pause()
+        for seq in range(4):
+            pinger.send(seq)
+        link.settle()
+        link.far.ip("link set veth0 down")
+        with link.far:
+            wait_until(lambda: nfqueue.statistics()[0][0] == 0)
+        consumer.go_on()
+        assert [consumer.event()["icmp"]["seq"] for _ in range(4)] == list(range(4))
+    summary = consumer.stop()[1]
+    assert (summary["gone"], summary["errors"]) == (4, 4)
+
+
+# Rewriting.
+
+
+def arriving(link):
+    """A socket at the far end for ICMP that has passed all hooks."""
+    receiver = link.far.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    receiver.setsockopt(socket.IPPROTO_IP, 12, 1)  # IP_RECVTTL
+    receiver.settimeout(DEADLINE)
+    return receiver
+
+
+@pytest.mark.parametrize("payload", ["", "odd", "twelve bytes", "x" * 1400])
+def test_rewritten_packet_arrives_as_it_should(module, link, consume, payload):
+    """Bug: stale checksum after a rewrite. Shorter, longer, and of the same length."""
+    consumer = consume(link.far, "--set", "ttl=9", "--set", f"payload={payload}")
+    with link.pinger() as pinger, arriving(link) as receiver:
+        pinger.send(1, 12)
+        packet = receiver.recv(1 << 16)
+        # The kernel computes the reply from what arrived, and checks its checksum before.
+        reply = pinger.socket.recv(1 << 16)
+    assert len(packet) == 28 + len(payload) and packet[8] == 9
+    assert checksum(packet[:20]) == 0 and checksum(packet[20:]) == 0
+    assert packet[28:] == reply[28:] == payload.encode()
+    events, summary = consumer.stop()
+    assert [event["rewritten"] for event in events] == [True]
+    assert (summary["rewritten"], summary["unwritable"], summary["errors"]) == (1, 0, 0)
+    assert link.far.counters()["Icmp"]["InCsumErrors"] == 0
+
+
+def test_rewritten_icmpv6_has_the_right_checksum(module, loopback, consume):
+    """Its checksum covers addresses."""
+    consumer = consume(loopback.near, "--set", "payload=hex:00ff10", "--set", "ttl=3")
+    with loopback.near:
+        sender = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+    with sender:
+        sender.settimeout(DEADLINE)
+        sender.sendto(struct.pack(">BBHHH", 128, 0, 0, ANY_ICMP_ID, 1) + b"12345678", ("::1", 0))
+        # The kernel verifies the checksum for this socket, of the request and of its reply.
+        kinds = {}
+        while len(kinds) < 2:
+            message = sender.recv(1 << 16)
+            kinds[message[0]] = message[8:]
+    assert kinds == {128: b"\x00\xff\x10", 129: b"\x00\xff\x10"}
+    events, summary = consumer.stop()
+    assert [event["icmp"]["name"] for event in events] == ["echo-request", "echo-reply"]
+    assert (summary["rewritten"], summary["errors"]) == (2, 0)
+
+
+def test_rewriting_what_the_kernel_would_drop_is_not_tried(module, link, consume, peer):
+    """A truncated copy passes as it was; without any content, rewriting is refused at once."""
+    consumer = consume(link.far, "--set", "ttl=9", "--copy", "packet:40")
+    with link.pinger() as pinger:
+        pinger.ping(1, 56)
+        pinger.ping(2, 12)
+    events, summary = consumer.stop()
+    assert [event["rewritten"] for event in events] == [False, True]
+    assert "40 of the packet's 84 bytes" in events[0]["unwritable"]
+    assert (summary["rewritten"], summary["unwritable"]) == (1, 1)
+    with link.far:
+        status, output, errors = peer("queue", "run", "--set", "ttl=9", "--copy", "meta")
+    assert (status, output) == (ERROR, "") and "--copy packet" in errors
+
+
+def test_rewriting_in_a_container_is_refused(module, peer_program):
+    """The kernel drops rewritten packets silently where another user namespace owns the network."""
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--net", peer_program, "queue", "run", "--set",
+         "ttl=9"], capture_output=True, text=True, check=False, timeout=DEADLINE)
+    assert (done.returncode, done.stdout) == (ERROR, ""), done.stderr
+    assert "initial user namespace" in done.stderr
+    # And the same from outside, by someone who has the rights but for the kernel.
+    with subprocess.Popen(["unshare", "--user", "--map-root-user", "--net", "sh", "-c",
+                           "echo; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as inside:
+        inside.stdout.readline()
+        done = subprocess.run(
+            ["nsenter", f"--net=/proc/{inside.pid}/ns/net", peer_program, "queue", "run", "--set",
+             "ttl=9"], capture_output=True, text=True, check=False, timeout=DEADLINE)
+        inside.stdin.close()
+    assert (done.returncode, done.stdout) == (ERROR, ""), done.stderr
+    assert "initial user namespace" in done.stderr
+
+
+# What it writes.
+
+
+def pcapng_packets(data):
+    """The packets in a capture file: (link type, interface's name, time in ns, bytes, comment)."""
+    interfaces, packets, offset = [], [], 0
+
+    def options(body):
+        found = {}
+        while body:
+            kind, length = struct.unpack_from("<HH", body)
+            found[kind] = body[4:4 + length]
+            body = body[4 + (length + 3) // 4 * 4:]
+        return found
+
+    while offset < len(data):
+        kind, length = struct.unpack_from("<II", data, offset)
+        body = data[offset + 8:offset + length - 4]
+        assert data[offset + length - 4:offset + length] == struct.pack("<I", length)
+        offset += length
+        if kind == 1:
+            found = options(body[8:])
+            assert found[9] == b"\x09", "times in nanoseconds"
+            interfaces.append((struct.unpack_from("<H", body)[0], found[2].decode()))
+        elif kind == 6:
+            number, high, low, captured, _ = struct.unpack_from("<5I", body)
+            found = options(body[20 + (captured + 3) // 4 * 4:])
+            packets.append((*interfaces[number], high << 32 | low, body[20:20 + captured],
+                            found[1].decode()))
+        else:
+            assert kind == 0x0A0D0D0A
+    return packets
+
+
+def test_capture_file(load, link, consume, tmp_path):
+    """pcapng: raw IP, an interface a queue, the verdict as a comment."""
+    load(queue=4)
+    path = tmp_path / "seen.pcapng"
+    consumer = consume(link.far, "--queue", "3-4", "--pcap", str(path), "--quiet", "--policy",
+                       "size=32 drop; set mark=1 accept", queues=2)
+    before = time.time_ns()
+    with link.pinger() as pinger:
+        pinger.ping(1, 31)
+        pinger.send(2, 32)
+        pinger.ping(3, 33)
+        # What was seen is there while it runs, for those who read along.
+        wait_until(lambda: len(pcapng_packets(path.read_bytes())) == 3)
+    assert not consumer.stop()[0]
+    packets = pcapng_packets(path.read_bytes())
+    assert {packet[:2] for packet in packets} == {(101, "nfqueue:4")}
+    times = [packet[2] for packet in packets]
+    assert times == sorted(times) and before <= times[0] <= times[-1] < before + 600 * 10**9
+    assert [len(packet[3]) for packet in packets] == [59, 60, 61]
+    assert [packet[4] for packet in packets] == [
+        "set mark=0x1 accept", "drop", "set mark=0x1 accept"]
+
+
+def test_capture_file_is_read_by_tshark(module, link, consume, tmp_path):
+    """Wireshark's own reader finds packets, their checksums right, and comments."""
+    assert shutil.which("tshark"), "tshark is to be in the root (scripts/setup)"
+    path = tmp_path / "seen.pcapng"
+    consumer = consume(link.far, "--pcap", str(path), "--quiet", "--policy", "size=32 drop")
+    with link.pinger() as pinger:
+        pinger.ping(1, 31)
+        pinger.send(2, 32)
+        pinger.ping(3, 33)
+    consumer.stop()
+    lines = run("tshark", "-r", str(path), "-o", "icmp.check_checksum:TRUE", "-T", "fields",
+                "-e", "icmp.seq", "-e", "icmp.checksum.status", "-e", "frame.comment").splitlines()
+    rows = [line.split("\t") for line in lines if "\t" in line]
+    assert rows == [["1", "1", "accept"], ["2", "1", "drop"], ["3", "1", "accept"]]
+
+
+def test_interface_that_a_policy_names(module, link, consume, peer):
+    """Interfaces are looked up in the network namespace; one that is not there is named."""
+    consumer = consume(link.far, "--policy", "in veth0 size>40 drop; in lo drop")
+    with link.pinger() as pinger:
+        pinger.send(1, 41)
+        pinger.ping(2, 40)
+        assert not pinger.replies()
+    assert consumer.stop()[1]["dropped"] == 1
+    with link.far:
+        status, output, errors = peer("queue", "run", "--policy", "in veth9 drop")
+    assert (status, output) == (ERROR, "") and "'veth9'" in errors
+
+
+def test_rate_lets_so_many_through(module, link, consume):
+    """A token bucket of one second."""
+    consumer = consume(link.far, "--policy", "rate 5/s accept; drop", "--count", "50")
+    with link.pinger() as pinger:
+        consumer.pause()
+        for seq in range(50):
+            pinger.send(seq)
+        link.settle()
+        consumer.go_on()
+        events, summary = consumer.finish()
+    passed = numbers(events, "accept")
+    assert passed[:5] == [0, 1, 2, 3, 4]
+    assert 5 <= len(passed) <= 5 + 5 * (1 + summary["seconds"])
+    assert summary["dropped"] == 50 - len(passed)
+
+
+# Other programs.
+
+
+def test_tcpdump_consumes_our_queue(module, link):
+    """tcpdump -i nfqueue:0 binds it, prints the packets and accepts them."""
+    with link.far:
+        tcpdump = subprocess.Popen(
+            # Debian's becomes another user by default, who may give no verdicts.
+            ["tcpdump", "-Z", "root", "-i", "nfqueue:0", "-l", "-n", "-c", "2"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        # It binds the queue first, and asks for the packets' content only then.
+        while b"listening on nfqueue:0" not in tcpdump.stderr.readline():
+            assert tcpdump.poll() is None
+        with link.pinger() as pinger:
+            pinger.ping(11)
+            pinger.ping(12)
+        seen = b""
+        while seen.count(b"\n") < 2:
+            assert select.select([tcpdump.stdout], [], [], DEADLINE)[0], "tcpdump prints nothing"
+            seen += os.read(tcpdump.stdout.fileno(), 1 << 16)
+        assert tcpdump.wait(DEADLINE) == 0
+    finally:
+        tcpdump.kill()
+        tcpdump.communicate()
+    for word in (b"192.0.2.1 > 192.0.2.2", b"ICMP echo request", b"seq 11", b"seq 12"):
+        assert word in seen, seen
