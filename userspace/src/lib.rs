@@ -9,7 +9,8 @@
 //! - [`echo`] sends messages to the module and checks every byte that comes back;
 //! - [`control`] reads and changes what the module queues, reads its statistics and follows its
 //!   events;
-//! - [`queue`] binds a netfilter queue, decodes its packets and gives verdicts.
+//! - [`queue`] binds a netfilter queue, decodes its packets, gives verdicts and rewrites;
+//!   [`pcapng`] writes packets to a capture file.
 //!
 //! Underneath are [`netlink`], a netlink socket that hears the kernel only; [`message`] and
 //! [`attr`], the two framings inside a datagram; and [`protocol`], the numbers that module and

@@ -33,7 +33,8 @@ Examples:
   nldemo echo                                  one message to the module and back
   nldemo echo --size 200000 --count 100        100 large ones, with statistics
   nldemo queue run                             show and accept what the module queues
-  nldemo queue run --policy echo-size=32       accept pings of 32 bytes, drop the rest
+  nldemo queue run --policy 'size>56 drop'     drop large pings, accept the rest
+  nldemo queue show                            who listens to which queue
   nldemo -N blue -j queue run --count 4        as JSON, in network namespace blue
   nldemo config set queues=4 ipv6-types=echo   what is queued, and where
   nldemo stats --watch                         counters and rates, every second
