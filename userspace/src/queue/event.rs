@@ -55,6 +55,14 @@ impl<'a> Iterator for Events<'a> {
     }
 }
 
+/// The ids of the packets in a datagram, also of those that cannot be decoded any further.
+pub(super) fn packet_ids(datagram: &[u8]) -> impl Iterator<Item = u32> {
+    Messages::new(datagram)
+        .flatten()
+        .filter(|message| message.kind == MSG_PACKET)
+        .filter_map(|message| Packet::id_in(message.payload))
+}
+
 fn event<'a>(message: &Message<'a>) -> Result<Event<'a>> {
     if message.kind == MSG_PACKET {
         return Packet::parse(message.payload).map(Event::Packet);

@@ -182,6 +182,15 @@ impl<'a> Packet<'a> {
         Ok(packet)
     }
 
+    /// The id in the payload of a packet message.
+    pub(super) fn id_in(payload: &[u8]) -> Option<u32> {
+        let attributes = payload.get(NFGENMSG_LEN..)?;
+        let header = Attributes::new(attributes)
+            .flatten()
+            .find(|attribute| attribute.kind == NFQA_PACKET_HDR)?;
+        header.be32().ok()
+    }
+
     /// A packet of which nothing is known.
     pub(super) const EMPTY: Self = Self {
         queue: 0,
@@ -297,6 +306,7 @@ pub(super) mod tests {
         assert_eq!(packet.family_name(), "ipv4");
         assert_eq!(packet.hook.to_string(), "postrouting");
         assert!(!packet.is_truncated());
+        assert_eq!(Packet::id_in(&payload), Some(0x0102));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use nix::errno::Errno;
 
 use super::event::Event;
 use super::event::Events;
+use super::event::packet_ids;
 use super::options::CopyMode;
 use super::options::Options;
 use super::options::unbind_payload;
@@ -179,15 +180,10 @@ impl Queue {
                 None => return Ok(None),
             }
         };
-        let events = Events::new(datagram);
         if self.options.batching.is_on() {
-            for event in events.clone().flatten() {
-                if let Event::Packet(packet) = event {
-                    self.outbox.arrived(packet.id);
-                }
-            }
+            packet_ids(datagram).for_each(|id| self.outbox.arrived(id));
         }
-        Ok(Some(events))
+        Ok(Some(Events::new(datagram)))
     }
 
     /// Decides what becomes of a packet, in whatever order.

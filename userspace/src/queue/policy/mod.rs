@@ -59,6 +59,12 @@ impl Policy {
         rule.map_or(Decision::ACCEPT, |rule| rule.decision)
     }
 
+    /// Whether it depends on the packet.
+    #[must_use]
+    pub fn looks(&self) -> bool {
+        self.rules.iter().any(|rule| !rule.conditions.is_empty())
+    }
+
     /// Looks the interfaces up that it names, in the current network namespace. Without this, no
     /// packet is of these interfaces.
     pub fn find_interfaces(&mut self) -> Result<(), NoInterface> {

@@ -80,7 +80,8 @@ JSON keys (-j): every object has `event` and `queue`.
                   flushed (too late for that), errors, being the sum of gone (packet gone before
                   its verdict), refused (other refusals), malformed, overruns (ENOBUFS);
                   foreign (messages not from the kernel), seconds, packets_per_second,
-                  latency_ns (null or min, avg, p50, p99, max: from receipt to verdict sent),
+                  latency_ns (null or min, avg, p50, p99, max: from receipt to verdict sent, of
+                  packets after a pause and 1 of 16 under load),
                   lost (null or queue_full, socket_full: packets dropped by the kernel)";
 
 /// Bind queues, print every packet and set its verdict

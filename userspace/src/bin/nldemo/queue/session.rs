@@ -2,7 +2,6 @@
 
 //! One queue while `nldemo queue run` listens to it.
 
-use std::collections::VecDeque;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -31,6 +30,10 @@ use crate::Failure;
 /// How long stopping may take while packets keep coming.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
+/// Of so many packets that come without a pause the time of one is taken: looking at the clock can
+/// take longer than deciding a packet.
+const SAMPLE: u64 = 16;
+
 /// What all queues have in common.
 pub(super) struct Shared<'a> {
     pub(super) policy: &'a Policy,
@@ -50,8 +53,10 @@ pub(super) struct Session<'s, 'a> {
     index: u32,
     shared: &'s Shared<'a>,
     totals: Totals,
-    /// When the packets were received whose verdict was not sent yet.
-    unsent: VecDeque<Instant>,
+    /// How many packets came since there was a pause.
+    without_pause: u64,
+    /// When the packet came whose time is taken, while its verdict was not sent yet.
+    timed: Option<Instant>,
 }
 
 impl<'s, 'a> Session<'s, 'a> {
@@ -61,7 +66,8 @@ impl<'s, 'a> Session<'s, 'a> {
             queue,
             index,
             shared,
-            unsent: VecDeque::new(),
+            without_pause: 0,
+            timed: None,
         }
     }
 
@@ -106,6 +112,7 @@ impl<'s, 'a> Session<'s, 'a> {
             sink.flush()?;
             let waited = self.queue.wait(deadline, Some(stop));
             self.note_sent();
+            self.without_pause = 0;
             match self.tolerate(waited)? {
                 None | Some(Wake::Readable) => {}
                 Some(_) => break,
@@ -166,9 +173,15 @@ impl<'s, 'a> Session<'s, 'a> {
     }
 
     fn packet(&mut self, packet: &Packet<'_>, told: bool) -> Result<(), Failure> {
-        let Shared { policy, .. } = *self.shared;
-        self.unsent.push_back(Instant::now());
-        let ip = Summary::parse(packet);
+        let Shared {
+            policy, ref sink, ..
+        } = *self.shared;
+        if self.timed.is_none() && self.without_pause % SAMPLE == 0 {
+            self.timed = Some(Instant::now());
+        }
+        self.without_pause += 1;
+        let wanted = policy.looks() || sink.is_used();
+        let ip = wanted.then(|| Summary::parse(packet)).flatten();
         let decision = policy.decide(packet, ip.as_ref());
         // Before printing, which may take long or fail.
         let rewriting = self.decide(packet, decision)?;
@@ -181,7 +194,7 @@ impl<'s, 'a> Session<'s, 'a> {
         if self.shared.limit.is_some() {
             self.shared.packets.fetch_add(1, Ordering::Relaxed);
         }
-        self.shared.sink.packet(&Seen {
+        sink.packet(&Seen {
             packet,
             ip: ip.as_ref(),
             decision,
@@ -223,13 +236,11 @@ impl<'s, 'a> Session<'s, 'a> {
         }
     }
 
-    /// Takes the time of verdicts that have been sent.
+    /// Notes how long it took if the verdict was sent of the packet whose time is taken.
     fn note_sent(&mut self) {
-        if self.queue.unsent() == 0 && !self.unsent.is_empty() {
-            let now = Instant::now();
-            for received in self.unsent.drain(..) {
-                let latency = now.saturating_duration_since(received);
-                self.totals.latencies.record(latency);
+        if self.queue.unsent() == 0 {
+            if let Some(received) = self.timed.take() {
+                self.totals.latencies.record(received.elapsed());
             }
         }
     }

@@ -62,6 +62,11 @@ impl<'a> Sink<'a> {
         }
     }
 
+    /// Whether it does anything with packets.
+    pub(super) fn is_used(&self) -> bool {
+        self.places.is_some()
+    }
+
     /// Tells of a packet.
     pub(super) fn packet(&self, seen: &Seen<'_>) -> Result<(), Failure> {
         let Some(mut places) = self.lock() else {

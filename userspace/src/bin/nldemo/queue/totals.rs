@@ -40,7 +40,7 @@ pub(super) struct Totals {
     seconds: f64,
     packets_per_second: f64,
     latency_ns: Option<Figures>,
-    /// From a packet's receipt to when its verdict was sent.
+    /// From a packet's receipt to when its verdict was sent, of some packets.
     #[serde(skip)]
     pub(super) latencies: Durations,
 }
