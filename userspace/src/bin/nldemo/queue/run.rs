@@ -217,20 +217,23 @@ fn print_ready(queues: &[Queue], output: &mut Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Listens to each queue in a thread of its own; the totals of all, and the first failure.
+/// Listens to each queue in a thread of its own, to the first in this one; the totals of all, and the first failure.
 fn serve(queues: Vec<Queue>, shared: &Shared<'_>) -> (Totals, Result<(), Failure>) {
+    let mut queues = queues.into_iter();
+    let Some(first) = queues.next() else {
+        return (Totals::of_queue(0), Ok(()));
+    };
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..)
+        let threads: Vec<_> = (1..)
             .zip(queues)
             .map(|(index, queue)| scope.spawn(move || Session::new(queue, index, shared).run()))
             .collect();
-        let mut results = threads.into_iter().map(|thread| match thread.join() {
+        // The kernel finds descriptors faster for a process of one thread.
+        let first = Session::new(first, 0, shared).run();
+        let results = threads.into_iter().map(|thread| match thread.join() {
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic),
         });
-        let first = results
-            .next()
-            .unwrap_or_else(|| (Totals::of_queue(0), Ok(())));
         results.fold(first, |(mut all, served), (totals, result)| {
             all.add(&totals);
             (all, served.and(result))
