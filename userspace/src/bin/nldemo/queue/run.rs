@@ -228,7 +228,6 @@ fn serve(queues: Vec<Queue>, shared: &Shared<'_>) -> (Totals, Result<(), Failure
             .zip(queues)
             .map(|(index, queue)| scope.spawn(move || Session::new(queue, index, shared).run()))
             .collect();
-        // The kernel finds descriptors faster for a process of one thread.
         let first = Session::new(first, 0, shared).run();
         let results = threads.into_iter().map(|thread| match thread.join() {
             Ok(result) => result,
