@@ -450,14 +450,18 @@ def _become(uid):
 
 
 def _assert_may_only_look(control):
-    config = control.config()
+    def settings():
+        # Namespaces of earlier tests that go meanwhile are events, too.
+        return {name: value for name, value in control.config().items() if name != "event"}
+
+    before = settings()
     # Whoever may not change anything is told so first, whatever the request is like.
     for payload in (encode("queue", 1), encode("queues", 0), attribute(99, b""), b""):
         with pytest.raises(Refused) as failure:
             control.set_raw(payload)
         assert failure.value.errno == errno.EPERM and failure.value.offset is None
         assert "CAP_NET_ADMIN" in failure.value.text
-    assert control.config() == config
+    assert settings() == before
     assert control.stats() and control.per_cpu()
 
 
