@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""What an IPv6 network cannot do without: neighbour discovery, multicast listener discovery and
+path MTU discovery, beside a module that queues ICMPv6.
+
+By default that is echo, and nothing else is at stake: here with hooks at every point and without
+bypass, so that whatever is queued and not decided is lost.
+"""
+
+import contextlib
+import socket
+import struct
+
+import pytest
+
+from control import ALL_TYPES, Control
+from netlink import DEADLINE, wait_until
+from network import run
+from nfqueue import Listener
+
+HOP_BY_HOP, ICMPV6 = 0, 58
+ECHO_REQUEST, LISTENER_REPORT = 128, 143
+IPV6_MTU, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO = 24, 23, 2
+NEAR, ROUTER_NEAR, ROUTER_FAR, FAR = "fd00:1::1", "fd00:1::fe", "fd00:2::fe", "fd00:2::1"
+GROUP = "ff15::1234"
+NARROW = 1280
+
+
+class Network:
+    """Two hosts and a router, behind which packets must be small."""
+
+    def __init__(self, namespaces):
+        self.near, self.router, self.far = self.all = [namespaces() for _ in range(3)]
+        for end, name, host, via in ((self.near, "near0", NEAR, ROUTER_NEAR),
+                                     (self.far, "far0", FAR, ROUTER_FAR)):
+            self.router.ip(
+                f"link add {name} type veth peer name veth0 netns {end.path}",
+                f"address add {via}/64 dev {name} nodad",
+                f"link set {name} up",
+            )
+            end.ip(
+                f"address add {host}/64 dev veth0 nodad",
+                "link set veth0 up",
+                f"route add default via {via}",
+            )
+        self.router.sysctl("ipv6/conf/all/forwarding", 1)
+        self.router.ip(f"link set far0 mtu {NARROW}")
+
+    def forget_neighbours(self):
+        for namespace in self.all:
+            with namespace:
+                run("ip", "-6", "neighbour", "flush", "all")
+
+    def neighbours(self):
+        """What the near host knows of its neighbours."""
+        with self.near:
+            return run("ip", "-6", "neighbour", "show")
+
+    def datagram_arrives(self):
+        """Whether one gets from end to end, for which every host must find its neighbour."""
+        with self.near.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender, \
+                self.far.socket(socket.AF_INET6, socket.SOCK_DGRAM) as receiver:
+            receiver.bind((FAR, 0))
+            receiver.settimeout(DEADLINE)
+            sender.sendto(b"hello", receiver.getsockname()[:2])
+            return receiver.recv(64) == b"hello"
+
+    def group_is_reported(self):
+        """Whether the router hears that a host has joined a group."""
+        with self.router.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x86DD)) as heard, \
+                self.near.socket(socket.AF_INET6, socket.SOCK_DGRAM) as member:
+            heard.bind(("near0", 0x86DD))
+            heard.settimeout(DEADLINE)
+            with self.near:
+                index = socket.if_nametoindex("veth0")
+            group = socket.inet_pton(socket.AF_INET6, GROUP)
+            member.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
+                              group + struct.pack("=I", index))
+            while True:
+                packet = heard.recv(2000)
+                # A router alert comes before it.
+                if (packet[6], packet[40], packet[48]) == (HOP_BY_HOP, ICMPV6, LISTENER_REPORT) \
+                        and group in packet:
+                    return True
+
+    def path_mtu_is_found(self):
+        """Whether the sender learns how large packets may be from the router's message."""
+        with self.near.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+            sender.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO)
+            sender.connect((FAR, 9))
+            assert sender.getsockopt(socket.IPPROTO_IPV6, IPV6_MTU) > NARROW
+            sender.send(bytes(1400))
+            wait_until(lambda: sender.getsockopt(socket.IPPROTO_IPV6, IPV6_MTU) == NARROW)
+            return True
+
+    def ping(self):
+        """Sends an echo request."""
+        with self.near.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
+            raw.sendto(struct.pack(">BBHHH", ECHO_REQUEST, 0, 0, 1, 1), (FAR, 0))
+
+
+@pytest.fixture
+def network(load, namespaces):
+    load(hooks=31, bypass=0)
+    return Network(namespaces)
+
+
+@contextlib.contextmanager
+def nobody(_network):
+    yield
+
+
+@contextlib.contextmanager
+def silent(network):
+    """A listener in every namespace, which decides nothing."""
+    with contextlib.ExitStack() as stack:
+        for namespace in network.all:
+            with namespace:
+                stack.enter_context(Listener())
+        network.ping()
+        yield
+
+
+@contextlib.contextmanager
+def dead(network):
+    """Listeners that go, and take with them what they have not decided."""
+    with silent(network):
+        pass
+    yield
+
+
+@pytest.mark.parametrize("listening", [nobody, silent, dead])
+def test_network_works(network, listening):
+    """Bug: an ICMPv6 queue kills neighbour discovery, and more."""
+    with listening(network):
+        network.forget_neighbours()
+        assert network.datagram_arrives()
+        assert network.group_is_reported()
+        assert network.path_mtu_is_found()
+
+
+def test_queueing_all_types_takes_the_network_down(network):
+    """What the default is there to prevent; and what the tests above would not miss."""
+    network.forget_neighbours()
+    with network.near, Control() as control:
+        control.set(ipv6=ALL_TYPES)
+    with network.near.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"hello", (FAR, 9))
+        wait_until(lambda: "FAILED" in network.neighbours())
+    with network.near, Control() as control:
+        control.set(ipv6={ECHO_REQUEST})
+    assert network.datagram_arrives()
