@@ -2,22 +2,48 @@
 
 """The kernel tree's own YNL client, driven by the module's specification."""
 
+import ast
+import contextlib
+import importlib
+import io
 import json
 import os
+import runpy
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
-from netlink import SLOW
+from workers import Worker
 
 TREE = Path("/usr/share/linux-ynl")
 CLI = TREE / "tools" / "net" / "ynl" / "pyynl" / "cli.py"
 SCHEMA = TREE / "Documentation" / "netlink" / "netlink-raw.yaml"
 SPEC = Path(__file__).resolve().parents[2] / "specs" / "nldemo.yaml"
 
+# What the client imports takes most of its time, so it is done once.
+sys.path.append(str(CLI.parent))
+importlib.import_module("lib")
 
-def _command(*arguments):
-    return [sys.executable, str(CLI), "--spec", str(SPEC), "--output-json", *arguments]
+
+def _arguments(*arguments):
+    return [str(CLI), "--spec", str(SPEC), "--output-json", *arguments]
+
+
+def _main(arguments):
+    """The client as a program: its exit status and what it printed."""
+    sys.argv = _arguments(*arguments)
+    status = 0
+    with contextlib.redirect_stdout(io.StringIO()) as out, \
+            contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            runpy.run_path(str(CLI), run_name="__main__")
+        except SystemExit as end:
+            status = end.code or 0
+        except Exception:  # pylint: disable=broad-exception-caught
+            traceback.print_exc()
+            status = 1
+    return status, out.getvalue(), err.getvalue()
 
 
 def validate():
@@ -27,8 +53,8 @@ def validate():
 
 def run(*arguments):
     """Runs the client to its end, in the network namespace of the calling thread."""
-    return subprocess.run(_command(*arguments), capture_output=True, text=True, check=False,
-                          timeout=60 * SLOW)
+    status, out, err = ast.literal_eval(Worker(_main, arguments).result())
+    return subprocess.CompletedProcess(_arguments(*arguments), status, out, err)
 
 
 def request(*arguments, **attributes):
@@ -46,7 +72,7 @@ class Subscriber:
 
     def __init__(self, group):
         self._process = subprocess.Popen(
-            _command("--no-schema", "--subscribe", group), stdout=subprocess.PIPE, text=True,
+            [sys.executable, *_arguments("--no-schema", "--subscribe", group)], stdout=subprocess.PIPE, text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"})
 
     def __enter__(self):
