@@ -129,7 +129,9 @@ def test_batch_waits_no_longer_than_its_time(module, link, consume):
         pinger.ping(1)
         pinger.ping(2)
     latency = consumer.stop()[1]["latency_ns"]
-    assert latency["min"] >= 10_000_000
+    # As far as the clock and the histogram can tell.
+    tick = time.clock_getres(time.CLOCK_MONOTONIC) * 1e9
+    assert latency["min"] >= 0.99 * 10_000_000 - tick
 
 
 def test_batch_is_sent_when_the_consumer_stops(module, link, consume):
