@@ -138,7 +138,7 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
 ///
 /// # Invariants
 ///
-/// For `'a`, both parts of the slot may be shared, and it is the slot of `net`.
+/// For `'a`, all parts of the slot may be shared, and it is the slot of `net`.
 pub struct Instance<'a, T: Subsystem> {
     net: &'a Net,
     slot: &'a Slot<T>,

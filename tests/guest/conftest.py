@@ -5,6 +5,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -199,6 +200,21 @@ def loopback(namespaces):
         path = Path4(namespace, "127.0.0.1", namespace, "127.0.0.1")
         yield path
         path.close()
+
+
+@pytest.fixture
+def inject(loopback):
+    """Has packets of a family arrive on lo, as they are."""
+    ethertypes = {"ipv4": b"\x08\0", "ipv6": b"\x86\xdd"}
+    with loopback.near.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind(("lo", 0))
+
+        def inject(family, packets):
+            for packet in packets:
+                raw.send(bytes(12) + ethertypes[family] + packet)
+            loopback.settle()
+
+        yield inject
 
 
 @pytest.fixture

@@ -182,6 +182,15 @@ def ipv4(source, destination, payload, *, protocol=socket.IPPROTO_ICMP, version=
     return header[:10] + struct.pack(">H", check) + header[12:] + payload
 
 
+def ipv6(source, destination, payload, *, following=socket.IPPROTO_ICMPV6, version=6, length=None,
+         hop_limit=64):
+    """An IPv6 packet, true and whole unless told otherwise."""
+    return struct.pack(
+        ">IHBB16s16s", version << 28, len(payload) if length is None else length, following, hop_limit,
+        socket.inet_pton(socket.AF_INET6, source), socket.inet_pton(socket.AF_INET6, destination)
+    ) + payload
+
+
 class Pinger:
     """Sends echo requests and collects the replies."""
 

@@ -4,20 +4,18 @@
 what each is to the module, by its statistics."""
 
 import random
-import socket
 import struct
 
 import pytest
 
 from control import ALL_TYPES, Control, difference
 from netlink import SLOW
-from network import checksum, icmp, ipv4
+from network import checksum, icmp, ipv4, ipv6
 
 # What becomes of a packet: queued, passed and counted as unparsable, or none of the module's
 # business (another protocol, a later fragment, or dropped by the stack before it gets to the hook).
 QUEUED, UNPARSABLE, PASSED = "queued", "unparsable", "passed"
 
-ETHERTYPES = {"ipv4": b"\x08\0", "ipv6": b"\x86\xdd"}
 HOP, ROUTING, FRAGMENT, ESP, AH, ICMPV6, NONE, DESTINATION = 0, 43, 44, 50, 51, 58, 59, 60
 MOBILITY, HIP, SHIM6, TCP, UDP = 135, 139, 140, 6, 17
 # Types that nobody answers.
@@ -32,9 +30,8 @@ def packet4(payload=MESSAGE4, **header):
     return ipv4("0.0.0.0", "127.0.0.1", payload, **header)
 
 
-def packet6(first, payload, *, length=None, version=6, hop_limit=64):
-    return struct.pack(">IHBB16s16s", version << 28, len(payload) if length is None else length,
-                       first, hop_limit, bytes(16), socket.inet_pton(socket.AF_INET6, "::1")) + payload
+def packet6(first, payload, **header):
+    return ipv6("::", "::1", payload, following=first, **header)
 
 
 def extension(following, *, units=0, body=None):
@@ -142,20 +139,6 @@ def control(load, loopback):
     with loopback.near, Control() as control:
         control.set(ipv4=ALL_TYPES, ipv6=ALL_TYPES)
         yield control
-
-
-@pytest.fixture
-def inject(loopback):
-    """Has packets of a family arrive on lo."""
-    with loopback.near.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
-        raw.bind(("lo", 0))
-
-        def inject(family, packets):
-            for packet in packets:
-                raw.send(bytes(12) + ETHERTYPES[family] + packet)
-            loopback.settle()
-
-        yield inject
 
 
 def test_each_has_its_fate(control, inject):

@@ -28,7 +28,7 @@ from netlink import (
     Client,
     pack,
 )
-from network import ICMP_ECHO_REQUEST, Namespace, icmp, ipv4
+from network import ICMP_ECHO_REQUEST, Namespace, icmp, ipv4, ipv6
 from uapi import NLDEMO_MSG_CONFIG_SET, NLDEMO_MSG_STATS, NLDEMO_MSG_STATS_GET
 
 SO_MARK = 36
@@ -165,24 +165,12 @@ def test_skipped_packets_are_counted(counted, control, loopback):
         **NOTHING, "seen": 8, "matched": 4, "skipped": 2, "queued": 2}
 
 
-def ipv6(payload, following=socket.IPPROTO_ICMPV6):
-    return (struct.pack(">IHBB", 6 << 28, len(payload), following, 64)
-            + socket.inet_pton(socket.AF_INET6, "::1") * 2 + payload)
-
-
-def test_unparsable_packets_are_counted(counted, control, loopback):
+def test_unparsable_packets_are_counted(counted, control, inject):
     """And not taken for any type. IPv6 is counted apart."""
     whole4, whole6 = icmp(ICMP_ECHO_REQUEST), struct.pack(">BBHHH", 128, 0, 0, 1, 1)
 
-    def inject(packets):
-        with loopback.near.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
-            raw.bind(("lo", 0))
-            for packet in packets:
-                raw.send(bytes(12) + (b"\x08\0" if packet[0] >> 4 == 4 else b"\x86\xdd") + packet)
-        loopback.settle()
-
     def counted4(message, **header):
-        counts = counted(inject, [ipv4("127.0.0.1", "127.0.0.1", message, **header)])
+        counts = counted(inject, "ipv4", [ipv4("127.0.0.1", "127.0.0.1", message, **header)])
         assert counts["ipv6"] == NOTHING
         return counts["ipv4"]
 
@@ -195,10 +183,10 @@ def test_unparsable_packets_are_counted(counted, control, loopback):
     assert counted4(icmp(0), fragment=MORE_FRAGMENTS) == {**NOTHING, "seen": 1}
     assert counted4(icmp(3)) == {**NOTHING, "seen": 1, "matched": 1, "queued": 1}
     for size in range(8):
-        counts = counted(inject, [ipv6(whole6[:size])])
+        counts = counted(inject, "ipv6", [ipv6("::1", "::1", whole6[:size])])
         assert counts["ipv6"] == {**NOTHING, "seen": 1, "unparsable": 1}, size
         assert counts["ipv4"] == NOTHING
-    counts = counted(inject, [ipv6(struct.pack(">BBHHH", 200, 0, 0, 1, 1))])
+    counts = counted(inject, "ipv6", [ipv6("::1", "::1", struct.pack(">BBHHH", 200, 0, 0, 1, 1))])
     assert (counts["ipv4"], counts["ipv6"]) == (NOTHING, {**NOTHING, "seen": 1})
 
 
