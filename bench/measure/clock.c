@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What an instruction takes, for a clock that counts them. */
+#include "measure.h"
+
+/* A hundred thousand instructions, and a handful. */
+static void loop(void *context, unsigned int n)
+{
+	uint32_t left = 50000;
+
+	(void)context;
+	(void)n;
+	__asm__ volatile("1: dec %0\n\tjnz 1b" : "+r"(left) : : "cc");
+}
+
+/* ROUNDS TIMES: a hundred thousand instructions. */
+void measure_clock(char **arguments)
+{
+	unsigned int rounds = number("ROUNDS", arguments[0], 1, 1000000);
+	unsigned int times = number("TIMES", arguments[1], 1, 1000000);
+	struct work work = { .once = loop };
+
+	measure(&work, rounds, times);
+}
