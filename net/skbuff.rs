@@ -54,6 +54,15 @@ impl Packet {
         self.len() == 0
     }
 
+    /// How many of those bytes are in the linear part, which takes no more than a look.
+    #[inline]
+    pub(super) fn linear_len(&self) -> usize {
+        let skb = self.0.get();
+        // SAFETY: By the type invariants `skb` is valid. Of its `len` bytes `data_len` are not
+        // linear, so this does not wrap; a check would cost every packet a branch.
+        unsafe { (*skb).len.wrapping_sub((*skb).data_len) as usize }
+    }
+
     /// The mark that this host put on the packet (`skb->mark`), 0 if none.
     #[inline]
     pub fn mark(&self) -> u32 {
@@ -93,20 +102,14 @@ impl ReadAt for Packet {
     /// nearly always do.
     #[inline]
     fn peek_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        let skb = self.0.get();
-        // SAFETY: By the type invariants `skb` is valid. Of its `len` bytes `data_len` are not
-        // linear, so this does not wrap; a check would cost every packet a branch.
-        let (data, linear) = unsafe {
-            (
-                (*skb).data,
-                (*skb).len.wrapping_sub((*skb).data_len) as usize,
-            )
-        };
-        if offset.checked_add(N).is_none_or(|end| end > linear) {
+        if offset
+            .checked_add(N)
+            .is_none_or(|end| end > self.linear_len())
+        {
             return None;
         }
-        // SAFETY: The linear part is `linear` initialized bytes at `data`, and the read ends
-        // within it.
-        Some(unsafe { data.add(offset).cast::<[u8; N]>().read() })
+        // SAFETY: By the type invariants `skb` is valid. The linear part is `linear_len` initialized
+        // bytes at `data`, and the read ends within it.
+        Some(unsafe { (*self.0.get()).data.add(offset).cast::<[u8; N]>().read() })
     }
 }

@@ -24,9 +24,7 @@ const HELLO: (u16, u16) = (0, 0);
 ///
 /// Context: process, may sleep.
 pub(crate) fn echo(_instance: &Instance<'_, NetNs>, request: &Request<'_>) -> Result {
-    request
-        .reply(NLDEMO_MSG_ECHO as u16, request.payload())?
-        .send()
+    request.send_back(NLDEMO_MSG_ECHO as u16)
 }
 
 /// Answers "hello kernel" clients, whose messages carry no flag that would ask for an answer; true if
@@ -39,8 +37,6 @@ pub(crate) fn hello(message: &Request<'_>) -> bool {
         return false;
     }
     // Such a client has no way to learn of an error but to miss the answer.
-    let _ = message
-        .reply(NLDEMO_MSG_HELLO_REPLY as u16, message.payload())
-        .and_then(|reply| reply.send());
+    let _ = message.send_back(NLDEMO_MSG_HELLO_REPLY as u16);
     true
 }

@@ -33,6 +33,7 @@ mod verdict;
 pub use self::verdict::Verdict;
 
 use core::{
+    hint::assert_unchecked,
     mem::{
         self,
         offset_of, //
@@ -249,7 +250,10 @@ impl<T: Hook> Registration<T> {
         let entry = KBox::into_raw(KBox::new(
             Entry {
                 ops: nf_hook_ops {
-                    hook: Some(callback::<T>),
+                    hook: Some(match point.family {
+                        Family::Ipv4 => callback::<T, IPV4>,
+                        Family::Ipv6 => callback::<T, IPV6>,
+                    }),
                     pf: point.family as u8,
                     hooknum: point.hooknum as c_uint,
                     priority: point.priority.0,
@@ -293,12 +297,18 @@ impl<T: Hook> Drop for Registration<T> {
     }
 }
 
-/// The C side's way to [`Hook::hook`].
+const IPV4: u8 = Family::Ipv4 as u8;
+const IPV6: u8 = Family::Ipv6 as u8;
+
+/// The C side's way to [`Hook::hook`], for packets of `FAMILY`.
+///
+/// There is one for each family, told what is certain about its packets, so that what a hook asks of
+/// every packet costs no more than it must.
 ///
 /// # Safety
 ///
-/// To be called by Netfilter, as a hook that [`Registration::new`] registered.
-unsafe extern "C" fn callback<T: Hook>(
+/// To be called by Netfilter, as a hook that [`Registration::new`] registered for `FAMILY`.
+unsafe extern "C" fn callback<T: Hook, const FAMILY: u8>(
     entry: *mut c_void,
     skb: *mut bindings::sk_buff,
     state: *const nf_hook_state,
@@ -306,15 +316,31 @@ unsafe extern "C" fn callback<T: Hook>(
     // SAFETY: The entry is valid until a grace period has passed since the hook was unregistered;
     // hooks run under RCU.
     let entry = unsafe { &*entry.cast_const().cast::<Entry<T>>() };
+    // SAFETY: `Registration::new` took this function for a point of `FAMILY`.
+    unsafe { assert_unchecked(entry.point.family as u8 == FAMILY) };
     // SAFETY: So is the instance.
     let instance = unsafe { entry.instance.as_ref() };
     // SAFETY: The kernel passes a valid packet, which belongs to the hook that runs.
     let packet = unsafe { Packet::from_raw(skb) };
+    // SAFETY: The IP header of a packet that meets a hook is in its linear part, but for options.
+    // Whoever receives packets pulls it (`ip_rcv_core()`, `ip6_rcv_core()`, bridge, SRv6), whoever
+    // sends some builds it there, and a verdict that rewrites them leaves it (`nfqnl_mangle()`). The
+    // kernel's own hooks go by that as well (`ip_hdr()`).
+    unsafe { assert_unchecked(packet.linear_len() >= header_len(FAMILY)) };
     // SAFETY: The kernel passes a valid state, constant for the call, and `State` is a transparent
     // wrapper.
     // INVARIANT: RCU keeps namespace and devices while hooks see the packet.
     let state = unsafe { &*state.cast::<State>() };
     instance.hook(packet, state, &entry.point).into_raw()
+}
+
+/// The length of an IP header without options or extension headers, in bytes (RFCs 791 and 8200).
+const fn header_len(family: u8) -> usize {
+    if family == IPV4 {
+        20
+    } else {
+        40
+    }
 }
 
 impl<T: Hook> Hooks<T> {

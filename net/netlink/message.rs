@@ -89,19 +89,37 @@ pub(super) struct Message<'a> {
     pub(super) offset: usize,
 }
 
+impl Message<'_> {
+    /// The length in bytes, header included.
+    pub(super) fn len(&self) -> usize {
+        self.header.len as usize
+    }
+
+    /// The same with the padding that a message behind it would start after.
+    pub(super) fn padded_len(&self) -> usize {
+        // It cannot wrap, as the length is at most that of a slice.
+        self.len().wrapping_add(ALIGNMENT - 1) & !(ALIGNMENT - 1)
+    }
+}
+
 /// An iterator over the messages in a buffer, as `netlink_rcv_skb()` walks them.
 ///
 /// It ends at the end of the buffer, and at the first message whose length is below that of a
 /// header or beyond what is left of the buffer: nothing behind such a length can be trusted.
 pub(super) struct Messages<'a> {
-    buffer: &'a [u8],
+    /// What was not walked yet. No reference reaches back to a message that is being handled, save
+    /// for the one to its payload.
+    rest: &'a [u8],
     offset: usize,
 }
 
 impl<'a> Messages<'a> {
     /// Starts at the beginning of `buffer`.
     pub(super) fn new(buffer: &'a [u8]) -> Self {
-        Self { buffer, offset: 0 }
+        Self {
+            rest: buffer,
+            offset: 0,
+        }
     }
 }
 
@@ -109,18 +127,18 @@ impl<'a> Iterator for Messages<'a> {
     type Item = Message<'a>;
 
     fn next(&mut self) -> Option<Message<'a>> {
-        let rest = self.buffer.get(self.offset..)?;
-        let header = Header::parse(rest)?;
+        let header = Header::parse(self.rest)?;
         let len = usize::try_from(header.len).ok()?;
-        let payload = rest.get(Header::LEN..len)?;
+        let payload = self.rest.get(Header::LEN..len)?;
         let message = Message {
             header,
             payload,
             offset: self.offset,
         };
-        // No overflow: `len` is at most the length of a slice. Padding that the buffer lacks puts
-        // the offset beyond its end, which ends the walk.
-        self.offset += len.next_multiple_of(ALIGNMENT);
+        // The last message may lack its padding.
+        let padded = message.padded_len();
+        self.rest = self.rest.get(padded..).unwrap_or_default();
+        self.offset = self.offset.wrapping_add(padded);
         Some(message)
     }
 }

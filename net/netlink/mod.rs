@@ -33,6 +33,7 @@ mod operation;
 mod refusal;
 mod reply;
 mod request;
+mod send_back;
 
 pub use self::{
     attribute::{
@@ -229,21 +230,15 @@ impl<T: Input> KernelSocket<T> {
                 message: &message,
             };
             let header = &message.header;
-            let (result, served) = if header.is_request() {
-                (operation::serve(&instance, &request), true)
+            let outcome = if header.is_request() {
+                operation::serve(&instance, &request)
             } else {
-                (Ok(()), instance.other(&request))
+                let served = instance.other(&request);
+                match request.conclude(Ok::<_, Refusal>(())) {
+                    Outcome::Quiet if !served => continue,
+                    outcome => outcome,
+                }
             };
-            let outcome = match &result {
-                Ok(()) if header.wants_ack() => Outcome::Acknowledged,
-                Ok(()) if served => Outcome::Quiet,
-                Ok(()) => continue,
-                Err(refusal) if refusal.error() == EINTR => Outcome::Quiet,
-                Err(refusal) => Outcome::Failed(refusal.error()),
-            };
-            if outcome != Outcome::Quiet {
-                buffer.ack(&message, &result);
-            }
             instance.served(header, outcome);
         }
     }

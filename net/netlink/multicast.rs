@@ -61,7 +61,7 @@ impl<T: Input> KernelSocket<T> {
         to_result(unsafe {
             bindings::netlink_broadcast(
                 self.socket.as_ptr(),
-                message.into_raw(),
+                message.into_raw().as_ptr(),
                 0,
                 group.0,
                 bindings::GFP_KERNEL,

@@ -21,7 +21,8 @@ use super::{
         Capability,
         Request, //
     },
-    Input, //
+    Input,
+    Outcome, //
 };
 
 use crate::net::pernet::Instance;
@@ -104,47 +105,67 @@ impl<T: Input> Operation<T> {
         }
     }
 
-    /// Serves a message of this type.
-    #[inline]
-    fn serve(&self, instance: &Instance<'_, T>, request: &Request<'_>) -> Result<(), Refusal> {
+    /// Serves a message of this type, and tells its client how it went.
+    #[inline(always)]
+    fn serve(&self, instance: &Instance<'_, T>, request: &Request<'_>) -> Outcome {
         if let Some(capability) = self.needs {
             if !request.net_capable(capability) {
-                return Err(Refusal::new(EPERM, capability.refusal()));
+                return request.conclude(Err(Refusal::new(EPERM, capability.refusal())));
             }
         }
         match &self.handler {
-            Handler::Raw(handler) => Ok(handler(instance, request)?),
+            Handler::Raw(handler) => request.conclude(handler(instance, request)),
             Handler::Attributes { policy, one, all } => {
-                let attributes = Attributes::parse(request.payload(), policy)?;
-                if !request.header().wants_dump() {
-                    return one(instance, request, &attributes);
-                }
-                match all {
-                    Some(start) => start(instance, request, &attributes),
-                    None => Err(Refusal::new(
-                        EOPNOTSUPP,
-                        c"Messages of this type have no dump",
-                    )),
-                }
+                request.conclude(serve_attributes(instance, request, policy, *one, *all))
             }
         }
     }
 }
 
-/// Serves a request by the table that `T` has.
-#[inline]
-pub(super) fn serve<T: Input>(
+/// Serves a message that carries attributes.
+fn serve_attributes<T: Input>(
     instance: &Instance<'_, T>,
     request: &Request<'_>,
+    policy: &'static Policy,
+    one: Do<T>,
+    all: Option<dump::Start<T>>,
 ) -> Result<(), Refusal> {
+    let attributes = Attributes::parse(request.payload(), policy)?;
+    if !request.header().wants_dump() {
+        return one(instance, request, &attributes);
+    }
+    match all {
+        Some(start) => start(instance, request, &attributes),
+        None => Err(Refusal::new(
+            EOPNOTSUPP,
+            c"Messages of this type have no dump",
+        )),
+    }
+}
+
+/// Serves a request by the table that `T` has, and tells its client how it went.
+#[inline]
+pub(super) fn serve<T: Input>(instance: &Instance<'_, T>, request: &Request<'_>) -> Outcome {
     const { assert_distinct(T::OPERATIONS) };
+    match T::OPERATIONS.split_first() {
+        // What it is, is known here: its handler is called without a detour.
+        Some((first, _)) if first.msg_type == request.header().msg_type => {
+            first.serve(instance, request)
+        }
+        _ => serve_others(instance, request),
+    }
+}
+
+/// The same for all but the first in the table.
+#[inline(never)]
+fn serve_others<T: Input>(instance: &Instance<'_, T>, request: &Request<'_>) -> Outcome {
     let msg_type = request.header().msg_type;
     match T::OPERATIONS
         .iter()
         .find(|operation| operation.msg_type == msg_type)
     {
         Some(operation) => operation.serve(instance, request),
-        None => Err(Refusal::new(EOPNOTSUPP, c"Unknown message type")),
+        None => request.conclude(Err(Refusal::new(EOPNOTSUPP, c"Unknown message type"))),
     }
 }
 

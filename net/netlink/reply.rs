@@ -10,7 +10,6 @@ use core::{
 
 use kernel::{
     bindings,
-    error::to_result,
     prelude::*, //
 };
 
@@ -37,91 +36,99 @@ impl Outgoing {
     /// which need not be contiguous.
     const LINEAR_MAX: usize = 31 * 1024;
 
+    /// The largest payload: header, payload and padding fit an `int`.
+    const PAYLOAD_MAX: usize = c_int::MAX as usize - Header::LEN - ALIGNMENT;
+
     /// The largest fragment to try for, as a power of two of pages (4 MiB on x86). Smaller ones
     /// serve where such memory is not to be had.
     const FRAGMENT_ORDER: c_int = 10;
 
     /// Makes a message of type `msg_type` for the client at `portid`, or for a group if that is 0.
+    #[inline]
     pub(super) fn new(portid: u32, msg_type: u16, seq: u32, payload: &[u8]) -> Result<Self> {
-        let len = Header::LEN.checked_add(payload.len()).ok_or(EMSGSIZE)?;
-        let padded = len.checked_next_multiple_of(ALIGNMENT).ok_or(EMSGSIZE)?;
+        // Lengths and offsets in an `sk_buff` are `int` in places. Up to here nothing wraps.
+        if payload.len() > Self::PAYLOAD_MAX {
+            return Err(EMSGSIZE);
+        }
+        let len = Header::LEN.wrapping_add(payload.len());
+        let padded = len.wrapping_add(ALIGNMENT - 1) & !(ALIGNMENT - 1);
         let header = Header {
-            len: u32::try_from(len)?,
+            len: len as u32, // CAST: Just checked.
             msg_type,
             flags: 0,
             seq,
             pid: portid,
         };
-        // INVARIANT: Header, payload and padding make up all `padded` bytes.
-        let mut message = Self {
-            skb: Self::allocate(padded)?,
-        };
-        message.write(0, &header.to_bytes());
-        message.write(Header::LEN, payload);
-        message.write(len, &[0; ALIGNMENT][..padded - len]);
-        Ok(message)
+        let padding = padded - len;
+        let skb = Self::allocate(padded)?;
+        // SAFETY: The buffer is ours, and a header is less than `LINEAR_MAX`.
+        unsafe { write_header(skb, &header) };
+        if padded <= Self::LINEAR_MAX {
+            // SAFETY: The buffer is linear and `padded` bytes long. It is new: it overlaps nothing.
+            unsafe {
+                let data = (*skb.as_ptr()).data;
+                data.add(Header::LEN)
+                    .copy_from_nonoverlapping(payload.as_ptr(), payload.len());
+                if padding != 0 {
+                    data.add(len).write_bytes(0, padding);
+                }
+            }
+        } else {
+            // SAFETY: The buffer is ours, and `padded` bytes long.
+            unsafe {
+                store(skb, Header::LEN, payload);
+                store(skb, len, &[0; ALIGNMENT][..padding]);
+            }
+        }
+        // INVARIANT: Header, payload and padding are all of it.
+        Ok(Self { skb })
     }
 
-    /// Allocates a buffer of `len` uninitialized bytes.
+    /// Allocates a buffer of `len` uninitialized bytes, which fit an `int`.
+    #[inline]
     fn allocate(len: usize) -> Result<NonNull<bindings::sk_buff>> {
-        // Lengths and offsets in an `sk_buff` are `int` in places.
-        if c_int::try_from(len).is_err() {
-            return Err(EMSGSIZE);
+        if len > Self::LINEAR_MAX {
+            return Self::allocate_fragments(len);
         }
-        let linear = len.min(Self::LINEAR_MAX);
+        // SAFETY: Any length is fine. CAST: It is at most `LINEAR_MAX`.
+        let skb = unsafe {
+            bindings::__alloc_skb(
+                len as c_uint,
+                bindings::GFP_KERNEL,
+                0,
+                bindings::NUMA_NO_NODE,
+            )
+        };
+        let skb = NonNull::new(skb).ok_or(ENOBUFS)?;
+        // SAFETY: The buffer has room for `len` bytes.
+        unsafe { bindings::skb_put(skb.as_ptr(), len as c_uint) };
+        Ok(skb)
+    }
+
+    /// The same for more than `LINEAR_MAX` bytes.
+    #[cold]
+    fn allocate_fragments(len: usize) -> Result<NonNull<bindings::sk_buff>> {
+        let fragments = len - Self::LINEAR_MAX;
         let mut errno = 0;
         // SAFETY: `errno` is valid for writes.
         let skb = unsafe {
             bindings::alloc_skb_with_frags(
-                linear as c_ulong,
-                (len - linear) as c_ulong,
+                Self::LINEAR_MAX as c_ulong,
+                fragments as c_ulong,
                 Self::FRAGMENT_ORDER,
                 &mut errno,
                 bindings::GFP_KERNEL,
             )
         };
         let skb = NonNull::new(skb).ok_or_else(|| Error::from_errno(errno))?;
-        // SAFETY: The buffer has room for `linear` bytes, and fragments for the others, which the
+        // SAFETY: The buffer has room for `LINEAR_MAX` bytes, and fragments for the others, which the
         // allocation leaves to its caller to count. CAST: The lengths fit an `int`.
         unsafe {
-            bindings::skb_put(skb.as_ptr(), linear as c_uint);
-            (*skb.as_ptr()).data_len = (len - linear) as c_uint;
+            bindings::skb_put(skb.as_ptr(), Self::LINEAR_MAX as c_uint);
+            (*skb.as_ptr()).data_len = fragments as c_uint;
             (*skb.as_ptr()).len = len as c_uint;
         }
         Ok(skb)
-    }
-
-    /// Writes `bytes`, which must end within the buffer.
-    fn write(&mut self, offset: usize, bytes: &[u8]) {
-        let skb = self.skb.as_ptr();
-        // SAFETY: We own the buffer, so it is valid and nobody else changes it.
-        let (data, linear, len) = unsafe {
-            (
-                (*skb).data,
-                ((*skb).len - (*skb).data_len) as usize,
-                (*skb).len as usize,
-            )
-        };
-        let end = offset + bytes.len();
-        if end <= linear {
-            // SAFETY: The linear part is `linear` bytes at `data`; a new buffer overlaps nothing.
-            unsafe {
-                data.add(offset)
-                    .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
-            };
-        } else {
-            assert!(end <= len);
-            // SAFETY: The range lies in the buffer, as just checked, so its length and offset fit
-            // an `int`. Nobody else refers to its pages yet.
-            unsafe {
-                bindings::skb_store_bits(
-                    skb,
-                    offset as c_int,
-                    bytes.as_ptr().cast(),
-                    bytes.len() as c_int,
-                )
-            };
-        }
     }
 
     /// The `struct sk_buff`.
@@ -137,8 +144,8 @@ impl Outgoing {
     }
 
     /// Gives the buffer away.
-    pub(super) fn into_raw(self) -> *mut bindings::sk_buff {
-        ManuallyDrop::new(self).skb.as_ptr()
+    pub(super) fn into_raw(self) -> NonNull<bindings::sk_buff> {
+        ManuallyDrop::new(self).skb
     }
 }
 
@@ -188,16 +195,59 @@ impl<'a> Reply<'a> {
     /// - `EAGAIN`: the client's receive buffer is full. Its socket reports `ENOBUFS` from here on.
     /// - `ECONNREFUSED`: the client's socket is gone.
     pub fn send(self) -> Result {
-        // SAFETY: By the type invariants `socket` is a valid kernel socket. The call takes the
-        // buffer, whatever it returns.
-        to_result(unsafe {
-            bindings::netlink_unicast(
-                self.socket.as_ptr(),
-                self.message.into_raw(),
-                self.portid,
-                bindings::MSG_DONTWAIT as c_int,
-            )
-        })
+        // SAFETY: By the type invariants `socket` is a valid kernel socket, and the message is ours.
+        unsafe { unicast(self.socket, self.message.into_raw(), self.portid) }
+    }
+}
+
+/// Writes a header where the buffer `skb` starts.
+///
+/// # Safety
+///
+/// `skb` must be valid, and have a linear part that holds a header, which nobody else may access.
+pub(super) unsafe fn write_header(skb: NonNull<bindings::sk_buff>, header: &Header) {
+    // SAFETY: The caller's promise.
+    unsafe {
+        (*skb.as_ptr())
+            .data
+            .cast::<bindings::nlmsghdr>()
+            .write_unaligned(header.into())
+    };
+}
+
+/// Writes `bytes` into a buffer of fragments.
+///
+/// # Safety
+///
+/// `skb` must be valid, belong to the caller, and hold that many bytes from `offset` on.
+unsafe fn store(skb: NonNull<bindings::sk_buff>, offset: usize, bytes: &[u8]) {
+    // SAFETY: The caller's promise. CAST: Lengths and offsets in a buffer fit an `int`.
+    unsafe {
+        bindings::skb_store_bits(
+            skb.as_ptr(),
+            offset as c_int,
+            bytes.as_ptr().cast(),
+            bytes.len() as c_int,
+        )
+    };
+}
+
+/// Sends a buffer to the client at `portid`, without waiting for room in its receive buffer.
+///
+/// # Safety
+///
+/// `socket` must be a kernel socket, and `skb` a buffer that belongs to the caller, who gives it
+/// away whatever the call returns.
+pub(super) unsafe fn unicast(
+    socket: NonNull<bindings::sock>,
+    skb: NonNull<bindings::sk_buff>,
+    portid: u32,
+) -> Result {
+    const FLAGS: c_int = bindings::MSG_DONTWAIT as c_int;
+    // SAFETY: The caller's promise.
+    match unsafe { bindings::netlink_unicast(socket.as_ptr(), skb.as_ptr(), portid, FLAGS) } {
+        errno @ ..0 => Err(Error::from_errno(errno)),
+        _ => Ok(()),
     }
 }
 

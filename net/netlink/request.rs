@@ -5,6 +5,7 @@
 use core::{
     ptr::{
         from_ref,
+        null,
         NonNull, //
     },
     slice, //
@@ -25,6 +26,7 @@ use super::{
         Outgoing,
         Reply, //
     },
+    Outcome, //
 };
 
 use crate::net::{
@@ -56,9 +58,12 @@ impl Buffer {
     /// What the client sent. Netlink delivers it in one linear piece.
     pub(super) fn bytes(&self) -> &[u8] {
         let skb = self.skb.as_ptr();
-        // SAFETY: By the type invariants `skb` is valid. Its linear part is initialized, and
-        // nobody writes to a buffer that was sent to the kernel.
-        unsafe { slice::from_raw_parts((*skb).data, ((*skb).len - (*skb).data_len) as usize) }
+        // SAFETY: By the type invariants `skb` is valid. Its linear part is initialized, and what
+        // writes to it is `send_back` alone, where no such reference is left.
+        unsafe {
+            let linear = (*skb).len.wrapping_sub((*skb).data_len) as usize;
+            slice::from_raw_parts((*skb).data, linear)
+        }
     }
 
     /// The kernel socket that received the buffer.
@@ -76,41 +81,60 @@ impl Buffer {
     }
 
     /// The `struct sk_buff`.
+    pub(super) fn skb(&self) -> NonNull<bindings::sk_buff> {
+        self.skb
+    }
+
+    /// The same.
     pub(super) fn as_raw(&self) -> *mut bindings::sk_buff {
         self.skb.as_ptr()
     }
 
-    /// Where a message of this buffer starts.
-    fn message(&self, message: &Message<'_>) -> *const u8 {
-        &raw const self.bytes()[message.offset]
-    }
-
-    /// Acknowledges a message of this buffer, or reports its failure.
+    /// Acknowledges a message.
     ///
     /// Context: process, may sleep. A client that cannot be told gets `ENOBUFS` from its socket.
-    pub(super) fn ack(&self, message: &Message<'_>, result: &Result<(), Refusal>) {
-        let start = self.message(message);
-        let mut errno = 0;
+    pub(super) fn ack(&self, message: &Message<'_>) {
+        // It quotes the header. The one in the buffer may have gone back as that of a reply.
+        let mut header = bindings::nlmsghdr::from(&message.header);
+        // SAFETY: The buffer is valid, and the header is all that is read of a message.
+        unsafe { bindings::netlink_ack(self.as_raw(), &mut header, 0, null()) };
+    }
+
+    /// Reports the failure of a message of this buffer.
+    ///
+    /// Context: process, may sleep. A client that cannot be told gets `ENOBUFS` from its socket.
+    pub(super) fn refuse(&self, message: &Message<'_>, refusal: &Refusal) {
+        let start = &raw const self.bytes()[message.offset];
         let mut extack = bindings::netlink_ext_ack::default();
-        if let Err(refusal) = result {
-            errno = refusal.error().to_errno();
-            if let Some(text) = refusal.message() {
-                extack._msg = text.as_char_ptr();
-            }
-            let attribute = |offset: usize| message.payload.get(offset).map(from_ref);
-            if let Some(attribute) = refusal.offset().and_then(attribute) {
-                extack.bad_attr = attribute.cast();
-            }
-            if let Some(number) = refusal.missing_attribute() {
-                extack.miss_type = number;
-            }
-            if let Some(nest) = refusal.missing_nest().and_then(attribute) {
-                extack.miss_nest = nest.cast();
-            }
+        if let Some(text) = refusal.message() {
+            extack._msg = text.as_char_ptr();
         }
+        let attribute = |offset: usize| message.payload.get(offset).map(from_ref);
+        if let Some(attribute) = refusal.offset().and_then(attribute) {
+            extack.bad_attr = attribute.cast();
+        }
+        if let Some(number) = refusal.missing_attribute() {
+            extack.miss_type = number;
+        }
+        if let Some(nest) = refusal.missing_nest().and_then(attribute) {
+            extack.miss_nest = nest.cast();
+        }
+        let errno = refusal.error().to_errno();
         // SAFETY: `start` is a message in this buffer. The text is static, and the attributes lie in
         // the message (offsets are all that is made of them).
         unsafe { bindings::netlink_ack(self.as_raw(), start.cast_mut().cast(), errno, &extack) };
+    }
+}
+
+impl From<&Header> for bindings::nlmsghdr {
+    fn from(header: &Header) -> Self {
+        Self {
+            nlmsg_len: header.len,
+            nlmsg_type: header.msg_type,
+            nlmsg_flags: header.flags,
+            nlmsg_seq: header.seq,
+            nlmsg_pid: header.pid,
+        }
     }
 }
 
@@ -187,6 +211,28 @@ impl<'a> Request<'a> {
     pub fn net_capable(&self, capability: Capability) -> bool {
         // SAFETY: `skb` is valid and describes its sender.
         unsafe { bindings::netlink_net_capable(self.buffer.skb.as_ptr(), capability as c_int) }
+    }
+
+    /// Tells the client how its request went, as far as it is to know.
+    #[inline]
+    pub(super) fn conclude(&self, result: Result<(), impl Into<Refusal>>) -> Outcome {
+        match result {
+            Ok(()) if self.header().wants_ack() => {
+                self.buffer.ack(self.message);
+                Outcome::Acknowledged
+            }
+            Ok(()) => Outcome::Quiet,
+            Err(refusal) => self.refuse(&refusal.into()),
+        }
+    }
+
+    #[cold]
+    fn refuse(&self, refusal: &Refusal) -> Outcome {
+        if refusal.error() == EINTR {
+            return Outcome::Quiet;
+        }
+        self.buffer.refuse(self.message, refusal);
+        Outcome::Failed(refusal.error())
     }
 
     /// Starts a reply of type `msg_type`: to the client, with the request's sequence number.
