@@ -16,6 +16,7 @@ use net::{
         self,
         Hooks,
         Point,
+        State,
         Verdict, //
     },
     netlink::{
@@ -191,9 +192,9 @@ impl netfilter::Hook for NetNs {
     }
 
     #[inline]
-    fn hook(&self, packet: &Packet, _state: &netfilter::State, point: &Point) -> Verdict {
+    fn hook(&self, packet: &Packet, state: &State, point: &Point) -> Verdict {
         if classify::may_be_icmp(point.family, packet) {
-            hook::decide(self, packet, point)
+            hook::decide(self, packet, state, point)
         } else {
             Verdict::ACCEPT
         }

@@ -15,8 +15,39 @@ use kernel::{
         },
         rcu::Guard, //
     },
-    types::Opaque, //
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    }, //
 };
+
+/// That the caller is in an RCU read-side critical section: one that a [`Guard`] holds open, or one
+/// that the C side opened before it called us, which need not be entered again.
+///
+/// # Invariants
+///
+/// The section lasts for the lifetime of every reference to such a value.
+pub struct ReadSide(NotThreadSafe);
+
+impl ReadSide {
+    /// The section of a guard.
+    #[inline]
+    pub fn of(_guard: &Guard) -> &Self {
+        // SAFETY: The guard holds it open, for as long as it is borrowed.
+        unsafe { Self::assume() }
+    }
+
+    /// The section that the caller is in.
+    ///
+    /// # Safety
+    ///
+    /// For `'a` the caller must be in an RCU read-side critical section.
+    #[inline]
+    pub(super) unsafe fn assume<'a>() -> &'a Self {
+        // INVARIANT: The caller's promise.
+        &Self(NotThreadSafe)
+    }
+}
 
 /// A value that readers see whole, be it the old or the new one, while it is replaced.
 ///
@@ -25,7 +56,7 @@ use kernel::{
 /// ```ignore
 /// let limits = Published::new(Limits { low: 1, high: 2 })?;
 /// limits.publish(Prepared::new(Limits { low: 3, high: 4 })?);
-/// assert_eq!(limits.read(&rcu::read_lock()).low, 3);
+/// assert_eq!(limits.read(ReadSide::of(&rcu::read_lock())).low, 3);
 /// ```
 ///
 /// # Invariants
@@ -80,11 +111,11 @@ impl<T: Copy + Send + Sync> Published<T> {
         })
     }
 
-    /// The value, for as long as the reader stays in the section of `_guard`. Context: any.
+    /// The value, for as long as the reader stays in `_section`. Context: any.
     #[inline]
-    pub fn read<'a>(&'a self, _guard: &'a Guard) -> &'a T {
+    pub fn read<'a>(&'a self, _section: &'a ReadSide) -> &'a T {
         // SAFETY: By the type invariants the pointer stays valid until a grace period has passed,
-        // which the guard holds back.
+        // which the section holds back.
         unsafe { &(*self.current.load(Acquire)).value }
     }
 
@@ -120,17 +151,17 @@ mod tests {
         let published = Published::new([1u64; 4])?;
         {
             let guard = rcu::read_lock();
-            let before = published.read(&guard);
+            let before = published.read(ReadSide::of(&guard));
             assert!(*before == [1; 4]);
         }
         for round in 2..100 {
             let next = Prepared::new([round; 4])?;
             let guard = rcu::read_lock();
-            let before = published.read(&guard);
+            let before = published.read(ReadSide::of(&guard));
             published.publish(next);
             assert!(*before == [round - 1; 4]);
-            assert!(*published.read(&guard) == [round; 4]);
-            assert!(from_ref(before) != from_ref(published.read(&guard)));
+            assert!(*published.read(ReadSide::of(&guard)) == [round; 4]);
+            assert!(from_ref(before) != from_ref(published.read(ReadSide::of(&guard))));
         }
         Ok(())
     }

@@ -165,12 +165,11 @@ impl Config {
         }
     }
 
-    /// Whether packets are queued at a hook point.
+    /// Whether packets of the types that are to be queued are at a hook point.
     pub(crate) fn covers(&self, point: &Point) -> bool {
         self.enabled
             && self.hooks & 1 << point.hooknum as u8 != 0
             && self.priority == point.priority.0
-            && !self.types(point.family).is_empty()
     }
 
     /// The points to hook into. Where there is nothing to queue, packets need not pass by.
@@ -184,7 +183,7 @@ impl Config {
                     priority: Priority(self.priority),
                 })
             })
-            .filter(move |point| self.covers(point))
+            .filter(move |point| self.covers(point) && !self.types(point.family).is_empty())
     }
 }
 

@@ -60,7 +60,8 @@ use crate::{
         pernet::Instance,
         rcu::{
             Prepared,
-            Published, //
+            Published,
+            ReadSide, //
         },
     },
     NetNs, //
@@ -143,13 +144,13 @@ impl Control {
 
     /// The configuration of now, to look at under RCU.
     #[inline]
-    pub(crate) fn read<'a>(&'a self, guard: &'a rcu::Guard) -> &'a Config {
-        self.config.read(guard)
+    pub(crate) fn read<'a>(&'a self, section: &'a ReadSide) -> &'a Config {
+        self.config.read(section)
     }
 
     /// A copy of the configuration of now. Context: any.
     pub(crate) fn config(&self) -> Config {
-        *self.read(&rcu::read_lock())
+        *self.read(ReadSide::of(&rcu::read_lock()))
     }
 
     /// A number that changes with the configuration. Context: process, may sleep.

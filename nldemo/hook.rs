@@ -2,10 +2,7 @@
 
 //! What happens to ICMP packets.
 
-use kernel::{
-    cpu::CpuId,
-    sync::rcu, //
-};
+use kernel::cpu::CpuId;
 
 use super::{
     classify::{
@@ -25,6 +22,7 @@ use crate::{
         netfilter::{
             Family,
             Point,
+            State,
             Verdict, //
         },
         skbuff::Packet, //
@@ -37,9 +35,8 @@ use crate::{
 ///
 /// Context: RCU read side.
 #[inline(never)]
-pub(crate) fn decide(netns: &NetNs, packet: &Packet, point: &Point) -> Verdict {
-    let guard = rcu::read_lock();
-    let config = netns.control.read(&guard);
+pub(crate) fn decide(netns: &NetNs, packet: &Packet, state: &State, point: &Point) -> Verdict {
+    let config = netns.control.read(state.read_side());
     // While hook points change, packets also meet the hook where it is not yet, or no longer, at
     // home.
     if !config.covers(point) {

@@ -78,6 +78,7 @@ use super::{
         Instance,
         Subsystem, //
     },
+    rcu::ReadSide,
     skbuff::Packet, //
 };
 
@@ -159,7 +160,8 @@ pub trait Hook: Subsystem {
 ///
 /// # Invariants
 ///
-/// The namespace and the devices are valid for the lifetime of the reference.
+/// The namespace and the devices are valid for the lifetime of the reference, which RCU holds back:
+/// it lies within a read-side critical section.
 #[repr(transparent)]
 pub struct State(nf_hook_state);
 
@@ -169,6 +171,13 @@ impl State {
     pub fn net(&self) -> &Net {
         // SAFETY: By the type invariants the namespace is valid.
         unsafe { Net::from_raw(self.0.net) }
+    }
+
+    /// The RCU read-side critical section that hooks run in.
+    #[inline]
+    pub fn read_side(&self) -> &ReadSide {
+        // SAFETY: By the type invariants.
+        unsafe { ReadSide::assume() }
     }
 
     /// The device that the packet came in by; `None` where there is none yet or any more.

@@ -12,8 +12,10 @@
 //! ```ignore
 //! impl netlink::Input for Counter {
 //!     const OPERATIONS: &'static [Operation<Self>] = &[
-//!         Operation::raw(ECHO, |_, request| {
-//!             request.reply(ECHO, request.payload())?.send()
+//!         Operation::raw(ECHO, |_, request| request.send_back(ECHO)),
+//!         Operation::raw(LENGTH, |_, request| {
+//!             let length = request.payload().len() as u32;
+//!             request.reply(LENGTH, &length.to_ne_bytes())?.send()
 //!         }),
 //!         Operation::new(GET, Policy::NONE, Self::get),
 //!         Operation::new(SET, &SET_POLICY, Self::set).needs(Capability::NetAdmin),
