@@ -33,8 +33,7 @@ NFQA_PAYLOAD = 10
 NFQA_CFG_CMD, NFQA_CFG_PARAMS, NFQA_CFG_QUEUE_MAXLEN, NFQA_CFG_MASK, NFQA_CFG_FLAGS = range(1, 6)
 NFQNL_CFG_CMD_BIND = 1
 NFQNL_COPY_PACKET = 2
-NFQA_CFG_F_FAIL_OPEN = 1
-NFQA_CFG_F_GSO = 4
+NFQA_CFG_F_FAIL_OPEN, NFQA_CFG_F_CONNTRACK, NFQA_CFG_F_GSO, NFQA_CFG_F_UID_GID = 1, 2, 4, 8
 
 DROP, ACCEPT, REPEAT = 0, 1, 4
 PRE_ROUTING, LOCAL_IN, FORWARD, LOCAL_OUT, POST_ROUTING = range(5)
@@ -49,6 +48,9 @@ class Queued(NamedTuple):
     indev: int
     outdev: int
     payload: bytes
+    # The protocol family of the hook, and all that the kernel tells: {attribute: payload}.
+    family: int
+    told: dict
 
 
 class Listener:
@@ -139,7 +141,8 @@ class Listener:
         packet_id, ethertype, hook = struct.unpack(">IHB", found[NFQA_PACKET_HDR])
         indev, outdev = (struct.unpack(">I", found.get(kind, bytes(4)))[0]
                          for kind in (NFQA_IFINDEX_INDEV, NFQA_IFINDEX_OUTDEV))
-        return Queued(packet_id, hook, ethertype, indev, outdev, found[NFQA_PAYLOAD])
+        return Queued(packet_id, hook, ethertype, indev, outdev, found[NFQA_PAYLOAD],
+                      data[HEADER.size], found)
 
     def drain(self):
         """All packets that are there."""
@@ -174,11 +177,24 @@ def is_bound(queue):
 
 def statistics():
     """What the kernel counts, by queue: (waiting, dropped, user_dropped)."""
+    return {row[0]: (row[2], row[5], row[6]) for row in _table()}
+
+
+def last_ids():
+    """The id of each queue's latest packet, which are counted from 1."""
+    return {row[0]: row[7] for row in _table()}
+
+
+def copy_modes():
+    """What each queue's listener gets to see of packets, `NFQNL_COPY_*`."""
+    return {row[0]: row[3] for row in _table()}
+
+
+def _table():
     try:
         with open("/proc/thread-self/net/netfilter/nfnetlink_queue", encoding="ascii") as table:
-            rows = [[int(field) for field in line.split()] for line in table]
+            return [[int(field) for field in line.split()] for line in table]
     except OSError as error:
         if error.errno == errno.ENOENT:
-            return {}
+            return []
         raise
-    return {row[0]: (row[2], row[5], row[6]) for row in rows}

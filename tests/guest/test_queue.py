@@ -4,7 +4,6 @@
 
 import json
 import os
-import select
 import shutil
 import signal
 import socket
@@ -462,32 +461,3 @@ def test_rate_lets_so_many_through(module, link, consume):
     assert passed[:5] == [0, 1, 2, 3, 4]
     assert 5 <= len(passed) <= 5 + 5 * (1 + summary["seconds"])
     assert summary["dropped"] == 50 - len(passed)
-
-
-# Other programs.
-
-
-def test_tcpdump_consumes_our_queue(module, link):
-    """tcpdump -i nfqueue:0 binds it, prints the packets and accepts them."""
-    with link.far:
-        tcpdump = subprocess.Popen(
-            # Debian's becomes another user by default, who may give no verdicts.
-            ["tcpdump", "-Z", "root", "-i", "nfqueue:0", "-l", "-n", "-c", "2"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    try:
-        # It binds the queue first, and asks for the packets' content only then.
-        while b"listening on nfqueue:0" not in tcpdump.stderr.readline():
-            assert tcpdump.poll() is None
-        with link.pinger() as pinger:
-            pinger.ping(11)
-            pinger.ping(12)
-        seen = b""
-        while seen.count(b"\n") < 2:
-            assert select.select([tcpdump.stdout], [], [], DEADLINE)[0], "tcpdump prints nothing"
-            seen += os.read(tcpdump.stdout.fileno(), 1 << 16)
-        assert tcpdump.wait(DEADLINE) == 0
-    finally:
-        tcpdump.kill()
-        tcpdump.communicate()
-    for word in (b"192.0.2.1 > 192.0.2.2", b"ICMP echo request", b"seq 11", b"seq 12"):
-        assert word in seen, seen
