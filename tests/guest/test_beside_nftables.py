@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""What a program gets to know of a packet that our hook queues, and of the same packet that a rule
+of nftables queues behind it: the same."""
+
+import socket
+import struct
+
+import pytest
+
+from netlink import attributes
+from network import run
+from nfqueue import (
+    ACCEPT,
+    FORWARD,
+    LOCAL_IN,
+    LOCAL_OUT,
+    NFQA_CFG_F_CONNTRACK,
+    NFQA_CFG_F_UID_GID,
+    NFQA_IFINDEX_INDEV,
+    NFQA_IFINDEX_OUTDEV,
+    NFQA_MARK,
+    NFQA_PACKET_HDR,
+    NFQA_PAYLOAD,
+    POST_ROUTING,
+    PRE_ROUTING,
+    Listener,
+)
+
+OURS, THEIRS = 0, 1
+SO_PRIORITY, SO_MARK = 12, 36
+NFQA_HWADDR, NFQA_CT, NFQA_CT_INFO, NFQA_UID, NFQA_GID, NFQA_PRIORITY = 9, 11, 12, 16, 17, 21
+CTA_TIMEOUT = 7
+RULES = "\n".join(f"""
+    chain {hook} {{
+        type filter hook {hook} priority 10;
+        ct state invalid drop;
+        ip protocol icmp queue num {THEIRS};
+        icmpv6 type {{ echo-request, echo-reply }} queue num {THEIRS};
+    }}""" for hook in ("prerouting", "input", "forward", "output", "postrouting"))
+
+PACKET = {NFQA_PACKET_HDR, NFQA_PAYLOAD, NFQA_CT, NFQA_CT_INFO}
+MARKS, SENDER = {NFQA_MARK, NFQA_PRIORITY}, {NFQA_UID, NFQA_GID}
+IN, OUT = {NFQA_IFINDEX_INDEV}, {NFQA_IFINDEX_OUTDEV}
+# Where a request comes by, and what is told of it there.
+PATH = [("near", LOCAL_OUT, PACKET | OUT | MARKS | SENDER),
+        ("near", POST_ROUTING, PACKET | OUT | MARKS | SENDER),
+        ("router", PRE_ROUTING, PACKET | IN | {NFQA_HWADDR}),
+        ("router", FORWARD, PACKET | IN | OUT | {NFQA_HWADDR}),
+        ("router", POST_ROUTING, PACKET | IN | OUT | {NFQA_HWADDR}),
+        ("far", PRE_ROUTING, PACKET | IN | {NFQA_HWADDR}),
+        ("far", LOCAL_IN, PACKET | IN | {NFQA_HWADDR})]
+
+
+def ping4(path):
+    """A socket that has sent an echo request; its reply is to come."""
+    raw = path.near.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    return raw, struct.pack(">BBHHH", 8, 0, 0xF7FD, 1, 1), path.far_address
+
+
+def ping6(path):
+    """Likewise of IPv6."""
+    for place, *commands in (
+            (path.near, "address add fd00:1::1/64 dev veth0 nodad", "route add default via fd00:1::2"),
+            (path.router, "address add fd00:1::2/64 dev veth0 nodad",
+             "address add fd00:2::2/64 dev veth1 nodad"),
+            (path.far, "address add fd00:2::1/64 dev veth0 nodad", "route add default via fd00:2::2")):
+        place.ip(*commands)
+    path.router.sysctl("ipv6/conf/all/forwarding", 1)
+    raw = path.near.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+    return raw, struct.pack(">BBHHH", 128, 0, 0, 1, 1), "fd00:2::1"
+
+
+def told(packet):
+    """All but what tells packets apart, or has to do with the time."""
+    found = dict(packet.told)
+    found[NFQA_PACKET_HDR] = found[NFQA_PACKET_HDR][4:]
+    if NFQA_CT in found:
+        found[NFQA_CT] = attributes(found[NFQA_CT])
+        found[NFQA_CT].pop(CTA_TIMEOUT, None)
+    return packet.family, found
+
+
+@pytest.mark.parametrize("family, ping", [(socket.AF_INET, ping4), (socket.AF_INET6, ping6)],
+                         ids=["ipv4", "ipv6"])
+def test_listener_is_told_what_a_rule_of_nftables_tells(load, routed, family, ping):
+    """Bug: a program that misses something of a packet, at any point: interfaces, mark, connection."""
+    run("modprobe", "-a", "nf_conntrack_netlink")
+    load(hooks=31)
+    flags = NFQA_CFG_F_CONNTRACK | NFQA_CFG_F_UID_GID
+    raw, request, destination = ping(routed)
+    listeners = {}
+    for place in ("near", "router", "far"):
+        namespace = getattr(routed, place)
+        namespace.nft(f"table inet t {{ {RULES}\n}}")
+        with namespace:
+            for queue in (OURS, THEIRS):
+                listeners[place, queue] = Listener(queue, flags=flags)
+    with raw:
+        raw.setsockopt(socket.SOL_SOCKET, SO_MARK, 0x51)
+        raw.setsockopt(socket.SOL_SOCKET, SO_PRIORITY, 5)
+        raw.sendto(request, (destination, 0))
+        for place, hook, expected in PATH:
+            packets = []
+            for queue in (OURS, THEIRS):
+                listener = listeners[place, queue]
+                packets.append(listener.receive())
+                listener.decide(packets[-1], ACCEPT)
+            ours, theirs = map(told, packets)
+            assert packets[0].hook == hook
+            assert ours == theirs
+            assert (ours[0], set(ours[1])) == (family, expected), (place, hook)
+    for listener in listeners.values():
+        listener.close()
