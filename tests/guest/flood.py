@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Numbered echo requests by the hundred: one system call sends them and one reads their replies, so
+that Python's share of the time is small."""
+
+import ctypes
+import os
+import select
+import socket
+import struct
+
+from netlink import DEADLINE, SO_RCVBUFFORCE
+from network import ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, ICMP_FILTER, SOL_RAW, icmp
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+# Id and sequence number together are the number, which the data has inverted: so the checksum is
+# the same for all.
+_NUMBER = struct.Struct(">II")
+_REQUEST = icmp(ICMP_ECHO_REQUEST, data=b"\xff" * 4)[:4]
+# The IP header, type, code and checksum.
+_REPLY_LENGTH = 24
+
+
+class _Piece(ctypes.Structure):
+    """struct iovec"""
+
+    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
+
+
+class _Header(ctypes.Structure):
+    """struct msghdr"""
+
+    _fields_ = [("name", ctypes.c_void_p), ("name_length", ctypes.c_uint),
+                ("pieces", ctypes.POINTER(_Piece)), ("piece_count", ctypes.c_size_t),
+                ("control", ctypes.c_void_p), ("control_length", ctypes.c_size_t),
+                ("flags", ctypes.c_int)]
+
+
+class _Message(ctypes.Structure):
+    """struct mmsghdr"""
+
+    _fields_ = [("header", _Header), ("length", ctypes.c_uint)]
+
+
+class _Burst:
+    """Up to `count` messages: what all begin with, and their numbers one behind the other."""
+
+    def __init__(self, count, start):
+        self.start, self.numbers = bytearray(start), bytearray(count * _NUMBER.size)
+        (first, head), (body, _) = ((ctypes.addressof(ctypes.c_char.from_buffer(part)), len(part))
+                                    for part in (self.start, self.numbers))
+        self.messages = (_Message * count)()
+        for place, message in enumerate(self.messages):
+            message.header.pieces = (_Piece * 2)(
+                (first, head), (body + place * _NUMBER.size, _NUMBER.size))
+            message.header.piece_count = 2
+
+
+def pack_numbers(first, count):
+    """So many numbers as packets have them."""
+    return b"".join(_NUMBER.pack(number, number ^ 0xFFFFFFFF)
+                    for number in range(first, first + count))
+
+
+class Flood:
+    """Echo requests to one address, and the replies to them."""
+
+    def __init__(self, namespace, destination, most):
+        """At most so many requests are sent at once."""
+        self.socket = namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
+        self.socket.setsockopt(SOL_RAW, ICMP_FILTER,
+                               struct.pack("=I", ~(1 << ICMP_ECHO_REPLY) & 0xFFFFFFFF))
+        self.socket.connect((destination, 0))
+        self._requests, self._replies = _Burst(most, _REQUEST), _Burst(most, bytes(_REPLY_LENGTH))
+
+    def close(self):
+        self.socket.close()
+
+    def _call(self, function, burst, count, flags):
+        done = function(self.socket.fileno(), burst.messages, count, flags, None)
+        if done < 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        return done
+
+    def send(self, packed):
+        """Sends requests with these numbers, packed."""
+        self._requests.numbers[:len(packed)] = packed
+        count = len(packed) // _NUMBER.size
+        assert self._call(_LIBC.sendmmsg, self._requests, count, 0) == count
+
+    def replies(self, length):
+        """The numbers of replies as they come, until there are so many bytes of them."""
+        found = bytearray()
+        while len(found) < length:
+            assert select.select([self.socket], [], [], DEADLINE)[0], "replies are missing"
+            count = self._call(_LIBC.recvmmsg, self._replies,
+                               (length - len(found)) // _NUMBER.size, socket.MSG_DONTWAIT)
+            found += self._replies.numbers[:count * _NUMBER.size]
+        return found
