@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""What an accepted packet costs by the consumer of its queue, in a guest whose clock counts
-instructions on one CPU. All consumers have the same queue and the same packets, in turns.
+"""What an accepted packet costs by the consumer of its queue. All consumers have the same queues and
+the same packets, in turns."""
 
-Usage: consumers.py MODULE PROGRAM PLAIN-C-CONSUMER
-"""
-
+import contextlib
 import os
 import select
 import signal
@@ -13,76 +11,73 @@ import socket
 import statistics
 import struct
 import subprocess
-import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "guest"))
+from netlink import wait_until
+from network import ICMP_FILTER, SOL_RAW, icmp, loopback_up
+from rows import Bound, Ratio, Row
 
-import module  # pylint: disable=wrong-import-position
-from netlink import wait_until  # pylint: disable=wrong-import-position
-from network import icmp, loopback_up  # pylint: disable=wrong-import-position
-
-QUEUE = 0
-PACKETS, BURST, ROUNDS, PINGS = 2000, 50, 5, 300
+PACKETS, BURST, PINGS = 2000, 50, 300
 QUEUES = Path("/proc/net/netfilter/nfnetlink_queue")
-
-# What must hold against the plain consumer, as (column, consumer): (least, most).
-BOUNDS = {("cost", "nldemo, batches"): (1.3, None), ("latency", "nldemo, one by one"): (None, 1.1)}
 
 
 def waiting():
-    """How many packets wait in the queue; None if nobody has bound it."""
+    """How many packets wait in each queue that somebody has bound."""
     try:
         lines = QUEUES.read_text(encoding="ascii").splitlines()
     except FileNotFoundError:  # before the first consumer asks for it
-        return None
-    for line in lines:
-        number, _portid, total, *_ = line.split()
-        if int(number) == QUEUE:
-            return int(total)
-    return None
+        return {}
+    return {int(number): int(total) for number, _portid, total, *_ in map(str.split, lines)}
 
 
 class Consumer:
-    """A program that has bound the queue."""
+    """Programs that have bound so many queues, from the first on."""
 
-    def __init__(self, command):
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        wait_until(lambda: waiting() is not None)
+    def __init__(self, commands, queues):
+        self._processes = [subprocess.Popen(["chrt", "-o", "0", *command], stdout=subprocess.DEVNULL)
+                           for command in commands]
+        wait_until(lambda: len(waiting()) == queues)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self._process.send_signal(signal.SIGTERM)
-        self._process.wait()
-        wait_until(lambda: waiting() is None)
+        for process in self._processes:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+        wait_until(lambda: not waiting())
 
     def cpu_time(self):
-        """How long it has run, in ns."""
-        tasks = Path(f"/proc/{self._process.pid}/task").iterdir()
+        """How long they have run, in ns."""
+        tasks = (task for process in self._processes
+                 for task in Path(f"/proc/{process.pid}/task").iterdir())
         return sum(int((task / "schedstat").read_text(encoding="ascii").split()[0]) for task in tasks)
 
 
 def cost(consumer):
     """ns of the consumer's time for a packet, of bursts that wait for it together."""
-    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
-        raw.connect(("127.0.0.1", 0))
+    with contextlib.ExitStack() as stack:
+        flows = []
+        for host in range(1, 33):
+            raw = stack.enter_context(
+                socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP))
+            raw.connect((f"127.0.0.{host}", 0))
+            flows.append(raw)
         packet = icmp(0, data=bytes(56))  # a reply, which nobody answers
         before = consumer.cpu_time()
         for _ in range(PACKETS // BURST):
-            for _ in range(BURST):
-                raw.send(packet)
-            assert waiting() == BURST, "the consumer ran before its turn"
-            wait_until(lambda: waiting() == 0, interval=0.001)
+            for n in range(BURST):
+                flows[n % len(flows)].send(packet)
+            assert sum(waiting().values()) == BURST, "the consumer ran before its turn"
+            wait_until(lambda: not any(waiting().values()), interval=0.001)
         return (consumer.cpu_time() - before) / PACKETS
 
 
 def latency():
     """ns from an echo request to its reply, both of which pass the queue alone."""
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
-        raw.setsockopt(255, 1, struct.pack("=I", ~1 & 0xFFFFFFFF))  # only replies
+        raw.setsockopt(SOL_RAW, ICMP_FILTER, struct.pack("=I", ~1 & 0xFFFFFFFF))  # only replies
         raw.connect(("127.0.0.1", 0))
         times = []
         for seq in range(PINGS):
@@ -94,44 +89,51 @@ def latency():
         return statistics.median(times)
 
 
-def main(ko, program, plain):
-    consumers = {
-        "plain C": [plain, str(QUEUE)],
-        "nldemo, one by one": [program, "queue", "run", "--quiet"],
-        "nldemo, batches": [program, "queue", "run", "--quiet", "--batch", "64"],
+def _commands(bench, program, queues):
+    """The consumers by name, each as the commands that serve the queues."""
+    numbers = f"0-{queues - 1}" if queues > 1 else "0"
+    one = [program, "queue", "run", "--quiet", "--queue", numbers]
+    return {
+        "plain C": [[bench.programs / "consumer", str(queue)] for queue in range(queues)],
+        "one by one": [one],
+        "batches": [[*one, "--batch", "64"]],
     }
+
+
+def _measured(bench, program, queues, repetitions):
+    """What each consumer costs, in instructions: of packets, and of echoes."""
+    figures = {}
+    for _ in range(repetitions):
+        for name, commands in _commands(bench, program, queues).items():
+            packets, echoes = figures.setdefault(name, ([], []))
+            with Consumer(commands, queues) as consumer:
+                cost(consumer)
+                packets.append(cost(consumer) / bench.instruction)
+                echoes.append(latency() / bench.instruction)
+    return [{name: figures[name][of] for name in figures} for of in (0, 1)]
+
+
+def _row(what, costs, ratios):
+    medians = {name: statistics.median(values) for name, values in costs.items()}
+    return Row("consumers", what, "instructions", medians, ratios)
+
+
+def consumers(bench, program, repetitions):
+    """All consumers, with one queue and with more."""
     loopback_up()
-    module.insert(ko, f"queue={QUEUE}")
     # A burst is sent before any of it is consumed.
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-    figures = {name: ([], []) for name in consumers}
-    for _ in range(ROUNDS):
-        for name, command in consumers.items():
-            with Consumer(["chrt", "-o", "0", *command]) as consumer:
-                cost(consumer)
-                figures[name][0].append(cost(consumer))
-                figures[name][1].append(latency())
-    module.remove()
-
-    base = [statistics.median(figures["plain C"][column]) for column in (0, 1)]
-    print("| consumer | ns of CPU per packet | times as many packets | ns per echo | ratio |")
-    print("|---|---:|---:|---:|---:|")
-    wrong = []
-    for name, columns in figures.items():
-        costs, latencies = map(statistics.median, columns)
-        ratios = {"cost": base[0] / costs, "latency": latencies / base[1]}
-        print(f"| {name} | {costs:.0f} | {ratios['cost']:.2f} | {latencies:.0f} |"
-              f" {ratios['latency']:.2f} |")
-        for (column, consumer), (least, most) in BOUNDS.items():
-            ratio = ratios[column]
-            if consumer == name and not (least or 0) <= ratio <= (most or ratio):
-                wrong.append(f"{name}: {column} ratio {ratio:.2f}, allowed are {least} to {most}")
-    print("spread:", ", ".join(
-        f"{name} {(max(costs) - min(costs)) / statistics.median(costs):.1%}"
-        for name, (costs, _) in figures.items()))
-    if wrong:
-        sys.exit("\n".join(wrong))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    for queues in (1, 2, 4):
+        with bench.subjects["module"]("prerouting", parameters=f"queues={queues}"):
+            packets, echoes = _measured(bench, program, queues, repetitions)
+        what = f"a packet, {queues} {'queues' if queues > 1 else 'queue'}"
+        bound = Bound(least=1.6, meanwhile=1.3) if queues == 1 else Bound()
+        yield _row(what, packets, [
+            Ratio.of(f"as many packets, {name}", packets["plain C"], packets[name],
+                     bound=bound if name == "batches" else Bound(), more_is_better=True)
+            for name in ("one by one", "batches")])
+        if queues == 1:
+            yield _row("an echo, from request to reply", echoes, [
+                Ratio.of("one by one / plain C", echoes["one by one"], echoes["plain C"],
+                         bound=Bound(most=1.1))])
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))

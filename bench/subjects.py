@@ -1,25 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""What is measured against each other, each of which is in place for as long as a `with` takes."""
+"""What is measured against each other; each is in place for as long as a `with` takes."""
 
-import sys
+import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "guest"))
+import module
+from netlink import wait_until
+from network import run
 
-import module  # pylint: disable=wrong-import-position
-from network import run  # pylint: disable=wrong-import-position
-
-HOOKS = {"prerouting": 0, "input": 1, "forward": 2, "output": 3, "postrouting": 4}
+HOOKNUM = {"prerouting": 0, "input": 1, "forward": 2, "output": 3, "postrouting": 4}
 
 
 class Nothing:
-    """No hook and no socket: what the path costs by itself."""
+    """No hook and no socket: what a path costs by itself."""
 
-    name = "nothing"
-
-    def __init__(self, hook="prerouting"):
-        self.hook = hook
+    def __init__(self, hook, place):
+        self._hook, self._place = hook, place
 
     def __enter__(self):
         return self
@@ -28,44 +25,49 @@ class Nothing:
         pass
 
 
-class Module(Nothing):
-    """The module, in every network namespace."""
-
-    name, loaded_as = "module", module.NAME
-
-    def __init__(self, file, hook="prerouting"):
-        super().__init__(hook)
-        self._file = file
-
-    def __enter__(self):
-        module.insert(self._file, f"hooks={1 << HOOKS[self.hook]}")
-        return self
-
-    def __exit__(self, *_):
-        module.remove(self.loaded_as)
-
-
-class Twin(Module):
-    """Its twin in C."""
-
-    name, loaded_as = "twin", "nldemo_twin"
-
-
 class Rules(Nothing):
     """Rules of nftables that do what the module's hooks do."""
 
-    name = "nft"
+    RULES = {
+        "ip": "ip protocol icmp queue num 0 bypass",
+        "ip6": "icmpv6 type { echo-request, echo-reply } queue num 0 bypass",
+    }
+
+    def _nft(self, commands):
+        with self._place.hooked:
+            run("nft", "; ".join(commands))
 
     def __enter__(self):
-        rules = {
-            "ip": "ip protocol icmp queue num 0 bypass",
-            "ip6": "icmpv6 type { echo-request, echo-reply } queue num 0 bypass",
-        }
-        run("nft", "; ".join(
-            f"add table {family} bench; add chain {family} bench packets"
-            f" {{ type filter hook {self.hook} priority filter; }}; add rule {family} bench packets {rule}"
-            for family, rule in rules.items()))
+        chain = f"{{ type filter hook {self._hook} priority filter; }}"
+        self._nft(f"add table {family} bench; add chain {family} bench packets {chain};"
+                  f" add rule {family} bench packets {rule}" for family, rule in self.RULES.items())
         return self
 
     def __exit__(self, *_):
-        run("nft", "delete table ip bench; delete table ip6 bench")
+        self._nft(f"delete table {family} bench" for family in self.RULES)
+
+
+class Module:
+    """A module, in every network namespace. Takes note of how long it takes to come and to go."""
+
+    def __init__(self, file, name):
+        self.file, self._name = file, name
+        self.loading, self.unloading = [], []
+        self._parameters = ""
+
+    def __call__(self, hook, _place=None, parameters=""):
+        self._parameters = f"hooks={1 << HOOKNUM[hook]} {parameters}"
+        return self
+
+    def __enter__(self):
+        start = time.monotonic_ns()
+        module.insert(self.file, self._parameters)
+        self.loading.append(time.monotonic_ns() - start)
+        return self
+
+    def __exit__(self, *_):
+        users = Path("/sys/module", self._name, "refcnt")
+        wait_until(lambda: users.read_text(encoding="ascii") == "0\n")
+        start = time.monotonic_ns()
+        module.remove(self._name)
+        self.unloading.append(time.monotonic_ns() - start)

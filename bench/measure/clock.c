@@ -15,9 +15,8 @@ static void loop(void *context, unsigned int n)
 /* ROUNDS TIMES: a hundred thousand instructions. */
 void measure_clock(char **arguments)
 {
-	unsigned int rounds = number("ROUNDS", arguments[0], 1, 1000000);
-	unsigned int times = number("TIMES", arguments[1], 1, 1000000);
+	struct repetition often = repetition(arguments);
 	struct work work = { .once = loop };
 
-	measure(&work, rounds, times);
+	print(measure(&work, often), often.rounds);
 }

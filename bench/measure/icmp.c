@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* ICMP and ICMPv6, which hooks queue: echo replies, which nobody answers. */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/icmp6.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
@@ -49,8 +48,7 @@ static int open_raw(void)
 
 static void measure_replies(char **arguments, void (*between)(void))
 {
-	unsigned int rounds = number("ROUNDS", arguments[0], 1, 1000000);
-	unsigned int times = number("TIMES", arguments[1], 1, 1000000);
+	struct repetition often = repetition(arguments);
 	struct pair pair = {
 		.sent_size = sizeof(struct icmphdr) + number("SIZE", arguments[2], 0, 65000),
 		.received_start = sizeof(struct iphdr),
@@ -59,7 +57,7 @@ static void measure_replies(char **arguments, void (*between)(void))
 	};
 
 	pair.from = pair.to = open_raw();
-	measure_pair(&pair, rounds, times);
+	measure_pair(&pair, often);
 }
 
 /* ROUNDS TIMES SIZE: messages with so much data to 127.0.0.1. */
@@ -143,8 +141,7 @@ static void make_reply6(uint8_t *packet, size_t size, uint32_t seed)
 /* ROUNDS TIMES SIZE EXTENSIONS: ICMPv6 to ::1 behind so many extension headers. */
 void measure_icmpv6(char **arguments)
 {
-	unsigned int rounds = number("ROUNDS", arguments[0], 1, 1000000);
-	unsigned int times = number("TIMES", arguments[1], 1, 1000000);
+	struct repetition often = repetition(arguments);
 	size_t size = number("SIZE", arguments[2], 0, 65000);
 	struct sockaddr_in6 local = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
 	struct pair pair = { .make = make_reply6 };
@@ -161,5 +158,5 @@ void measure_icmpv6(char **arguments)
 	    setsockopt(pair.to, IPPROTO_ICMPV6, ICMP6_FILTER, &filter, sizeof(filter)) ||
 	    connect(pair.from, (struct sockaddr *)&local, sizeof(local)))
 		die("raw socket");
-	measure_pair(&pair, rounds, times);
+	measure_pair(&pair, often);
 }

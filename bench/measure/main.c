@@ -10,8 +10,9 @@ static const struct {
 	void (*measure)(char **arguments);
 } works[] = {
 	{ "clock", measure_clock },
-	{ "echo", measure_echo },
 	{ "floor", measure_floor },
+	{ "echo", measure_echo },
+	{ "config", measure_config },
 	{ "udp", measure_udp },
 	{ "tcp", measure_tcp },
 	{ "icmp", measure_icmp },

@@ -12,13 +12,18 @@
  * runs and are judged when it does not.
  */
 struct work {
+	/* Gets ready for a round of n times; may be NULL. */
+	void (*prepare)(void *context, unsigned int n);
 	/* Does it for the n-th time of a round. */
 	void (*once)(void *context, unsigned int n);
 	/* Whether the answers of all n times are right; may be NULL. */
 	bool (*right)(void *context, unsigned int n);
-	/* Gets ready for a round of n times; may be NULL. */
-	void (*prepare)(void *context, unsigned int n);
 	void *context;
+};
+
+/* How often: so many rounds of so many times each. */
+struct repetition {
+	unsigned int rounds, times;
 };
 
 /* Ends the program; what says why, errno is added if there is one. */
@@ -27,16 +32,20 @@ _Noreturn void die(const char *what);
 /* The argument called name, in the range given. */
 unsigned long number(const char *name, const char *text, unsigned long least, unsigned long most);
 
-void *allocate(size_t size);
+/* The first two arguments, which all works have. */
+struct repetition repetition(char **arguments);
 
-uint64_t nanoseconds(void);
+/* Memory that is zero. */
+void *allocate(size_t count, size_t size);
 
 /*
- * Does the work in so many rounds of so many times each, after one that does not
- * count, and prints the nanoseconds that one time takes: those of the round in the
- * middle, of the shortest and of the longest.
+ * Does the work in rounds, after one that does not count. Returns the nanoseconds of
+ * its thread that one time takes, for every round; what the clock takes is left out.
  */
-void measure(const struct work *work, unsigned int rounds, unsigned int times);
+double *measure(const struct work *work, struct repetition often);
+
+/* Prints how long one time takes: that in the middle of so many, the least and the most. */
+void print(double *took, size_t count);
 
 /* A payload that differs between messages and has no short period. */
 void fill(uint8_t *bytes, size_t len, uint32_t seed);
@@ -44,8 +53,9 @@ bool is_filled(const uint8_t *bytes, size_t len, uint32_t seed);
 
 /* The works, each with its own arguments. */
 void measure_clock(char **arguments);
-void measure_echo(char **arguments);
 void measure_floor(char **arguments);
+void measure_echo(char **arguments);
+void measure_config(char **arguments);
 void measure_udp(char **arguments);
 void measure_tcp(char **arguments);
 void measure_icmp(char **arguments);

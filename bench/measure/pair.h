@@ -7,18 +7,17 @@
 
 struct pair {
 	int from, to;
-	size_t sent_size, received_size;
-	/* Where in what is received that begins which was sent from offset `sent_start` on. */
-	size_t sent_start, received_start;
+	/* What is sent, from sent_start on, is what is received from received_start on. */
+	size_t sent_size, sent_start, received_size, received_start;
+	/* Writes the packet of that number; fill() unless it is set. */
+	void (*make)(uint8_t *packet, size_t size, uint32_t seed);
+	/* What happens between sending and receiving, and behind both; may be NULL. */
+	void (*between)(void), (*after)(void);
 	uint8_t *sent, *received;
 	uint32_t seed;
-	/* Writes what is to be sent, whose number is seed; by default, only a filling. */
-	void (*make)(uint8_t *packet, size_t size, uint32_t seed);
-	/* What happens between sending and receiving, and afterwards; may be NULL. */
-	void (*between)(void), (*after)(void);
 };
 
-/* Measures sending a packet and receiving it. */
-void measure_pair(struct pair *pair, unsigned int rounds, unsigned int times);
+/* Measures and prints what sending a packet and receiving it takes. */
+void measure_pair(struct pair *pair, struct repetition often);
 
 #endif

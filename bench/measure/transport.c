@@ -5,102 +5,116 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <sched.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "pair.h"
 
-/* Makes a socket in the network namespace at path, or in this one if that is "-". */
-static int socket_in(const char *path, int type)
+static int open_socket(int type)
 {
-	int home = -1, away = -1, fd;
+	int fd = socket(AF_INET, type, 0);
 
-	if (strcmp(path, "-")) {
-		home = open("/proc/self/ns/net", O_RDONLY);
-		away = open(path, O_RDONLY);
-		if (home < 0 || away < 0 || setns(away, CLONE_NEWNET))
-			die(path);
-	}
-	fd = socket(AF_INET, type, 0);
 	if (fd < 0)
 		die("socket");
-	if (home >= 0) {
-		if (setns(home, CLONE_NEWNET))
-			die("setns");
-		close(away);
-		close(home);
-	}
 	return fd;
 }
 
-/* Binds fd to a free port of the address, and says to which. */
-static struct sockaddr_in bind_to(int fd, const char *address)
+static void set(int fd, int level, int option, int value)
 {
-	struct sockaddr_in local = { .sin_family = AF_INET };
-	socklen_t len = sizeof(local);
-
-	errno = 0;
-	if (!address || inet_pton(AF_INET, address, &local.sin_addr) != 1)
-		die("ADDRESS is to be one of IPv4");
-	if (bind(fd, (struct sockaddr *)&local, len) ||
-	    getsockname(fd, (struct sockaddr *)&local, &len))
-		die("bind");
-	return local;
+	if (setsockopt(fd, level, option, &value, sizeof(value)))
+		die("setsockopt");
 }
 
-/* ROUNDS TIMES SIZE ADDRESS NETNS: datagrams to an address of another namespace. */
+static void enter(int netns)
+{
+	if (setns(netns, CLONE_NEWNET))
+		die("setns");
+}
+
+static int open_netns(const char *path)
+{
+	int fd = open(path, O_RDONLY);
+
+	if (fd < 0)
+		die(path);
+	return fd;
+}
+
+/* Makes a socket with a free port of ADDRESS in the network namespace at the path NETNS. */
+static int open_far(int type, char **arguments, struct sockaddr_in *address)
+{
+	int home = open_netns("/proc/thread-self/ns/net");
+	socklen_t len = sizeof(*address);
+	int fd;
+
+	errno = 0;
+	*address = (struct sockaddr_in) { .sin_family = AF_INET };
+	if (!arguments[0] || inet_pton(AF_INET, arguments[0], &address->sin_addr) != 1)
+		die("ADDRESS is to be one of IPv4");
+	if (!arguments[1])
+		die("NETNS is needed");
+	enter(open_netns(arguments[1]));
+	fd = open_socket(type);
+	if (bind(fd, (struct sockaddr *)address, len) ||
+	    getsockname(fd, (struct sockaddr *)address, &len))
+		die("bind");
+	enter(home);
+	return fd;
+}
+
+/*
+ * ROUNDS TIMES SIZE SEGMENT ADDRESS NETNS: datagrams. Those of more than SEGMENT bytes,
+ * if that is not 0, are of several segments which stay together.
+ */
 void measure_udp(char **arguments)
 {
-	unsigned int rounds = number("ROUNDS", arguments[0], 1, 1000000);
-	unsigned int times = number("TIMES", arguments[1], 1, 1000000);
+	struct repetition often = repetition(arguments);
 	struct pair pair = { .sent_size = number("SIZE", arguments[2], 1, 65507) };
+	int segment = (int)number("SEGMENT", arguments[3], 0, 65507);
 	struct sockaddr_in address;
 
-	errno = 0;
-	if (!arguments[3] || !arguments[4])
-		die("ADDRESS and NETNS are needed");
-	pair.to = socket_in(arguments[4], SOCK_DGRAM);
-	pair.from = socket_in("-", SOCK_DGRAM);
-	address = bind_to(pair.to, arguments[3]);
+	pair.to = open_far(SOCK_DGRAM, arguments + 4, &address);
+	pair.from = open_socket(SOCK_DGRAM);
+	if (segment) {
+		set(pair.from, SOL_UDP, UDP_SEGMENT, segment);
+		set(pair.to, SOL_UDP, UDP_GRO, 1);
+	}
 	if (connect(pair.from, (struct sockaddr *)&address, sizeof(address)))
 		die("connect");
-	measure_pair(&pair, rounds, times);
+	measure_pair(&pair, often);
 }
 
-/* What answers a segment, so that no acknowledgement goes alone or late. */
-static int answering, answered;
+/* The two ends of a connection. */
+static int near, far;
 
-static void answer(void)
+/* Data goes the other way too, so that no acknowledgement goes alone or late. */
+static void respond(void)
 {
 	char byte = 0;
 
-	if (send(answering, &byte, 1, 0) != 1 || recv(answered, &byte, 1, 0) != 1)
-		die("answer");
+	if (send(far, &byte, 1, 0) != 1 || recv(near, &byte, 1, 0) != 1)
+		die("response");
 }
 
-/* ROUNDS TIMES SIZE: so much over a connection on lo, and a byte back. */
+/* ROUNDS TIMES SIZE ADDRESS NETNS: so much over a connection, and a byte back. */
 void measure_tcp(char **arguments)
 {
-	unsigned int rounds = number("ROUNDS", arguments[0], 1, 1000000);
-	unsigned int times = number("TIMES", arguments[1], 1, 1000000);
-	struct pair pair = {
-		.sent_size = number("SIZE", arguments[2], 1, 1 << 20), .after = answer,
-	};
-	int listener = socket_in("-", SOCK_STREAM), on = 1;
-	struct sockaddr_in address = bind_to(listener, "127.0.0.1");
+	struct repetition often = repetition(arguments);
+	struct pair pair = { .sent_size = number("SIZE", arguments[2], 1, 1 << 20), .after = respond };
+	struct sockaddr_in address;
+	int listener = open_far(SOCK_STREAM, arguments + 3, &address);
 
-	pair.from = socket_in("-", SOCK_STREAM);
-	if (listen(listener, 1) ||
-	    connect(pair.from, (struct sockaddr *)&address, sizeof(address)))
+	near = open_socket(SOCK_STREAM);
+	if (listen(listener, 1) || connect(near, (struct sockaddr *)&address, sizeof(address)))
 		die("connect");
-	pair.to = accept(listener, NULL, NULL);
-	if (pair.to < 0 ||
-	    setsockopt(pair.from, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) ||
-	    setsockopt(pair.to, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)))
-		die("TCP_NODELAY");
-	answering = pair.to;
-	answered = pair.from;
-	measure_pair(&pair, rounds, times);
+	far = accept(listener, NULL, NULL);
+	if (far < 0)
+		die("accept");
+	set(near, IPPROTO_TCP, TCP_NODELAY, 1);
+	set(far, IPPROTO_TCP, TCP_NODELAY, 1);
+	pair.from = near;
+	pair.to = far;
+	measure_pair(&pair, often);
 }

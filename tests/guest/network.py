@@ -115,6 +115,23 @@ class Namespace:
                 for names, values in itertools.batched(lines, 2)}
 
 
+def connect_by_router(near, router, far):
+    """Lets two namespaces, 192.0.2.1 and 198.51.100.1, reach each other by way of a third."""
+    for end, name, host, via in ((near, "veth0", "192.0.2.1", "192.0.2.254"),
+                                 (far, "veth1", "198.51.100.1", "198.51.100.254")):
+        router.ip(
+            f"link add {name} type veth peer name veth0 netns {end.path}",
+            f"address add {via}/24 dev {name}",
+            f"link set {name} up",
+        )
+        end.ip(
+            f"address add {host}/24 dev veth0",
+            "link set veth0 up",
+            f"route add default via {via}",
+        )
+    router.sysctl("ipv4/ip_forward", 1)
+
+
 class Path4:
     """A path for IPv4 packets from `near` to `far` and back, which may be one namespace."""
 

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""What it costs packets that others ask for the configuration, which the hook reads, and the other
+way round."""
+
+import statistics
+
+from rows import Bound, Ratio, Row
+from works import CLOCK, Work
+
+# Few at a time: most rounds must end before the other process has its turn.
+GET = Work("config", "asking for the configuration", ("config",), 10)
+ICMP = Work("config", "an ICMP packet, which reads it", ("icmp", 56), 10)
+UDP = Work("config", "a UDP packet, which does not", ("udp", 64, 0), 10, far=True)
+REPETITIONS = 5
+
+
+def under_load(bench):
+    """Either, beside a process that does the other and beside one that uses nothing but the CPU."""
+    with bench.subjects["module"]("prerouting"):
+        for work, load in ((GET, ICMP), (ICMP, GET), (UDP, GET)):
+            alone, costs = bench.instructions(work), {CLOCK: [], load: []}
+            for _ in range(REPETITIONS):
+                for other, values in costs.items():
+                    with bench.beside(other):
+                        values.append(bench.instructions(work))
+            idle, busy = costs.values()
+            yield Row("config", work.name, "instructions",
+                      {"alone": alone, "beside a loop": statistics.median(idle),
+                       "under load": statistics.median(busy)},
+                      [Ratio.of("under load / beside a loop", busy, idle, bound=Bound(most=1.02))])

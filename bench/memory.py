@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""What a network namespace takes of the kernel's memory, allocation by allocation."""
+
+import os
+import re
+import statistics
+from pathlib import Path
+
+from network import Namespace
+from rows import Row
+from works import NETLINK
+
+TRACING = Path("/sys/kernel/tracing")
+EVENTS = ("kmem/kmalloc", "kmem/kmem_cache_alloc", "kmem/kfree", "kmem/kmem_cache_free",
+          "percpu/percpu_alloc_percpu", "percpu/percpu_free_percpu")
+EVENT = re.compile(r" (k\w+|percpu_\w+): .*?ptr=(\S+)(?:.* bytes_alloc=(\d+))?")
+REPETITIONS = 5
+
+
+def _write(file, text):
+    (TRACING / file).write_text(text, encoding="ascii")
+
+
+def _kept():
+    """Bytes that this thread allocates for a new namespace and does not free again."""
+    _write("trace", "")
+    _write("set_event_pid", f"{os.getpid()}\n")
+    _write("set_event", "\n".join(EVENTS).replace("/", ":"))
+    namespace = Namespace()
+    _write("set_event", "")
+    kept = {}
+    for what, pointer, size in EVENT.findall((TRACING / "trace").read_text(encoding="ascii")):
+        if "free" in what:
+            kept.pop(pointer, None)
+        else:
+            kept[pointer] = int(size)
+    namespace.close()
+    return sum(kept.values())
+
+
+def of_a_namespace(bench):
+    """What it takes more of with either module than without."""
+    found = {}
+    for _ in range(REPETITIONS):
+        for name in ("nothing", *NETLINK):
+            with bench.subjects[name]("prerouting", None):
+                found.setdefault(name, []).append(_kept())
+    kept = {name: statistics.median(values) for name, values in found.items()}
+    return Row("module", "memory of a network namespace", "bytes",
+               {name: kept[name] - kept["nothing"] for name in NETLINK})

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Measures what needs several CPUs, by the time that it takes.
+
+Usage: timed.py DIRECTORY-OF-PROGRAMS MODULE. Prints a row a line, in JSON.
+"""
+
+import json
+import statistics
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "guest"))
+
+from bench import Bench
+from rows import Ratio, Row
+from works import NETLINK, echo
+
+REPETITIONS, TIMES = 7, 100
+
+
+def threads(bench, count):
+    """CPU time of a round trip in each of so many threads at once, of the round that had the machine
+    most for itself."""
+    work = echo(64, threads=count, section="threads", times=TIMES)
+    times = {name: [] for name in NETLINK}
+    for _ in range(REPETITIONS):
+        for name, values in times.items():
+            with bench.subjects[name]("prerouting"):
+                values.append(bench.nanoseconds(work)[1] / 1000)
+    return Row("threads", work.name, "µs",
+               {name: statistics.median(values) for name, values in times.items()},
+               [Ratio.of("module / twin", times["module"], times["twin"])])
+
+
+def main(programs, ko):
+    bench = Bench(programs, ko)
+    for count in (1, 2, 4):
+        print(json.dumps(threads(bench, count).json()), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
