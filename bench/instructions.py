@@ -2,11 +2,9 @@
 
 """Measures all that can be counted in instructions, in a guest whose clock counts them.
 
-Usage: instructions.py DIRECTORY-OF-PROGRAMS MODULE PEER. Prints a row a line, in JSON.
+Usage: instructions.py DIRECTORY-OF-PROGRAMS MODULE PEER|--quick. Prints a row a line, in JSON.
 """
 
-import itertools
-import json
 import sys
 from pathlib import Path
 
@@ -17,22 +15,25 @@ import memory
 from bench import Bench
 from config import under_load
 from consumers import consumers
-from works import FULL
+from works import FULL, QUICK
 
 REPETITIONS = 3
 
 
+def everything(bench, peer):
+    yield from bench.measure(FULL, REPETITIONS)
+    yield from consumers(bench, peer, REPETITIONS)
+    yield from under_load(bench)
+    yield growth.sockets(bench)
+    yield from growth.namespaces(bench)
+    yield from growth.size(bench)
+    yield memory.of_a_namespace(bench)
+
+
 def main(programs, ko, peer):
     bench = Bench(programs, ko)
-    for row in itertools.chain(
-            bench.measure(FULL, REPETITIONS),
-            consumers(bench, peer, REPETITIONS),
-            under_load(bench),
-            [growth.sockets(bench)],
-            growth.namespaces(bench),
-            growth.size(bench),
-            [memory.of_a_namespace(bench)]):
-        print(json.dumps(row.json()), flush=True)
+    for row in bench.measure(QUICK, 2) if peer == "--quick" else everything(bench, peer):
+        print(row.json(), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,22 +4,34 @@
 
 import dataclasses
 import itertools
+import json
 import statistics
 
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """What a ratio should be at most, or at least; and what it must be, where it is not yet so."""
+    """What a ratio is to be at most, or at least, to two places; and where that is not reached yet,
+    what it must be meanwhile."""
 
     most: float | None = None
     least: float | None = None
     meanwhile: float | None = None
 
+    def is_met(self, ratio):
+        """Whether it is what it is to be."""
+        ratio = round(ratio, 2)
+        return (self.most is None or ratio <= self.most) and (self.least is None or ratio >= self.least)
+
     def allows(self, ratio):
-        most, least = self.most, self.least
-        if self.meanwhile is not None:
-            most, least = (None if bound is None else self.meanwhile for bound in (most, least))
-        return (most is None or ratio <= most) and (least is None or ratio >= least)
+        """Whether it is no worse than it must be."""
+        if self.meanwhile is None:
+            return self.is_met(ratio)
+        return Bound(self.most and self.meanwhile, self.least and self.meanwhile).is_met(ratio)
+
+    def __str__(self):
+        bound = "" if self.most is None else f"≤ {self.most:.2f}"
+        bound += "" if self.least is None else f"≥ {self.least:.2f}"
+        return bound
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +63,11 @@ class Row:
     costs: dict[str, float]
     ratios: list[Ratio] = dataclasses.field(default_factory=list)
 
-    def wrong(self):
-        """The ratios that are not what they must be, in words."""
-        return [f"{self.work}: {ratio.name} is {ratio.value:.3f}, allowed is {ratio.bound}"
-                for ratio in self.ratios if not ratio.bound.allows(ratio.value)]
-
     def json(self):
-        return dataclasses.asdict(self)
+        """What the report is made from."""
+        ratios = [{"name": ratio.name, "value": ratio.value, "spread": ratio.spread,
+                   "more_is_better": ratio.more_is_better, "bound": str(ratio.bound),
+                   "met": ratio.bound.is_met(ratio.value), "allowed": ratio.bound.allows(ratio.value)}
+                  for ratio in self.ratios]
+        return json.dumps({"section": self.section, "work": self.work, "unit": self.unit,
+                           "costs": list(self.costs.items()), "ratios": ratios})

@@ -5,7 +5,6 @@
 Usage: timed.py DIRECTORY-OF-PROGRAMS MODULE. Prints a row a line, in JSON.
 """
 
-import json
 import statistics
 import sys
 from pathlib import Path
@@ -20,8 +19,7 @@ REPETITIONS, TIMES = 7, 100
 
 
 def threads(bench, count):
-    """CPU time of a round trip in each of so many threads at once, of the round that had the machine
-    most for itself."""
+    """A round trip in each of so many threads at once, of the round that was disturbed least."""
     work = echo(64, threads=count, section="threads", times=TIMES)
     times = {name: [] for name in NETLINK}
     for _ in range(REPETITIONS):
@@ -36,7 +34,7 @@ def threads(bench, count):
 def main(programs, ko):
     bench = Bench(programs, ko)
     for count in (1, 2, 4):
-        print(json.dumps(threads(bench, count).json()), flush=True)
+        print(threads(bench, count).json(), flush=True)
 
 
 if __name__ == "__main__":

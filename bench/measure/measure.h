@@ -39,8 +39,8 @@ struct repetition repetition(char **arguments);
 void *allocate(size_t count, size_t size);
 
 /*
- * Does the work in rounds, after one that does not count. Returns the nanoseconds of
- * its thread that one time takes, for every round; what the clock takes is left out.
+ * Does the work in rounds, after one that does not count. Returns the nanoseconds that
+ * one time takes, for every round; what the clock takes is left out.
  */
 double *measure(const struct work *work, struct repetition often);
 

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Bars, as SVG that can be read on light and dark ground.
+
+use std::error::Error;
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use crate::table::number;
+
+/// The colour of text and lines on light ground, which the style sheet swaps on dark.
+const INK: RGBColor = RGBColor(0x1f, 0x23, 0x28);
+const STYLE: &str = "<style>text { font-family: system-ui, sans-serif } \
+                     @media (prefers-color-scheme: dark) { \
+                     [fill=\"#1F2328\"] { fill: #e6edf3 } [stroke=\"#1F2328\"] { stroke: #e6edf3 } }</style>";
+
+/// Colours that stand out on either ground.
+pub(crate) const MODULE: RGBColor = RGBColor(0x2f, 0x81, 0xf7);
+pub(crate) const TWIN: RGBColor = RGBColor(0x8b, 0x94, 0x9e);
+pub(crate) const OTHER: RGBColor = RGBColor(0xd2, 0x99, 0x22);
+
+/// One colour of bars.
+pub(crate) struct Series {
+    pub(crate) name: &'static str,
+    pub(crate) color: RGBColor,
+}
+
+/// Bars side by side.
+pub(crate) struct Group {
+    pub(crate) label: String,
+    /// Of each series, in order.
+    pub(crate) values: Vec<f64>,
+}
+
+/// A chart of groups of bars.
+pub(crate) struct Chart {
+    pub(crate) title: &'static str,
+    pub(crate) series: Vec<Series>,
+    pub(crate) groups: Vec<Group>,
+    /// Where a line is drawn for what bars are to be compared to.
+    pub(crate) reference: Option<f64>,
+    pub(crate) decimals: bool,
+}
+
+const WIDTH: i32 = 820;
+const LABELS: i32 = 300;
+const HEAD: i32 = 64;
+const FOOT: i32 = 12;
+const BAR: i32 = 18;
+const GAP: i32 = 14;
+/// Room for the number behind the longest bar.
+const NUMBERS: f64 = 1.12;
+
+impl Chart {
+    fn value(&self, value: f64) -> String {
+        if self.decimals {
+            format!("{value:.2}")
+        } else {
+            number(value.round()).trim_end_matches(".0").to_owned()
+        }
+    }
+
+    /// Draws it.
+    pub(crate) fn svg(&self) -> Result<String, Box<dyn Error>> {
+        let bars = i32::try_from(self.series.len())?;
+        let row = bars * BAR + GAP;
+        let height = HEAD + row * i32::try_from(self.groups.len())? + FOOT;
+        let longest = self.groups.iter().flat_map(|group| &group.values).copied();
+        let longest = longest.chain(self.reference).fold(0.0, f64::max);
+        let scale = f64::from(WIDTH - LABELS - 20) / (longest * NUMBERS);
+        #[expect(clippy::cast_possible_truncation, reason = "a place within the width")]
+        let x = |value: f64| LABELS + (value * scale).round() as i32;
+        let style = |size: i32, h| {
+            ("sans-serif", size)
+                .into_font()
+                .color(&INK)
+                .pos(Pos::new(h, VPos::Center))
+        };
+
+        let size = (u32::try_from(WIDTH)?, u32::try_from(height)?);
+        let mut svg = String::new();
+        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        area.draw(&Text::new(self.title, (12, 20), style(17, HPos::Left)))?;
+        let mut left = LABELS;
+        for series in &self.series {
+            area.draw(&Rectangle::new(
+                [(left, 40), (left + 12, 52)],
+                series.color.filled(),
+            ))?;
+            area.draw(&Text::new(
+                series.name,
+                (left + 18, 46),
+                style(13, HPos::Left),
+            ))?;
+            left += 44 + 7 * i32::try_from(series.name.len())?;
+        }
+        for (i, group) in self.groups.iter().enumerate() {
+            let top = HEAD + row * i32::try_from(i)?;
+            let middle = top + (bars * BAR / 2);
+            let label = (LABELS - 10, middle);
+            area.draw(&Text::new(
+                group.label.as_str(),
+                label,
+                style(13, HPos::Right),
+            ))?;
+            for ((n, series), value) in (0..).zip(&self.series).zip(&group.values) {
+                let y = top + n * BAR;
+                let end = (x(*value), y + BAR - 3);
+                area.draw(&Rectangle::new([(x(0.0), y), end], series.color.filled()))?;
+                let text = (end.0 + 5, y + BAR / 2 - 1);
+                area.draw(&Text::new(self.value(*value), text, style(12, HPos::Left)))?;
+            }
+        }
+        if let Some(reference) = self.reference {
+            let line = [(x(reference), HEAD - 6), (x(reference), (height - FOOT))];
+            area.draw(&PathElement::new(line, INK.stroke_width(1)))?;
+        }
+        area.present()?;
+        drop(area);
+        let head = svg
+            .find("<svg")
+            .and_then(|start| Some(start + svg[start..].find('>')? + 1));
+        svg.insert_str(head.ok_or("no SVG was drawn")?, STYLE);
+        Ok(svg)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ink_is_what_the_style_sheet_swaps_and_bars_keep_their_colours() -> Result<(), Box<dyn Error>>
+    {
+        let chart = Chart {
+            title: "Title",
+            series: vec![Series {
+                name: "module",
+                color: MODULE,
+            }],
+            groups: vec![Group {
+                label: "UDP".into(),
+                values: vec![93.0],
+            }],
+            reference: Some(100.0),
+            decimals: false,
+        };
+        let svg = chart.svg()?;
+        for part in [
+            "<style>",
+            ">\nTitle\n</text>",
+            ">\nUDP\n</text>",
+            ">\n93\n</text>",
+            "#2F81F7",
+        ] {
+            assert!(svg.contains(part), "{part} in {svg}");
+        }
+        // Title, legend, label and number; and the line.
+        assert_eq!(svg.matches("fill=\"#1F2328\"").count(), 4 + 1);
+        assert_eq!(svg.matches("stroke=\"#1F2328\"").count(), 1 + 1);
+        Ok(())
+    }
+}

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The report: a page of tables, with plots.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use crate::plot::{Chart, Group, MODULE, OTHER, Series, TWIN};
+use crate::row::{Ratio, Row};
+use crate::section::SECTIONS;
+use crate::table::table;
+
+/// The tables, each under its heading.
+pub(crate) fn tables(rows: &[Row]) -> String {
+    let mut text = String::new();
+    for section in &SECTIONS {
+        let rows: Vec<_> = rows
+            .iter()
+            .filter(|row| row.section == section.key)
+            .collect();
+        if !rows.is_empty() {
+            let (title, about) = (section.title, section.about);
+            let plot = PLOTS.iter().find(|plot| plot.section == section.key);
+            let plot = plot.map_or(String::new(), |plot| {
+                format!("![{}]({})\n\n", plot.alt, plot.file)
+            });
+            let _ = write!(text, "## {title}\n\n{about}\n\n{plot}{}\n", table(&rows));
+        }
+    }
+    text
+}
+
+/// Works and ratios of which `holds` is so, in words.
+pub(crate) fn ratios(rows: &[Row], holds: impl Fn(&Ratio) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for row in rows {
+        for ratio in row.ratios.iter().filter(|ratio| holds(ratio)) {
+            let (work, name, bound) = (&row.work, &ratio.name, &ratio.bound);
+            found.push(format!("{work}: {name} is {:.3} ({bound})", ratio.value));
+        }
+    }
+    found
+}
+
+/// A plot and how it is drawn.
+struct Plot {
+    /// Where it belongs; none for the one that stands at the top.
+    section: &'static str,
+    file: &'static str,
+    alt: &'static str,
+    draw: fn(&[Row]) -> Chart,
+}
+
+const PLOTS: [Plot; 4] = [
+    Plot {
+        section: "",
+        file: "overview.svg",
+        alt: "What the module costs, where its twin in C costs 1",
+        draw: overview,
+    },
+    Plot {
+        section: "echo",
+        file: "echo.svg",
+        alt: "Instructions of an echo round trip by size",
+        draw: echo,
+    },
+    Plot {
+        section: "passing",
+        file: "hooks.svg",
+        alt: "Instructions that hooks add to a UDP packet",
+        draw: hooks,
+    },
+    Plot {
+        section: "consumers",
+        file: "consumers.svg",
+        alt: "Packets that consumers accept in a million instructions",
+        draw: consumers,
+    },
+];
+
+fn module_and_twin() -> Vec<Series> {
+    vec![
+        Series {
+            name: "Rust module",
+            color: MODULE,
+        },
+        Series {
+            name: "C twin",
+            color: TWIN,
+        },
+    ]
+}
+
+fn overview(rows: &[Row]) -> Chart {
+    let of = |row: &Row| {
+        let hook = row.cost(crate::row::PATH).is_some();
+        let label = if hook {
+            format!("hook: {}", row.work)
+        } else {
+            row.work.clone()
+        };
+        let values = vec![row.ratio("module / twin")?.value];
+        Some(Group { label, values })
+    };
+    Chart {
+        title: "What the module costs, where its twin in C costs 1 (instructions)",
+        series: vec![Series {
+            name: "Rust module",
+            color: MODULE,
+        }],
+        groups: rows
+            .iter()
+            .filter(|row| {
+                row.section == "echo"
+                    || row.section == "passing" && row.work.ends_with("prerouting")
+            })
+            .filter_map(of)
+            .collect(),
+        reference: Some(1.0),
+        decimals: true,
+    }
+}
+
+fn echo(rows: &[Row]) -> Chart {
+    Chart {
+        title: "An echo round trip, instructions",
+        series: module_and_twin(),
+        groups: rows
+            .iter()
+            .filter(|row| row.section == "echo" && !row.work.contains("at once"))
+            .filter_map(|row| {
+                let values = vec![row.cost("module")?, row.cost("twin")?];
+                Some(Group {
+                    label: row.work.clone(),
+                    values,
+                })
+            })
+            .collect(),
+        reference: None,
+        decimals: false,
+    }
+}
+
+fn hooks(rows: &[Row]) -> Chart {
+    let mut series = module_and_twin();
+    series.push(Series {
+        name: "nftables rule",
+        color: OTHER,
+    });
+    Chart {
+        title: "What a hook adds to a packet that is not ICMP, instructions",
+        series,
+        groups: rows
+            .iter()
+            .filter(|row| row.section == "passing" && row.work.starts_with("UDP,"))
+            .filter_map(|row| {
+                let values = vec![row.added("module")?, row.added("twin")?, row.added("nft")?];
+                Some(Group {
+                    label: row.work.clone(),
+                    values,
+                })
+            })
+            .collect(),
+        reference: None,
+        decimals: false,
+    }
+}
+
+fn consumers(rows: &[Row]) -> Chart {
+    Chart {
+        title: "Packets that consumers accept in a million instructions",
+        series: vec![
+            Series {
+                name: "nldemo, batches",
+                color: MODULE,
+            },
+            Series {
+                name: "nldemo, one by one",
+                color: OTHER,
+            },
+            Series {
+                name: "plain C",
+                color: TWIN,
+            },
+        ],
+        groups: rows
+            .iter()
+            .filter(|row| row.section == "consumers" && row.work.starts_with("a packet"))
+            .filter_map(|row| {
+                let million = |name| Some(1e6 / row.cost(name)?);
+                let values = vec![
+                    million("batches")?,
+                    million("one by one")?,
+                    million("plain C")?,
+                ];
+                let label = row.work.trim_start_matches("a packet, ").to_owned();
+                Some(Group { label, values })
+            })
+            .collect(),
+        reference: None,
+        decimals: false,
+    }
+}
+
+/// Writes the page and its plots.
+pub(crate) fn write(
+    directory: &Path,
+    rows: &[Row],
+    about: &[(String, String)],
+) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(directory)?;
+    for plot in &PLOTS {
+        fs::write(directory.join(plot.file), (plot.draw)(rows).svg()?)?;
+    }
+    let mut page = String::from(HEAD);
+    page += &format!("![{}]({})\n\n", PLOTS[0].alt, PLOTS[0].file);
+    for (what, value) in about {
+        let _ = writeln!(page, "- {what}: {value}");
+    }
+    let missed = ratios(rows, |ratio| !ratio.met);
+    if missed.is_empty() {
+        page += "\nAll bounds are met.\n";
+    } else {
+        page += "\nBounds that are not met yet:\n\n";
+        for ratio in missed {
+            let _ = writeln!(page, "- {ratio}");
+        }
+    }
+    page += "\n";
+    page += &tables(rows);
+    fs::write(
+        directory.join("README.md"),
+        page.trim_end().to_owned() + "\n",
+    )?;
+    Ok(())
+}
+
+const HEAD: &str = "\
+<!-- SPDX-License-Identifier: GPL-2.0 -->
+<!-- Written by `scripts/bench --record`. -->
+# What the module costs
+
+Measured against a plain twin of the module in C ([`twin/`](../twin)), rules of nftables that do the
+hook's job, and a plain consumer in C. `make bench` measures all of it again, on any machine: the
+guest's clock counts instructions (`-icount`), so figures do not depend on how fast the machine is or
+what else it does, only on the kernel, the compilers and the CPU that is emulated. All take turns in
+one boot, and every answer is checked. Numbers in parentheses are bounds; what is not met is bold.
+
+";

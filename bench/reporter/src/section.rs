@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The parts of the report.
+
+/// A part: rows of one kind.
+pub(crate) struct Section {
+    /// What rows call it.
+    pub(crate) key: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) about: &'static str,
+}
+
+/// All of them, in the order of the report.
+pub(crate) const SECTIONS: [Section; 8] = [
+    Section {
+        key: "echo",
+        title: "Echo round trips",
+        about: "A request sent and its answer received, with the client's system calls, which are most of \
+                it. The acknowledgement of nothing (`NLMSG_NOOP` with `NLM_F_ACK`) is the least that \
+                netlink answers.",
+    },
+    Section {
+        key: "passing",
+        title: "Packets that are not ICMP",
+        about: "What a hook adds to the way of a packet from a socket to a socket, over the loopback \
+                device, or by way of a router for `forward`. A row of TCP is a write and a response: \
+                several packets. Ratios are those of what is added.",
+    },
+    Section {
+        key: "queued",
+        title: "ICMP packets",
+        about: "Those that a hook hands to the queue: with nobody there to listen, who lets them pass \
+                (`bypass`), and with a listener who accepts them. The twin neither counts them nor can be \
+                configured.",
+    },
+    Section {
+        key: "consumers",
+        title: "The queue's consumer",
+        about: "CPU time that `nldemo queue run` takes for an accepted packet, of bursts that wait for it, \
+                and the time from an echo request to its reply when both wait for a verdict alone. Plain C \
+                is a consumer on libnetfilter_queue with one verdict a packet, one process a queue.",
+    },
+    Section {
+        key: "growth",
+        title: "Growth",
+        about: "The same work when there is one of something, and when there are many.",
+    },
+    Section {
+        key: "config",
+        title: "Configuration under load",
+        about: "The hook reads its configuration for every ICMP packet, while another process asks for it \
+                without rest; and the other way round. All share one CPU.",
+    },
+    Section {
+        key: "threads",
+        title: "Several threads",
+        about: "An echo round trip of 64 bytes in each of several threads at once, on two \
+                emulated CPUs. This is time and not instructions, so it depends on the machine and on what \
+                else it does; it is the round that was disturbed least.",
+    },
+    Section {
+        key: "module",
+        title: "The modules themselves",
+        about: "Times are the guest's, most of which is reading the file and waiting for grace periods. \
+                Code and constants buy what the twin lacks: the configuration, its attributes and their \
+                validation, statistics, events, extended acknowledgements and the parsing of extension \
+                headers.",
+    },
+];
