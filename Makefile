@@ -9,7 +9,7 @@
 KERNEL ?= stock
 
 # Objects lie in build/RELEASE, so that one kernel's never meet another's.
-.PHONY: all module peer demo test kunit prove-oracle bench check clean help setup
+.PHONY: all module peer demo test kunit mutants bench check clean help setup
 all: module peer ## build rust_nldemo.ko and the peer (the default)
 
 ifdef KDIR
@@ -42,8 +42,8 @@ test: ## from nothing to all tests; ends with "N passed, N failed"
 	@scripts/test --kernel '$(KERNEL)'
 kunit: ## the module's KUnit suites, on the debug kernel
 	@scripts/kunit
-prove-oracle: ## break the module on purpose: is each bug caught by its detector?
-	@scripts/prove-oracle
+mutants: ## break the module on purpose: is each mistake noticed by its test or detector?
+	@scripts/mutants
 bench: ## measure in one boot, by instructions: the queue's consumer against one in C
 	@scripts/bench
 check: ## format, lints and docs of everything

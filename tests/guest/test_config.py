@@ -5,6 +5,7 @@
 import ast
 import collections
 import contextlib
+import errno
 import itertools
 import os
 import select
@@ -15,7 +16,7 @@ import time
 import pytest
 
 import module as modules
-from control import ALL_TYPES, Control, difference, encode_all, total
+from control import ALL_TYPES, Control, Refused, difference, encode_all, total
 from netlink import DEADLINE, SLOW, Client, pack, wait_until
 from network import ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, Pinger, icmp
 from nfqueue import (
@@ -171,6 +172,22 @@ def test_hook_points(control, listen, pinger, loopback):
     pinger.send(9)
     assert collections.Counter(packet.hook for packet in passes(listener, 8)) == met
     assert pinger.reply() == 9
+
+
+def test_change_that_cannot_be_hooked_in_changes_nothing(control, pinger, loopback):
+    """Bug: a configuration that is in force although its hooks could not be registered.
+
+    A hook point holds 1024 hooks at most.
+    """
+    chains = "".join(f"chain c{number} {{ type filter hook forward priority 1; }}\n"
+                     for number in range(1024))
+    loopback.near.nft(f"table ip t {{ {chains} }}")
+    before, hooks = control.config(), loopback.near.hooks(modules.NAME)
+    with pytest.raises(Refused) as failure:
+        control.set(hooks=31, bypass=0)
+    assert failure.value.errno == errno.E2BIG
+    assert control.config() == before and loopback.near.hooks(modules.NAME) == hooks
+    pinger.ping()
 
 
 def test_priority(control, listen, pinger, loopback):

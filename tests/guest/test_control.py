@@ -29,6 +29,7 @@ from netlink import (
     NLM_F_ACK,
     NLM_F_DUMP,
     NLM_F_REQUEST,
+    SLOW,
     align,
     attribute,
     pack,
@@ -152,6 +153,20 @@ def test_answer_is_laid_out_as_netlink_asks(control):
     (answer,) = control.request(NLDEMO_MSG_CONFIG_GET)
     event = attribute(NLDEMO_CONFIG_A_EVENT, struct.pack("=I", 1))
     assert answer.payload == encode_all(OTHERS) + event
+
+
+def _change_one(name, count):
+    with Control() as control:
+        for value in range(1, count + 1):
+            control.set(**{name: value})
+            assert control.settings()[name] == value
+
+
+def test_changes_of_two_lose_nothing(control, start):
+    """Bug: a change made of what another one has replaced meanwhile."""
+    workers = [start(_change_one, name, int(200 / SLOW)) for name in ("queue", "priority")]
+    for worker in workers:
+        worker.result()
 
 
 def test_same_values_again_change_nothing(control, monitor):

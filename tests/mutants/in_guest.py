@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Tries mutants of the module inside a guest, one after the other.
+
+The argument is a directory with a file `plan`, a line "NAME TEST..." for each mutant, and its module
+NAME.ko. A TEST is one of tests/guest or SUITE.TEST of KUnit. What comes of it is told by lines that
+begin with "@", for scripts/mutants; it ends early if a mutant leaves the kernel in disorder.
+"""
+
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+GUEST_TESTS = CHECKOUT / "tests" / "guest"
+sys.path.insert(0, str(GUEST_TESTS))
+
+import module as modules  # noqa: E402 # found by the line above
+from netlink import has_kernel_socket  # noqa: E402
+from workers import TIME_LIMIT  # noqa: E402
+
+# The module as it is, which is tried with all tests.
+UNCHANGED = "none"
+
+
+def tell(what, name, *more):
+    # At the start of a line, whatever pytest has just written.
+    print("\n@", what, name, *more, flush=True)
+
+
+class Reporter:
+    """A plugin of pytest that tells what became of tests."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def pytest_runtest_logreport(self, report):
+        test = report.nodeid.rpartition("/")[2]
+        if report.failed:
+            # What fails before it begins says nothing about the module.
+            tell("error" if report.when == "setup" else "failed", self._name, test)
+        elif report.when == "call":
+            tell("passed", self._name, test)
+
+
+def run_suites(name, file, suites):
+    modules.insert(file)
+    for suite in suites:
+        directory = Path("/sys/kernel/debug/kunit", suite)
+        (directory / "run").write_text("1", encoding="ascii")
+        results = (directory / "results").read_text(encoding="ascii")
+        print(results)
+        for failed, test in re.findall(r"^    (not )?ok \d+ (\S+)", results, re.MULTILINE):
+            tell("failed" if failed else "passed", name, f"{suite}.{test}")
+    modules.remove()
+
+
+def attempt(name, file, tests):
+    os.environ["NLDEMO_KO"] = str(file)
+    suites = [test.partition(".")[0] for test in tests if ".py" not in test]
+    if suites:
+        run_suites(name, file, dict.fromkeys(suites))
+    if files := files_of(tests):
+        pytest.main(["-p", "no:cacheprovider", "--color=no", "-q", "--tb=short", *files],
+                    plugins=[Reporter(name)])
+
+
+def collect(tests):
+    """Imports the tests once, for all who are to run some: it takes them longer than many a test."""
+    pytest.main(["-p", "no:cacheprovider", "--collect-only", "-qq", *files_of(tests)])
+
+
+def files_of(tests):
+    return [str(GUEST_TESTS / test) for test in tests if ".py" in test]
+
+
+def in_order(log):
+    """Whether the kernel can be trusted with another mutant."""
+    if alarms := log.alarms():
+        print("\n".join(alarms[:3]))
+    return not alarms and not modules.is_loaded() and not has_kernel_socket()
+
+
+def main():
+    directory = Path(sys.argv[1])
+    plan = (directory / "plan").read_text(encoding="ascii").splitlines()
+    collect({test.partition("::")[0] for line in plan for test in line.split()[1:]})
+    for line in plan:
+        name, *tests = line.split()
+        tell("begin", name)
+        Path("/dev/kmsg").write_text(f"<6>mutant {name} begins\n", encoding="ascii")
+        log = modules.KernelLog()
+        child = os.fork()
+        if child == 0:
+            try:
+                attempt(name, directory / f"{name}.ko", tests)
+            finally:
+                sys.stdout.flush()
+                os._exit(0)
+        if name != UNCHANGED:
+            signal.signal(signal.SIGALRM, lambda *_, mutant=name: (tell("late", mutant), os._exit(0)))
+            signal.alarm(2 * TIME_LIMIT)
+        os.waitpid(child, 0)
+        signal.alarm(0)
+        if not in_order(log):
+            tell("disorder", name)
+            break
+        log.close()
+        tell("end", name)
+
+
+main()
