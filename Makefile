@@ -44,7 +44,7 @@ kunit: ## the module's KUnit suites, on the debug kernel
 	@scripts/kunit
 mutants: ## break the module on purpose: is each mistake noticed by its test or detector?
 	@scripts/mutants
-bench: ## measure in one boot, by instructions: the queue's consumer against one in C
+bench: ## measure against C and nftables, in instructions (5 min; scripts/bench --quick: less)
 	@scripts/bench
 check: ## format, lints and docs of everything
 	@scripts/check

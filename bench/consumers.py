@@ -129,7 +129,7 @@ def consumers(bench, program, repetitions):
         what = f"a packet, {queues} {'queues' if queues > 1 else 'queue'}"
         bound = Bound(least=1.6, meanwhile=1.3) if queues == 1 else Bound()
         yield _row(what, packets, [
-            Ratio.of(f"as many packets, {name}", packets["plain C"], packets[name],
+            Ratio.of(f"packets a second, {name} / plain C", packets["plain C"], packets[name],
                      bound=bound if name == "batches" else Bound(), more_is_better=True)
             for name in ("one by one", "batches")])
         if queues == 1:

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 
 """What costs when there are many: sockets, network namespaces. And what it takes to load and unload
-the modules, and how large they are."""
+the modules."""
 
-import re
 import resource
 import statistics
 
-from network import Namespace, run
+from network import Namespace
 from places import Loopback
 from rows import Bound, Ratio, Row
 from works import NETLINK, echo, udp
@@ -69,16 +68,3 @@ def times(bench, circumstances):
                   {name: statistics.median(values) / 1000 for name, values in took.items()})
         for values in took.values():
             values.clear()
-
-
-def size(bench):
-    """The sections of the modules, as they are in memory."""
-    kinds = {"code": r"\.(init|exit)?\.?text", "constants": r"\.rodata", "data": r"\.(data|bss)"}
-    found = {}
-    for name in NETLINK:
-        listing = run("size", "-A", "-d", str(bench.subjects[name].file))
-        found[name] = re.findall(r"^(\.\S+) +(\d+)", listing, re.MULTILINE)
-    for kind, pattern in kinds.items():
-        yield Row("module", kind, "bytes", {
-            name: sum(int(size) for section, size in sections if re.match(pattern, section))
-            for name, sections in found.items()})

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "guest"))
 
 import growth
 import memory
+import size
 from bench import Bench
 from config import under_load
 from consumers import consumers
@@ -26,8 +27,9 @@ def everything(bench, peer):
     yield from under_load(bench)
     yield growth.sockets(bench)
     yield from growth.namespaces(bench)
-    yield from growth.size(bench)
     yield memory.of_a_namespace(bench)
+    yield from size.sections(bench)
+    yield from size.parts(bench)
 
 
 def main(programs, ko, peer):

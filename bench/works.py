@@ -38,7 +38,7 @@ def echo(size, bound=None, *, batch=1, sockets=1, threads=1, section="echo", tim
 
 
 def passing(what, hook, command, times=20):
-    bounds = {"twin": Bound(most=1.00, meanwhile=1.25), "nft": Bound(most=0.35)}
+    bounds = {"twin": Bound(most=1.00), "nft": Bound(most=0.35)}
     return Work("passing", f"{what}, {hook}", command, times, PACKETS, hook, far=True, bounds=bounds)
 
 
@@ -54,17 +54,17 @@ def icmpv6(extensions):
 
 CLOCK = Work("clock", "a hundred thousand instructions", ("clock",), 5)
 FLOOR = Work("echo", "acknowledgement of nothing", ("floor",))
-SMALL, LARGE = Bound(most=0.93, meanwhile=1.03), Bound(most=0.66, meanwhile=1.01)
+SMALL, LARGE = Bound(most=0.93), Bound(most=0.66)
 QUICK = [
     echo(0, SMALL), echo(64, SMALL), echo(16384, LARGE, times=4), echo(65536, LARGE, times=2),
-    echo(64, Bound(most=1.00, meanwhile=1.04), batch=100, times=1),
+    echo(64, Bound(most=1.00), batch=100, times=1),
     udp("prerouting"),
 ]
 FULL = [
     FLOOR,
     echo(0, SMALL), echo(64, SMALL), echo(1024), echo(16384, LARGE, times=4),
     echo(65536, LARGE, times=2),
-    echo(64, Bound(most=1.00, meanwhile=1.04), batch=100, times=1),
+    echo(64, Bound(most=1.00), batch=100, times=1),
     *(work for hook in HOOKS for work in (
         udp(hook),
         passing("UDP of 16 segments", hook, ("udp", 16000, 1000), 10),

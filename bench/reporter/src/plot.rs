@@ -11,7 +11,8 @@ use crate::table::number;
 
 /// The colour of text and lines on light ground, which the style sheet swaps on dark.
 const INK: RGBColor = RGBColor(0x1f, 0x23, 0x28);
-const STYLE: &str = "<style>text { font-family: system-ui, sans-serif } \
+const STYLE: &str = "<!-- SPDX-License-Identifier: GPL-2.0 -->\
+                     <style>text { font-family: system-ui, sans-serif } \
                      @media (prefers-color-scheme: dark) { \
                      [fill=\"#1F2328\"] { fill: #e6edf3 } [stroke=\"#1F2328\"] { stroke: #e6edf3 } }</style>";
 
@@ -81,7 +82,7 @@ impl Chart {
         let size = (u32::try_from(WIDTH)?, u32::try_from(height)?);
         let mut svg = String::new();
         let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-        area.draw(&Text::new(self.title, (12, 20), style(17, HPos::Left)))?;
+        area.draw(&Text::new(self.title, (12, 20), style(20, HPos::Left)))?;
         let mut left = LABELS;
         for series in &self.series {
             area.draw(&Rectangle::new(
@@ -91,7 +92,7 @@ impl Chart {
             area.draw(&Text::new(
                 series.name,
                 (left + 18, 46),
-                style(13, HPos::Left),
+                style(16, HPos::Left),
             ))?;
             left += 44 + 7 * i32::try_from(series.name.len())?;
         }
@@ -102,14 +103,20 @@ impl Chart {
             area.draw(&Text::new(
                 group.label.as_str(),
                 label,
-                style(13, HPos::Right),
+                style(16, HPos::Right),
             ))?;
             for ((n, series), value) in (0..).zip(&self.series).zip(&group.values) {
                 let y = top + n * BAR;
                 let end = (x(*value), y + BAR - 3);
                 area.draw(&Rectangle::new([(x(0.0), y), end], series.color.filled()))?;
-                let text = (end.0 + 5, y + BAR / 2 - 1);
-                area.draw(&Text::new(self.value(*value), text, style(12, HPos::Left)))?;
+                let place = y + BAR / 2 - 1;
+                // Where there is a line behind the bars, numbers stand within them.
+                let (text, style) = if self.reference.is_some() {
+                    ((end.0 - 5, place), style(15, HPos::Right).color(&WHITE))
+                } else {
+                    ((end.0 + 5, place), style(15, HPos::Left))
+                };
+                area.draw(&Text::new(self.value(*value), text, style))?;
             }
         }
         if let Some(reference) = self.reference {
@@ -156,8 +163,8 @@ mod tests {
         ] {
             assert!(svg.contains(part), "{part} in {svg}");
         }
-        // Title, legend, label and number; and the line.
-        assert_eq!(svg.matches("fill=\"#1F2328\"").count(), 4 + 1);
+        // Title, legend and label, not the number within the bar; the line; and the style sheet.
+        assert_eq!(svg.matches("fill=\"#1F2328\"").count(), 3 + 1);
         assert_eq!(svg.matches("stroke=\"#1F2328\"").count(), 1 + 1);
         Ok(())
     }

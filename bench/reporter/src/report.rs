@@ -9,25 +9,25 @@ use std::path::Path;
 
 use crate::plot::{Chart, Group, MODULE, OTHER, Series, TWIN};
 use crate::row::{Ratio, Row};
-use crate::section::SECTIONS;
+use crate::section::{SECTIONS, Section};
 use crate::table::table;
 
-/// The tables, each under its heading.
-pub(crate) fn tables(rows: &[Row]) -> String {
-    let mut text = String::new();
-    for section in &SECTIONS {
+/// The sections that there are rows of.
+fn sections(rows: &[Row]) -> impl Iterator<Item = (&'static Section, Vec<&Row>)> {
+    SECTIONS.iter().filter_map(|section| {
         let rows: Vec<_> = rows
             .iter()
             .filter(|row| row.section == section.key)
             .collect();
-        if !rows.is_empty() {
-            let (title, about) = (section.title, section.about);
-            let plot = PLOTS.iter().find(|plot| plot.section == section.key);
-            let plot = plot.map_or(String::new(), |plot| {
-                format!("![{}]({})\n\n", plot.alt, plot.file)
-            });
-            let _ = write!(text, "## {title}\n\n{about}\n\n{plot}{}\n", table(&rows));
-        }
+        (!rows.is_empty()).then_some((section, rows))
+    })
+}
+
+/// The tables, each under its heading.
+pub(crate) fn tables(rows: &[Row]) -> String {
+    let mut text = String::new();
+    for (section, rows) in sections(rows) {
+        let _ = write!(text, "## {}\n\n{}\n", section.title, table(&rows));
     }
     text
 }
@@ -228,12 +228,14 @@ pub(crate) fn write(
             let _ = writeln!(page, "- {ratio}");
         }
     }
-    page += "\n";
-    page += &tables(rows);
-    fs::write(
-        directory.join("README.md"),
-        page.trim_end().to_owned() + "\n",
-    )?;
+    for (section, rows) in sections(rows) {
+        let _ = write!(page, "\n## {}\n\n{}\n\n", section.title, section.about);
+        if let Some(plot) = PLOTS.iter().find(|plot| plot.section == section.key) {
+            let _ = write!(page, "![{}]({})\n\n", plot.alt, plot.file);
+        }
+        page += &table(&rows);
+    }
+    fs::write(directory.join("README.md"), page)?;
     Ok(())
 }
 

@@ -61,9 +61,7 @@ pub(crate) const SECTIONS: [Section; 8] = [
     Section {
         key: "module",
         title: "The modules themselves",
-        about: "Times are the guest's, most of which is reading the file and waiting for grace periods. \
-                Code and constants buy what the twin lacks: the configuration, its attributes and their \
-                validation, statistics, events, extended acknowledgements and the parsing of extension \
-                headers.",
+        about: "Times are the guest's, most of which is reading the file and waiting for grace periods. The \
+                twin's code does no more than receive, reply and queue; below is what the module's is for.",
     },
 ];
