@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Hex dump in the layout of Wireshark (`tshark -x`), which `text2pcap` reads back.
+//! Hex dump in the layout of Wireshark (`tshark -x`), which `text2pcap -a` reads back.
 
 use std::fmt;
 

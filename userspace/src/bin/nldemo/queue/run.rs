@@ -184,7 +184,7 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
     let (totals, served) = serve(queues, &shared);
     drop(shared);
     if served.as_ref().err().is_none_or(Failure::is_closed_pipe) {
-        totals.print(start.elapsed().as_secs_f64(), output)?;
+        totals.print(start.elapsed().as_secs_f64(), args.hexdump, output)?;
     }
     served
 }

@@ -106,7 +106,15 @@ impl Totals {
     }
 
     /// Prints them, after `seconds` of running.
-    pub(super) fn print(mut self, seconds: f64, output: &mut Output) -> io::Result<()> {
+    ///
+    /// Below hex dumps as comments: those who read hex dumps, `text2pcap` for one, take a number
+    /// that begins a line for the offset of what follows.
+    pub(super) fn print(
+        mut self,
+        seconds: f64,
+        hexdump: bool,
+        output: &mut Output,
+    ) -> io::Result<()> {
         self.errors = self.gone + self.refused + self.malformed + self.overruns;
         self.seconds = seconds;
         #[expect(clippy::cast_precision_loss, reason = "the rate is rounded anyway")]
@@ -114,10 +122,13 @@ impl Totals {
         self.packets_per_second = (packets / seconds.max(1e-9) * 10.0).round() / 10.0;
         self.latency_ns = self.latencies.summary();
         if output.is_json() {
-            output.json(&self)
-        } else {
-            output.text(self.to_string())
+            return output.json(&self);
         }
+        let text = self.to_string();
+        if hexdump {
+            return output.text(commented(&text));
+        }
+        output.text(text)
     }
 }
 
@@ -181,6 +192,13 @@ impl fmt::Display for Totals {
     }
 }
 
+/// The same lines with `# ` before each.
+fn commented(text: &str) -> String {
+    text.split_inclusive('\n')
+        .flat_map(|line| ["# ", line])
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -201,6 +219,10 @@ mod tests {
         assert_eq!(
             totals.to_string(),
             format!("{usual}  4 more packets had their verdict while stopping\n")
+        );
+        assert_eq!(
+            commented(&totals.to_string()),
+            format!("# {usual}#   4 more packets had their verdict while stopping\n")
         );
     }
 
