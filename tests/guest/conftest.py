@@ -14,7 +14,7 @@ import pytest
 
 import module as modules
 from netlink import DEADLINE, SLOW
-from network import Namespace, Path4, connect_by_router, pinned, run
+from network import Namespace, Path4, connect_by_router, join, pinned, run
 from program import Consumer
 from workers import Stop, Worker
 
@@ -221,18 +221,7 @@ def inject(loopback):
 def link(namespaces):
     """A path between two namespaces, over a pair of devices named veth0."""
     near, far = namespaces(), namespaces()
-    near.ip(
-        f"link add veth0 address 02:00:00:00:00:01 type veth peer name veth0"
-        f" address 02:00:00:00:00:02 netns {far.path}",
-        "address add 192.0.2.1/24 dev veth0",
-        "link set veth0 up",
-        "neighbour add 192.0.2.2 lladdr 02:00:00:00:00:02 dev veth0",
-    )
-    far.ip(
-        "address add 192.0.2.2/24 dev veth0",
-        "link set veth0 up",
-        "neighbour add 192.0.2.1 lladdr 02:00:00:00:00:01 dev veth0",
-    )
+    join(near, far)
     with pinned():
         path = Path4(near, "192.0.2.1", far, "192.0.2.2")
         yield path

@@ -132,6 +132,22 @@ def connect_by_router(near, router, far):
     router.sysctl("ipv4/ip_forward", 1)
 
 
+def join(near, far):
+    """Puts a pair of devices named veth0 between two namespaces: 192.0.2.1 is near, 192.0.2.2 far."""
+    near.ip(
+        f"link add veth0 address 02:00:00:00:00:01 type veth peer name veth0"
+        f" address 02:00:00:00:00:02 netns {far.path}",
+        "address add 192.0.2.1/24 dev veth0",
+        "link set veth0 up",
+        "neighbour add 192.0.2.2 lladdr 02:00:00:00:00:02 dev veth0",
+    )
+    far.ip(
+        "address add 192.0.2.2/24 dev veth0",
+        "link set veth0 up",
+        "neighbour add 192.0.2.1 lladdr 02:00:00:00:00:01 dev veth0",
+    )
+
+
 class Path4:
     """A path for IPv4 packets from `near` to `far` and back, which may be one namespace."""
 

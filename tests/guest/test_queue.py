@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 import nfqueue
-from control import Control
+from control import Control, Monitor
 from flood import Flood, pack_numbers
 from netlink import DEADLINE, SLOW, wait_until
-from network import ICMP_ECHO_REQUEST, Pinger, checksum, run
+from network import ICMP_ECHO_REQUEST, Namespace, Pinger, checksum, join, run
 from nfqueue import Listener
 
 DONE, ERROR = 0, 2
@@ -249,6 +249,19 @@ def test_copy_modes(module, link, consume):
         assert consumer.stop()[1]["errors"] == 0
 
 
+def test_copy_mode_none_drops_everything(module, link, consume):
+    """The kernel's way: bypass does not help, and nothing is told or counted."""
+    consumer = consume(link.far, "--copy", "none")
+    with link.pinger() as pinger:
+        for seq in range(3):
+            pinger.send(seq)
+        link.settle()
+        assert not pinger.replies()
+    events, summary = consumer.stop()
+    assert not events
+    assert (summary["packets"], set(summary["lost"].values())) == (0, {0})
+
+
 def test_connections_are_told(load, link, consume):
     """--conntrack: what the packet is to which connection."""
     load(hooks=1 << nfqueue.LOCAL_IN)
@@ -276,6 +289,32 @@ def test_maximum_length_and_fail_open(module, link, consume):
             consumer.go_on()
             assert [pinger.reply() for _ in range(3)] == [0, 1, 2]
         assert consumer.stop()[1]["lost"]["queue_full"] == 2 - len(passing)
+
+
+@pytest.mark.parametrize("options, passing", [((), False), (("--fail-open",), True)],
+                         ids=["dropped", "fail-open"])
+def test_full_socket_is_counted_and_survived(module, loopback, consume, options, passing):
+    """Bug: a consumer that dies of ENOBUFS: here the queue has room, the socket has not."""
+    with loopback.near, Control() as control:
+        control.set(ipv4={ICMP_ECHO_REQUEST})
+    consumer = consume(loopback.near, "--max-len", "16", *options)
+    with loopback.pinger() as pinger:
+        consumer.pause()
+        for seq in range(12):
+            pinger.send(seq, 60_000)
+        loopback.settle()
+        with loopback.near:
+            waiting, full, user = nfqueue.statistics()[0]
+        assert 0 < waiting < 12 and full == 0
+        assert (user, waiting) == ((0, waiting) if passing else (12 - waiting, waiting))
+        assert pinger.replies() == (list(range(waiting, 12)) if passing else [])
+        consumer.go_on()
+        assert [pinger.reply() for _ in range(waiting)] == list(range(waiting))
+        pinger.ping(20, 60_000)
+    events, summary = consumer.stop()
+    assert numbers(events) == [*range(waiting), 20]
+    assert summary["lost"] == {"queue_full": 0, "socket_full": user}
+    assert summary["errors"] == 0
 
 
 # Exits.
@@ -312,6 +351,36 @@ def test_interface_that_goes_takes_its_packets_along(module, link, consume):
         assert [consumer.event()["icmp"]["seq"] for _ in range(4)] == list(range(4))
     summary = consumer.stop()[1]
     assert (summary["gone"], summary["errors"]) == (4, 4)
+
+
+def test_network_that_goes_takes_its_packets_along(module, consume):
+    """The namespaces at both ends, but for what the consumer has of its own; and that, when it stops."""
+    with Monitor() as monitor:
+        near, far = Namespace(), Namespace()
+        join(near, far)
+        consumer = consume(far)
+        consumer.pause()
+        with Pinger(near, "192.0.2.2") as pinger:
+            for seq in range(3):
+                pinger.send(seq)
+            with far:
+                wait_until(lambda: nfqueue.statistics()[0][0] == 3)
+        near.close()
+        # The devices between them go with it.
+        with far:
+            wait_until(lambda: nfqueue.statistics()[0][0] == 0)
+        far.close()
+        assert monitor.event()[0] == "netns"
+        consumer.go_on()
+        events = [consumer.event() for _ in range(3)]
+        assert numbers(events) == [0, 1, 2]
+        # That is no name any more.
+        assert events[-1]["in"].startswith("if")
+        assert not monitor.waiting()
+        events, summary = consumer.stop()
+        assert not events
+        assert (summary["gone"], summary["errors"]) == (3, 3)
+        assert monitor.event()[0] == "netns"
 
 
 # Rewriting.
@@ -375,6 +444,35 @@ def test_rewriting_what_the_kernel_would_drop_is_not_tried(module, link, consume
     with link.far:
         status, output, errors = peer("queue", "run", "--set", "ttl=9", "--copy", "meta")
     assert (status, output) == (ERROR, "") and "--copy packet" in errors
+
+
+def test_rewriting_leaves_alone_what_is_to_be_segmented(module, link, consume):
+    """--gso: several segments in one packet, and checksums that the device is to compute."""
+    link.near.nft("table ip t { chain c { type filter hook output priority 0; "
+                  "tcp dport 5001 queue num 3; }; }")
+    for options, kinds in ((("--gso",), {True, False}), ((), {False})):
+        consumer = consume(link.near, "--queue", "3", "--set", "ttl=9", *options)
+        with link.far.socket(socket.AF_INET, socket.SOCK_STREAM) as server, \
+                link.near.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            server.bind(("192.0.2.2", 5001))
+            server.listen()
+            client.settimeout(DEADLINE)
+            client.connect(server.getsockname())
+            client.sendall(bytes(100_000))
+            client.shutdown(socket.SHUT_WR)
+            with server.accept()[0] as connection:
+                connection.settimeout(DEADLINE)
+                received = sum(map(len, iter(lambda: connection.recv(1 << 16), b"")))
+        assert received == 100_000
+        events, summary = consumer.stop()
+        assert {event["gso"] for event in events} == kinds
+        assert {event["checksum_ready"] for event in events} == {not options}
+        for event in events:
+            assert event["rewritten"] is not event["gso"]
+            assert not event["gso"] or "segmented" in event["unwritable"]
+        assert summary["unwritable"] == sum(event["gso"] for event in events)
+        assert summary["errors"] == 0
 
 
 def test_rewriting_in_a_container_is_refused(module, peer_program):
@@ -467,6 +565,36 @@ def test_capture_file_is_read_by_tshark(module, link, consume, tmp_path):
                 "icmp.checksum.status", "-e", "frame.comment").splitlines()
     rows = [line.split("\t") for line in lines if "\t" in line]
     assert rows == [["1", "1", "accept"], ["2", "1", "drop"], ["3", "1", "accept"]]
+
+
+def test_hexdump_is_read_by_text2pcap(module, link, peer_program, tmp_path):
+    """Wireshark's reader of hex dumps finds the packets in all that is printed, and nothing else."""
+    # One ends in a line whose characters look like two more bytes in hexadecimal.
+    sizes = {0: 0, 1: 7, 0x5D: 6, 3: 1400}
+    path = tmp_path / "packets.pcap"
+    with link.far:
+        consumer = subprocess.Popen(
+            [peer_program, "queue", "run", "--hexdump", "--count", str(len(sizes))],
+            stdout=subprocess.PIPE, text=True)
+    ready = consumer.stdout.readline()
+    assert ready.startswith("listening")
+    with link.pinger() as pinger:
+        for seq, size in sizes.items():
+            pinger.ping(seq, size)
+    printed, _ = consumer.communicate(timeout=DEADLINE)
+    assert consumer.returncode == DONE
+    run("text2pcap", "-a", "-F", "pcap", "-l", "101", "-", str(path), input=ready + printed)
+    data = path.read_bytes()
+    assert struct.unpack_from("=I16xI", data) == (0xA1B2C3D4, 101)
+    packets, offset = [], 24
+    while offset < len(data):
+        captured, length = struct.unpack_from("=8xII", data, offset)
+        packets.append(data[offset + 16:offset + 16 + captured])
+        assert captured == length
+        offset += 16 + captured
+    assert [packet[28:] for packet in packets] == [
+        bytes((seq + place) & 0xFF for place in range(size)) for seq, size in sizes.items()]
+    assert all(checksum(packet[:20]) == checksum(packet[20:]) == 0 for packet in packets)
 
 
 def test_interface_that_a_policy_names(module, link, consume, peer):
