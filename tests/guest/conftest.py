@@ -230,12 +230,12 @@ def link(namespaces):
 
 @pytest.fixture
 def routed(namespaces):
-    """A path between two namespaces by way of a third, its `router`."""
+    """A path between two namespaces by way of a third, its `router`; of IPv6, too."""
     near, router, far = namespaces(), namespaces(), namespaces()
     connect_by_router(near, router, far)
     with pinned():
         path = Path4(near, "192.0.2.1", far, "198.51.100.1")
-        path.router = router
+        path.router, path.near_address6, path.far_address6 = router, "fd00:1::1", "fd00:2::1"
         path.settle()
         yield path
         path.close()

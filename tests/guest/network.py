@@ -116,20 +116,26 @@ class Namespace:
 
 
 def connect_by_router(near, router, far):
-    """Lets two namespaces, 192.0.2.1 and 198.51.100.1, reach each other by way of a third."""
-    for end, name, host, via in ((near, "veth0", "192.0.2.1", "192.0.2.254"),
-                                 (far, "veth1", "198.51.100.1", "198.51.100.254")):
+    """Lets two namespaces reach each other by way of a third: 192.0.2.1 or fd00:1::1 is near,
+    198.51.100.1 or fd00:2::1 far."""
+    for end, name, host, via, network in (
+            (near, "veth0", "192.0.2.1", "192.0.2.254", "fd00:1::"),
+            (far, "veth1", "198.51.100.1", "198.51.100.254", "fd00:2::")):
         router.ip(
             f"link add {name} type veth peer name veth0 netns {end.path}",
             f"address add {via}/24 dev {name}",
+            f"address add {network}fe/64 dev {name} nodad",
             f"link set {name} up",
         )
         end.ip(
             f"address add {host}/24 dev veth0",
+            f"address add {network}1/64 dev veth0 nodad",
             "link set veth0 up",
             f"route add default via {via}",
+            f"route add default via {network}fe",
         )
     router.sysctl("ipv4/ip_forward", 1)
+    router.sysctl("ipv6/conf/all/forwarding", 1)
 
 
 def join(near, far):

@@ -4,10 +4,10 @@
 of nftables queues behind it: the same."""
 
 import socket
-import struct
 
 import pytest
 
+from family import FAMILIES, Echo
 from netlink import attributes
 from network import run
 from nfqueue import (
@@ -52,25 +52,6 @@ PATH = [("near", LOCAL_OUT, PACKET | OUT | MARKS | SENDER),
         ("far", LOCAL_IN, PACKET | IN | {NFQA_HWADDR})]
 
 
-def ping4(path):
-    """A socket that has sent an echo request; its reply is to come."""
-    raw = path.near.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-    return raw, struct.pack(">BBHHH", 8, 0, 0xF7FD, 1, 1), path.far_address
-
-
-def ping6(path):
-    """Likewise of IPv6."""
-    for place, *commands in (
-            (path.near, "address add fd00:1::1/64 dev veth0 nodad", "route add default via fd00:1::2"),
-            (path.router, "address add fd00:1::2/64 dev veth0 nodad",
-             "address add fd00:2::2/64 dev veth1 nodad"),
-            (path.far, "address add fd00:2::1/64 dev veth0 nodad", "route add default via fd00:2::2")):
-        place.ip(*commands)
-    path.router.sysctl("ipv6/conf/all/forwarding", 1)
-    raw = path.near.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
-    return raw, struct.pack(">BBHHH", 128, 0, 0, 1, 1), "fd00:2::1"
-
-
 def told(packet):
     """All but what tells packets apart, or has to do with the time."""
     found = dict(packet.told)
@@ -81,14 +62,12 @@ def told(packet):
     return packet.family, found
 
 
-@pytest.mark.parametrize("family, ping", [(socket.AF_INET, ping4), (socket.AF_INET6, ping6)],
-                         ids=["ipv4", "ipv6"])
-def test_listener_is_told_what_a_rule_of_nftables_tells(load, routed, family, ping):
+@pytest.mark.parametrize("family", FAMILIES, ids=str)
+def test_listener_is_told_what_a_rule_of_nftables_tells(load, routed, family):
     """Bug: a program that misses something of a packet, at any point: interfaces, mark, connection."""
     run("modprobe", "-a", "nf_conntrack_netlink")
     load(hooks=31)
     flags = NFQA_CFG_F_CONNTRACK | NFQA_CFG_F_UID_GID
-    raw, request, destination = ping(routed)
     listeners = {}
     for place in ("near", "router", "far"):
         namespace = getattr(routed, place)
@@ -96,10 +75,10 @@ def test_listener_is_told_what_a_rule_of_nftables_tells(load, routed, family, pi
         with namespace:
             for queue in (OURS, THEIRS):
                 listeners[place, queue] = Listener(queue, flags=flags)
-    with raw:
-        raw.setsockopt(socket.SOL_SOCKET, SO_MARK, 0x51)
-        raw.setsockopt(socket.SOL_SOCKET, SO_PRIORITY, 5)
-        raw.sendto(request, (destination, 0))
+    with Echo(family, routed) as echo:
+        echo.socket.setsockopt(socket.SOL_SOCKET, SO_MARK, 0x51)
+        echo.socket.setsockopt(socket.SOL_SOCKET, SO_PRIORITY, 5)
+        echo.send()
         for place, hook, expected in PATH:
             packets = []
             for queue in (OURS, THEIRS):
@@ -109,6 +88,6 @@ def test_listener_is_told_what_a_rule_of_nftables_tells(load, routed, family, pi
             ours, theirs = map(told, packets)
             assert packets[0].hook == hook
             assert ours == theirs
-            assert (ours[0], set(ours[1])) == (family, expected), (place, hook)
+            assert (ours[0], set(ours[1])) == (family.number, expected), (place, hook)
     for listener in listeners.values():
         listener.close()

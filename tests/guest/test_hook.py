@@ -283,45 +283,6 @@ def test_icmp_errors_are_queued(module, link):
                 assert error == (errno.ECONNREFUSED if verdict == ACCEPT else 0)
 
 
-def test_later_fragments_are_not_queued(far_listener, link):
-    """Bug: misreading a later fragment, which holds data where the ICMP header would be.
-
-    Without connection tracking nothing puts fragments together before PRE_ROUTING: of 14
-    fragments the first is queued, and the datagram waits for it.
-    """
-    with link.pinger() as pinger:
-        pinger.send(size=20_000)
-        packet = far_listener.receive()
-        link.settle()
-        assert not far_listener.waiting() and not pinger.replies()
-        assert icmp_kinds([packet]) == [(ICMP_ECHO_REQUEST, 0)]
-        assert struct.unpack_from(">H", packet.payload, 6)[0] == MORE_FRAGMENTS
-        assert len(packet.payload) == 1500
-        far_listener.verdict(packet, ACCEPT)
-        assert pinger.reply() == 1
-
-
-def test_big_ping_passes_without_a_listener(module, link):
-    """Fragments there and back."""
-    with link.pinger() as pinger:
-        for seq, size in enumerate((1472, 1473, 20_000, 65_507), 1):
-            pinger.ping(seq, size)
-
-
-def test_defragmented_ping_is_queued_whole(module, link):
-    """Behind connection tracking, where the hook's priority puts it, it sees whole datagrams."""
-    link.far.nft("table ip tracked { chain in { type filter hook prerouting priority 50; "
-                 "ct state new accept; }; }")
-    with link.far, Listener() as listener, link.pinger() as pinger:
-        pinger.send(size=20_000)
-        packet = listener.receive()
-        assert len(packet.payload) == 20 + 8 + 20_000
-        assert struct.unpack_from(">H", packet.payload, 6)[0] == 0
-        listener.verdict(packet, ACCEPT)
-        assert pinger.reply() == 1
-        assert not listener.waiting()
-
-
 def test_lone_later_fragment_is_passed_on(far_listener, link):
     """Bug: misreading a fragment whose data looks like an ICMP header."""
     raw = link.near.socket(socket.AF_PACKET, socket.SOCK_RAW)

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Pings of both families, where tests are the same for them."""
+
+import select
+import socket
+import struct
+from typing import NamedTuple
+
+from netlink import DEADLINE
+from network import ICMP_FILTER, SOL_RAW, icmp
+
+ICMPV6_FILTER = 1
+
+
+class Family(NamedTuple):
+    """What is different between them."""
+
+    name: str
+    number: int
+    protocol: int
+    request: int
+    reply: int
+
+    def __str__(self):
+        return self.name
+
+    def ends(self, path):
+        """The addresses of both ends of a path through a router."""
+        if self.name == "ipv4":
+            return path.near_address, path.far_address
+        return path.near_address6, path.far_address6
+
+
+FAMILIES = (Family("ipv4", socket.AF_INET, socket.IPPROTO_ICMP, 8, 0),
+            Family("ipv6", socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, 129))
+
+
+class Echo:
+    """Echo requests from one end of a path through a router to the other, and the replies."""
+
+    def __init__(self, family, path):
+        self._family, (_, self._destination) = family, family.ends(path)
+        self.socket = path.near.socket(family.number, socket.SOCK_RAW, family.protocol)
+        # All but replies are kept off.
+        if family.name == "ipv4":
+            self.socket.setsockopt(SOL_RAW, ICMP_FILTER, struct.pack("=I", ~1 & 0xFFFFFFFF))
+        else:
+            self.socket.setsockopt(socket.IPPROTO_ICMPV6, ICMPV6_FILTER, struct.pack(
+                "=8I", *(0xFFFFFFFF & ~((word == 4) << family.reply % 32) for word in range(8))))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, data=b""):
+        """Sends a request. If it is of ICMPv6, the kernel makes its checksum right."""
+        self.socket.sendto(icmp(self._family.request, data=data), (self._destination, 0))
+
+    def waiting(self, timeout=0):
+        """Whether there is a reply."""
+        return bool(select.select([self.socket], [], [], timeout)[0])
+
+    def reply(self):
+        """The data of the next reply."""
+        assert self.waiting(DEADLINE), "no echo reply"
+        packet = self.socket.recv(1 << 17)
+        # Only with IPv4 its header comes along.
+        return packet[28:] if self._family.name == "ipv4" else packet[8:]
