@@ -50,7 +50,14 @@ def chain(count, last, payload):
 
 
 ROUTER_ALERT = bytes([5, 2, 0, 0, 1, 0])
-JUMBO = bytes([0xC2, 4]) + struct.pack(">I", 70000)
+
+
+def jumbo(length, payload=MESSAGE6):
+    """The option that says how long a packet is whose header cannot say it, and what follows."""
+    return extension(ICMPV6, body=struct.pack(">BBI", 0xC2, 4, length)) + payload
+
+
+JUMBO_MESSAGE = MESSAGE6 + bytes(70_000 - 8 - len(MESSAGE6))
 
 PACKETS = {
     # IPv4.
@@ -128,6 +135,23 @@ PACKETS = {
     "6 fragment in a fragment": (packet6(FRAGMENT, fragment(FRAGMENT) + fragment(ICMPV6) + MESSAGE6),
                                  QUEUED),
     "6 no length, no jumbo": (packet6(ICMPV6, MESSAGE6, length=0), UNPARSABLE),
+    "6 jumbogram": (packet6(HOP, jumbo(70_000, JUMBO_MESSAGE), length=0), QUEUED),
+    "6 jumbogram that is cut short": (packet6(HOP, jumbo(70_000), length=0), PASSED),
+    "6 jumbo option of a small packet": (packet6(HOP, jumbo(64), length=0), PASSED),
+    "6 jumbo option beside a length": (packet6(HOP, jumbo(70_000)), PASSED),
+    "6 jumbo option that is no first header": (packet6(DESTINATION, jumbo(70_000), length=0), UNPARSABLE),
+    "6 fragment of a jumbogram": (packet6(HOP, extension(
+        FRAGMENT, body=struct.pack(">BBI", 0xC2, 4, 70_000)) + fragment(ICMPV6) + JUMBO_MESSAGE[8:],
+                                          length=0), UNPARSABLE),
+    "6 hop-by-hop options, but no length": (packet6(HOP, extension(ICMPV6) + MESSAGE6, length=0), QUEUED),
+    "6 options that reach into the message": (packet6(DESTINATION, struct.pack(
+        ">BB", ICMPV6, 1) + bytes(6) + MESSAGE6), QUEUED),
+    "6 options that reach to its last bytes": (packet6(DESTINATION, struct.pack(
+        ">BB", ICMPV6, 6) + bytes(6) + MESSAGE6), QUEUED),
+    "6 options that swallow the message": (packet6(DESTINATION, struct.pack(
+        ">BB", ICMPV6, 7) + bytes(6) + MESSAGE6), UNPARSABLE),
+    "6 authentication of no length": (packet6(AH, struct.pack(
+        ">BBHI", ICMPV6, 0, 0, 1) + MESSAGE6), QUEUED),
     "6 cut to nothing": (packet6(ICMPV6, b"")[:39], PASSED),
 }
 
@@ -136,6 +160,7 @@ PACKETS = {
 def control(load, loopback):
     """Of the namespace that the packets are in. All types are queued, and nobody listens."""
     load()
+    loopback.near.ip("link set lo mtu 100000")  # for jumbograms
     with loopback.near, Control() as control:
         control.set(ipv4=ALL_TYPES, ipv6=ALL_TYPES)
         yield control
