@@ -9,9 +9,10 @@
 use netlink_packet_core::NLA_F_NESTED;
 use netlink_packet_core::NLA_TYPE_MASK;
 
-use crate::error::Error;
+use crate::error::Malformed;
 use crate::error::Result;
 use crate::message::aligned;
+use crate::message::pad;
 
 const HEADER_LEN: usize = 4;
 
@@ -28,24 +29,24 @@ impl<'a> Attribute<'a> {
     /// The first `N` bytes of a payload that has at least as many.
     ///
     /// Longer payloads are accepted as the kernel does: structures grow at their end.
-    pub fn prefix<const N: usize>(&self) -> Result<&'a [u8; N]> {
+    pub fn prefix<const N: usize>(&self) -> Result<&'a [u8; N], Malformed> {
         self.payload
             .first_chunk()
-            .ok_or(Error::Malformed("attribute shorter than its type"))
+            .ok_or(Malformed("attribute shorter than its type"))
     }
 
     /// Payload as a big-endian 32-bit number.
-    pub fn be32(&self) -> Result<u32> {
+    pub fn be32(&self) -> Result<u32, Malformed> {
         Ok(u32::from_be_bytes(*self.prefix()?))
     }
 
     /// Payload as a 32-bit number in host byte order.
-    pub fn host32(&self) -> Result<u32> {
+    pub fn host32(&self) -> Result<u32, Malformed> {
         Ok(u32::from_ne_bytes(*self.prefix()?))
     }
 
     /// Payload as a counter, which has 4 bytes while it fits and else 8, in host byte order.
-    pub fn counter(&self) -> Result<u64> {
+    pub fn counter(&self) -> Result<u64, Malformed> {
         if self.payload.len() < 8 {
             return self.host32().map(u64::from);
         }
@@ -81,19 +82,20 @@ impl<'a> Attributes<'a> {
 }
 
 impl<'a> Iterator for Attributes<'a> {
-    type Item = Result<Attribute<'a>>;
+    type Item = Result<Attribute<'a>, Malformed>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let buffer = std::mem::take(&mut self.rest);
         if buffer.is_empty() {
             return None;
         }
         let Some(&[len0, len1, kind0, kind1]) = buffer.first_chunk::<HEADER_LEN>() else {
-            return Some(Err(Error::Malformed("trailing bytes after the attributes")));
+            return Some(Err(Malformed("trailing bytes after the attributes")));
         };
         let length = usize::from(u16::from_ne_bytes([len0, len1]));
         let Some(payload) = buffer.get(HEADER_LEN..length) else {
-            return Some(Err(Error::Malformed("attribute length out of bounds")));
+            return Some(Err(Malformed("attribute length out of bounds")));
         };
         // The kernel does not pad the last attribute of a queued packet.
         self.rest = buffer.get(aligned(length)..).unwrap_or_default();
@@ -105,6 +107,7 @@ impl<'a> Iterator for Attributes<'a> {
 }
 
 /// Appends one attribute, padding included, to a message under construction.
+#[inline]
 pub fn append<const N: usize>(message: &mut Vec<u8>, kind: u16, payload: [u8; N]) {
     const { assert!(N <= u16::MAX as usize - HEADER_LEN) };
     append_slice(message, kind, &payload);
@@ -115,12 +118,13 @@ pub fn append<const N: usize>(message: &mut Vec<u8>, kind: u16, payload: [u8; N]
 /// # Panics
 ///
 /// If the payload does not fit an attribute, whose length is a 16-bit number.
+#[inline]
 pub fn append_slice(message: &mut Vec<u8>, kind: u16, payload: &[u8]) {
     let length = u16::try_from(HEADER_LEN + payload.len()).expect("an attribute is under 64 KiB");
-    message.extend(length.to_ne_bytes());
-    message.extend(kind.to_ne_bytes());
-    message.extend(payload);
-    message.resize(aligned(message.len()), 0);
+    let ([len0, len1], [kind0, kind1]) = (length.to_ne_bytes(), kind.to_ne_bytes());
+    message.extend_from_slice(&[len0, len1, kind0, kind1]);
+    message.extend_from_slice(payload);
+    pad(message);
 }
 
 /// Appends an attribute whose payload is the attributes that `content` appends.

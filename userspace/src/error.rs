@@ -16,6 +16,13 @@ use crate::queue::Unwritable;
 /// Shorthand for this crate's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Bytes are not what they should be, and why not: what decoders fail with.
+///
+/// It takes no more room than what is decoded, which matters where that is done for every packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("malformed message: {0}")]
+pub struct Malformed(pub &'static str);
+
 /// Everything that can go wrong in this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -178,6 +185,12 @@ impl Error {
             self,
             Self::NoReply { .. } | Self::Unanswered { .. } | Self::Mismatch { .. }
         )
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed.0)
     }
 }
 

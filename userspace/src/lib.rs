@@ -34,4 +34,5 @@ pub mod stop;
 pub mod wait;
 
 pub use error::Error;
+pub use error::Malformed;
 pub use error::Result;

@@ -15,7 +15,7 @@ use netlink_packet_core::NetlinkBuffer;
 use nix::errno::Errno;
 
 use crate::attr::Attributes;
-use crate::error::Error;
+use crate::error::Malformed;
 use crate::error::Result;
 
 /// Length of a netlink message header.
@@ -30,6 +30,14 @@ const NLMSGERR_ATTR_OFFS: u16 = 2;
 #[must_use]
 pub const fn aligned(length: usize) -> usize {
     length.next_multiple_of(4)
+}
+
+/// Fills a message under construction up to the next boundary.
+#[inline]
+pub(crate) fn pad(buffer: &mut Vec<u8>) {
+    while buffer.len() % 4 != 0 {
+        buffer.push(0);
+    }
 }
 
 /// One message, borrowed from the datagram that carries it.
@@ -54,17 +62,29 @@ impl Message<'_> {
     ///
     /// If the payload does not fit a message, whose length is a 32-bit number.
     pub fn append_to(&self, buffer: &mut Vec<u8>) {
-        let start = aligned(buffer.len());
-        let length = HEADER_LEN + self.payload.len();
-        buffer.resize(start + HEADER_LEN, 0);
-        let mut header = NetlinkBuffer::new(&mut buffer[start..]);
-        header.set_length(u32::try_from(length).expect("a netlink message is under 4 GiB"));
-        header.set_message_type(self.kind);
-        header.set_flags(self.flags);
-        header.set_sequence_number(self.sequence);
-        header.set_port_number(self.portid);
+        self.append_with(buffer, |_| ());
+    }
+
+    /// Likewise, with the attributes that `more` appends behind the payload, which is aligned.
+    ///
+    /// # Panics
+    ///
+    /// If all of it does not fit a message.
+    pub fn append_with(&self, buffer: &mut Vec<u8>, more: impl FnOnce(&mut Vec<u8>)) {
+        pad(buffer);
+        let start = buffer.len();
+        let mut header = [0; HEADER_LEN];
+        let mut fields = NetlinkBuffer::new(&mut header);
+        fields.set_message_type(self.kind);
+        fields.set_flags(self.flags);
+        fields.set_sequence_number(self.sequence);
+        fields.set_port_number(self.portid);
+        buffer.extend_from_slice(&header);
         buffer.extend_from_slice(self.payload);
-        buffer.resize(aligned(buffer.len()), 0);
+        more(buffer);
+        let length = u32::try_from(buffer.len() - start).expect("a netlink message is under 4 GiB");
+        NetlinkBuffer::new(&mut buffer[start..]).set_length(length);
+        pad(buffer);
     }
 }
 
@@ -83,19 +103,21 @@ impl<'a> Messages<'a> {
 }
 
 impl<'a> Iterator for Messages<'a> {
-    type Item = Result<Message<'a>>;
+    type Item = Result<Message<'a>, Malformed>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let datagram = std::mem::take(&mut self.rest);
         if datagram.is_empty() {
             return None;
         }
-        let Ok(header) = NetlinkBuffer::new_checked(datagram) else {
-            return Some(Err(Error::Malformed("message length out of bounds")));
-        };
+        if datagram.len() < HEADER_LEN {
+            return Some(Err(Malformed("message shorter than its header")));
+        }
+        let header = NetlinkBuffer::new(datagram);
         let length = header.length() as usize;
         let Some(payload) = datagram.get(HEADER_LEN..length) else {
-            return Some(Err(Error::Malformed("message shorter than its header")));
+            return Some(Err(Malformed("message length out of bounds")));
         };
         self.rest = datagram.get(aligned(length)..).unwrap_or_default();
         Some(Ok(Message {
@@ -123,11 +145,11 @@ pub struct Status {
 
 impl Status {
     /// Decodes a message of type `NLMSG_ERROR`; `None` for any other type.
-    pub fn parse(message: &Message<'_>) -> Result<Option<Self>> {
+    pub fn parse(message: &Message<'_>) -> Result<Option<Self>, Malformed> {
         if message.kind != NLMSG_ERROR {
             return Ok(None);
         }
-        let malformed = Error::Malformed("status message shorter than its header");
+        let malformed = Malformed("status message shorter than its header");
         let Ok(status) = ErrorBuffer::new_checked(message.payload) else {
             return Err(malformed);
         };
@@ -147,7 +169,7 @@ impl Status {
 
     /// Decodes the end of the answer to a request of type `request`, which is a message of type
     /// `NLMSG_ERROR` or, for a dump, `NLMSG_DONE`; `None` for any other type.
-    pub fn ending(message: &Message<'_>, request: u16) -> Result<Option<Self>> {
+    pub fn ending(message: &Message<'_>, request: u16) -> Result<Option<Self>, Malformed> {
         if message.kind != NLMSG_DONE {
             return Self::parse(message);
         }
@@ -159,7 +181,7 @@ impl Status {
         Self::new(code, request, message.flags, rest).map(Some)
     }
 
-    fn new(code: i32, request: u16, flags: u16, extended: &[u8]) -> Result<Self> {
+    fn new(code: i32, request: u16, flags: u16, extended: &[u8]) -> Result<Self, Malformed> {
         let mut status = Self {
             errno: (code < 0).then(|| Errno::from_raw(code.saturating_neg())),
             request,

@@ -2,11 +2,12 @@
 
 //! What comes from a queue's socket.
 
-use super::packet::Packet;
+use super::queued::Queued;
 use super::wire::MSG_CONFIG;
 use super::wire::MSG_PACKET;
 use super::wire::MSG_VERDICT;
 use super::wire::MSG_VERDICT_BATCH;
+use crate::error::Malformed;
 use crate::error::Result;
 use crate::message::Message;
 use crate::message::Messages;
@@ -16,7 +17,7 @@ use crate::message::Status;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// A packet awaits its verdict.
-    Packet(Packet<'a>),
+    Packet(Queued<'a>),
     /// The kernel refused a verdict; [`Status::errno`] is `ENOENT` when the packet was gone, or
     /// all packets were that a batch was for.
     VerdictRefused {
@@ -48,24 +49,25 @@ impl<'a> Events<'a> {
 }
 
 impl<'a> Iterator for Events<'a> {
-    type Item = Result<Event<'a>>;
+    type Item = Result<Event<'a>, Malformed>;
 
     fn next(&mut self) -> Option<Self::Item> {
         Some(self.messages.next()?.and_then(|message| event(&message)))
     }
 }
 
-/// The ids of the packets in a datagram, also of those that cannot be decoded any further.
+/// The ids of the packets in a datagram.
 pub(super) fn packet_ids(datagram: &[u8]) -> impl Iterator<Item = u32> {
     Messages::new(datagram)
         .flatten()
         .filter(|message| message.kind == MSG_PACKET)
-        .filter_map(|message| Packet::id_in(message.payload))
+        .filter_map(|message| Queued::parse(message.payload).ok())
+        .map(|queued| queued.id)
 }
 
-fn event<'a>(message: &Message<'a>) -> Result<Event<'a>> {
+fn event<'a>(message: &Message<'a>) -> Result<Event<'a>, Malformed> {
     if message.kind == MSG_PACKET {
-        return Packet::parse(message.payload).map(Event::Packet);
+        return Queued::parse(message.payload).map(Event::Packet);
     }
     Ok(match Status::parse(message)? {
         // Verdicts carry the packet's id for a sequence number.
@@ -132,7 +134,7 @@ mod tests {
             for event in Events::new(&bytes) {
                 let _ = event;
             }
-            let _ = Packet::parse(&bytes);
+            let _ = Queued::parse(&bytes).map(|queued| queued.packet());
         }
 
         #[test]
@@ -147,8 +149,11 @@ mod tests {
             payload.truncate(cut.index(payload.len() + 1));
             let datagram = message(MSG_PACKET, 0, &payload);
             for event in Events::new(&datagram).flatten() {
-                if let Event::Packet(packet) = event {
-                    prop_assert!(packet.payload.len() <= payload.len());
+                if let Event::Packet(queued) = event {
+                    if let Ok(packet) = queued.packet() {
+                        prop_assert_eq!(packet.id, queued.id);
+                        prop_assert!(packet.payload.len() <= payload.len());
+                    }
                 }
             }
         }

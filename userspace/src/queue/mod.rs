@@ -11,13 +11,13 @@
 //! loop {
 //!     queue.wait(None, None)?;
 //!     for event in queue.receive(&mut buffer)?.into_iter().flatten() {
-//!         if let Event::Packet(packet) = event? {
-//!             let icmp = Summary::parse(&packet).and_then(|ip| ip.icmp);
+//!         if let Event::Packet(queued) = event? {
+//!             let icmp = Summary::parse(&queued.packet()?).and_then(|ip| ip.icmp);
 //!             let decision = match icmp {
 //!                 Some(icmp) if icmp.data_length > 1000 => Decision::DROP,
 //!                 _ => Decision::ACCEPT.with_mark(7),
 //!             };
-//!             queue.decide(packet.id, decision)?;
+//!             queue.decide(queued.id, decision)?;
 //!         }
 //!     }
 //! }
@@ -34,6 +34,7 @@ mod outbox;
 mod owner;
 mod packet;
 mod policy;
+mod queued;
 mod replacement;
 mod rewrite;
 mod socket;
@@ -58,6 +59,7 @@ pub use packet::Packet;
 pub use policy::NoInterface;
 pub use policy::ParsePolicyError;
 pub use policy::Policy;
+pub use queued::Queued;
 pub use replacement::ParseReplacementError;
 pub use replacement::Replacement;
 pub use rewrite::Edit;

@@ -172,7 +172,7 @@ pub(super) fn unbind_payload(queue: u16) -> Vec<u8> {
 }
 
 fn command_payload(queue: u16, command: libc::c_int) -> Vec<u8> {
-    let mut payload = nfgenmsg(queue);
+    let mut payload = nfgenmsg(queue).to_vec();
     // Command, padding, a protocol family that the kernel ignores here.
     let command = [octet(command), 0, 0, 0];
     attr::append(&mut payload, number(libc::NFQA_CFG_CMD), command);

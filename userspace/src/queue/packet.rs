@@ -11,11 +11,11 @@ use super::wire::NFGENMSG_LEN;
 use super::wire::number;
 use crate::attr::Attribute;
 use crate::attr::Attributes;
-use crate::error::Error;
+use crate::error::Malformed;
 use crate::error::Result;
 
 // Attribute types as patterns.
-const NFQA_PACKET_HDR: u16 = number(libc::NFQA_PACKET_HDR);
+pub(super) const NFQA_PACKET_HDR: u16 = number(libc::NFQA_PACKET_HDR);
 const NFQA_MARK: u16 = number(libc::NFQA_MARK);
 const NFQA_TIMESTAMP: u16 = number(libc::NFQA_TIMESTAMP);
 const NFQA_IFINDEX_INDEV: u16 = number(libc::NFQA_IFINDEX_INDEV);
@@ -35,7 +35,9 @@ const NFQA_PRIORITY: u16 = number(libc::NFQA_PRIORITY);
 /// The id in what `NFQA_CT` nests, a message of `nfnetlink_conntrack`.
 const CTA_ID: u16 = 12;
 
-/// A queued packet, borrowed from the receive buffer.
+/// A queued packet, borrowed from the receive buffer; what [`Queued::packet`] decodes.
+///
+/// [`Queued::packet`]: super::Queued::packet
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<'a> {
     /// Number of the queue that the packet waits in.
@@ -134,12 +136,12 @@ impl<'a> Packet<'a> {
     /// Decodes the payload of a packet message.
     ///
     /// Attributes that are unknown are passed over, of those that come twice the last one counts,
-    /// as the kernel itself has it.
-    pub(super) fn parse(payload: &'a [u8]) -> Result<Self> {
+    /// as the kernel itself has it; but the id is that of [`Queued`](super::Queued).
+    pub(super) fn parse(payload: &'a [u8]) -> Result<Self, Malformed> {
         let Some((&[family, _version, queue0, queue1], attributes)) =
             payload.split_first_chunk::<NFGENMSG_LEN>()
         else {
-            return Err(Error::Malformed("queue message shorter than its header"));
+            return Err(Malformed("queue message shorter than its header"));
         };
         let mut header = None;
         let mut packet = Self {
@@ -151,7 +153,7 @@ impl<'a> Packet<'a> {
         for attribute in Attributes::new(attributes) {
             let attribute = attribute?;
             match attribute.kind {
-                NFQA_PACKET_HDR => header = Some(attribute.prefix::<7>()?),
+                NFQA_PACKET_HDR => header = header.or(Some(attribute.prefix::<7>()?)),
                 NFQA_MARK => packet.mark = attribute.be32()?,
                 NFQA_PRIORITY => packet.priority = attribute.be32()?,
                 NFQA_TIMESTAMP => packet.timestamp = Some(timestamp(&attribute)?),
@@ -173,22 +175,13 @@ impl<'a> Packet<'a> {
             }
         }
         let Some(&[id0, id1, id2, id3, type0, type1, hook]) = header else {
-            return Err(Error::Malformed("queued packet without its header"));
+            return Err(Malformed("queued packet without its header"));
         };
         packet.id = u32::from_be_bytes([id0, id1, id2, id3]);
         packet.ethertype = u16::from_be_bytes([type0, type1]);
         packet.hook = Hook(hook);
         packet.length = whole_length.unwrap_or(packet.payload.len());
         Ok(packet)
-    }
-
-    /// The id in the payload of a packet message.
-    pub(super) fn id_in(payload: &[u8]) -> Option<u32> {
-        let attributes = payload.get(NFGENMSG_LEN..)?;
-        let header = Attributes::new(attributes)
-            .flatten()
-            .find(|attribute| attribute.kind == NFQA_PACKET_HDR)?;
-        header.be32().ok()
     }
 
     /// A packet of which nothing is known.
@@ -233,7 +226,7 @@ impl<'a> Packet<'a> {
 }
 
 /// Seconds and microseconds, of 64 bits each.
-fn timestamp(attribute: &Attribute<'_>) -> Result<Duration> {
+fn timestamp(attribute: &Attribute<'_>) -> Result<Duration, Malformed> {
     let fields: &[u8; 16] = attribute.prefix()?;
     let both = u128::from_be_bytes(*fields);
     let (seconds, micros) = ((both >> 64) as u64, both & u128::from(u64::MAX));
@@ -243,15 +236,15 @@ fn timestamp(attribute: &Attribute<'_>) -> Result<Duration> {
 }
 
 /// A length of 16 bits, 2 bytes of padding and room for 8 bytes.
-fn hardware_address<'a>(attribute: &Attribute<'a>) -> Result<&'a [u8]> {
+fn hardware_address<'a>(attribute: &Attribute<'a>) -> Result<&'a [u8], Malformed> {
     let &[length0, length1, _, _, ref address @ ..] = attribute.prefix::<12>()?;
     let length = usize::from(u16::from_be_bytes([length0, length1]));
     address
         .get(..length)
-        .ok_or(Error::Malformed("hardware address longer than its room"))
+        .ok_or(Malformed("hardware address longer than its room"))
 }
 
-fn conntrack_id(attribute: &Attribute<'_>) -> Result<Option<u32>> {
+fn conntrack_id(attribute: &Attribute<'_>) -> Result<Option<u32>, Malformed> {
     let mut id = None;
     for inner in attribute.nested() {
         let inner = inner?;
@@ -306,7 +299,6 @@ pub(super) mod tests {
         assert_eq!(packet.family_name(), "ipv4");
         assert_eq!(packet.hook.to_string(), "postrouting");
         assert!(!packet.is_truncated());
-        assert_eq!(Packet::id_in(&payload), Some(0x0102));
     }
 
     #[test]

@@ -179,22 +179,22 @@ fn append(
     let mut header = [0; 8];
     header[..4].copy_from_slice(&decision.verdict.code().to_be_bytes());
     header[4..].copy_from_slice(&id.to_be_bytes());
-    let mut payload = nfgenmsg(queue);
-    attr::append(&mut payload, number(libc::NFQA_VERDICT_HDR), header);
-    if let Some(mark) = decision.mark {
-        attr::append(&mut payload, number(libc::NFQA_MARK), mark.to_be_bytes());
-    }
-    if let Some(content) = content {
-        attr::append_slice(&mut payload, number(libc::NFQA_PAYLOAD), content);
-    }
-    Message {
+    let message = Message {
         kind,
         flags: NLM_F_REQUEST,
         sequence: id,
         portid: 0,
-        payload: &payload,
-    }
-    .append_to(buffer);
+        payload: &nfgenmsg(queue),
+    };
+    message.append_with(buffer, |buffer| {
+        attr::append(buffer, number(libc::NFQA_VERDICT_HDR), header);
+        if let Some(mark) = decision.mark {
+            attr::append(buffer, number(libc::NFQA_MARK), mark.to_be_bytes());
+        }
+        if let Some(content) = content {
+            attr::append_slice(buffer, number(libc::NFQA_PAYLOAD), content);
+        }
+    });
 }
 
 #[cfg(test)]

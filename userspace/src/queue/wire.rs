@@ -40,7 +40,7 @@ pub(super) const fn octet(constant: libc::c_int) -> u8 {
 }
 
 /// The nfnetlink header of a message about a queue.
-pub(super) fn nfgenmsg(queue: u16) -> Vec<u8> {
+pub(super) fn nfgenmsg(queue: u16) -> [u8; NFGENMSG_LEN] {
     let [queue0, queue1] = queue.to_be_bytes();
-    vec![0, 0, queue0, queue1]
+    [0, 0, queue0, queue1]
 }

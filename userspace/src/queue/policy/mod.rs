@@ -59,10 +59,13 @@ impl Policy {
         rule.map_or(Decision::ACCEPT, |rule| rule.decision)
     }
 
-    /// Whether it depends on the packet.
+    /// The decision on whatever packet, if it is always the same.
     #[must_use]
-    pub fn looks(&self) -> bool {
-        self.rules.iter().any(|rule| !rule.conditions.is_empty())
+    pub fn constant(&self) -> Option<Decision> {
+        match self.rules.first() {
+            Some(rule) => rule.conditions.is_empty().then_some(rule.decision),
+            None => Some(Decision::ACCEPT),
+        }
     }
 
     /// Looks the interfaces up that it names, in the current network namespace. Without this, no
@@ -173,6 +176,26 @@ mod tests {
             assert_eq!(verdict("accept", bytes), Decision::ACCEPT);
             assert_eq!(verdict("drop", bytes), Decision::DROP);
         }
+    }
+
+    #[test]
+    fn decision_is_constant_if_the_first_rule_has_no_condition() {
+        for (policy, constant) in [
+            ("drop", Some(Decision::DROP)),
+            ("set mark=7 accept", Some(Decision::ACCEPT.with_mark(7))),
+            ("icmp drop; accept", None),
+            ("rate 1/s accept", None),
+        ] {
+            assert_eq!(
+                policy.parse::<Policy>().unwrap().constant(),
+                constant,
+                "{policy}"
+            );
+        }
+        assert_eq!(
+            Policy { rules: Vec::new() }.constant(),
+            Some(Decision::ACCEPT)
+        );
     }
 
     #[test]

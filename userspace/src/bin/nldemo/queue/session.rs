@@ -15,9 +15,9 @@ use nldemo::queue::Event;
 use nldemo::queue::Packet;
 use nldemo::queue::Policy;
 use nldemo::queue::Queue;
+use nldemo::queue::Queued;
 use nldemo::queue::Replacement;
 use nldemo::queue::Summary;
-use nldemo::queue::Unwritable;
 use nldemo::queue::Verdict;
 use nldemo::stop::Stop;
 use nldemo::wait::Wake;
@@ -52,6 +52,8 @@ pub(super) struct Session<'s, 'a> {
     /// Place of the queue among all.
     index: u32,
     shared: &'s Shared<'a>,
+    /// What becomes of every packet, if nobody looks at any.
+    unseen: Option<Decision>,
     totals: Totals,
     /// How many packets came since there was a pause.
     without_pause: u64,
@@ -61,11 +63,13 @@ pub(super) struct Session<'s, 'a> {
 
 impl<'s, 'a> Session<'s, 'a> {
     pub(super) fn new(queue: Queue, index: u32, shared: &'s Shared<'a>) -> Self {
+        let looked_at = shared.sink.is_used() || !shared.replacements.is_empty();
         Self {
             totals: Totals::of_queue(queue.number()),
             queue,
             index,
             shared,
+            unseen: shared.policy.constant().filter(|_| !looked_at),
             without_pause: 0,
             timed: None,
         }
@@ -113,9 +117,10 @@ impl<'s, 'a> Session<'s, 'a> {
             let waited = self.queue.wait(deadline, Some(stop));
             self.note_sent();
             self.without_pause = 0;
-            match self.tolerate(waited)? {
-                None | Some(Wake::Readable) => {}
-                Some(_) => break,
+            match waited {
+                Ok(Wake::Readable) => {}
+                Ok(_) => break,
+                Err(error) => self.tolerate(error)?,
             }
         }
         sink.flush()
@@ -134,8 +139,7 @@ impl<'s, 'a> Session<'s, 'a> {
         while Instant::now() < deadline && self.receive(&mut buffer, false)? {}
         let flushed = self.queue.flush();
         self.note_sent();
-        self.tolerate(flushed)?;
-        Ok(())
+        flushed.or_else(|error| self.tolerate(error))
     }
 
     /// Receives one datagram, if there is any, and decides its packets. Those that are not `told`
@@ -157,7 +161,7 @@ impl<'s, 'a> Session<'s, 'a> {
         };
         for event in events {
             match event {
-                Ok(Event::Packet(packet)) => self.packet(&packet, told)?,
+                Ok(Event::Packet(queued)) => self.packet(&queued, told)?,
                 Ok(Event::VerdictRefused { status, .. }) => {
                     if status.errno == Some(Errno::ENOENT) {
                         self.totals.gone += 1;
@@ -172,45 +176,35 @@ impl<'s, 'a> Session<'s, 'a> {
         Ok(true)
     }
 
-    fn packet(&mut self, packet: &Packet<'_>, told: bool) -> Result<(), Failure> {
-        let Shared {
-            policy, ref sink, ..
-        } = *self.shared;
+    fn packet(&mut self, queued: &Queued<'_>, told: bool) -> Result<(), Failure> {
         if self.timed.is_none() && self.without_pause % SAMPLE == 0 {
             self.timed = Some(Instant::now());
         }
         self.without_pause += 1;
-        let wanted = policy.looks() || sink.is_used();
-        let ip = wanted.then(|| Summary::parse(packet)).flatten();
-        let decision = policy.decide(packet, ip.as_ref());
-        // Before printing, which may take long or fail.
-        let rewriting = self.decide(packet, decision)?;
-        self.note_sent();
-        if !told {
-            self.totals.pending += 1;
-            return Ok(());
+        if let Some(decision) = self.unseen {
+            let decided = self.queue.decide(queued.id, decision);
+            self.decided(decided, decision, told)
+        } else if let Ok(packet) = queued.packet() {
+            self.look_at(&packet, told)
+        } else {
+            self.totals.malformed += 1;
+            Ok(())
         }
-        self.totals.count(decision);
-        if self.shared.limit.is_some() {
-            self.shared.packets.fetch_add(1, Ordering::Relaxed);
-        }
-        sink.packet(&Seen {
-            packet,
-            ip: ip.as_ref(),
-            decision,
-            rewriting: rewriting.as_ref(),
-            queue_index: self.index,
-        })
     }
 
-    /// Gives a verdict, and other content if that is wanted and possible.
-    fn decide(
-        &mut self,
-        packet: &Packet<'_>,
-        decision: Decision,
-    ) -> Result<Option<Result<(), Unwritable>>, Failure> {
-        let wanted = !self.shared.replacements.is_empty() && decision.verdict() != Verdict::Drop;
-        let rewritten = wanted.then(|| Replacement::apply(self.shared.replacements, packet));
+    /// Decides a packet by what it is, and tells of it.
+    fn look_at(&mut self, packet: &Packet<'_>, told: bool) -> Result<(), Failure> {
+        let Shared {
+            policy,
+            replacements,
+            ref sink,
+            ..
+        } = *self.shared;
+        let ip = Summary::parse(packet);
+        let decision = policy.decide(packet, ip.as_ref());
+        let wanted = !replacements.is_empty() && decision.verdict() != Verdict::Drop;
+        let rewritten = wanted.then(|| Replacement::apply(replacements, packet));
+        // Before printing, which may take long or fail.
         let decided = match &rewritten {
             Some(Ok(rewritten)) => {
                 self.totals.rewritten += 1;
@@ -221,19 +215,49 @@ impl<'s, 'a> Session<'s, 'a> {
                 self.queue.decide(packet.id, decision)
             }
         };
-        self.tolerate(decided)?;
-        Ok(rewritten.map(|rewritten| rewritten.map(drop)))
+        self.decided(decided, decision, told)?;
+        if !told {
+            return Ok(());
+        }
+        sink.packet(&Seen {
+            packet,
+            ip: ip.as_ref(),
+            decision,
+            rewriting: rewritten.map(|rewritten| rewritten.map(drop)).as_ref(),
+            queue_index: self.index,
+        })
+    }
+
+    /// Counts a packet that was decided.
+    fn decided(
+        &mut self,
+        result: Result<(), Error>,
+        decision: Decision,
+        told: bool,
+    ) -> Result<(), Failure> {
+        if let Err(error) = result {
+            self.tolerate(error)?;
+        }
+        self.note_sent();
+        if !told {
+            self.totals.pending += 1;
+            return Ok(());
+        }
+        self.totals.count(decision);
+        if self.shared.limit.is_some() {
+            self.shared.packets.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Counts a lack of buffer space instead of failing.
-    fn tolerate<T>(&mut self, result: Result<T, Error>) -> Result<Option<T>, Failure> {
-        match result {
-            Err(error) if error.errno() == Some(Errno::ENOBUFS) => {
-                self.totals.overruns += 1;
-                Ok(None)
-            }
-            result => Ok(Some(result?)),
+    #[cold]
+    fn tolerate(&mut self, error: Error) -> Result<(), Failure> {
+        if error.errno() != Some(Errno::ENOBUFS) {
+            return Err(error.into());
         }
+        self.totals.overruns += 1;
+        Ok(())
     }
 
     /// Notes how long it took if the verdict was sent of the packet whose time is taken.
