@@ -32,8 +32,9 @@ pub enum CopyMode {
 pub struct Batching {
     /// At the latest when so many are there; 1 sends each at once.
     pub count: NonZero<usize>,
-    /// At the latest when the first of them has waited so long. Zero sends them before waiting for
-    /// more packets, so that none waits longer than it takes to decide those that are there.
+    /// At the latest when the first of them has waited so long. Zero sends the first after a pause
+    /// at once, and others before waiting for more packets, so that none waits longer than it takes
+    /// to decide those that are there.
     pub time: Duration,
 }
 

@@ -60,6 +60,8 @@ pub struct Queue {
     rewritable: bool,
     /// When the oldest verdict is to be sent that waits in the outbox.
     due: Option<Instant>,
+    /// Whether no packet was decided since the socket was found empty.
+    paused: bool,
 }
 
 /// What turned up while a queue was closed.
@@ -106,6 +108,7 @@ impl Queue {
             outbox: Outbox::new(number),
             rewritable: namespace_allows(),
             due: None,
+            paused: true,
         };
         queue.request_bind()?;
         Ok(queue)
@@ -174,11 +177,11 @@ impl Queue {
             };
             start.copy_from_slice(&early);
             start
+        } else if let Some(datagram) = self.socket.receive(buffer)? {
+            datagram
         } else {
-            match self.socket.receive(buffer)? {
-                Some(datagram) => datagram,
-                None => return Ok(None),
-            }
+            self.paused = true;
+            return Ok(None);
         };
         if self.options.batching.is_on() {
             packet_ids(datagram).for_each(|id| self.outbox.arrived(id));
@@ -219,10 +222,16 @@ impl Queue {
         self.outbox.decide(id, decision, content);
         let batching = self.options.batching;
         let enough = self.outbox.decisions() >= batching.count.get();
+        let paused = std::mem::take(&mut self.paused);
         if enough || self.outbox.bytes() >= DATAGRAM_LEN {
             return self.flush();
         }
-        if !batching.time.is_zero() {
+        if batching.time.is_zero() {
+            // Where packets come one by one, there is nothing to wait for.
+            if paused {
+                return self.flush();
+            }
+        } else {
             let now = Instant::now();
             // A time beyond the clock's end never comes.
             self.due = self.due.or_else(|| now.checked_add(batching.time));
