@@ -65,10 +65,11 @@ def assert_works(client):
 def test_reply_goes_to_the_sender_not_to_nlmsg_pid(client):
     """Bug: replying to `nlmsg_pid`, which the sender writes as it likes."""
     with Client() as victim:
-        victim.echo(b"gets an address")
+        victim.socket.bind((0, 0))
         assert victim.portid not in (0, client.portid)
         for pid in (victim.portid, 0, 1, 0xFFFFFFFF):
-            reply = client.echo(b"mine", pid=pid)
+            client.send(pack(ECHO, b"mine", pid=pid))
+            (reply,) = client.drain()
             assert reply.payload == b"mine"
             assert reply.pid == client.portid
         assert not victim.waiting()
