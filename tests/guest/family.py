@@ -32,8 +32,8 @@ class Family(NamedTuple):
         return path.near_address6, path.far_address6
 
 
-FAMILIES = (Family("ipv4", socket.AF_INET, socket.IPPROTO_ICMP, 8, 0),
-            Family("ipv6", socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, 129))
+FAMILIES = IPV4, IPV6 = (Family("ipv4", socket.AF_INET, socket.IPPROTO_ICMP, 8, 0),
+                         Family("ipv6", socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, 129))
 
 
 class Echo:

@@ -11,11 +11,12 @@ import time
 import pytest
 
 import nfqueue
+from control import Control
+from family import FAMILIES
 from netlink import DEADLINE, wait_until
 from network import (
     ICMP_ECHO_REPLY,
     ICMP_ECHO_REQUEST,
-    ICMP_UNREACHABLE,
     icmp,
     ipv4,
     run,
@@ -267,20 +268,24 @@ def test_every_icmp_type_is_queued(far_listener, link):
     far_listener.decide_up_to(packets[-1], DROP)
 
 
-def test_icmp_errors_are_queued(module, link):
+@pytest.mark.parametrize("family, error", zip(FAMILIES, (b"\3\3", b"\1\4")),
+                         ids=map(str, FAMILIES))
+def test_icmp_errors_are_queued(module, routed, family, error):
     """Port unreachable, which the kernel sends by itself, goes by the verdict too."""
-    with link.near, Listener() as listener:
+    with routed.near, Control() as control, Listener() as listener:
+        control.set(ipv6={error[0]})
         for verdict in (DROP, ACCEPT):
-            with link.near.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-                client.connect(("192.0.2.2", 9))
+            with routed.near.socket(family.number, socket.SOCK_DGRAM) as client:
+                client.connect((family.ends(routed)[1], 9))
                 client.send(b"anybody there?")
                 packet = listener.receive()
-                assert icmp_kinds([packet]) == [(ICMP_UNREACHABLE, 3)]
+                header = 20 if family.name == "ipv4" else 40
+                assert packet.payload[header:header + 2] == error
                 # What the error quotes is the datagram.
-                assert packet.payload[28:][9] == socket.IPPROTO_UDP
+                assert packet.payload.endswith(b"anybody there?")
                 listener.verdict(packet, verdict)
-                error = client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                assert error == (errno.ECONNREFUSED if verdict == ACCEPT else 0)
+                refused = client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                assert refused == (errno.ECONNREFUSED if verdict == ACCEPT else 0)
 
 
 def test_lone_later_fragment_is_passed_on(far_listener, link):

@@ -16,6 +16,7 @@ import pytest
 
 import nfqueue
 from control import Control, Monitor
+from family import IPV6, Echo
 from flood import Flood, pack_numbers
 from netlink import DEADLINE, SLOW, wait_until
 from network import ICMP_ECHO_REQUEST, Namespace, Pinger, checksum, join, run
@@ -551,20 +552,27 @@ def test_capture_file(load, link, consume, tmp_path):
         "set mark=0x1 accept", "drop", "set mark=0x1 accept"]
 
 
-def test_capture_file_is_read_by_tshark(module, link, consume, tmp_path):
+def test_capture_file_is_read_by_tshark(module, routed, consume, tmp_path):
     """Wireshark's own reader finds packets, their checksums right, and comments."""
     assert shutil.which("tshark"), "tshark is to be in the root (scripts/setup)"
     path = tmp_path / "seen.pcapng"
-    consumer = consume(link.far, "--pcap", str(path), "--quiet", "--policy", "size=32 drop")
-    with link.pinger() as pinger:
+    consumer = consume(routed.far, "--pcap", str(path), "--quiet", "--policy", "size=32 drop",
+                       "--set", "ttl=9")
+    with routed.pinger() as pinger, Echo(IPV6, routed) as echo:
         pinger.ping(1, 31)
         pinger.send(2, 32)
-        pinger.ping(3, 33)
+        echo.send(bytes(33))
+        assert echo.reply() == bytes(33)
     consumer.stop()
-    lines = run("tshark", "-r", str(path), "-T", "fields", "-e", "icmp.seq", "-e",
-                "icmp.checksum.status", "-e", "frame.comment").splitlines()
+    fields = ("frame.interface_name", "ip.src", "ip.ttl", "icmp.seq", "icmp.checksum.status",
+              "ipv6.src", "icmpv6.checksum.status", "frame.comment")
+    lines = run("tshark", "-r", str(path), "-T", "fields",
+                *(word for field in fields for word in ("-e", field))).splitlines()
     rows = [line.split("\t") for line in lines if "\t" in line]
-    assert rows == [["1", "1", "accept"], ["2", "1", "drop"], ["3", "1", "accept"]]
+    ipv4, ipv6 = ["nfqueue:0", "192.0.2.1", "63"], ["", "fd00:1::1", "1"]
+    assert rows == [[*ipv4, "1", "1", "", "", "accept, rewritten"],
+                    [*ipv4, "2", "1", "", "", "drop"],
+                    ["nfqueue:0", "", "", "", *ipv6, "accept, rewritten"]]
 
 
 def test_hexdump_is_read_by_text2pcap(module, link, peer_program, tmp_path):
