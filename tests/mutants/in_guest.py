@@ -63,23 +63,19 @@ def run_suites(name, file, suites):
     modules.remove()
 
 
+def run_tests(tests, *options, plugins=()):
+    """Runs those of pytest among the tests."""
+    if files := [str(GUEST_TESTS / test) for test in tests if ".py" in test]:
+        pytest.main(["-p", "no:cacheprovider", "--color=no", "-q", *options, *files],
+                    plugins=list(plugins))
+
+
 def attempt(name, file, tests):
     os.environ["NLDEMO_KO"] = str(file)
     suites = [test.partition(".")[0] for test in tests if ".py" not in test]
     if suites:
         run_suites(name, file, dict.fromkeys(suites))
-    if files := files_of(tests):
-        pytest.main(["-p", "no:cacheprovider", "--color=no", "-q", "--tb=short", *files],
-                    plugins=[Reporter(name)])
-
-
-def collect(tests):
-    """Imports the tests once, for all who are to run some: it takes them longer than many a test."""
-    pytest.main(["-p", "no:cacheprovider", "--collect-only", "-qq", *files_of(tests)])
-
-
-def files_of(tests):
-    return [str(GUEST_TESTS / test) for test in tests if ".py" in test]
+    run_tests(tests, "--tb=short", plugins=[Reporter(name)])
 
 
 def in_order(log):
@@ -97,7 +93,9 @@ def in_order(log):
 def main():
     directory = Path(sys.argv[1])
     plan = (directory / "plan").read_text(encoding="ascii").splitlines()
-    collect({test.partition("::")[0] for line in plan for test in line.split()[1:]})
+    # Imported once, for all who are to run some: that takes longer than many a test.
+    run_tests({test.partition("::")[0] for line in plan for test in line.split()[1:]},
+              "--collect-only", "-q")
     for line in plan:
         name, *tests = line.split()
         tell("begin", name)
