@@ -218,8 +218,12 @@ fn decode(datagram: &[u8]) -> usize {
         read += usize::from(CpuStats::parse(message.payload).is_ok());
     }
     for event in Events::new(datagram).flatten() {
-        if let Event::Packet(packet) = event {
+        if let Event::Packet(queued) = event {
+            let Ok(packet) = queued.packet() else {
+                continue;
+            };
             assert!(packet.payload.len() < datagram.len());
+            assert_eq!(packet.id, queued.id);
             consume(&packet);
             read += 1;
         }
@@ -337,7 +341,7 @@ fn true_messages_are_read() {
     let all = messages().concat();
     let seen: Vec<_> = Events::new(&all)
         .filter_map(|event| match event.unwrap() {
-            Event::Packet(packet) => Some(packet.payload.len()),
+            Event::Packet(queued) => Some(queued.packet().unwrap().payload.len()),
             _ => None,
         })
         .collect();
