@@ -14,7 +14,7 @@ from rows import Bound, Ratio, Row
 from subjects import Module, Nothing, Rules
 from works import CLOCK
 
-ROUNDS = 20
+ROUNDS = 31
 
 
 class Bench:

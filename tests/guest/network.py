@@ -117,20 +117,27 @@ class Namespace:
 
 def connect_by_router(near, router, far):
     """Lets two namespaces reach each other by way of a third: 192.0.2.1 or fd00:1::1 is near,
-    198.51.100.1 or fd00:2::1 far."""
-    for end, name, host, via, network in (
-            (near, "veth0", "192.0.2.1", "192.0.2.254", "fd00:1::"),
-            (far, "veth1", "198.51.100.1", "198.51.100.254", "fd00:2::")):
+    198.51.100.1 or fd00:2::1 far. All know their neighbours for good: nobody asks in between."""
+    for number, end, host, via, network in (
+            (0, near, "192.0.2.1", "192.0.2.254", "fd00:1::"),
+            (1, far, "198.51.100.1", "198.51.100.254", "fd00:2::")):
+        name = f"veth{number}"
+        lladdr, via_lladdr = (f"02:00:00:00:{number:02}:{side:02}" for side in (1, 2))
         router.ip(
-            f"link add {name} type veth peer name veth0 netns {end.path}",
+            f"link add {name} address {via_lladdr} type veth peer name veth0 address {lladdr}"
+            f" netns {end.path}",
             f"address add {via}/24 dev {name}",
             f"address add {network}fe/64 dev {name} nodad",
             f"link set {name} up",
+            f"neighbour add {host} lladdr {lladdr} dev {name}",
+            f"neighbour add {network}1 lladdr {lladdr} dev {name}",
         )
         end.ip(
             f"address add {host}/24 dev veth0",
             f"address add {network}1/64 dev veth0 nodad",
             "link set veth0 up",
+            f"neighbour add {via} lladdr {via_lladdr} dev veth0",
+            f"neighbour add {network}fe lladdr {via_lladdr} dev veth0",
             f"route add default via {via}",
             f"route add default via {network}fe",
         )
