@@ -91,7 +91,7 @@ impl<'a> Whole<'a> {
 
     /// Sends a clone of the buffer, with the header of a reply.
     fn send_back(self, msg_type: u16) -> Result {
-        let Self { request, lacking } = *&self;
+        let Self { request, lacking } = self;
         let portid = request.portid();
         let reply = Header {
             msg_type,
