@@ -66,7 +66,10 @@ pub use self::{
 
 use core::{
     marker::PhantomData,
-    ptr::NonNull, //
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
 
 use kernel::{
@@ -100,6 +103,7 @@ use super::{
         sk_free,
         sock_common, //
     },
+    namespace::Net,
     pernet::{
         Attachment,
         Instance,
@@ -267,9 +271,12 @@ unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
                 &mut config,
             )
         };
-        // A null pointer is all that any failure leaves. With memory at hand it means that the
-        // number has a kernel socket already.
+        // A null pointer is all that any failure leaves. Another holder of the number is met in the
+        // initial namespace, which comes first: anywhere else it is memory that is lacking.
         let socket = NonNull::new(socket).ok_or_else(|| {
+            if !ptr::eq(instance.net(), Net::initial()) {
+                return ENOMEM;
+            }
             pr_err!("netlink protocol {protocol}: no kernel socket, the number may be taken\n");
             EADDRINUSE
         })?;

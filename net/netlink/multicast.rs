@@ -50,12 +50,18 @@ impl<T: Input> KernelSocket<T> {
     /// - `EMSGSIZE`, `ENOBUFS`: no buffer can hold `payload`.
     /// - `ESHUTDOWN`: the socket is being taken down.
     ///
-    /// A listener whose receive buffer is full misses the message, and its socket reports `ENOBUFS`.
+    /// A listener that misses the message, for its receive buffer is full or there is no memory for
+    /// what is sent, has its socket report `ENOBUFS`.
     pub fn broadcast(&self, group: Group, seq: u32, msg_type: u16, payload: &[u8]) -> Result {
         if self.is_released() {
             return Err(ESHUTDOWN);
         }
-        let message = Outgoing::new(0, msg_type, seq, payload)?;
+        let message = Outgoing::new(0, msg_type, seq, payload).inspect_err(|_| {
+            // SAFETY: By the type invariants `socket` is a valid kernel socket. The error is one.
+            unsafe {
+                bindings::netlink_set_err(self.socket.as_ptr(), 0, group.0, ENOBUFS.to_errno())
+            };
+        })?;
         // SAFETY: By the type invariants `socket` is a valid kernel socket. The call takes the
         // buffer, whatever it returns.
         to_result(unsafe {

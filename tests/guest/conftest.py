@@ -22,11 +22,15 @@ TIME_LIMIT = int(60 * SLOW)
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 # Only the debug kernel can tell.
-collect_ignore = [name for name, file in (("test_leaks.py", "kmemleak"), ("test_coverage.py", "kcov"))
+collect_ignore = [name for name, file in (("test_leaks.py", "kmemleak"), ("test_coverage.py", "kcov"),
+                                     ("test_faults.py", "failslab"))
                   if not Path("/sys/kernel/debug", file).exists()]
 # Statistics of so many CPUs do not fit one buffer.
 if os.sysconf("SC_NPROCESSORS_CONF") < 32:
     collect_ignore.append("test_many_cpus.py")
+# They take long, and are asked for by scripts/churn.
+if "NLDEMO_CHURN" not in os.environ:
+    collect_ignore.append("churn")
 # Said by who starts the guest with --icount.
 if "nldemo.icount" not in Path("/proc/cmdline").read_text(encoding="ascii"):
     collect_ignore += ["test_cost.py", "test_ratios.py"]

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Has the kernel's allocations fail, one after the other (Documentation/fault-injection)."""
+
+import itertools
+import os
+from pathlib import Path
+
+DEBUG = Path("/sys/kernel/debug")
+FAIL_NTH = Path("/proc/thread-self/fail-nth")
+# Where modules are (MODULES_VADDR to MODULES_END of x86-64): what they allocate, and what the kernel
+# does on their behalf. All else of a system call works, or it would seldom get as far as the module.
+MODULES = 0xFFFF_FFFF_A000_0000, 0xFFFF_FFFF_FF00_0000
+SETTINGS = {
+    "failslab": {"ignore-gfp-wait": "N"},
+    "fail_page_alloc": {"ignore-gfp-wait": "N", "ignore-gfp-highmem": "N", "min-order": "0"},
+}
+
+
+class Faults:
+    """Lets allocations that a module makes fail, in whatever depth: of the calling thread as it asks
+    for, and so many percent of everybody's."""
+
+    def __init__(self, percent=0):
+        self._percent = percent
+        self._before = []
+        self._fd = os.open(FAIL_NTH, os.O_RDWR)
+
+    def __enter__(self):
+        for kind, settings in SETTINGS.items():
+            start, end = map(hex, MODULES)
+            common = {"verbose": "0", "require-start": start, "require-end": end,
+                      "times": "-1", "probability": str(self._percent)}
+            for name, value in {**settings, **common}.items():
+                setting = DEBUG / kind / name
+                self._before.append((setting, setting.read_text(encoding="ascii")))
+                setting.write_text(value, encoding="ascii")
+        return self
+
+    def __exit__(self, *_):
+        os.close(self._fd)
+        for setting, before in reversed(self._before):
+            setting.write_text(before, encoding="ascii")
+
+    def one_by_one(self, attempt, check):
+        """Calls `attempt()` with its first allocation failing, then with its second, and so on, until
+        there is none that fails. Behind each call `check(error)` sees what came of it: the OSError,
+        or None if it worked all the same. Returns how many allocations failed."""
+        for number in itertools.count(1):
+            error = None
+            os.pwrite(self._fd, b"%d" % number, 0)
+            try:
+                attempt()
+            except OSError as raised:
+                error = raised
+            finally:
+                left = int(os.pread(self._fd, 20, 0))
+                os.pwrite(self._fd, b"0", 0)
+            if left:
+                assert error is None, f"nothing was made to fail: {error}"
+                check(None)
+                print(f"{number - 1} allocations were made to fail")
+                return number - 1
+            check(error)

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Each allocation of the module fails once: an error, nothing left of it, and the next try works."""
+
+import errno
+import os
+import socket
+
+import pytest
+
+import module as modules
+from control import Control, Monitor, Refused
+from faults import Faults
+from module import is_loaded, remove
+from netlink import (
+    ECHO,
+    HELLO,
+    NLM_F_ACK,
+    NLM_F_REQUEST,
+    NLMSG_ERROR,
+    Client,
+    ack,
+    has_kernel_socket,
+    pack,
+)
+from network import Namespace, Pinger
+
+# What a request that lacks memory is told: by its answer, or by the socket when there is none.
+NO_MEMORY = (errno.ENOMEM, errno.ENOBUFS)
+BIG = 8 << 20
+
+
+@pytest.fixture
+def faults():
+    with Faults() as faults:
+        yield faults
+
+
+@pytest.fixture
+def client(module):
+    with Client(buffers=BIG) as client:
+        yield client
+
+
+@pytest.mark.parametrize("size, kind, flags, count, least", [
+    (64, ECHO, NLM_F_REQUEST, 1, 1),
+    (64, ECHO, NLM_F_REQUEST | NLM_F_ACK, 1, 3),
+    (64, HELLO, 0, 1, 1),
+    (200_000, ECHO, NLM_F_REQUEST | NLM_F_ACK, 1, 4),
+    (100, ECHO, NLM_F_REQUEST, 20, 40),
+    (10, 0x7FFF, NLM_F_REQUEST, 1, 2),
+], ids=["echo", "acknowledged", "hello", "large", "batch", "refused"])
+def test_echo(client, faults, size, kind, flags, count, least):
+    """Bug: a reply that was not allocated; or a client that waits for what never comes."""
+    payload = os.urandom(size)
+    requests = [pack(kind, payload, flags=flags, seq=seq) for seq in range(1, count + 1)]
+    answers_of_one = 2 if flags & NLM_F_ACK else 1
+
+    def attempt():
+        client.send(b"".join(requests))
+
+    def check(error):
+        assert error is None, error
+        answers, told = [], 0
+        while client.waiting():
+            try:
+                answers.append(client.receive())
+            except OSError as failure:
+                assert failure.errno in NO_MEMORY, failure
+                told += 1
+        failed = 0
+        for answer in answers:
+            assert 1 <= answer.seq <= count
+            if answer.kind == NLMSG_ERROR and (code := ack(answer).errno):
+                assert code in NO_MEMORY or kind == 0x7FFF and code == errno.EOPNOTSUPP
+                failed += code in NO_MEMORY
+            elif answer.kind != NLMSG_ERROR:
+                assert answer.payload == payload
+        # Whoever does not get all is told; but for those who cannot be, who expect no errors.
+        missing = count * answers_of_one - len(answers)
+        assert missing <= 1 and failed + told <= 1
+        assert not missing or failed + told == 1 or kind == HELLO
+        assert client.echo(b"next").payload == b"next"
+
+    assert faults.one_by_one(attempt, check) >= least
+
+
+def test_configuration(module, namespaces, faults):
+    """Bug: half of the hook points changed; or a change of which nobody hears, nor hears that."""
+    place = namespaces()
+    with place:
+        control, monitor = Control(), Monitor(buffers=BIG)
+    values = {"hooks": 2, "priority": 5, "queue": 7}
+    usual = control.settings()
+    hooks = place.hooks(modules.NAME)
+    missed = refused = 0
+
+    def attempt():
+        control.set(**values)
+
+    def check(error):
+        nonlocal missed, refused
+        if error:
+            # The acknowledgement itself may be what could not be allocated.
+            assert error.errno in NO_MEMORY, error
+            if isinstance(error, Refused):
+                refused += 1
+                assert control.settings() == usual
+                assert place.hooks(modules.NAME) == hooks
+        changed = control.config()
+        if changed["queue"] == 7:
+            assert len(place.hooks(modules.NAME)) == 2
+            try:
+                (event,) = monitor.events()
+                assert event == ("config", changed)
+            except OSError as lost:
+                assert lost.errno == errno.ENOBUFS
+                missed += 1
+        else:
+            assert not monitor.waiting()
+        control.set(**{name: usual[name] for name in values})
+        monitor.events()
+
+    assert faults.one_by_one(attempt, check) >= 5
+    assert missed >= 1 and refused >= 4
+    for client in (control, monitor):
+        client.close()
+
+
+def test_dump(module, faults):
+    """Bug: a dump that was started half, and holds on to what it looks at."""
+    with Control(buffers=BIG) as control:
+        rows = control.per_cpu()
+
+        def check(error):
+            if error:
+                assert error.errno in NO_MEMORY, error
+            while control.waiting():
+                control.receive()
+            assert len(control.per_cpu()) == len(rows)
+
+        assert faults.one_by_one(control.per_cpu, check) >= 2
+
+
+def test_network_namespace(module, faults, namespaces):
+    """Bug: what a namespace got before it could not be made, and keeps."""
+    namespaces()
+
+    def check(error):
+        if error:
+            assert error.errno == errno.ENOMEM, error
+        namespace = made.pop() if made else Namespace()
+        with namespace, Client() as client, Pinger(namespace, "127.0.0.1") as pinger:
+            assert client.echo(b"next").payload == b"next"
+            pinger.ping()
+        namespace.close()
+
+    made = []
+    assert faults.one_by_one(lambda: made.append(Namespace()), check) >= 5
+
+
+def test_loading(load, faults, namespaces):
+    """Bug: what is registered in some namespaces when another has no memory. Each attempt gets
+    further than the one before, which so has left nothing that is in the way."""
+    place = namespaces()
+    taken = 0
+
+    def check(error):
+        nonlocal taken
+        if error:
+            # Why there is no socket in the first namespace, the kernel does not tell.
+            assert error.errno in (errno.ENOMEM, errno.EADDRINUSE), error
+            taken += error.errno == errno.EADDRINUSE
+            assert not is_loaded()
+        with place, Pinger(place, "127.0.0.1") as pinger:
+            assert has_kernel_socket() == (not error)
+            # A hook that is left has no module behind it.
+            pinger.ping()
+            if not error:
+                with Client() as client:
+                    assert client.echo(b"loaded").payload == b"loaded"
+        if not error:
+            remove()
+
+    failed = faults.one_by_one(load, check)
+    assert failed >= 20 and taken < failed // 3
+
+
+def test_packets_need_no_memory_of_ours(load, faults, loopback):
+    """Bug: an allocation for each packet, which then depends on memory being there."""
+    load(hooks=31, bypass=0)
+    with loopback.near, socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+        packets = [b"\x08\0\xf7\xff" + bytes(4)] * 3
+
+        def attempt():
+            for packet in packets:
+                raw.sendto(packet, ("127.0.0.1", 0))
+
+        assert faults.one_by_one(attempt, lambda error: None) == 0
