@@ -9,7 +9,7 @@
 KERNEL ?= stock
 
 # Objects lie in build/RELEASE, so that one kernel's never meet another's.
-.PHONY: all module peer demo test kunit mutants bench check clean help setup
+.PHONY: all module peer demo test kunit mutants churn bench check clean help setup
 all: module peer ## build rust_nldemo.ko and the peer (the default)
 
 ifdef KDIR
@@ -44,6 +44,8 @@ kunit: ## the module's KUnit suites, on the debug kernel
 	@scripts/kunit
 mutants: ## break the module on purpose: is each mistake noticed by its test or detector?
 	@scripts/mutants
+churn: ## wear the module out on the debug kernel, and say what it survived (half an hour)
+	@scripts/churn
 bench: ## measure against C and nftables, in instructions (5 min; scripts/bench --quick: less)
 	@scripts/bench
 check: ## format, lints and docs of everything

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import multiprocessing
 import os
-import random
 import re
 import select
 import socket
@@ -21,8 +20,6 @@ import nfqueue
 from module import TWIN, is_loaded, remove, remove_when_unused
 from netlink import (
     ECHO,
-    HELLO,
-    HELLO_REPLY,
     NLM_F_DUMP,
     NLM_F_REQUEST,
     NLMSG_DONE,
@@ -34,6 +31,15 @@ from netlink import (
 )
 from network import Namespace, Pinger, loopback_up, run
 from nfqueue import ACCEPT, DROP, Listener
+from traffic import (
+    Here,
+    counts,
+    keep_accepting,
+    keep_echoing,
+    keep_flooding,
+    keep_pinging,
+    ping_and_echo,
+)
 from uapi import NLDEMO_MSG_STATS_GET
 from workers import TIME_LIMIT, Stop, Worker
 
@@ -317,34 +323,11 @@ def load_in_vain():
 # Namespaces.
 
 
-def ping_and_echo(size=100):
-    """In the namespace of the calling thread; the module is loaded."""
-    with Client() as client:
-        payload = os.urandom(size)
-        assert client.echo(payload).payload == payload
-        reply = client.echo(payload, kind=HELLO, flags=0)
-        assert (reply.kind, reply.payload) == (HELLO_REPLY, payload)
-    with _Here() as here, Pinger(here, "127.0.0.1") as pinger:
-        pinger.ping()
-
-
-class _Here:
-    """The namespace of the calling thread, where a `Namespace` is wanted."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    socket = staticmethod(socket.socket)
-
-
 def test_namespace_made_after_loading_is_served(module, namespaces):
     """Bug: only those namespaces that were there when the module was loaded."""
     with namespaces():
         ping_and_echo()
-        with Listener() as listener, Pinger(_Here(), "127.0.0.1") as pinger:
+        with Listener() as listener, Pinger(Here(), "127.0.0.1") as pinger:
             pinger.send()
             for _ in range(2):
                 listener.verdict(listener.receive(), ACCEPT)
@@ -358,7 +341,7 @@ def _in_user_namespace():
     os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNET)
     loopback_up()
     ping_and_echo()
-    with Listener() as listener, Pinger(_Here(), "127.0.0.1") as pinger:
+    with Listener() as listener, Pinger(Here(), "127.0.0.1") as pinger:
         pinger.send()
         listener.verdict(listener.receive(), DROP)
         assert not pinger.replies()
@@ -445,7 +428,7 @@ def test_namespaces_die_with_packets_in_a_queue(module, namespaces, start):
         listener = Listener()
         client = Client()
         client.send(pack(ECHO, b"never read"))
-        with Pinger(_Here(), "127.0.0.1") as pinger:
+        with Pinger(Here(), "127.0.0.1") as pinger:
             for seq in range(20):
                 pinger.send(seq)
             listener.receive()
@@ -477,50 +460,10 @@ def test_namespaces_die_with_packets_in_a_queue(module, namespaces, start):
 # Under load.
 
 
-def _keep_echoing(seed, stop):
-    """Opens sockets and echoes, whenever the module is there."""
-    source = random.Random(seed)
-    done = refused = 0
-    while not stop.is_set():
-        try:
-            client = Client()
-        except OSError as error:
-            assert error.errno == errno.EPROTONOSUPPORT, error
-            refused += 1
-            continue
-        with client:
-            payload = source.randbytes(source.randrange(5000))
-            try:
-                assert client.echo(payload).payload == payload
-                done += 1
-            except ConnectionRefusedError:
-                # The number is taken, and this namespace is not served yet or no longer.
-                refused += 1
-        # Gives the module a moment without a socket.
-        os.sched_yield()
-    return done, refused
-
-
-def _keep_pinging(stop, namespace=None):
-    """Pings without a listener: not one of them may be lost, module or not."""
-    if namespace:
-        os.setns(namespace.fd, os.CLONE_NEWNET)
-    done = 0
-    with Pinger(_Here(), "127.0.0.1") as pinger:
-        while not stop.is_set():
-            pinger.ping(done & 0x7FFF, size=done % 3000)
-            done += 1
-    return done
-
-
-def _counts(worker):
-    return [int(number) for number in re.findall(r"\d+", worker.result())]
-
-
 def test_load_and_unload_under_traffic(load, namespaces, stop, start):
     """Bug: a window in which a socket or hook is there and what it needs is not, or no more."""
-    echoers = [start(_keep_echoing, seed, stop) for seed in range(2)]
-    pingers = [start(_keep_pinging, stop, namespaces())]
+    echoers = [start(keep_echoing, seed, stop) for seed in range(2)]
+    pingers = [start(keep_pinging, stop, namespaces())]
     for round_ in range(int(20 / min(SLOW, 2))):
         load(hooks=31 if round_ % 2 else 1)
         # Somebody is served, then it goes.
@@ -529,10 +472,10 @@ def test_load_and_unload_under_traffic(load, namespaces, stop, start):
         assert not is_loaded()
     stop.set()
     for worker in echoers:
-        done, refused = _counts(worker)
+        done, refused = counts(worker)
         assert done > 0 and refused > 0
     for worker in pingers:
-        assert _counts(worker)[0] > 20
+        assert counts(worker)[0] > 20
 
 
 def test_load_and_unload_while_namespaces_come_and_go(load, stop, start):
@@ -549,7 +492,7 @@ def test_load_and_unload_while_namespaces_come_and_go(load, stop, start):
             os.unshare(os.CLONE_NEWNET)
             loopback_up()
             made += 1
-            with Pinger(_Here(), "127.0.0.1") as pinger:
+            with Pinger(Here(), "127.0.0.1") as pinger:
                 pinger.ping()
             with loading:
                 try:
@@ -569,52 +512,15 @@ def test_load_and_unload_while_namespaces_come_and_go(load, stop, start):
         remove_when_unused()
     stop.set()
     for worker in workers:
-        assert _counts(worker)[0] > 10
-
-
-def _flood(namespace, stop):
-    """Sends pings as fast as possible, whatever becomes of them; at the end they work."""
-    os.setns(namespace.fd, os.CLONE_NEWNET)
-    sent = received = 0
-    with Pinger(_Here(), "127.0.0.1") as pinger:
-        pinger.socket.setblocking(False)
-        while not stop.is_set():
-            for _ in range(20):
-                sent += 1
-                try:
-                    pinger.send(sent & 0xFFFF)
-                except (BlockingIOError, OSError) as error:
-                    assert error.errno in (errno.EAGAIN, errno.ENOBUFS, errno.EPERM), error
-            received += len(pinger.replies())
-    return sent, received
-
-
-def _accept_all(namespace, stop):
-    """Listens and accepts, whatever the kernel says of packets that are gone."""
-    os.setns(namespace.fd, os.CLONE_NEWNET)
-    decided = gone = 0
-    with Listener() as listener:
-        while not stop.is_set():
-            try:
-                packet = listener.receive(timeout=0.05)
-            except TimeoutError:
-                continue
-            except OSError as error:
-                # The packet went with the hook; or there were too many at once.
-                assert error.errno in (errno.ENOENT, errno.ENOBUFS), error
-                gone += 1
-                continue
-            listener.decide(packet, ACCEPT)
-            decided += 1
-    return decided, gone
+        assert counts(worker)[0] > 10
 
 
 def test_unload_during_a_ping_flood(load, namespaces, stop, start):
     """Bug: hooks that run, and packets that wait, when the module goes."""
     quiet, heard = namespaces(), namespaces()
     load(hooks=31)
-    workers = [start(_flood, quiet, stop), start(_flood, heard, stop)]
-    listener = start(_accept_all, heard, stop)
+    workers = [start(keep_flooding, quiet, stop), start(keep_flooding, heard, stop)]
+    listener = start(keep_accepting, heard, stop)
 
     def busy():
         with heard:
@@ -632,9 +538,9 @@ def test_unload_during_a_ping_flood(load, namespaces, stop, start):
     remove()
     stop.set()
     for worker in workers:
-        sent, received = _counts(worker)
+        sent, received = counts(worker)
         assert sent > 100 and received > 0
-    assert _counts(listener)[0] > 0
+    assert counts(listener)[0] > 0
     for namespace in (quiet, heard):
         with Pinger(namespace, "127.0.0.1") as pinger:
             pinger.ping()
@@ -643,12 +549,12 @@ def test_unload_during_a_ping_flood(load, namespaces, stop, start):
 def test_unload_while_echo_clients_run(load, stop, start):
     """Bug: code that goes under a client: unloading waits for a moment without any."""
     load()
-    workers = [start(_keep_echoing, seed, stop) for seed in range(4)]
+    workers = [start(keep_echoing, seed, stop) for seed in range(4)]
     wait_until(lambda: references() > 0)
     remove_when_unused()
     assert_not_served()
     stop.set()
-    assert all(_counts(worker)[0] > 0 for worker in workers[:1])
+    assert all(counts(worker)[0] > 0 for worker in workers[:1])
     for worker in workers[1:]:
         worker.result()
 

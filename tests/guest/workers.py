@@ -54,7 +54,7 @@ class Worker:
 
     def check(self):
         """Raises what it raised, if it has come to its end already."""
-        if select.select([self._pipe], [], [], 0)[0]:
+        if self._pipe is not None and select.select([self._pipe], [], [], 0)[0]:
             self.result()
 
     def _reap(self):

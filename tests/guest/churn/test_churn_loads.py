@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""The module comes and goes, under traffic of every kind."""
+
+from module import is_loaded, remove_when_unused
+from netlink import wait_until
+from nfqueue import statistics
+from traffic import counts, keep_accepting, keep_echoing, keep_flooding, keep_pinging
+
+
+def test_loads_and_unloads_under_traffic(load, namespaces, stop, start, tally):
+    """Packets and requests at each moment of loading and unloading, some of them in a queue."""
+    rounds = tally.of(500)
+    heard = namespaces()
+    echoers = [start(keep_echoing, seed, stop) for seed in range(2)]
+    pinger = start(keep_pinging, stop, namespaces())
+    flood, listener = start(keep_flooding, heard, stop), start(keep_accepting, heard, stop)
+
+    def queued():
+        with heard:
+            return statistics().get(0, (0,))[0] > 0
+
+    for number in range(rounds):
+        load(hooks=31 if number % 2 else 1, bypass=number // 2 % 2)
+        # Every other time packets wait in the queue when it goes.
+        if number % 4 >= 2:
+            wait_until(queued, interval=0)
+        remove_when_unused()
+        assert not is_loaded()
+        tally.progress("loads and unloads", number, rounds)
+    stop.set()
+    done, refused = (sum(column) for column in zip(*map(counts, echoers)))
+    sent, received = counts(flood)
+    decided, gone = counts(listener)
+    pings = counts(pinger)[0]
+    assert min(done, refused, received, decided, pings) > rounds // 5
+    tally.survived(loads_and_unloads=rounds, requests_echoed_meanwhile=done,
+                   requests_refused_meanwhile=refused, pings_sent_meanwhile=sent + pings,
+                   verdicts_meanwhile=decided, verdicts_for_packets_that_were_gone=gone)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Network namespaces come and go, in user namespaces within user namespaces, too."""
+
+import errno
+import os
+import random
+from pathlib import Path
+
+from control import Control
+from netlink import ECHO, Client, pack, wait_until
+from network import Pinger, loopback_up
+from nfqueue import ACCEPT, DROP, Listener
+from traffic import Here, ping_and_echo
+from workers import Worker
+
+# So deep a user namespace can be in others, but for the level that /proc shows.
+DEPTH = 30
+
+
+def _unshare(flags):
+    """False if there are too many, and some have to go first."""
+    try:
+        os.unshare(flags)
+        return True
+    except OSError as error:
+        assert error.errno == errno.ENOSPC, error
+        return False
+
+
+def _live(source):
+    """Uses all that there is in a namespace, and leaves some of it as it is."""
+    loopback_up()
+    ping_and_echo(source.randrange(3000))
+    with Control() as control:
+        control.set(queue=7, hooks=source.randrange(1, 32), bypass=source.randrange(2))
+        assert control.per_cpu() and control.config()["event"] == 1
+    with Listener(7) as listener, Pinger(Here(), "127.0.0.1") as pinger:
+        pinger.send()
+        listener.verdict(listener.receive(), source.choice((ACCEPT, DROP)))
+    client = Client()
+    client.send(pack(ECHO, b"never read"))
+    return client
+
+
+def _nested(seed, count):
+    """Namespaces each of which is in a user namespace within that of the one before."""
+    source = random.Random(seed)
+    left = []
+    for _ in range(count):
+        wait_until(lambda: _unshare(os.CLONE_NEWUSER | os.CLONE_NEWNET))
+        # Only who is somebody in a user namespace can make another one.
+        for name, line in (("uid_map", "0 0 1"), ("setgroups", "deny"), ("gid_map", "0 0 1")):
+            Path("/proc/thread-self", name).write_text(line, encoding="ascii")
+        left.append(_live(source))
+    return count
+
+
+def _many(seed, count, nested):
+    """As many namespaces, made by children that end with what they have."""
+    source = random.Random(seed)
+    made = 0
+    while made < count:
+        if nested:
+            depth = min(count - made, source.randrange(1, DEPTH))
+            made += int(Worker(_nested, source.random(), depth).result())
+        else:
+            wait_until(lambda: _unshare(os.CLONE_NEWNET))
+            _live(source).close()
+            made += 1
+    return made
+
+
+def test_namespaces_come_and_go(module, start, tally):
+    """Each is told of when it is gone, and each goes."""
+    count = tally.of(2000) // 2
+    workers = [start(_many, seed, count, nested) for seed, nested in enumerate((False, True))]
+
+    def all_gone():
+        for worker in workers[:]:
+            worker.check()
+        gone = control.config()["event"]
+        tally.progress("namespaces", gone, 2 * count)
+        return gone == 2 * count
+
+    with Control() as control:
+        wait_until(all_gone, interval=0.2)
+        assert control.config()["event"] == 2 * count
+    tally.survived(network_namespaces=count, network_namespaces_in_nested_user_namespaces=count)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Work for workers: clients, pings and listeners that go on whatever becomes of the module."""
+
+import errno
+import os
+import random
+import re
+import socket
+
+from netlink import HELLO, HELLO_REPLY, Client
+from network import Pinger
+from nfqueue import ACCEPT, Listener
+
+
+class Here:
+    """The namespace of the calling thread, where a `Namespace` is wanted."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    socket = staticmethod(socket.socket)
+
+
+def ping_and_echo(size=100):
+    """In the namespace of the calling thread; the module is loaded."""
+    with Client() as client:
+        payload = os.urandom(size)
+        assert client.echo(payload).payload == payload
+        reply = client.echo(payload, kind=HELLO, flags=0)
+        assert (reply.kind, reply.payload) == (HELLO_REPLY, payload)
+    with Here() as here, Pinger(here, "127.0.0.1") as pinger:
+        pinger.ping()
+
+
+def keep_echoing(seed, stop):
+    """Opens sockets and echoes, whenever the module is there."""
+    source = random.Random(seed)
+    done = refused = 0
+    while not stop.is_set():
+        try:
+            client = Client()
+        except OSError as error:
+            assert error.errno == errno.EPROTONOSUPPORT, error
+            refused += 1
+            continue
+        with client:
+            payload = source.randbytes(source.randrange(5000))
+            try:
+                assert client.echo(payload).payload == payload
+                done += 1
+            except ConnectionRefusedError:
+                # The number is taken, and this namespace is not served yet or no longer.
+                refused += 1
+        # Gives the module a moment without a socket.
+        os.sched_yield()
+    return done, refused
+
+
+def keep_pinging(stop, namespace=None):
+    """Pings without a listener: not one of them may be lost, module or not."""
+    if namespace:
+        os.setns(namespace.fd, os.CLONE_NEWNET)
+    done = 0
+    with Pinger(Here(), "127.0.0.1") as pinger:
+        while not stop.is_set():
+            pinger.ping(done & 0x7FFF, size=done % 3000)
+            done += 1
+    return done
+
+
+def keep_flooding(namespace, stop):
+    """Sends pings as fast as possible, whatever becomes of them; at the end they work."""
+    os.setns(namespace.fd, os.CLONE_NEWNET)
+    sent = received = 0
+    with Pinger(Here(), "127.0.0.1") as pinger:
+        pinger.socket.setblocking(False)
+        while not stop.is_set():
+            for _ in range(20):
+                sent += 1
+                try:
+                    pinger.send(sent & 0xFFFF)
+                except (BlockingIOError, OSError) as error:
+                    assert error.errno in (errno.EAGAIN, errno.ENOBUFS, errno.EPERM), error
+            received += len(pinger.replies())
+    return sent, received
+
+
+def keep_accepting(namespace, stop):
+    """Listens and accepts, whatever the kernel says of packets that are gone."""
+    os.setns(namespace.fd, os.CLONE_NEWNET)
+    decided = gone = 0
+    with Listener() as listener:
+        while not stop.is_set():
+            try:
+                packet = listener.receive(timeout=0.05)
+            except TimeoutError:
+                continue
+            except OSError as error:
+                # The packet went with the hook; or there were too many at once.
+                assert error.errno in (errno.ENOENT, errno.ENOBUFS), error
+                gone += 1
+                continue
+            listener.decide(packet, ACCEPT)
+            decided += 1
+    return decided, gone
+
+
+def counts(worker):
+    return [int(number) for number in re.findall(r"\d+", worker.result())]
