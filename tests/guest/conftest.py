@@ -15,7 +15,7 @@ import pytest
 import module as modules
 from netlink import DEADLINE, SLOW
 from network import Namespace, Path4, connect_by_router, join, pinned, run
-from program import Consumer
+from program import Consumer, Program
 from workers import Stop, Worker
 
 TIME_LIMIT = int(60 * SLOW)
@@ -152,6 +152,20 @@ def stop():
     stop = Stop()
     yield stop
     stop.close()
+
+
+@pytest.fixture
+def running(peer_program, load):
+    """Starts the peer with JSON."""
+    programs = []
+
+    def running(*arguments):
+        programs.append(Program([peer_program, "-j", *arguments]))
+        return programs[-1]
+
+    yield running
+    for program in programs:
+        program.close()
 
 
 @pytest.fixture
