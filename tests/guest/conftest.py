@@ -48,7 +48,7 @@ def _kernel_parts():
     And keeps socket() from running modprobe each time that the protocol's module is not there.
     """
     run("modprobe", "-a", "nfnetlink_queue", "nfnetlink_hook", "veth", "nf_tables", "nft_queue",
-        "nft_ct")
+        "nft_ct", "tcp_diag", "udp_diag")
     setting = Path("/proc/sys/kernel/modprobe")
     before = setting.read_text(encoding="ascii")
     setting.write_text("\n", encoding="ascii")

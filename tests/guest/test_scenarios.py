@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Paths through the network stack that the module is not to touch, named after what walks them.
+Where they have a course of their own, it is recorded with and without the module, which queues at
+all hook points and without bypass: whatever it took by mistake would be lost."""
+
+import contextlib
+import errno
+import select
+import socket
+import struct
+
+import pytest
+
+from control import Control
+from netlink import DEADLINE, wait_until
+from network import ICMP_UNREACHABLE, Pinger
+from nfqueue import ACCEPT, LOCAL_IN, LOCAL_OUT, POST_ROUTING, PRE_ROUTING, Listener
+from sock_diag import CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, TIME_WAIT, SockDiag
+
+PACKET_OUTGOING = 4
+ETH_P_ALL = 3
+UDP_CORK = 1
+IPV6_RECVHOPOPTS, IPV6_HOPOPTS, IPV6_RECVDSTOPTS, IPV6_DSTOPTS = 53, 54, 58, 59
+PORT_UNREACHABLE = 3
+EVERYWHERE = {"hooks": 31, "bypass": 0}
+
+FLAGS = "FSRPAUEC"
+
+
+def outcome(call, *arguments):
+    """What a call returns, or the name of its error."""
+    try:
+        return call(*arguments)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+
+class Wire:
+    """Sees the segments of TCP at the far end of a link."""
+
+    def __init__(self, link):
+        self._socket = link.far.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
+        self._socket.bind(("veth0", ETH_P_ALL))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._socket.close()
+
+    def segments(self):
+        """All but mere acknowledgements, which come when they please: (sender, flags, bytes)."""
+        found = []
+        while select.select([self._socket], [], [], 0)[0]:
+            packet, (_, _, direction, *_) = self._socket.recvfrom(1 << 16)
+            if packet[0] >> 4 != 4 or packet[9] != socket.IPPROTO_TCP:
+                continue
+            segment = packet[(packet[0] & 0xF) * 4:struct.unpack_from(">H", packet, 2)[0]]
+            flags = "".join(flag for bit, flag in enumerate(FLAGS) if segment[13] & 1 << bit)
+            size = len(segment) - (segment[12] >> 4) * 4
+            if size or flags != "A":
+                found.append(("far" if direction == PACKET_OUTGOING else "near", flags, size))
+        return found
+
+
+class Connection:
+    """A TCP connection from the near end of a link to the far one."""
+
+    def __init__(self, link, local=None):
+        self.link = link
+        self._listening = link.far.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._listening.bind((link.far_address, 0))
+        self._listening.listen()
+        self.client = link.near.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.server = None
+        for end in (self._listening, self.client):
+            end.settimeout(DEADLINE)
+        self.client.connect(self._listening.getsockname())
+        self.server, _ = self._listening.accept()
+        self.server.settimeout(DEADLINE)
+        # The client's end, and the server's.
+        self.ends = self.client.getsockname(), self.client.getpeername()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for end in (self._listening, self.client, self.server):
+            end.close()
+
+    def send(self, data):
+        """Has the client get data, which it need not read."""
+        self.server.sendall(data)
+        assert select.select([self.client], [], [], DEADLINE)[0]
+
+    def states(self):
+        """The states of the client's end and the server's, None if it is gone."""
+        found = []
+        for namespace, local in ((self.link.near, self.ends[0]), (self.link.far, self.ends[1])):
+            with namespace, SockDiag() as diag:
+                states = [entry.state for entry in diag.sockets()
+                          if entry.local == local and entry.remote in self.ends]
+            found.append(states[0] if states else None)
+        return found
+
+    def destroy(self):
+        """SOCK_DESTROY of the client's end."""
+        with self.link.near, SockDiag() as diag:
+            return diag.destroy(*self.ends)
+
+
+def linger(end, seconds):
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, seconds))
+
+
+# How a connection ends: each is a course of events, and returns what both sides got to know.
+
+
+def close(tcp):
+    """The one who closes first is left in TIME_WAIT, and an attempt to connect again with it."""
+    tcp.client.sendall(b"request")
+    assert tcp.server.recv(100) == b"request"
+    tcp.client.close()
+    heard = tcp.server.recv(100)
+    half = tcp.states()
+    tcp.server.close()
+    wait_until(lambda: tcp.states() == [TIME_WAIT, None])
+    with tcp.link.near.socket(socket.AF_INET, socket.SOCK_STREAM) as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(tcp.ends[0])
+        refused = outcome(again.connect, tcp.ends[1])
+    assert (heard, half, refused) == (b"", [FIN_WAIT2, CLOSE_WAIT], "EADDRNOTAVAIL")
+
+
+def close_with_unread_data(tcp):
+    """The other side is to know that it was not heard."""
+    tcp.send(b"unread")
+    tcp.client.close()
+    assert (outcome(tcp.server.recv, 100), tcp.states()) == ("ECONNRESET", [None, None])
+
+
+def close_lingering_for_0_s(tcp):
+    """No farewell, and what was not sent is forgotten."""
+    linger(tcp.client, 0)
+    tcp.client.close()
+    assert (outcome(tcp.server.recv, 100), tcp.states()) == ("ECONNRESET", [None, None])
+
+
+def close_lingering_for_5_s(tcp):
+    """It returns when all has been acknowledged, which it is at once."""
+    linger(tcp.client, 5)
+    tcp.client.sendall(b"last words")
+    tcp.client.close()
+    assert tcp.states() == [FIN_WAIT2, CLOSE_WAIT]
+    assert [tcp.server.recv(100), tcp.server.recv(100)] == [b"last words", b""]
+
+
+def shutdown(tcp):
+    """One direction ends, and the other goes on."""
+    tcp.client.shutdown(socket.SHUT_WR)
+    assert tcp.server.recv(100) == b""
+    tcp.server.sendall(b"answer")
+    tcp.server.shutdown(socket.SHUT_WR)
+    assert [tcp.client.recv(100), tcp.client.recv(100)] == [b"answer", b""]
+    wait_until(lambda: tcp.states() == [TIME_WAIT, None])
+
+
+def data_after_close(tcp):
+    """Nobody is there to read it."""
+    tcp.client.close()
+    assert tcp.server.recv(100) == b""
+    tcp.server.sendall(b"too late")
+    tcp.link.settle()
+    assert outcome(tcp.server.send, b"again") == "EPIPE"
+
+
+def destroy_established(tcp):
+    """SOCK_DESTROY: both sides are told, each its own."""
+    assert tcp.states() == [ESTABLISHED, ESTABLISHED] and tcp.destroy() == 0
+    assert outcome(tcp.client.recv, 100) == "ECONNABORTED"
+    assert outcome(tcp.server.recv, 100) == "ECONNRESET"
+    assert tcp.states() == [None, None] and tcp.destroy() == errno.ENOENT
+
+
+def destroy_with_unread_data(tcp):
+    tcp.send(b"unread")
+    assert tcp.destroy() == 0
+    assert outcome(tcp.client.recv, 100) == "ECONNABORTED"
+    assert outcome(tcp.server.recv, 100) == "ECONNRESET"
+
+
+def destroy_after_shutdown(tcp):
+    tcp.client.shutdown(socket.SHUT_WR)
+    assert tcp.server.recv(100) == b"" and tcp.destroy() == 0
+    assert outcome(tcp.server.recv, 100) == "ECONNRESET"
+
+
+def destroy_in_time_wait(tcp):
+    """Nothing is sent, and the ports are free at once."""
+    tcp.client.close()
+    tcp.server.close()
+    wait_until(lambda: tcp.states() == [TIME_WAIT, None])
+    assert tcp.destroy() == 0 and tcp.states() == [None, None]
+
+
+OPENED = [("near", "S", 0), ("far", "SA", 0)]
+COURSES = {
+    close: [],
+    close_with_unread_data: [],
+    close_lingering_for_0_s: [],
+    close_lingering_for_5_s: [],
+    shutdown: [],
+    data_after_close: [],
+    destroy_established: [],
+    destroy_with_unread_data: [],
+    destroy_after_shutdown: [],
+    destroy_in_time_wait: [],
+}
+
+
+def record(link, course):
+    """The segments of a course of events."""
+    with Wire(link) as wire, Connection(link) as connection:
+        course(connection)
+        link.settle()
+        return wire.segments()
+
+
+@pytest.mark.parametrize("course", COURSES, ids=lambda course: course.__name__)
+def test_tcp(load, link, course):
+    """Each end of a connection has the same segments with the module as without."""
+    segments = record(link, course)
+    print(segments)
+    load(**EVERYWHERE)
+    assert record(link, course) == segments
+    for end in (link.near, link.far):
+        with end, Control() as control:
+            assert control.stats()["ipv4"]["seen"] == 0
+    assert segments == OPENED + COURSES[course]
+
+
+# UDP.
+
+
+@pytest.fixture
+def queued(load, link):
+    """The module, and who listens at both ends of the link: (near, far)."""
+    load(**EVERYWHERE)
+    with contextlib.ExitStack() as stack:
+        listeners = []
+        for end in (link.near, link.far):
+            with end:
+                listeners.append(stack.enter_context(Listener()))
+        yield listeners
+
+
+@pytest.fixture
+def sender(link):
+    """A socket at the near end that sends to a port that it can choose."""
+    with link.near.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.settimeout(DEADLINE)
+        yield sender
+
+
+def send_more(sender):
+    """Sends in pieces, with MSG_MORE."""
+    sender.send(b"one, ", socket.MSG_MORE)
+    sender.send(b"two, ", socket.MSG_MORE)
+    sender.send(b"three")
+
+
+def send_corked(sender):
+    """Sends in pieces, between which a cork is pulled out."""
+    sender.setsockopt(socket.IPPROTO_UDP, UDP_CORK, 1)
+    for piece in (b"one, ", b"two, ", b"three"):
+        sender.send(piece)
+    sender.setsockopt(socket.IPPROTO_UDP, UDP_CORK, 0)
+
+
+@pytest.mark.parametrize("send", [send_more, send_corked], ids=lambda send: send.__name__)
+def test_udp_in_pieces(queued, link, sender, send):
+    """It arrives as one datagram, and nobody is asked about it."""
+    with link.far.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.settimeout(DEADLINE)
+        receiver.bind((link.far_address, 0))
+        sender.connect(receiver.getsockname())
+        send(sender)
+        assert receiver.recv(100) == b"one, two, three"
+        link.settle()
+        assert not select.select([receiver], [], [], 0)[0]
+    assert not any(listener.waiting() for listener in queued)
+
+
+@pytest.mark.parametrize("send", [send_more, send_corked], ids=lambda send: send.__name__)
+def test_udp_in_pieces_to_a_closed_port(queued, link, sender, send):
+    """The ICMP error that answers is queued at each hook point, and only then gets to the sender."""
+    near, far = queued
+    # Nobody has a port that somebody had.
+    with link.far.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind((link.far_address, 0))
+        sender.connect(receiver.getsockname())
+    send(sender)
+    for listener, hook in ((far, LOCAL_OUT), (far, POST_ROUTING), (near, PRE_ROUTING), (near, LOCAL_IN)):
+        packet = listener.receive()
+        assert packet.hook == hook
+        assert tuple(packet.payload[20:22]) == (ICMP_UNREACHABLE, PORT_UNREACHABLE)
+        # What it is about: one datagram of all pieces.
+        assert packet.payload[28 + 20 + 4:][:2] == struct.pack(">H", 8 + 15)
+        assert not select.select([sender], [], [], 0)[0]
+        listener.verdict(packet, ACCEPT)
+    assert outcome(sender.recv, 100) == "ECONNREFUSED"
+    assert not any(listener.waiting() for listener in queued)
+
+
+def test_udp_destroyed_with_a_cork(queued, link, sender):
+    """SOCK_DESTROY while pieces wait: they never arrive."""
+    with link.far.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind((link.far_address, 0))
+        sender.connect(receiver.getsockname())
+        sender.send(b"one, ", socket.MSG_MORE)
+        with link.near, SockDiag(socket.IPPROTO_UDP) as diag:
+            assert diag.destroy(sender.getsockname(), sender.getpeername()) == 0
+        assert outcome(sender.recv, 100) == "ECONNABORTED"
+        sender.close()
+        link.settle()
+        assert not select.select([receiver], [], [], 0)[0]
+    assert not any(listener.waiting() for listener in queued)
