@@ -10,7 +10,7 @@ from netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, Client, pa
 
 NETLINK_SOCK_DIAG = 4
 SOCK_DIAG_BY_FAMILY, SOCK_DESTROY = 20, 21
-ESTABLISHED, FIN_WAIT2, TIME_WAIT, CLOSE_WAIT = 1, 5, 6, 8
+ESTABLISHED, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE_WAIT = 1, 4, 5, 6, 8
 ALL_STATES = 0xFFFFFFFF
 # struct inet_diag_sockid, and what is around it in struct inet_diag_req_v2.
 SOCKID = struct.Struct(">HH16s16s")

@@ -9,23 +9,25 @@ import errno
 import select
 import socket
 import struct
+import threading
+from pathlib import Path
 
 import pytest
 
 from control import Control
+from family import IPV6, Echo
 from netlink import DEADLINE, wait_until
-from network import ICMP_UNREACHABLE, Pinger
+from network import ICMP_UNREACHABLE
 from nfqueue import ACCEPT, LOCAL_IN, LOCAL_OUT, POST_ROUTING, PRE_ROUTING, Listener
-from sock_diag import CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, TIME_WAIT, SockDiag
+from sock_diag import CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, SockDiag
 
+EVERYWHERE = {"hooks": 31, "bypass": 0}
 PACKET_OUTGOING = 4
 ETH_P_ALL = 3
-UDP_CORK = 1
-IPV6_RECVHOPOPTS, IPV6_HOPOPTS, IPV6_RECVDSTOPTS, IPV6_DSTOPTS = 53, 54, 58, 59
-PORT_UNREACHABLE = 3
-EVERYWHERE = {"hooks": 31, "bypass": 0}
-
 FLAGS = "FSRPAUEC"
+UDP_CORK = 1
+PORT_UNREACHABLE = 3
+PARAMETER_PROBLEM, UNKNOWN_OPTION = 4, 2
 
 
 def outcome(call, *arguments):
@@ -67,13 +69,12 @@ class Wire:
 class Connection:
     """A TCP connection from the near end of a link to the far one."""
 
-    def __init__(self, link, local=None):
+    def __init__(self, link):
         self.link = link
         self._listening = link.far.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._listening.bind((link.far_address, 0))
         self._listening.listen()
         self.client = link.near.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self.server = None
         for end in (self._listening, self.client):
             end.settimeout(DEADLINE)
         self.client.connect(self._listening.getsockname())
@@ -104,6 +105,11 @@ class Connection:
             found.append(states[0] if states else None)
         return found
 
+    def bind_again(self):
+        """Whether another socket can have the client's port."""
+        with self.link.near.socket(socket.AF_INET, socket.SOCK_STREAM) as another:
+            return outcome(another.bind, self.ends[0])
+
     def destroy(self):
         """SOCK_DESTROY of the client's end."""
         with self.link.near, SockDiag() as diag:
@@ -111,26 +117,22 @@ class Connection:
 
 
 def linger(end, seconds):
-    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, seconds))
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, int(seconds)))
 
 
 # How a connection ends: each is a course of events, and returns what both sides got to know.
 
 
 def close(tcp):
-    """The one who closes first is left in TIME_WAIT, and an attempt to connect again with it."""
+    """The one who closes first is left in TIME_WAIT, and keeps its port."""
     tcp.client.sendall(b"request")
     assert tcp.server.recv(100) == b"request"
     tcp.client.close()
-    heard = tcp.server.recv(100)
-    half = tcp.states()
+    assert tcp.server.recv(100) == b""
+    wait_until(lambda: tcp.states() == [FIN_WAIT2, CLOSE_WAIT])
     tcp.server.close()
     wait_until(lambda: tcp.states() == [TIME_WAIT, None])
-    with tcp.link.near.socket(socket.AF_INET, socket.SOCK_STREAM) as again:
-        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        again.bind(tcp.ends[0])
-        refused = outcome(again.connect, tcp.ends[1])
-    assert (heard, half, refused) == (b"", [FIN_WAIT2, CLOSE_WAIT], "EADDRNOTAVAIL")
+    assert tcp.bind_again() == "EADDRINUSE"
 
 
 def close_with_unread_data(tcp):
@@ -141,19 +143,25 @@ def close_with_unread_data(tcp):
 
 
 def close_lingering_for_0_s(tcp):
-    """No farewell, and what was not sent is forgotten."""
+    """No farewell."""
     linger(tcp.client, 0)
     tcp.client.close()
     assert (outcome(tcp.server.recv, 100), tcp.states()) == ("ECONNRESET", [None, None])
 
 
 def close_lingering_for_5_s(tcp):
-    """It returns when all has been acknowledged, which it is at once."""
+    """It returns when all has been acknowledged, which is at once."""
     linger(tcp.client, 5)
     tcp.client.sendall(b"last words")
     tcp.client.close()
     assert tcp.states() == [FIN_WAIT2, CLOSE_WAIT]
     assert [tcp.server.recv(100), tcp.server.recv(100)] == [b"last words", b""]
+
+
+def close_lingering_for_5_s_with_unread_data(tcp):
+    """There is nothing to wait for."""
+    linger(tcp.client, 5)
+    close_with_unread_data(tcp)
 
 
 def shutdown(tcp):
@@ -175,7 +183,7 @@ def data_after_close(tcp):
     assert outcome(tcp.server.send, b"again") == "EPIPE"
 
 
-def destroy_established(tcp):
+def destroy(tcp):
     """SOCK_DESTROY: both sides are told, each its own."""
     assert tcp.states() == [ESTABLISHED, ESTABLISHED] and tcp.destroy() == 0
     assert outcome(tcp.client.recv, 100) == "ECONNABORTED"
@@ -184,45 +192,51 @@ def destroy_established(tcp):
 
 
 def destroy_with_unread_data(tcp):
+    """It can still be read."""
     tcp.send(b"unread")
     assert tcp.destroy() == 0
+    assert tcp.client.recv(100) == b"unread"
     assert outcome(tcp.client.recv, 100) == "ECONNABORTED"
     assert outcome(tcp.server.recv, 100) == "ECONNRESET"
 
 
 def destroy_after_shutdown(tcp):
+    """The other side had nothing to read any more, and now cannot write."""
     tcp.client.shutdown(socket.SHUT_WR)
     assert tcp.server.recv(100) == b"" and tcp.destroy() == 0
-    assert outcome(tcp.server.recv, 100) == "ECONNRESET"
+    assert (outcome(tcp.server.send, b"answer"), tcp.states()) == ("EPIPE", [None, None])
 
 
 def destroy_in_time_wait(tcp):
-    """Nothing is sent, and the ports are free at once."""
+    """Nothing is sent, and the port is free."""
     tcp.client.close()
     tcp.server.close()
     wait_until(lambda: tcp.states() == [TIME_WAIT, None])
     assert tcp.destroy() == 0 and tcp.states() == [None, None]
+    assert tcp.bind_again() is None
 
 
-OPENED = [("near", "S", 0), ("far", "SA", 0)]
+# What is seen of each behind the handshake.
 COURSES = {
-    close: [],
-    close_with_unread_data: [],
-    close_lingering_for_0_s: [],
-    close_lingering_for_5_s: [],
-    shutdown: [],
-    data_after_close: [],
-    destroy_established: [],
-    destroy_with_unread_data: [],
-    destroy_after_shutdown: [],
-    destroy_in_time_wait: [],
+    close: [("near", "PA", 7), ("near", "FA", 0), ("far", "FA", 0)],
+    close_with_unread_data: [("far", "PA", 6), ("near", "RA", 0)],
+    close_lingering_for_0_s: [("near", "RA", 0)],
+    close_lingering_for_5_s: [("near", "PA", 10), ("near", "FA", 0), ("far", "FA", 0)],
+    close_lingering_for_5_s_with_unread_data: [("far", "PA", 6), ("near", "RA", 0)],
+    shutdown: [("near", "FA", 0), ("far", "PA", 6), ("far", "FA", 0)],
+    data_after_close: [("near", "FA", 0), ("far", "PA", 8), ("near", "R", 0)],
+    destroy: [("near", "RA", 0)],
+    destroy_with_unread_data: [("far", "PA", 6), ("near", "RA", 0)],
+    destroy_after_shutdown: [("near", "FA", 0), ("near", "RA", 0)],
+    destroy_in_time_wait: [("near", "FA", 0), ("far", "FA", 0)],
 }
 
 
-def record(link, course):
-    """The segments of a course of events."""
-    with Wire(link) as wire, Connection(link) as connection:
-        course(connection)
+def segments(link, course):
+    """What is seen of a course of events, until both ends are closed."""
+    with Wire(link) as wire:
+        with Connection(link) as connection:
+            course(connection)
         link.settle()
         return wire.segments()
 
@@ -230,14 +244,35 @@ def record(link, course):
 @pytest.mark.parametrize("course", COURSES, ids=lambda course: course.__name__)
 def test_tcp(load, link, course):
     """Each end of a connection has the same segments with the module as without."""
-    segments = record(link, course)
-    print(segments)
+    without = segments(link, course)
     load(**EVERYWHERE)
-    assert record(link, course) == segments
+    assert segments(link, course) == without
+    assert without == [("near", "S", 0), ("far", "SA", 0), *COURSES[course]]
     for end in (link.near, link.far):
         with end, Control() as control:
             assert control.stats()["ipv4"]["seen"] == 0
-    assert segments == OPENED + COURSES[course]
+
+
+@pytest.mark.parametrize("parameters", [None, EVERYWHERE], ids=["without", "with"])
+def test_tcp_destroyed_while_it_lingers(load, link, parameters):
+    """close() waits for data that the other side takes no more of, but not once there is no
+    connection."""
+    if parameters:
+        load(**parameters)
+    with Connection(link) as tcp:
+        linger(tcp.client, 5 * DEADLINE)
+        tcp.client.setblocking(False)
+        while outcome(tcp.client.send, bytes(1 << 16)) != "EAGAIN":
+            pass
+        tcp.client.setblocking(True)
+        closing = threading.Thread(target=tcp.client.close)
+        closing.start()
+        wait_until(lambda: tcp.states()[0] == FIN_WAIT1)
+        assert tcp.destroy() == 0
+        closing.join(DEADLINE)
+        assert not closing.is_alive() and tcp.states() == [None, None]
+        while (heard := outcome(tcp.server.recv, 1 << 20)) != "ECONNRESET":
+            assert heard
 
 
 # UDP.
@@ -326,3 +361,78 @@ def test_udp_destroyed_with_a_cork(queued, link, sender):
         link.settle()
         assert not select.select([receiver], [], [], 0)[0]
     assert not any(listener.waiting() for listener in queued)
+
+
+# IPv6.
+
+# A header that says nothing about itself, with an option of four bytes, which is to be skipped by
+# who does not know it (0x1e) or answered (0x9e), as RFC 8200 has it in the upper bits.
+TO_SKIP, TO_ANSWER = (bytes([0, 0, kind, 4]) + b"data" for kind in (0x1e, 0x9e))
+
+
+def reassembled(namespace):
+    """How many IPv6 datagrams were put together of fragments."""
+    with namespace:
+        lines = Path("/proc/thread-self/net/snmp6").read_text(encoding="ascii").splitlines()
+    return int(dict(map(str.split, lines))["Ip6ReasmOKs"])
+
+
+def fragments_and_options(path):
+    """A datagram of several fragments, with headers before and in them."""
+    before = reassembled(path.far)
+    with path.near.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender, \
+            path.far.socket(socket.AF_INET6, socket.SOCK_DGRAM) as receiver:
+        receiver.settimeout(DEADLINE)
+        receiver.bind((path.far_address6, 0))
+        for option in (socket.IPV6_RECVHOPOPTS, socket.IPV6_RECVDSTOPTS):
+            receiver.setsockopt(socket.IPPROTO_IPV6, option, 1)
+        for option in (socket.IPV6_HOPOPTS, socket.IPV6_DSTOPTS):
+            sender.setsockopt(socket.IPPROTO_IPV6, option, TO_SKIP)
+        sender.sendto(DATA, receiver.getsockname())
+        data, headers, _, _ = receiver.recvmsg(1 << 16, 1 << 10)
+    # The first byte tells what follows.
+    return data, {kind: header[1:] for _, kind, header in headers}, reassembled(path.far) - before
+
+
+def option_to_answer(path):
+    """A header with an option that nobody knows and that wants an error; its type, code and what
+    it points at."""
+    path.far.sysctl("ipv6/icmp/ratelimit", 0)
+    with path.near.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender, \
+            path.near.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as errors:
+        errors.settimeout(DEADLINE)
+        errors.connect((path.far_address6, 0))
+        sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_DSTOPTS, TO_ANSWER)
+        sender.sendto(b"data", (path.far_address6, 9))
+        message = errors.recv(1 << 11)
+    return *message[:2], int.from_bytes(message[4:8])
+
+
+DATA = bytes(range(256)) * 16
+OPTIONS = {
+    fragments_and_options: (DATA, {socket.IPV6_HOPOPTS: TO_SKIP[1:], socket.IPV6_DSTOPTS: TO_SKIP[1:]}, 1),
+    # Behind the fixed header, next header and length.
+    option_to_answer: (PARAMETER_PROBLEM, UNKNOWN_OPTION, 40 + 2),
+}
+
+
+@pytest.mark.parametrize("course", OPTIONS, ids=lambda course: course.__name__)
+def test_ipv6(load, routed, course):
+    """What extension headers ask for is done with the module as without."""
+    assert course(routed) == OPTIONS[course]
+    load(**EVERYWHERE)
+    assert course(routed) == OPTIONS[course]
+
+
+def test_ipv6_echo_in_fragments(load, routed):
+    """Put together at both ends, whether a listener passes the first fragment or there is none."""
+    load()
+    with Echo(IPV6, routed) as echo, contextlib.ExitStack() as stack:
+        echo.socket.settimeout(DEADLINE)
+        echo.send(DATA)
+        assert echo.socket.recv(1 << 16)[8:] == DATA
+        with routed.far:
+            listener = stack.enter_context(Listener())
+        echo.send(DATA)
+        listener.verdict(listener.receive(), ACCEPT)
+        assert echo.socket.recv(1 << 16)[8:] == DATA
