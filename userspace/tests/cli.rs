@@ -108,7 +108,7 @@ fn usage_errors_have_status_2() {
         &["filter", "count", "lo", "eth0"],
         &["filter", "count", "no-such0"],
         &["filter", "count", ""],
-        &["filter", "count", "a-name-that-is-too-long-for-an-interface"],
+        &["filter", "count", "longer-than-16-bytes"],
         &["filter", "attach"],
         &["filter", "attach", "--parity", "both"],
         &["filter", "attach", "--events", ""],
