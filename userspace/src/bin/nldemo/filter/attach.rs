@@ -2,6 +2,8 @@
 
 //! `nldemo filter attach`.
 
+use std::time::Duration;
+
 use anstyle::AnsiColor;
 use clap::ValueEnum;
 use nldemo::Error;
@@ -18,7 +20,6 @@ use crate::Failure;
 use crate::Module;
 use crate::monitor;
 use crate::output::Output;
-use crate::usage_error;
 
 /// How many messages are sent unless told otherwise.
 const DEFAULT_COUNT: u64 = 10;
@@ -59,8 +60,12 @@ pub(crate) struct Args {
     /// Let through these events: config, netns
     #[arg(long, value_name = "KIND,...", value_delimiter = ',')]
     events: Vec<EventKind>,
-    #[command(flatten)]
-    limits: monitor::Limits,
+    /// Send N messages [default: 10], or stop after N events
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Stop listening to events after S seconds
+    #[arg(long, value_name = "S", requires = "events", value_parser = crate::seconds)]
+    timeout: Option<Duration>,
     #[command(flatten)]
     module: Module,
 }
@@ -86,11 +91,12 @@ struct Report<'a> {
 pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
     let Some(parity) = args.parity else {
         let mut monitor = Monitor::open_filtered(args.module.protocol, &args.events)?;
-        return monitor::follow(&mut monitor, &args.limits, output, stop);
+        let limits = monitor::Limits {
+            count: args.count,
+            timeout: args.timeout,
+        };
+        return monitor::follow(&mut monitor, &limits, output, stop);
     };
-    if args.limits.timeout.is_some() {
-        usage_error("--timeout goes with --events: what the filter drops is not waited for");
-    }
     echo(args, parity, output, stop)
 }
 
@@ -103,7 +109,7 @@ fn echo(args: &Args, parity: Parity, output: &mut Output, stop: &Stop) -> Result
     filter.attach(&client)?;
 
     let (mut sent, mut missing, mut surplus, mut received) = (0, 0, 0, Vec::new());
-    let count = args.limits.count.unwrap_or(DEFAULT_COUNT);
+    let count = args.count.unwrap_or(DEFAULT_COUNT);
     while sent < count && !stop.requested() {
         let (sequence, came) = client.exchange_filtered(&Payload::Generated(SIZE))?;
         sent += 1;
