@@ -267,6 +267,32 @@ mod tests {
     }
 
     #[test]
+    fn refused_program_shows_what_the_verifier_says() {
+        let error = Error::Verifier {
+            program: "p".to_owned(),
+            errno: Errno::EACCES,
+            log: "0: (95) exit\nR0 !read_ok\n".to_owned(),
+        };
+        let text = error.to_string();
+        assert!(text.starts_with("load BPF program 'p': EACCES"), "{text}");
+        assert!(text.ends_with(":\n0: (95) exit\nR0 !read_ok\n"), "{text}");
+        assert!(!error.is_negative_answer());
+    }
+
+    #[test]
+    fn replies_that_ignore_a_filter_are_a_negative_answer() {
+        let error = Error::Unfiltered {
+            missing: 2,
+            surplus: 1,
+        };
+        assert!(error.is_negative_answer());
+        assert_eq!(
+            error.to_string(),
+            "the socket filter was not honoured: 2 replies missing, 1 too many"
+        );
+    }
+
+    #[test]
     fn missing_module_says_how_to_load_it() {
         assert_eq!(
             Error::NoKernelSocket(23).to_string(),
