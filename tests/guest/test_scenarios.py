@@ -241,24 +241,21 @@ def segments(link, course):
         return wire.segments()
 
 
-@pytest.mark.parametrize("course", COURSES, ids=lambda course: course.__name__)
-def test_tcp(load, link, course):
+def test_tcp(load, link):
     """Each end of a connection has the same segments with the module as without."""
-    without = segments(link, course)
+    handshake = [("near", "S", 0), ("far", "SA", 0)]
+    expected = {course.__name__: handshake + rest for course, rest in COURSES.items()}
+    assert {course.__name__: segments(link, course) for course in COURSES} == expected
     load(**EVERYWHERE)
-    assert segments(link, course) == without
-    assert without == [("near", "S", 0), ("far", "SA", 0), *COURSES[course]]
+    assert {course.__name__: segments(link, course) for course in COURSES} == expected
     for end in (link.near, link.far):
         with end, Control() as control:
             assert control.stats()["ipv4"]["seen"] == 0
 
 
-@pytest.mark.parametrize("parameters", [None, EVERYWHERE], ids=["without", "with"])
-def test_tcp_destroyed_while_it_lingers(load, link, parameters):
+def destroy_while_it_lingers(link):
     """close() waits for data that the other side takes no more of, but not once there is no
-    connection."""
-    if parameters:
-        load(**parameters)
+    connection. Its segments are as many as it likes."""
     with Connection(link) as tcp:
         linger(tcp.client, 5 * DEADLINE)
         tcp.client.setblocking(False)
@@ -273,6 +270,13 @@ def test_tcp_destroyed_while_it_lingers(load, link, parameters):
         assert not closing.is_alive() and tcp.states() == [None, None]
         while (heard := outcome(tcp.server.recv, 1 << 20)) != "ECONNRESET":
             assert heard
+
+
+def test_tcp_destroyed_while_it_lingers(load, link):
+    """With the module as without."""
+    destroy_while_it_lingers(link)
+    load(**EVERYWHERE)
+    destroy_while_it_lingers(link)
 
 
 # UDP.
@@ -367,6 +371,7 @@ def test_udp_destroyed_with_a_cork(queued, link, sender):
 
 # A header that says nothing about itself, with an option of four bytes, which is to be skipped by
 # who does not know it (0x1e) or answered (0x9e), as RFC 8200 has it in the upper bits.
+DATA = bytes(range(256)) * 16
 TO_SKIP, TO_ANSWER = (bytes([0, 0, kind, 4]) + b"data" for kind in (0x1e, 0x9e))
 
 
@@ -408,31 +413,28 @@ def option_to_answer(path):
     return *message[:2], int.from_bytes(message[4:8])
 
 
-DATA = bytes(range(256)) * 16
-OPTIONS = {
-    fragments_and_options: (DATA, {socket.IPV6_HOPOPTS: TO_SKIP[1:], socket.IPV6_DSTOPTS: TO_SKIP[1:]}, 1),
-    # Behind the fixed header, next header and length.
-    option_to_answer: (PARAMETER_PROBLEM, UNKNOWN_OPTION, 40 + 2),
-}
+def honour_extension_headers(path):
+    """What they ask for is done."""
+    options = {socket.IPV6_HOPOPTS: TO_SKIP[1:], socket.IPV6_DSTOPTS: TO_SKIP[1:]}
+    assert fragments_and_options(path) == (DATA, options, 1)
+    # It points behind the fixed header, next header and length.
+    assert option_to_answer(path) == (PARAMETER_PROBLEM, UNKNOWN_OPTION, 40 + 2)
 
 
-@pytest.mark.parametrize("course", OPTIONS, ids=lambda course: course.__name__)
-def test_ipv6(load, routed, course):
-    """What extension headers ask for is done with the module as without."""
-    assert course(routed) == OPTIONS[course]
+def test_ipv6_extension_headers(load, routed):
+    """With the module as without."""
+    honour_extension_headers(routed)
     load(**EVERYWHERE)
-    assert course(routed) == OPTIONS[course]
+    honour_extension_headers(routed)
 
 
-def test_ipv6_echo_in_fragments(load, routed):
+def test_ipv6_echo_in_fragments(module, routed):
     """Put together at both ends, whether a listener passes the first fragment or there is none."""
-    load()
-    with Echo(IPV6, routed) as echo, contextlib.ExitStack() as stack:
+    with Echo(IPV6, routed) as echo:
         echo.socket.settimeout(DEADLINE)
         echo.send(DATA)
         assert echo.socket.recv(1 << 16)[8:] == DATA
-        with routed.far:
-            listener = stack.enter_context(Listener())
-        echo.send(DATA)
-        listener.verdict(listener.receive(), ACCEPT)
+        with routed.far, Listener() as listener:
+            echo.send(DATA)
+            listener.verdict(listener.receive(), ACCEPT)
         assert echo.socket.recv(1 << 16)[8:] == DATA

@@ -21,7 +21,8 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::error::errno_of;
 
-/// A socket filter that is loaded. Dropped, it leaves the socket that it is attached to.
+/// A socket filter that is loaded. Dropped, it leaves the socket that it is attached to, which must
+/// be open until then.
 pub struct SocketFilter {
     name: &'static str,
     ebpf: Ebpf,
