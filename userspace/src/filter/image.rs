@@ -101,3 +101,68 @@ impl Program {
             .expect("all that is added is of this format and in range")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use object::File;
+    use object::Object as _;
+    use object::ObjectSection;
+    use object::ObjectSymbol;
+    use object::RelocationTarget;
+
+    use super::*;
+
+    fn program(map: Option<Array>) -> Program {
+        Program {
+            name: "name",
+            code: Code {
+                bytes: vec![7; 32],
+                map_references: map.iter().map(|_| 8).collect(),
+            },
+            map,
+        }
+    }
+
+    fn section(file: &File<'_>, name: &str) -> Vec<u8> {
+        let section = file.section_by_name(name).unwrap();
+        section.data().unwrap().to_vec()
+    }
+
+    #[test]
+    fn references_to_the_map_are_to_be_relocated() {
+        let image = program(Some(Array {
+            name: "map",
+            value_len: 16,
+            entries: 5,
+        }))
+        .image();
+        let file = File::parse(&*image).unwrap();
+        assert_eq!(file.architecture(), Architecture::Bpf);
+        assert_eq!(section(&file, "socket"), [7; 32]);
+        assert_eq!(section(&file, "license"), b"GPL\0");
+        let definition = [2_u32, 4, 16, 5, 0].map(u32::to_ne_bytes).concat();
+        assert_eq!(section(&file, "maps"), definition);
+
+        let text = file.section_by_name("socket").unwrap();
+        let relocations: Vec<_> = text.relocations().collect();
+        let [(8, relocation)] = &relocations[..] else {
+            panic!("{relocations:?}");
+        };
+        let RelocationTarget::Symbol(symbol) = relocation.target() else {
+            panic!("{relocation:?}");
+        };
+        let symbol = file.symbol_by_index(symbol).unwrap();
+        assert_eq!((symbol.name(), symbol.size()), (Ok("map"), 20));
+    }
+
+    #[test]
+    fn program_without_a_map_stands_alone() {
+        let image = program(None).image();
+        let file = File::parse(&*image).unwrap();
+        assert!(file.section_by_name("maps").is_none());
+        let text = file.section_by_name("socket").unwrap();
+        assert_eq!(text.relocations().count(), 0);
+        let mut programs = file.symbols().filter(|symbol| symbol.name() == Ok("name"));
+        assert_eq!(programs.next().unwrap().size(), 32);
+    }
+}
