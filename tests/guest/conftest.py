@@ -15,7 +15,7 @@ import pytest
 import module as modules
 from netlink import DEADLINE, SLOW
 from network import Namespace, Path4, connect_by_router, join, pinned, run
-from program import Consumer
+from program import Consumer, Program
 from workers import Stop, Worker
 
 TIME_LIMIT = int(60 * SLOW)
@@ -52,7 +52,7 @@ def _kernel_parts():
     And keeps socket() from running modprobe each time that the protocol's module is not there.
     """
     run("modprobe", "-a", "nfnetlink_queue", "nfnetlink_hook", "veth", "nf_tables", "nft_queue",
-        "nft_ct")
+        "nft_ct", "tcp_diag", "udp_diag")
     setting = Path("/proc/sys/kernel/modprobe")
     before = setting.read_text(encoding="ascii")
     setting.write_text("\n", encoding="ascii")
@@ -156,6 +156,20 @@ def stop():
     stop = Stop()
     yield stop
     stop.close()
+
+
+@pytest.fixture
+def running(peer_program, load):
+    """Starts the peer with JSON."""
+    programs = []
+
+    def running(*arguments):
+        programs.append(Program([peer_program, "-j", *arguments]))
+        return programs[-1]
+
+    yield running
+    for program in programs:
+        program.close()
 
 
 @pytest.fixture

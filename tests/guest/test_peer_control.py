@@ -18,7 +18,6 @@ import pytest
 from netlink import DEADLINE, NLM_F_REQUEST, Client, pack
 from network import Namespace, run
 from nfqueue import attribute
-from program import Program
 
 DONE, NO, ERROR = 0, 1, 2
 SO_NETNS_COOKIE = 71
@@ -49,20 +48,6 @@ def config(peer):
         return json.loads(output)
 
     return config
-
-
-@pytest.fixture
-def running(peer_program, load):
-    """Starts the peer with JSON."""
-    programs = []
-
-    def running(*arguments):
-        programs.append(Program([peer_program, "-j", *arguments]))
-        return programs[-1]
-
-    yield running
-    for program in programs:
-        program.close()
 
 
 @pytest.fixture

@@ -71,6 +71,27 @@ pub enum Error {
         /// Who holds it.
         holder: QueueHolder,
     },
+    /// The kernel's verifier does not take a BPF program.
+    #[error(
+        "load BPF program '{program}': {errno}; the kernel's verifier refused it, which may take \
+         a newer kernel or CAP_BPF:\n{log}"
+    )]
+    Verifier {
+        /// Name of the program.
+        program: String,
+        /// What the kernel said.
+        errno: Errno,
+        /// What the verifier said.
+        log: String,
+    },
+    /// A BPF program or map is not what this crate made.
+    #[error("{operation}: {reason}")]
+    Bpf {
+        /// What was being done.
+        operation: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A packet cannot get other content.
     #[error("rewrite packet: {0}")]
     Unwritable(#[from] Unwritable),
@@ -122,6 +143,14 @@ pub enum Error {
         /// What was being done.
         operation: String,
     },
+    /// Replies came that a socket filter drops, or others did not.
+    #[error("the socket filter was not honoured: {missing} replies missing, {surplus} too many")]
+    Unfiltered {
+        /// How many did not come that pass the filter.
+        missing: usize,
+        /// How many came that do not.
+        surplus: usize,
+    },
     /// A reply is not what was sent.
     #[error("message with sequence number {sequence}: {mismatch}")]
     Mismatch {
@@ -171,7 +200,7 @@ impl Error {
     #[must_use]
     pub fn errno(&self) -> Option<Errno> {
         match self {
-            Self::System { errno, .. } => Some(*errno),
+            Self::System { errno, .. } | Self::Verifier { errno, .. } => Some(*errno),
             Self::Refused { status, .. } => status.errno,
             Self::Overrun { .. } => Some(Errno::ENOBUFS),
             _ => None,
@@ -183,7 +212,10 @@ impl Error {
     pub fn is_negative_answer(&self) -> bool {
         matches!(
             self,
-            Self::NoReply { .. } | Self::Unanswered { .. } | Self::Mismatch { .. }
+            Self::NoReply { .. }
+                | Self::Unanswered { .. }
+                | Self::Unfiltered { .. }
+                | Self::Mismatch { .. }
         )
     }
 }
@@ -231,6 +263,32 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "open thing: EPERM: Operation not permitted; run as root"
+        );
+    }
+
+    #[test]
+    fn refused_program_shows_what_the_verifier_says() {
+        let error = Error::Verifier {
+            program: "p".to_owned(),
+            errno: Errno::EACCES,
+            log: "0: (95) exit\nR0 !read_ok\n".to_owned(),
+        };
+        let text = error.to_string();
+        assert!(text.starts_with("load BPF program 'p': EACCES"), "{text}");
+        assert!(text.ends_with(":\n0: (95) exit\nR0 !read_ok\n"), "{text}");
+        assert!(!error.is_negative_answer());
+    }
+
+    #[test]
+    fn replies_that_ignore_a_filter_are_a_negative_answer() {
+        let error = Error::Unfiltered {
+            missing: 2,
+            surplus: 1,
+        };
+        assert!(error.is_negative_answer());
+        assert_eq!(
+            error.to_string(),
+            "the socket filter was not honoured: 2 replies missing, 1 too many"
         );
     }
 

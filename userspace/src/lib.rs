@@ -9,6 +9,7 @@
 //! - [`echo`] sends messages to the module and checks every byte that comes back;
 //! - [`control`] reads and changes what the module queues, reads its statistics and follows its
 //!   events;
+//! - [`filter`] loads socket filters: one that counts traffic, and some for the module's messages;
 //! - [`queue`] binds a netfilter queue, decodes its packets, gives verdicts and rewrites;
 //!   [`pcapng`] writes packets to a capture file.
 //!
@@ -22,6 +23,7 @@ pub mod control;
 pub mod durations;
 pub mod echo;
 mod error;
+pub mod filter;
 pub mod hexdump;
 pub mod icmp;
 pub mod message;

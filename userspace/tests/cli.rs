@@ -40,6 +40,8 @@ fn missing_module_is_a_sentence_and_status_2() {
         &["stats", "--per-cpu", "--watch", "--count", "2"],
         &["monitor"],
         &["-j", "monitor", "--timeout", "1"],
+        &["filter", "attach", "--parity", "odd"],
+        &["filter", "attach", "--events", "config"],
     ] {
         let output = nldemo(&[command, &["--protocol", UNUSED_PROTOCOL]].concat());
         assert_eq!(output.status.code(), Some(2));
@@ -99,6 +101,21 @@ fn usage_errors_have_status_2() {
         &["stats", "--count", "2"],
         &["monitor", "--count", "0"],
         &["monitor", "--timeout", "never"],
+        &["filter"],
+        &["filter", "count"],
+        &["filter", "count", "lo", "--interval", "0"],
+        &["filter", "count", "lo", "--count", "0"],
+        &["filter", "count", "lo", "eth0"],
+        &["filter", "count", "no-such0"],
+        &["filter", "count", ""],
+        &["filter", "count", "longer-than-16-bytes"],
+        &["filter", "attach"],
+        &["filter", "attach", "--parity", "both"],
+        &["filter", "attach", "--events", ""],
+        &["filter", "attach", "--events", "config,queue"],
+        &["filter", "attach", "--parity", "odd", "--events", "config"],
+        &["filter", "attach", "--parity", "odd", "--count", "0"],
+        &["filter", "attach", "--parity", "odd", "--timeout", "1"],
     ] {
         let output = nldemo(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

@@ -2,6 +2,9 @@
 
 //! The events of a network namespace.
 
+use std::fmt;
+use std::str::FromStr;
+
 use super::config::Config;
 use crate::attr::Attributes;
 use crate::error::Error;
@@ -21,6 +24,52 @@ pub enum Event {
         /// What `SO_NETNS_COOKIE` told of it.
         cookie: u64,
     },
+}
+
+/// What an event can be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// [`Event::Config`].
+    Config,
+    /// [`Event::NetnsGone`].
+    Netns,
+}
+
+/// A text is no kind of event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {} or {}", EventKind::Config, EventKind::Netns)]
+pub struct ParseEventKindError;
+
+impl EventKind {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Config, Self::Netns];
+
+    /// The type of the messages that tell of it.
+    #[must_use]
+    pub fn message_kind(self) -> u16 {
+        match self {
+            Self::Config => protocol::MSG_CONFIG_NTF,
+            Self::Netns => protocol::MSG_NETNS_NTF,
+        }
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Config => "config",
+            Self::Netns => "netns",
+        })
+    }
+}
+
+impl FromStr for EventKind {
+    type Err = ParseEventKindError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let named = |kind: &Self| kind.to_string() == text;
+        Self::ALL.into_iter().find(named).ok_or(ParseEventKindError)
+    }
 }
 
 impl Event {
@@ -115,6 +164,15 @@ pub(super) mod tests {
             assert!(Event::parse(&cut).is_err(), "{length}");
         }
         assert_eq!(Event::parse(&message(99, &payload)).unwrap(), None);
+    }
+
+    #[test]
+    fn kinds_are_named() {
+        for kind in EventKind::ALL {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+        }
+        let error = "Config".parse::<EventKind>().unwrap_err();
+        assert_eq!(error.to_string(), "expected config or netns");
     }
 
     proptest! {

@@ -34,6 +34,8 @@ mod types;
 pub use client::Control;
 pub use config::Config;
 pub use event::Event;
+pub use event::EventKind;
+pub use event::ParseEventKindError;
 pub use hooks::HookSet;
 pub use monitor::Monitor;
 pub use monitor::Notice;

@@ -8,9 +8,12 @@ use std::time::Instant;
 use super::client::Control;
 use super::config::Config;
 use super::event::Event;
+use super::event::EventKind;
 use super::setting::Change;
 use crate::error::Error;
 use crate::error::Result;
+use crate::filter;
+use crate::filter::SocketFilter;
 use crate::message::Messages;
 use crate::netlink::RECEIVE_LEN;
 use crate::protocol::GROUP_EVENTS;
@@ -22,6 +25,11 @@ use crate::wait::Wake;
 pub enum Notice {
     /// So many events were lost.
     Lost {
+        /// How many.
+        events: u32,
+    },
+    /// So many events did not pass the filter.
+    Filtered {
         /// How many.
         events: u32,
     },
@@ -44,6 +52,8 @@ pub enum Notice {
 
 /// A listener to the events of a network namespace.
 pub struct Monitor {
+    // Detached before the socket is closed.
+    _filter: Option<SocketFilter>,
     control: Control,
     follower: Follower,
     /// Whether the receive buffer was full, so that nobody knows what was lost.
@@ -54,7 +64,19 @@ pub struct Monitor {
 impl Monitor {
     /// Joins the group of events, and reads the configuration from which they go on.
     pub fn open(protocol: u8) -> Result<Self> {
-        let mut control = Control::open(protocol)?;
+        Self::start(Control::open(protocol)?, None)
+    }
+
+    /// The same for events of these kinds: the kernel filters out the others, which needs
+    /// `CAP_BPF`.
+    pub fn open_filtered(protocol: u8, kinds: &[EventKind]) -> Result<Self> {
+        let control = Control::open(protocol)?;
+        let mut filter = filter::events(kinds)?;
+        filter.attach(&control.socket)?;
+        Self::start(control, Some(filter))
+    }
+
+    fn start(mut control: Control, filter: Option<SocketFilter>) -> Result<Self> {
         // In this order, or the events in between would be lost.
         control.socket.join(GROUP_EVENTS)?;
         let mut early = Vec::new();
@@ -64,12 +86,14 @@ impl Monitor {
         })?;
         let mut follower = Follower {
             known,
+            filtered: filter.is_some(),
             notices: VecDeque::new(),
         };
         for event in early {
             follower.follow(event);
         }
         Ok(Self {
+            _filter: filter,
             control,
             follower,
             overrun: false,
@@ -141,6 +165,8 @@ impl Monitor {
 struct Follower {
     /// What is known, from the latest event or from reading.
     known: Config,
+    /// Whether events are left out on purpose. Nothing is lost then without an overrun being told.
+    filtered: bool,
     notices: VecDeque<Notice>,
 }
 
@@ -151,7 +177,12 @@ impl Follower {
             // What was read knew it already.
             return;
         }
-        self.lost(distance - 1);
+        let events = distance - 1;
+        if self.filtered && events > 0 {
+            self.notices.push_back(Notice::Filtered { events });
+        } else {
+            self.lost(events);
+        }
         match event {
             Event::Config(config) => self.learn(config),
             Event::NetnsGone { number, cookie } => {
@@ -203,6 +234,7 @@ mod tests {
     fn follower(event: u32) -> Follower {
         Follower {
             known: defaults(event),
+            filtered: false,
             notices: VecDeque::new(),
         }
     }
@@ -255,6 +287,19 @@ mod tests {
         follower.follow(Event::Config(queue(5, 3)));
         let expected = [Notice::Lost { events: 3 }, told(queue(5, 3), &[(0, 5)])];
         assert_eq!(follower.notices, expected);
+    }
+
+    #[test]
+    fn gap_is_what_the_filter_took_if_there_is_one() {
+        let mut follower = follower(7);
+        follower.filtered = true;
+        follower.follow(gone(8));
+        follower.follow(gone(11));
+        follower.catch_up(defaults(13));
+        let gone = |number| Notice::NetnsGone { number, cookie: 7 };
+        let filtered = Notice::Filtered { events: 2 };
+        let lost = Notice::Lost { events: 2 };
+        assert_eq!(follower.notices, [gone(8), filtered, gone(11), lost]);
     }
 
     #[test]

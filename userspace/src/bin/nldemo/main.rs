@@ -5,6 +5,7 @@
 mod clock;
 mod config;
 mod echo;
+mod filter;
 mod monitor;
 mod output;
 mod queue;
@@ -39,6 +40,7 @@ Examples:
   nldemo config set queues=4 ipv6-types=echo   what is queued, and where
   nldemo stats --watch                         counters and rates, every second
   nldemo monitor                               changes as they happen
+  nldemo filter count eth0                     traffic by protocol, counted in the kernel
 
 Exit status:
   0  done
@@ -80,6 +82,7 @@ enum Command {
     Config(config::Args),
     Stats(stats::Args),
     Monitor(monitor::Args),
+    Filter(filter::Args),
 }
 
 /// Where the module is to be found.
@@ -149,6 +152,7 @@ fn run(color: ColorChoice, cli: &Cli) -> Result<(), Failure> {
         Command::Config(args) => config::run(args, &mut output),
         Command::Stats(args) => stats::run(args, &mut output, &stop),
         Command::Monitor(args) => monitor::run(args, &mut output, &stop),
+        Command::Filter(args) => filter::run(args, &mut output, &stop),
     }
 }
 

@@ -33,6 +33,7 @@ JSON keys (-j): every object has `event` and `time` (RFC 3339).
                   for both and the keys see nldemo config show --help
   event netns     number, cookie (what SO_NETNS_COOKIE told of the network namespace that is
                   gone); in the initial network namespace only
+  event filtered  events (how many a filter left out): with nldemo filter attach --events only
   event lost      events (how many were lost); if the configuration changed, event config follows
 
 Exit status: 0 ended by --count, --timeout or SIGINT; 1 no answer, 2 error";
@@ -41,14 +42,21 @@ Exit status: 0 ended by --count, --timeout or SIGINT; 1 no answer, 2 error";
 #[derive(clap::Args)]
 #[command(after_long_help = DETAILS)]
 pub(crate) struct Args {
-    /// Stop after N events
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    count: Option<u64>,
-    /// Stop after S seconds
-    #[arg(long, value_name = "S", value_parser = crate::seconds)]
-    timeout: Option<Duration>,
+    #[command(flatten)]
+    limits: Limits,
     #[command(flatten)]
     module: Module,
+}
+
+/// When to stop without being told.
+#[derive(clap::Args)]
+pub(crate) struct Limits {
+    /// Stop after N events
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+    /// Stop after S seconds
+    #[arg(long, value_name = "S", value_parser = crate::seconds)]
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// A line of output; `nldemo monitor --help` describes the JSON keys.
@@ -76,6 +84,9 @@ enum What {
         number: u32,
         cookie: u64,
     },
+    Filtered {
+        events: u32,
+    },
     Lost {
         events: u32,
     },
@@ -85,8 +96,18 @@ enum What {
 struct Changed(Vec<Change>);
 
 pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
-    let deadline = args.timeout.map(|timeout| Instant::now() + timeout);
     let mut monitor = Monitor::open(args.module.protocol)?;
+    follow(&mut monitor, &args.limits, output, stop)
+}
+
+/// Prints what a monitor has to tell until a limit is reached.
+pub(crate) fn follow(
+    monitor: &mut Monitor,
+    limits: &Limits,
+    output: &mut Output,
+    stop: &Stop,
+) -> Result<(), Failure> {
+    let deadline = limits.timeout.map(|timeout| Instant::now() + timeout);
     let config = *monitor.config();
     let ready = What::Ready {
         number: config.event,
@@ -94,7 +115,7 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
         portid: monitor.portid(),
     };
     print(ready, output)?;
-    let mut left = args.count;
+    let mut left = limits.count;
     // Time and signals are looked at between events, too: under load there is no waiting.
     while left != Some(0)
         && !stop.requested()
@@ -103,8 +124,8 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
         let Some(notice) = monitor.next(deadline, Some(stop))? else {
             break;
         };
-        // What is lost is no event.
-        if !matches!(notice, Notice::Lost { .. }) {
+        // What did not come is no event.
+        if !matches!(notice, Notice::Lost { .. } | Notice::Filtered { .. }) {
             left = left.map(|left| left - 1);
         }
         print(notice.into(), output)?;
@@ -124,6 +145,7 @@ fn print(what: What, output: &mut Output) -> Result<(), Failure> {
             What::Ready { .. } => AnsiColor::Green,
             What::Config { .. } => AnsiColor::Cyan,
             What::Netns { .. } => AnsiColor::Blue,
+            What::Filtered { .. } => AnsiColor::Yellow,
             What::Lost { .. } => AnsiColor::Red,
         };
         let what = output.paint(color, &record.what);
@@ -136,6 +158,7 @@ impl From<Notice> for What {
     fn from(notice: Notice) -> Self {
         match notice {
             Notice::Lost { events } => Self::Lost { events },
+            Notice::Filtered { events } => Self::Filtered { events },
             Notice::Config { config, changes } => Self::Config {
                 number: config.event,
                 changed: Changed(changes),
@@ -162,6 +185,8 @@ impl fmt::Display for What {
                     "#{number} network namespace with cookie {cookie} is gone"
                 )
             }
+            Self::Filtered { events: 1 } => f.write_str("1 event was filtered out"),
+            Self::Filtered { events } => write!(f, "{events} events were filtered out"),
             Self::Lost { events: 1 } => f.write_str("1 event was lost"),
             Self::Lost { events } => write!(f, "{events} events were lost"),
         }
@@ -231,6 +256,11 @@ mod tests {
                 What::Lost { events: 3 },
                 "3 events were lost",
                 r#"{"time":"now","event":"lost","events":3}"#,
+            ),
+            (
+                What::Filtered { events: 1 },
+                "1 event was filtered out",
+                r#"{"time":"now","event":"filtered","events":1}"#,
             ),
             (
                 What::Netns {

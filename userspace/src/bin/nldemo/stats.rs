@@ -5,7 +5,6 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use anstyle::AnsiColor;
 use nldemo::control::COUNTERS;
 use nldemo::control::Control;
 use nldemo::control::Stats;
@@ -195,7 +194,7 @@ impl Row {
                 Cell::left(format!("{group} {name}")),
                 Cell::right(total.to_string()),
             ];
-            row.extend(rates.map(|rates| rate(rates[index])));
+            row.extend(rates.map(|rates| Cell::rate(rates[index])));
             table.row(row);
         }
         table
@@ -219,21 +218,11 @@ fn cpu_table(cpus: &[Row]) -> Table {
         let totals = totals.map(|total| Cell::right(total.to_string()));
         table.row([Cell::right(label)].into_iter().chain(totals));
         if let Some(rates) = row.per_second {
-            let rates = rates.counters().map(rate);
+            let rates = rates.counters().map(Cell::rate);
             table.row([Cell::right("/s")].into_iter().chain(rates));
         }
     }
     table
-}
-
-/// A rate, in colour where something happened.
-fn rate(per_second: f64) -> Cell {
-    let cell = Cell::right(format!("{per_second:.1}"));
-    if per_second > 0.0 {
-        cell.painted(AnsiColor::Green)
-    } else {
-        cell
-    }
 }
 
 #[cfg(test)]

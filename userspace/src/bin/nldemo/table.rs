@@ -31,6 +31,16 @@ impl Cell {
         }
     }
 
+    /// A rate, in colour where something happened.
+    pub(crate) fn rate(per_second: f64) -> Self {
+        let cell = Self::right(format!("{per_second:.1}"));
+        if per_second > 0.0 {
+            cell.painted(AnsiColor::Green)
+        } else {
+            cell
+        }
+    }
+
     /// The same cell in a colour.
     pub(crate) fn painted(self, color: AnsiColor) -> Self {
         Self {

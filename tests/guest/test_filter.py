@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""The peer's socket filters: what the BPF program counts, and what the kernel still delivers to a
+netlink socket that has one."""
+
+import errno
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from control import Monitor
+from netlink import DEADLINE, NLM_F_REQUEST, PROTOCOL, Client, attribute, pack, wait_until
+from network import Namespace, Path4, ipv4, ipv6, join, pinned
+from test_nasty_packets import AH, DESTINATION, FRAGMENT, HOP, chain, extension, fragment
+
+DONE, ERROR = 0, 2
+TCP, UDP, ICMP, ICMPV6, OTHER = "tcp", "udp", "icmp", "icmpv6", "other"
+IPV4, IPV6, ARP, VLAN, PROVIDER = 0x0800, 0x86dd, 0x0806, 0x8100, 0x88a8
+
+UNPRIVILEGED_BPF = Path("/proc/sys/kernel/unprivileged_bpf_disabled")
+SYS_BPF = {"x86_64": 321, "aarch64": 280, "riscv64": 280}[os.uname().machine]
+
+CONFIG_SET = 19
+CONFIG_A_QUEUE = 2
+
+
+def packet4(protocol, payload=bytes(20), **header):
+    return ipv4("192.0.2.1", "203.0.113.1", payload, protocol=protocol, **header)
+
+
+def packet6(following, payload=bytes(20)):
+    return ipv6("fd00::1", "fd00::2", payload, following=following)
+
+
+# What each is, the Ethernet protocol, the packet and VLAN tags around it. Nobody takes them for his,
+# or answers them.
+FRAMES = [
+    (TCP, IPV4, packet4(6)),
+    (UDP, IPV4, packet4(17)),
+    (ICMP, IPV4, packet4(1)),
+    (TCP, IPV4, packet4(6, options=bytes(40))),
+    # Of a later fragment the header tells, too.
+    (UDP, IPV4, packet4(17, fragment=100)),
+    (OTHER, IPV4, packet4(132)),
+    (OTHER, IPV4, packet4(58)),
+    # Cut before and behind the protocol.
+    (OTHER, IPV4, packet4(6)[:9]),
+    (TCP, IPV4, packet4(6)[:10]),
+    (TCP, IPV6, packet6(6)),
+    (UDP, IPV6, packet6(17)),
+    (ICMPV6, IPV6, packet6(58)),
+    (OTHER, IPV6, packet6(1)),
+    (OTHER, IPV6, packet6(59)),
+    (OTHER, IPV6, packet6(6)[:6]),
+    # Behind extension headers of each length.
+    (UDP, IPV6, packet6(HOP, extension(17, units=3) + bytes(8))),
+    (TCP, IPV6, packet6(DESTINATION, extension(6, units=30) + bytes(8))),
+    (TCP, IPV6, packet6(AH, struct.pack(">BB22x", 6, 4) + bytes(20))),
+    (UDP, IPV6, packet6(FRAGMENT, fragment(17, more=1) + bytes(8))),
+    (ICMPV6, IPV6, packet6(HOP, extension(FRAGMENT) + fragment(58) + bytes(8))),
+    # Of a later fragment no header is read, whatever it looks like.
+    (UDP, IPV6, packet6(FRAGMENT, fragment(17, 9) + bytes(8))),
+    (OTHER, IPV6, packet6(FRAGMENT, fragment(DESTINATION, 9) + extension(6))),
+    # As many as the kernel takes, and one too many.
+    (TCP, IPV6, packet6(DESTINATION, chain(12, 6, bytes(20)))),
+    (OTHER, IPV6, packet6(DESTINATION, chain(13, 6, bytes(20)))),
+    (OTHER, IPV6, packet6(DESTINATION, extension(6)[:7])),
+    (TCP, IPV6, packet6(DESTINATION, b"\6\xff" + bytes(6))),
+    (OTHER, ARP, bytes(28)),
+    (OTHER, 0x88b5, bytes(50)),
+    (TCP, IPV4, packet4(6), VLAN),
+    (ICMPV6, IPV6, packet6(58), VLAN),
+    (UDP, IPV4, packet4(17), PROVIDER, VLAN),
+    (OTHER, ARP, bytes(28), VLAN),
+]
+
+
+def frame(protocol, packet, tags):
+    """An Ethernet frame for the far end of a link."""
+    types = b"".join(struct.pack(">HH", tag, 0x6005) for tag in tags)
+    return bytes.fromhex("020000000002 020000000001") + types + struct.pack(">H", protocol) + packet
+
+
+@pytest.fixture
+def quiet_link(namespaces):
+    """A link on which nobody says anything by himself: without IPv6, as packets need none to be
+    counted."""
+    near, far = namespaces(), namespaces()
+    for namespace in (near, far):
+        namespace.sysctl("ipv6/conf/default/disable_ipv6", 1)
+    join(near, far)
+    with pinned():
+        path = Path4(near, "192.0.2.1", far, "192.0.2.2")
+        path.settle()
+        yield path
+        path.close()
+
+
+@pytest.fixture
+def counting(running):
+    """Starts counting on an interface of a namespace."""
+    def counting(namespace, *arguments, interface="veth0"):
+        with namespace:
+            counter = running("filter", "count", interface, *arguments)
+        assert counter.event().items() >= {"event": "ready", "interface": interface}.items()
+        return counter
+
+    return counting
+
+
+def volumes(record):
+    """What was received and sent: {protocol: (packets, bytes)} of those that there were."""
+    return tuple({protocol: (volume["packets"], volume["bytes"])
+                  for protocol, volume in record[direction].items() if any(volume.values())}
+                 for direction in ("received", "sent"))
+
+
+def stop(counter):
+    """Ends a count: what it came to."""
+    counter.signal(signal.SIGINT)
+    summary = counter.rest()[-1]
+    assert summary["event"] == "summary"
+    return volumes(summary)
+
+
+def total(frames):
+    """What frames are in all."""
+    sums = {}
+    for protocol, size in frames:
+        packets, length = sums.get(protocol, (0, 0))
+        sums[protocol] = packets + 1, length + size
+    return sums
+
+
+def as_user(*capabilities):
+    """How to run a command as a user who has these capabilities and no more."""
+    listed = ",".join(("-all", *(f"+{name}" for name in capabilities)))
+    return ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
+            f"--inh-caps={listed}", f"--ambient-caps={listed}", "--")
+
+
+def refused(*command):
+    """The error of a command that does not get to do anything."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE)
+    assert (done.returncode, done.stdout) == (ERROR, "")
+    assert done.stderr.startswith("error: ")
+    return done.stderr
+
+
+@pytest.fixture
+def unprivileged_bpf():
+    """Sets what users without CAP_BPF may do: load nothing (2), or what passes the verifier's
+    strictest rules (0)."""
+    before = UNPRIVILEGED_BPF.read_text(encoding="ascii")
+    yield lambda setting: UNPRIVILEGED_BPF.write_text(f"{setting}\n", encoding="ascii")
+    UNPRIVILEGED_BPF.write_text(before, encoding="ascii")
+
+
+# count.
+
+
+def test_count_by_protocol(quiet_link, counting):
+    """Bug: reading an extension header for the transport's, or a later fragment at all. Each frame
+    goes out at one end and comes in at the other."""
+    near, far = counting(quiet_link.near), counting(quiet_link.far)
+    with quiet_link.near.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind(("veth0", 0))
+        for _, protocol, packet, *tags in FRAMES:
+            raw.send(frame(protocol, packet, tags))
+    quiet_link.settle()
+    settling = (UDP, 20 + 8 + 8)
+    received, sent = stop(near)
+    assert sent == total([settling, *((kind, len(packet)) for kind, _, packet, *_ in FRAMES)])
+    assert received == total([settling])
+    # The kernel takes off one tag of what comes in.
+    expected = total([settling, *((kind, len(packet) + 4 * len(tags[1:]))
+                                  for kind, _, packet, *tags in FRAMES)])
+    assert stop(far) == (expected, received)
+
+
+def test_count_of_one_interface_at_an_interval(quiet_link, counting):
+    """On lo every packet goes out and comes in, and on the others are other packets. The readings
+    add up to the summary."""
+    counter = counting(quiet_link.near, "--interval", "0.02", interface="lo")
+    quiet_link.settle()
+    local = Path4(quiet_link.near, "127.0.0.1", quiet_link.near, "127.0.0.1")
+    local.settle()
+    while (record := counter.event())["received"]["udp"]["packets"] < 2:
+        assert record["event"] == "counts"
+    counter.signal(signal.SIGINT)
+    *_, summary = counter.rest()
+    local.close()
+    assert volumes(record) == volumes(summary) == ({UDP: (2, 72)}, {UDP: (2, 72)})
+    rate = summary["per_second"]["received"]["udp"]["packets"]
+    assert rate == pytest.approx(2 / summary["seconds"])
+
+
+def test_count_in_plain_words(loopback, peer):
+    """A table for each reading and one for all, and it ends by itself."""
+    with loopback.near:
+        status, output, errors = peer("filter", "count", "lo", "--interval", "0.01", "--count", "2")
+    assert (status, errors) == (DONE, "")
+    lines = output.splitlines()
+    assert lines[0].endswith("counting on lo")
+    # For each time a line, a heading, and five protocols in two directions.
+    assert len(lines) == 1 + 3 * 12
+    assert lines[-10].split() == ["received", "tcp", "0", "0", "0.0", "0.0"]
+
+
+def test_count_of_no_interface(peer_program, load):
+    """It says so, and how to find one."""
+    message = refused(peer_program, "filter", "count", "no-such0")
+    assert "interface 'no-such0': ENODEV" in message and "`ip link`" in message
+
+
+def test_count_of_an_interface_that_goes(quiet_link, counting):
+    """Counting nothing for ever would be no answer."""
+    counter = counting(quiet_link.near, "--interval", "0.02")
+    quiet_link.near.ip("link delete veth0")
+    _, errors = counter.process.communicate(timeout=DEADLINE)
+    assert counter.process.returncode == ERROR
+    assert b"interface 'veth0': ENODEV" in errors
+
+
+def test_count_needs_rights(peer_program, load, unprivileged_bpf):
+    """Bug: no word of which one is missing."""
+    count = (peer_program, "filter", "count", "lo")
+    message = refused(*as_user(), *count)
+    assert "open packet socket: EPERM" in message and "CAP_NET_RAW" in message
+    unprivileged_bpf(2)
+    message = refused(*as_user("net_raw"), *count)
+    for word in ("'count_traffic': EPERM", "CAP_BPF", "kernel.unprivileged_bpf_disabled", "root"):
+        assert word in message
+
+
+def test_count_shows_what_the_verifier_says(peer_program, load, unprivileged_bpf):
+    """It refuses loops of users without CAP_BPF, wherever they come to an end."""
+    unprivileged_bpf(0)
+    message = refused(*as_user("net_raw"), peer_program, "filter", "count", "lo")
+    assert message.startswith("error: load BPF program 'count_traffic': EINVAL")
+    assert "verifier" in message and "back-edge" in message.splitlines()[1:][0]
+
+
+def test_count_on_a_kernel_without_bpf(peer_program, load, tmp_path):
+    """As bpf(2) itself answers where there is none."""
+    instructions = [(0x20, 0, 0, 0), (0x15, 0, 1, SYS_BPF), (0x06, 0, 0, 0x00050000 | errno.ENOSYS),
+                    (0x06, 0, 0, 0x7fff0000)]
+    seccomp = tmp_path / "no-bpf"
+    seccomp.write_bytes(b"".join(struct.pack("=HBBI", *fields) for fields in instructions))
+    message = refused("setpriv", f"--seccomp-filter={seccomp}", "--",
+                      peer_program, "filter", "count", "lo")
+    assert "'count_traffic': ENOSYS" in message and "CONFIG_BPF_SYSCALL" in message
+
+
+# attach.
+
+
+@pytest.mark.parametrize("parity, first", [("odd", 1), ("even", 2)])
+def test_attach_lets_some_replies_through(module, peer, parity, first):
+    """The module sends them all, and the filter decides."""
+    def messages():
+        return json.loads(peer("-j", "stats")[1])["messages"]
+
+    before = messages()
+    status, output, errors = peer("-j", "filter", "attach", "--parity", parity, "--count", "20")
+    assert (status, errors) == (DONE, "")
+    report = json.loads(output)
+    assert (report["sent"], report["ok"]) == (20, True)
+    assert report["received"] == list(range(first, 21, 2))
+    # The twenty, and the second question.
+    assert messages() == before + 21
+
+
+def test_attach_in_plain_words(module, peer):
+    status, output, errors = peer("filter", "attach", "--parity", "even")
+    assert (status, errors) == (DONE, "")
+    assert output == "10 sent, 5 replies passed the filter: 2 4 6 8 10\n"
+
+
+def test_attach_to_events(running, peer, module):
+    """It is the monitor, of some events, and tells how many others there were."""
+    monitor = running("filter", "attach", "--events", "netns")
+    ready = monitor.event()
+    assert peer("config", "set", "queue=9")[0] == peer("config", "set", "queue=10")[0] == DONE
+    Namespace().close()
+    assert monitor.event().items() >= {"event": "filtered", "events": 2}.items()
+    gone = monitor.event()
+    assert (gone["event"], gone["number"]) == ("netns", ready["number"] + 3)
+    monitor.signal(signal.SIGINT)
+    assert monitor.rest() == []
+
+
+def test_attach_keeps_the_receive_buffer_free(running, module):
+    """What the filter drops overruns nothing, so the kernel says nothing (ENOBUFS, drops), of
+    events that are too many for whoever hears them all."""
+    changes = 500
+    monitor = running("filter", "attach", "--events", "netns")
+    ready = monitor.event()
+    monitor.pause()
+    with Monitor() as unfiltered:
+        with Client() as client:
+            for queue in range(1, changes + 1):
+                payload = attribute(CONFIG_A_QUEUE, struct.pack("=H", queue))
+                client.send(pack(CONFIG_SET, payload, flags=NLM_F_REQUEST))
+        waiting, drops = kernel_view(unfiltered.portid)
+        assert waiting > 0 and drops > 0
+        assert kernel_view(ready["portid"]) == (0, 0)
+    Namespace().close()
+    wait_until(lambda: kernel_view(ready["portid"])[0] > 0)
+    assert kernel_view(ready["portid"])[1] == 0
+    monitor.go_on()
+    assert monitor.event().items() >= {"event": "filtered", "events": changes}.items()
+    assert monitor.event().items() >= {"event": "netns", "number": ready["number"] + changes + 1}.items()
+    monitor.signal(signal.SIGINT)
+    assert monitor.rest() == []
+
+
+def kernel_view(portid):
+    """What the kernel tells of a socket of the module's protocol: how much waits to be received,
+    and how many messages there was no room for."""
+    with open("/proc/net/netlink", encoding="ascii") as table:
+        names, *rows = map(str.split, table)
+    rows = [dict(zip(names, row)) for row in rows]
+    [row] = [row for row in rows if (row["Eth"], row["Pid"]) == (str(PROTOCOL), str(portid))]
+    return int(row["Rmem"]), int(row["Drops"])
+
+
+def test_attach_needs_rights(peer_program, module, unprivileged_bpf):
+    """CAP_BPF, in the same words; or none, as these programs have nothing that is refused."""
+    unprivileged_bpf(2)
+    for what in (("--parity", "odd"), ("--events", "config")):
+        message = refused(*as_user(), peer_program, "filter", "attach", *what)
+        assert "EPERM" in message and "CAP_BPF" in message
+    unprivileged_bpf(0)
+    command = [*as_user(), peer_program, "filter", "attach", "--parity", "odd", "--count", "3"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=DEADLINE).stdout
+    assert output == "3 sent, 2 replies passed the filter: 1 3\n"

@@ -1,0 +1,440 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Paths through the network stack that the module is not to touch, named after what walks them.
+Where they have a course of their own, it is recorded with and without the module, which queues at
+all hook points and without bypass: whatever it took by mistake would be lost."""
+
+import contextlib
+import errno
+import select
+import socket
+import struct
+import threading
+from pathlib import Path
+
+import pytest
+
+from control import Control
+from family import IPV6, Echo
+from netlink import DEADLINE, wait_until
+from network import ICMP_UNREACHABLE
+from nfqueue import ACCEPT, LOCAL_IN, LOCAL_OUT, POST_ROUTING, PRE_ROUTING, Listener
+from sock_diag import CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, SockDiag
+
+EVERYWHERE = {"hooks": 31, "bypass": 0}
+PACKET_OUTGOING = 4
+ETH_P_ALL = 3
+FLAGS = "FSRPAUEC"
+UDP_CORK = 1
+PORT_UNREACHABLE = 3
+PARAMETER_PROBLEM, UNKNOWN_OPTION = 4, 2
+
+
+def outcome(call, *arguments):
+    """What a call returns, or the name of its error."""
+    try:
+        return call(*arguments)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+
+class Wire:
+    """Sees the segments of TCP at the far end of a link."""
+
+    def __init__(self, link):
+        self._socket = link.far.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
+        self._socket.bind(("veth0", ETH_P_ALL))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._socket.close()
+
+    def segments(self):
+        """All but mere acknowledgements, which come when they please: (sender, flags, bytes)."""
+        found = []
+        while select.select([self._socket], [], [], 0)[0]:
+            packet, (_, _, direction, *_) = self._socket.recvfrom(1 << 16)
+            if packet[0] >> 4 != 4 or packet[9] != socket.IPPROTO_TCP:
+                continue
+            segment = packet[(packet[0] & 0xF) * 4:struct.unpack_from(">H", packet, 2)[0]]
+            flags = "".join(flag for bit, flag in enumerate(FLAGS) if segment[13] & 1 << bit)
+            size = len(segment) - (segment[12] >> 4) * 4
+            if size or flags != "A":
+                found.append(("far" if direction == PACKET_OUTGOING else "near", flags, size))
+        return found
+
+
+class Connection:
+    """A TCP connection from the near end of a link to the far one."""
+
+    def __init__(self, link):
+        self.link = link
+        self._listening = link.far.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._listening.bind((link.far_address, 0))
+        self._listening.listen()
+        self.client = link.near.socket(socket.AF_INET, socket.SOCK_STREAM)
+        for end in (self._listening, self.client):
+            end.settimeout(DEADLINE)
+        self.client.connect(self._listening.getsockname())
+        self.server, _ = self._listening.accept()
+        self.server.settimeout(DEADLINE)
+        # The client's end, and the server's.
+        self.ends = self.client.getsockname(), self.client.getpeername()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for end in (self._listening, self.client, self.server):
+            end.close()
+
+    def send(self, data):
+        """Has the client get data, which it need not read."""
+        self.server.sendall(data)
+        assert select.select([self.client], [], [], DEADLINE)[0]
+
+    def states(self):
+        """The states of the client's end and the server's, None if it is gone."""
+        found = []
+        for namespace, local in ((self.link.near, self.ends[0]), (self.link.far, self.ends[1])):
+            with namespace, SockDiag() as diag:
+                states = [entry.state for entry in diag.sockets()
+                          if entry.local == local and entry.remote in self.ends]
+            found.append(states[0] if states else None)
+        return found
+
+    def bind_again(self):
+        """Whether another socket can have the client's port."""
+        with self.link.near.socket(socket.AF_INET, socket.SOCK_STREAM) as another:
+            return outcome(another.bind, self.ends[0])
+
+    def destroy(self):
+        """SOCK_DESTROY of the client's end."""
+        with self.link.near, SockDiag() as diag:
+            return diag.destroy(*self.ends)
+
+
+def linger(end, seconds):
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, int(seconds)))
+
+
+# How a connection ends: each is a course of events, and returns what both sides got to know.
+
+
+def close(tcp):
+    """The one who closes first is left in TIME_WAIT, and keeps its port."""
+    tcp.client.sendall(b"request")
+    assert tcp.server.recv(100) == b"request"
+    tcp.client.close()
+    assert tcp.server.recv(100) == b""
+    wait_until(lambda: tcp.states() == [FIN_WAIT2, CLOSE_WAIT])
+    tcp.server.close()
+    wait_until(lambda: tcp.states() == [TIME_WAIT, None])
+    assert tcp.bind_again() == "EADDRINUSE"
+
+
+def close_with_unread_data(tcp):
+    """The other side is to know that it was not heard."""
+    tcp.send(b"unread")
+    tcp.client.close()
+    assert (outcome(tcp.server.recv, 100), tcp.states()) == ("ECONNRESET", [None, None])
+
+
+def close_lingering_for_0_s(tcp):
+    """No farewell."""
+    linger(tcp.client, 0)
+    tcp.client.close()
+    assert (outcome(tcp.server.recv, 100), tcp.states()) == ("ECONNRESET", [None, None])
+
+
+def close_lingering_for_5_s(tcp):
+    """It returns when all has been acknowledged, which is at once."""
+    linger(tcp.client, 5)
+    tcp.client.sendall(b"last words")
+    tcp.client.close()
+    assert tcp.states() == [FIN_WAIT2, CLOSE_WAIT]
+    assert [tcp.server.recv(100), tcp.server.recv(100)] == [b"last words", b""]
+
+
+def close_lingering_for_5_s_with_unread_data(tcp):
+    """There is nothing to wait for."""
+    linger(tcp.client, 5)
+    close_with_unread_data(tcp)
+
+
+def shutdown(tcp):
+    """One direction ends, and the other goes on."""
+    tcp.client.shutdown(socket.SHUT_WR)
+    assert tcp.server.recv(100) == b""
+    tcp.server.sendall(b"answer")
+    tcp.server.shutdown(socket.SHUT_WR)
+    assert [tcp.client.recv(100), tcp.client.recv(100)] == [b"answer", b""]
+    wait_until(lambda: tcp.states() == [TIME_WAIT, None])
+
+
+def data_after_close(tcp):
+    """Nobody is there to read it."""
+    tcp.client.close()
+    assert tcp.server.recv(100) == b""
+    tcp.server.sendall(b"too late")
+    tcp.link.settle()
+    assert outcome(tcp.server.send, b"again") == "EPIPE"
+
+
+def destroy(tcp):
+    """SOCK_DESTROY: both sides are told, each its own."""
+    assert tcp.states() == [ESTABLISHED, ESTABLISHED] and tcp.destroy() == 0
+    assert outcome(tcp.client.recv, 100) == "ECONNABORTED"
+    assert outcome(tcp.server.recv, 100) == "ECONNRESET"
+    assert tcp.states() == [None, None] and tcp.destroy() == errno.ENOENT
+
+
+def destroy_with_unread_data(tcp):
+    """It can still be read."""
+    tcp.send(b"unread")
+    assert tcp.destroy() == 0
+    assert tcp.client.recv(100) == b"unread"
+    assert outcome(tcp.client.recv, 100) == "ECONNABORTED"
+    assert outcome(tcp.server.recv, 100) == "ECONNRESET"
+
+
+def destroy_after_shutdown(tcp):
+    """The other side had nothing to read any more, and now cannot write."""
+    tcp.client.shutdown(socket.SHUT_WR)
+    assert tcp.server.recv(100) == b"" and tcp.destroy() == 0
+    assert (outcome(tcp.server.send, b"answer"), tcp.states()) == ("EPIPE", [None, None])
+
+
+def destroy_in_time_wait(tcp):
+    """Nothing is sent, and the port is free."""
+    tcp.client.close()
+    tcp.server.close()
+    wait_until(lambda: tcp.states() == [TIME_WAIT, None])
+    assert tcp.destroy() == 0 and tcp.states() == [None, None]
+    assert tcp.bind_again() is None
+
+
+# What is seen of each behind the handshake.
+COURSES = {
+    close: [("near", "PA", 7), ("near", "FA", 0), ("far", "FA", 0)],
+    close_with_unread_data: [("far", "PA", 6), ("near", "RA", 0)],
+    close_lingering_for_0_s: [("near", "RA", 0)],
+    close_lingering_for_5_s: [("near", "PA", 10), ("near", "FA", 0), ("far", "FA", 0)],
+    close_lingering_for_5_s_with_unread_data: [("far", "PA", 6), ("near", "RA", 0)],
+    shutdown: [("near", "FA", 0), ("far", "PA", 6), ("far", "FA", 0)],
+    data_after_close: [("near", "FA", 0), ("far", "PA", 8), ("near", "R", 0)],
+    destroy: [("near", "RA", 0)],
+    destroy_with_unread_data: [("far", "PA", 6), ("near", "RA", 0)],
+    destroy_after_shutdown: [("near", "FA", 0), ("near", "RA", 0)],
+    destroy_in_time_wait: [("near", "FA", 0), ("far", "FA", 0)],
+}
+
+
+def segments(link, course):
+    """What is seen of a course of events, until both ends are closed."""
+    with Wire(link) as wire:
+        with Connection(link) as connection:
+            course(connection)
+        link.settle()
+        return wire.segments()
+
+
+def test_tcp(load, link):
+    """Each end of a connection has the same segments with the module as without."""
+    handshake = [("near", "S", 0), ("far", "SA", 0)]
+    expected = {course.__name__: handshake + rest for course, rest in COURSES.items()}
+    assert {course.__name__: segments(link, course) for course in COURSES} == expected
+    load(**EVERYWHERE)
+    assert {course.__name__: segments(link, course) for course in COURSES} == expected
+    for end in (link.near, link.far):
+        with end, Control() as control:
+            assert control.stats()["ipv4"]["seen"] == 0
+
+
+def destroy_while_it_lingers(link):
+    """close() waits for data that the other side takes no more of, but not once there is no
+    connection. Its segments are as many as it likes."""
+    with Connection(link) as tcp:
+        linger(tcp.client, 5 * DEADLINE)
+        tcp.client.setblocking(False)
+        while outcome(tcp.client.send, bytes(1 << 16)) != "EAGAIN":
+            pass
+        tcp.client.setblocking(True)
+        closing = threading.Thread(target=tcp.client.close)
+        closing.start()
+        wait_until(lambda: tcp.states()[0] == FIN_WAIT1)
+        assert tcp.destroy() == 0
+        closing.join(DEADLINE)
+        assert not closing.is_alive() and tcp.states() == [None, None]
+        while (heard := outcome(tcp.server.recv, 1 << 20)) != "ECONNRESET":
+            assert heard
+
+
+def test_tcp_destroyed_while_it_lingers(load, link):
+    """With the module as without."""
+    destroy_while_it_lingers(link)
+    load(**EVERYWHERE)
+    destroy_while_it_lingers(link)
+
+
+# UDP.
+
+
+@pytest.fixture
+def queued(load, link):
+    """The module, and who listens at both ends of the link: (near, far)."""
+    load(**EVERYWHERE)
+    with contextlib.ExitStack() as stack:
+        listeners = []
+        for end in (link.near, link.far):
+            with end:
+                listeners.append(stack.enter_context(Listener()))
+        yield listeners
+
+
+@pytest.fixture
+def sender(link):
+    """A socket at the near end that sends to a port that it can choose."""
+    with link.near.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.settimeout(DEADLINE)
+        yield sender
+
+
+def send_more(sender):
+    """Sends in pieces, with MSG_MORE."""
+    sender.send(b"one, ", socket.MSG_MORE)
+    sender.send(b"two, ", socket.MSG_MORE)
+    sender.send(b"three")
+
+
+def send_corked(sender):
+    """Sends in pieces, between which a cork is pulled out."""
+    sender.setsockopt(socket.IPPROTO_UDP, UDP_CORK, 1)
+    for piece in (b"one, ", b"two, ", b"three"):
+        sender.send(piece)
+    sender.setsockopt(socket.IPPROTO_UDP, UDP_CORK, 0)
+
+
+@pytest.mark.parametrize("send", [send_more, send_corked], ids=lambda send: send.__name__)
+def test_udp_in_pieces(queued, link, sender, send):
+    """It arrives as one datagram, and nobody is asked about it."""
+    with link.far.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.settimeout(DEADLINE)
+        receiver.bind((link.far_address, 0))
+        sender.connect(receiver.getsockname())
+        send(sender)
+        assert receiver.recv(100) == b"one, two, three"
+        link.settle()
+        assert not select.select([receiver], [], [], 0)[0]
+    assert not any(listener.waiting() for listener in queued)
+
+
+@pytest.mark.parametrize("send", [send_more, send_corked], ids=lambda send: send.__name__)
+def test_udp_in_pieces_to_a_closed_port(queued, link, sender, send):
+    """The ICMP error that answers is queued at each hook point, and only then gets to the sender."""
+    near, far = queued
+    # Nobody has a port that somebody had.
+    with link.far.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind((link.far_address, 0))
+        sender.connect(receiver.getsockname())
+    send(sender)
+    for listener, hook in ((far, LOCAL_OUT), (far, POST_ROUTING), (near, PRE_ROUTING), (near, LOCAL_IN)):
+        packet = listener.receive()
+        assert packet.hook == hook
+        assert tuple(packet.payload[20:22]) == (ICMP_UNREACHABLE, PORT_UNREACHABLE)
+        # What it is about: one datagram of all pieces.
+        assert packet.payload[28 + 20 + 4:][:2] == struct.pack(">H", 8 + 15)
+        assert not select.select([sender], [], [], 0)[0]
+        listener.verdict(packet, ACCEPT)
+    assert outcome(sender.recv, 100) == "ECONNREFUSED"
+    assert not any(listener.waiting() for listener in queued)
+
+
+def test_udp_destroyed_with_a_cork(queued, link, sender):
+    """SOCK_DESTROY while pieces wait: they never arrive."""
+    with link.far.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind((link.far_address, 0))
+        sender.connect(receiver.getsockname())
+        sender.send(b"one, ", socket.MSG_MORE)
+        with link.near, SockDiag(socket.IPPROTO_UDP) as diag:
+            assert diag.destroy(sender.getsockname(), sender.getpeername()) == 0
+        assert outcome(sender.recv, 100) == "ECONNABORTED"
+        sender.close()
+        link.settle()
+        assert not select.select([receiver], [], [], 0)[0]
+    assert not any(listener.waiting() for listener in queued)
+
+
+# IPv6.
+
+# A header that says nothing about itself, with an option of four bytes, which is to be skipped by
+# who does not know it (0x1e) or answered (0x9e), as RFC 8200 has it in the upper bits.
+DATA = bytes(range(256)) * 16
+TO_SKIP, TO_ANSWER = (bytes([0, 0, kind, 4]) + b"data" for kind in (0x1e, 0x9e))
+
+
+def reassembled(namespace):
+    """How many IPv6 datagrams were put together of fragments."""
+    with namespace:
+        lines = Path("/proc/thread-self/net/snmp6").read_text(encoding="ascii").splitlines()
+    return int(dict(map(str.split, lines))["Ip6ReasmOKs"])
+
+
+def fragments_and_options(path):
+    """A datagram of several fragments, with headers before and in them."""
+    before = reassembled(path.far)
+    with path.near.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender, \
+            path.far.socket(socket.AF_INET6, socket.SOCK_DGRAM) as receiver:
+        receiver.settimeout(DEADLINE)
+        receiver.bind((path.far_address6, 0))
+        for option in (socket.IPV6_RECVHOPOPTS, socket.IPV6_RECVDSTOPTS):
+            receiver.setsockopt(socket.IPPROTO_IPV6, option, 1)
+        for option in (socket.IPV6_HOPOPTS, socket.IPV6_DSTOPTS):
+            sender.setsockopt(socket.IPPROTO_IPV6, option, TO_SKIP)
+        sender.sendto(DATA, receiver.getsockname())
+        data, headers, _, _ = receiver.recvmsg(1 << 16, 1 << 10)
+    # The first byte tells what follows.
+    return data, {kind: header[1:] for _, kind, header in headers}, reassembled(path.far) - before
+
+
+def option_to_answer(path):
+    """A header with an option that nobody knows and that wants an error; its type, code and what
+    it points at."""
+    path.far.sysctl("ipv6/icmp/ratelimit", 0)
+    with path.near.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender, \
+            path.near.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as errors:
+        errors.settimeout(DEADLINE)
+        errors.connect((path.far_address6, 0))
+        sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_DSTOPTS, TO_ANSWER)
+        sender.sendto(b"data", (path.far_address6, 9))
+        message = errors.recv(1 << 11)
+    return *message[:2], int.from_bytes(message[4:8])
+
+
+def honour_extension_headers(path):
+    """What they ask for is done."""
+    options = {socket.IPV6_HOPOPTS: TO_SKIP[1:], socket.IPV6_DSTOPTS: TO_SKIP[1:]}
+    assert fragments_and_options(path) == (DATA, options, 1)
+    # It points behind the fixed header, next header and length.
+    assert option_to_answer(path) == (PARAMETER_PROBLEM, UNKNOWN_OPTION, 40 + 2)
+
+
+def test_ipv6_extension_headers(load, routed):
+    """With the module as without."""
+    honour_extension_headers(routed)
+    load(**EVERYWHERE)
+    honour_extension_headers(routed)
+
+
+def test_ipv6_echo_in_fragments(module, routed):
+    """Put together at both ends, whether a listener passes the first fragment or there is none."""
+    with Echo(IPV6, routed) as echo:
+        echo.socket.settimeout(DEADLINE)
+        echo.send(DATA)
+        assert echo.socket.recv(1 << 16)[8:] == DATA
+        with routed.far, Listener() as listener:
+            echo.send(DATA)
+            listener.verdict(listener.receive(), ACCEPT)
+        assert echo.socket.recv(1 << 16)[8:] == DATA

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Socket filters: BPF programs that the kernel runs for every packet or message of a socket.
+//!
+//! The programs are assembled here, so that nobody needs a compiler for BPF, put into an ELF image
+//! as such a compiler writes it, and loaded by the crate `aya`:
+//!
+//! - [`Counter`] counts what an interface receives and sends, in a map that it shares with its
+//!   program; no packet ever reaches userspace;
+//! - [`echoes`] and [`events`] let through to a netlink socket some messages only, as everything
+//!   that the kernel delivers to a socket goes through its filter.
+//!
+//! ```no_run
+//! use nldemo::filter::Counter;
+//!
+//! let counter = Counter::open("eth0")?;
+//! std::thread::sleep(std::time::Duration::from_secs(1));
+//! println!("{} packets of TCP came in", counter.read()?.received.tcp.packets);
+//! # Ok::<(), nldemo::Error>(())
+//! ```
+
+mod assembler;
+mod counter;
+mod counts;
+mod image;
+mod loaded;
+mod messages;
+mod skb;
+mod traffic;
+
+pub use counter::Counter;
+pub use counts::Counts;
+pub use counts::Protocols;
+pub use counts::Volume;
+pub use loaded::SocketFilter;
+pub use messages::Parity;
+pub use messages::echoes;
+pub use messages::events;
