@@ -21,7 +21,7 @@ def test_loads_and_unloads_under_traffic(load, namespaces, stop, start, tally):
             return statistics().get(0, (0,))[0] > 0
 
     for number in range(rounds):
-        load(hooks=31 if number % 2 else 1, bypass=number // 2 % 2)
+        load(hooks=31 if number % 2 else 1)
         # Every other time packets wait in the queue when it goes.
         if number % 4 >= 2:
             wait_until(queued, interval=0)
