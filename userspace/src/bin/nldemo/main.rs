@@ -4,6 +4,7 @@
 
 mod clock;
 mod config;
+mod diag;
 mod echo;
 mod monitor;
 mod output;
@@ -39,14 +40,15 @@ Examples:
   nldemo config set queues=4 ipv6-types=echo   what is queued, and where
   nldemo stats --watch                         counters and rates, every second
   nldemo monitor                               changes as they happen
+  nldemo diag list tcp state=listen            sockets that wait for connections
 
 Exit status:
   0  done
   1  the answer was no: no reply, or not the one expected
   2  usage or system error";
 
-/// Talk to the `rust_nldemo` kernel module: echo over netlink, verdicts on queued packets, and
-/// what is queued at all.
+/// Talk to the `rust_nldemo` kernel module: echo over netlink, verdicts on queued packets, what is
+/// queued at all, and the sockets of a network namespace.
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Cli {
@@ -80,6 +82,7 @@ enum Command {
     Config(config::Args),
     Stats(stats::Args),
     Monitor(monitor::Args),
+    Diag(diag::Args),
 }
 
 /// Where the module is to be found.
@@ -149,6 +152,7 @@ fn run(color: ColorChoice, cli: &Cli) -> Result<(), Failure> {
         Command::Config(args) => config::run(args, &mut output),
         Command::Stats(args) => stats::run(args, &mut output, &stop),
         Command::Monitor(args) => monitor::run(args, &mut output, &stop),
+        Command::Diag(args) => diag::run(args, &mut output, &stop),
     }
 }
 
