@@ -2,6 +2,7 @@
 
 //! Listing sockets.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use netlink_packet_core::NLM_F_DUMP;
@@ -13,6 +14,7 @@ use super::kind::Kind;
 use super::netlink;
 use super::packet;
 use super::ping;
+use super::socket::Details;
 use super::socket::Family;
 use super::socket::Socket;
 use super::unix;
@@ -32,7 +34,7 @@ pub struct Query {
     /// The kind of sockets.
     pub kind: Kind,
     /// Their family, of which there are two where they are of IP.
-    family: Option<Family>,
+    pub(super) family: Option<Family>,
 }
 
 impl Query {
@@ -53,7 +55,7 @@ impl Query {
         })
     }
 
-    fn request(self, filter: &Filter) -> Vec<u8> {
+    pub(super) fn request(self, filter: &Filter) -> Vec<u8> {
         let states = filter.states().bits();
         match (self.kind, self.family) {
             (Kind::Unix, _) => unix::dump(states),
@@ -66,7 +68,8 @@ impl Query {
         }
     }
 
-    fn parse(self, payload: &[u8]) -> Result<Socket, Malformed> {
+    /// Decodes the payload of an answer.
+    pub fn parse(self, payload: &[u8]) -> Result<Socket, Malformed> {
         match self.kind {
             Kind::Unix => unix::parse(payload),
             Kind::Netlink => netlink::parse(payload),
@@ -92,6 +95,9 @@ pub struct Dump<'f> {
     query: Query,
     filter: &'f Filter,
     source: Source,
+    /// The netlink sockets so far that are members of groups: the kernel tells those twice that
+    /// have an address, too.
+    members: HashSet<u64>,
 }
 
 enum Source {
@@ -129,14 +135,14 @@ impl<'f> Dump<'f> {
             query,
             filter,
             source,
+            members: HashSet::new(),
         })
     }
 }
 
 /// Parts, which may be without sockets. An error is the last one.
 ///
-/// A dump that was not consistent ends with [`Error::Interrupted`]; one that lacks something
-/// because the kernel ran out of memory, with [`Error::Overrun`].
+/// A dump that was not consistent ends with [`Error::Interrupted`].
 impl Iterator for Dump<'_> {
     type Item = Result<Vec<Socket>>;
 
@@ -151,16 +157,36 @@ impl Iterator for Dump<'_> {
         };
         part.map(|part| {
             let mut sockets = part?;
-            sockets.retain(|socket| self.filter.holds(socket));
+            sockets.retain(|socket| self.filter.holds(socket) && self.is_new(socket));
             Ok(sockets)
         })
+    }
+}
+
+impl Dump<'_> {
+    /// Whether a socket was not told before.
+    fn is_new(&mut self, socket: &Socket) -> bool {
+        match (&socket.details, socket.cookie) {
+            (Details::Netlink(netlink), Some(cookie)) if !netlink.groups.is_empty() => {
+                self.members.insert(cookie)
+            }
+            _ => true,
+        }
     }
 }
 
 impl Reading {
     fn next(&mut self, query: Query) -> Result<Vec<Socket>> {
         // The kernel goes on with a dump whenever it is read.
-        let Some(datagram) = self.socket.receive(&mut self.buffer)? else {
+        let received = self.socket.receive(&mut self.buffer);
+        let received = received.map_err(|error| match error {
+            // There is room for an answer to one request: the kernel could not make it.
+            Error::Overrun { .. } => {
+                out_of_memory(Error::system(query.to_string(), Errno::ENOBUFS))
+            }
+            error => error,
+        });
+        let Some(datagram) = received? else {
             return Err(Error::Malformed("a dump without an end"));
         };
         let mut sockets = Vec::new();
@@ -200,9 +226,13 @@ fn check(query: Query, status: Status) -> Result<()> {
                 "this kernel does not tell about them: modprobe {module} ({option})"
             ))
         }
-        Errno::ENOMEM => refused.with_fix("the kernel is short of memory: try again"),
+        Errno::ENOMEM => out_of_memory(refused),
         _ => refused,
     })
+}
+
+fn out_of_memory(error: Error) -> Error {
+    error.with_fix("the kernel is short of memory: try again")
 }
 
 #[cfg(test)]

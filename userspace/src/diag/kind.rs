@@ -39,6 +39,9 @@ impl Kind {
         Self::Packet,
     ];
 
+    /// Those that a kernel can destroy (`SOCK_DESTROY`).
+    pub const DESTRUCTIBLE: [Self; 3] = [Self::Tcp, Self::Udp, Self::Raw];
+
     /// The name.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -68,7 +71,7 @@ impl Kind {
     /// Whether a kernel can destroy such sockets (`SOCK_DESTROY`).
     #[must_use]
     pub fn can_be_destroyed(self) -> bool {
-        matches!(self, Self::Tcp | Self::Udp | Self::Raw)
+        Self::DESTRUCTIBLE.contains(&self)
     }
 
     /// The protocol that requests have, 0 where that is not of IP.

@@ -19,6 +19,7 @@
 //! The kernel tells the sockets in parts, and no more than one part is in memory.
 
 mod bytecode;
+mod destroy;
 mod dump;
 mod filter;
 mod inet;
@@ -32,6 +33,9 @@ mod state;
 mod unix;
 mod wire;
 
+pub use destroy::Destroyer;
+pub use destroy::Fate;
+pub use destroy::Target;
 pub use dump::Dump;
 pub use dump::Query;
 pub use filter::Filter;

@@ -4,8 +4,11 @@
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
+use serde::Deserializer;
 use serde::Serialize;
 use serde::Serializer;
+use serde::de::Error;
 
 /// The kernel's number of a state, one of `TCP_*` in its `net/tcp_states.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +69,14 @@ impl State {
 impl Serialize for State {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.name())
+    }
+}
+
+impl<'d> Deserialize<'d> for State {
+    fn deserialize<D: Deserializer<'d>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = Cow::<'d, str>::deserialize(deserializer)?;
+        let state = Self::named(&name).or_else(|| name.parse().ok().map(Self));
+        state.ok_or_else(|| D::Error::custom(format!("unknown state '{name}'")))
     }
 }
 

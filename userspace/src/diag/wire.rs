@@ -13,6 +13,8 @@ pub(super) const NETLINK_SOCK_DIAG: u8 = octet(libc::NETLINK_SOCK_DIAG);
 
 /// Message: asks for sockets; its answers have the same type.
 pub(super) const SOCK_DIAG_BY_FAMILY: u16 = 20;
+/// Message: destroys a socket.
+pub(super) const SOCK_DESTROY: u16 = 21;
 
 pub(super) const AF_UNIX: u8 = octet(libc::AF_UNIX);
 pub(super) const AF_INET: u8 = octet(libc::AF_INET);

@@ -41,6 +41,7 @@ Examples:
   nldemo stats --watch                         counters and rates, every second
   nldemo monitor                               changes as they happen
   nldemo diag list tcp state=listen            sockets that wait for connections
+  nldemo diag kill tcp remote=192.0.2.0/24     connections that are to end
 
 Exit status:
   0  done
@@ -107,6 +108,8 @@ enum Failure {
     Peer(#[from] nldemo::Error),
     #[error("{}", nldemo::Error::io("write to standard output", .0))]
     Output(#[from] io::Error),
+    #[error("{0}")]
+    Negative(String),
 }
 
 impl Failure {
@@ -116,6 +119,7 @@ impl Failure {
 
     fn status(&self) -> u8 {
         match self {
+            Self::Negative(_) => 1,
             Self::Peer(error) if error.is_negative_answer() => 1,
             _ => 2,
         }

@@ -31,10 +31,12 @@ use super::state::StateSet;
 use crate::interface::NoInterface;
 
 /// Which sockets are meant; without terms, all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     /// Those that were named, in order.
     kinds: Vec<Kind>,
+    /// Those that are meant if none was.
+    unnamed: &'static [Kind],
     conditions: Vec<Condition>,
 }
 
@@ -52,6 +54,16 @@ pub enum FilterError {
         /// What it does not have.
         key: &'static str,
     },
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self {
+            kinds: Vec::new(),
+            unnamed: &Kind::ALL,
+            conditions: Vec::new(),
+        }
+    }
 }
 
 impl Filter {
@@ -81,6 +93,12 @@ impl Filter {
         Ok(filter)
     }
 
+    /// The same filter, which means other kinds than all if none was named.
+    #[must_use]
+    pub fn or_kinds(self, unnamed: &'static [Kind]) -> Self {
+        Self { unnamed, ..self }
+    }
+
     /// Whether kinds were named.
     #[must_use]
     pub fn names_kinds(&self) -> bool {
@@ -102,14 +120,17 @@ impl Filter {
 
     /// The kinds of which sockets can be meant.
     pub fn kinds(&self) -> impl Iterator<Item = Kind> {
-        let kinds = if self.kinds.is_empty() {
-            &Kind::ALL
-        } else {
-            &self.kinds[..]
-        };
         let conditions = &self.conditions;
         let can_be_meant = |kind: &Kind| conditions.iter().all(|one| one.is_for(*kind));
-        kinds.iter().copied().filter(can_be_meant)
+        self.named().iter().copied().filter(can_be_meant)
+    }
+
+    fn named(&self) -> &[Kind] {
+        if self.kinds.is_empty() {
+            self.unnamed
+        } else {
+            &self.kinds
+        }
     }
 
     /// Looks up what it names of this machine: network devices, in the current network namespace,
@@ -122,8 +143,7 @@ impl Filter {
     /// Whether a socket is meant.
     #[must_use]
     pub fn holds(&self, socket: &Socket) -> bool {
-        (self.kinds.is_empty() || self.kinds.contains(&socket.kind))
-            && self.conditions.iter().all(|one| one.holds(socket))
+        self.named().contains(&socket.kind) && self.conditions.iter().all(|one| one.holds(socket))
     }
 
     /// Whether sockets of a family of IP can be meant.

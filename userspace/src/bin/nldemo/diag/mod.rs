@@ -2,6 +2,7 @@
 
 //! `nldemo diag`.
 
+mod kill;
 mod list;
 mod row;
 mod search;
@@ -22,6 +23,7 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 enum Command {
     List(list::Args),
+    Kill(kill::Args),
 }
 
 /// What a filter is, for `--help`.
@@ -48,5 +50,6 @@ Alternatives have commas between them: state=listen,close";
 pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
     match &args.command {
         Command::List(args) => list::run(args, output, stop),
+        Command::Kill(args) => kill::run(args, output, stop),
     }
 }

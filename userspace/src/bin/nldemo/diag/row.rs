@@ -200,7 +200,7 @@ fn count(count: Option<u32>) -> String {
 }
 
 /// An end in the form that `local=` and `remote=` take.
-fn end(kind: Kind, end: &Endpoint, device: Option<&str>) -> String {
+pub(super) fn end(kind: Kind, end: &Endpoint, device: Option<&str>) -> String {
     let (percent, device) = device.map_or(("", ""), |device| ("%", device));
     let address = match end.address {
         IpAddr::V4(address) => format!("{address}{percent}{device}"),
