@@ -109,6 +109,18 @@ def test_connection_of_ipv4_dies_through_an_ipv6_socket(all_, kill):
     assert error(client) == errno.ECONNRESET
 
 
+def test_connection_of_a_link_local_address_dies(all_, kill):
+    """Which is one of an interface."""
+    all_.namespace.ip("address add fe80::1/64 dev lo nodad")
+    scope = 1
+    listener = all_.listener(("fe80::1", 80, 0, scope), socket.AF_INET6)
+    client, accepted = all_.pair(listener)
+    status, killed, _ = kill(f"local=[fe80::1%lo]:{port_of(client)}", "remote=[fe80::1]:80")
+    assert (status, killed) == (DONE, [("destroyed", port_of(client))])
+    assert error(client) == errno.ECONNABORTED
+    assert error(accepted) == errno.ECONNRESET
+
+
 def test_listening_socket_dies(all_, kill):
     """Who waits is told, and nobody connects any more; a connection that was accepted lives."""
     listener = all_.listener(("127.0.0.1", 80))

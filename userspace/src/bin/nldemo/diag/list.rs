@@ -22,7 +22,7 @@ Examples:
   nldemo diag list netlink protocol=23         the module's own socket, and its clients
   nldemo -j diag list udp | jq 'select(.receive_queue > 0)'";
 
-const JSON: &str = "\
+pub(super) const JSON: &str = "\
 JSON keys (-j), an object for each socket:
   kind, state, inode       as in the table; inode is 0 for sockets that nobody has open
   cookie                   number of the socket, which no other ever has; null for icmp

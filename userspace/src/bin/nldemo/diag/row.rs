@@ -216,3 +216,155 @@ pub(super) fn end(kind: Kind, end: &Endpoint, device: Option<&str>) -> String {
 fn process(process: &Process) -> String {
     format!("{} {}", process.pid, Escaped(process.name.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::ColorChoice;
+    use nldemo::diag::Family;
+    use nldemo::diag::Ip;
+    use nldemo::diag::Netlink;
+    use nldemo::diag::Packet;
+    use nldemo::diag::Queues;
+    use nldemo::diag::SocketType;
+    use nldemo::diag::Unix;
+    use nldemo::diag::UnixName;
+
+    use super::*;
+    use crate::output::Format;
+    use crate::output::Output;
+    use crate::table::Table;
+
+    fn context() -> Context {
+        Context {
+            owners: None,
+            protocol: Some(23),
+            interfaces: HashMap::new(),
+        }
+    }
+
+    fn ip(kind: Kind, local: (&str, u16), remote: (&str, u16), ifindex: u32) -> Socket {
+        let end = |(address, port): (&str, _)| Endpoint {
+            address: address.parse().unwrap(),
+            port,
+        };
+        let details = Details::Ip(Ip {
+            family: Family::Ipv6,
+            protocol: 58,
+            local: end(local),
+            remote: end(remote),
+            ifindex,
+            timer: None,
+            mark: None,
+            v6only: None,
+        });
+        socket(kind, details)
+    }
+
+    fn unix(name: Option<&[u8]>, is_abstract: bool) -> Socket {
+        let details = Details::Unix(Unix {
+            r#type: SocketType::Dgram,
+            name: name.map(|name| UnixName(name.to_vec())),
+            r#abstract: is_abstract,
+            peer: Some(12),
+        });
+        socket(Kind::Unix, details)
+    }
+
+    fn netlink(protocol: u8, portid: u32, kernel: bool) -> Socket {
+        let details = Details::Netlink(Netlink {
+            r#type: SocketType::Raw,
+            protocol,
+            portid,
+            kernel,
+            groups: vec![3],
+            remote_portid: 0,
+        });
+        socket(Kind::Netlink, details)
+    }
+
+    fn packet() -> Socket {
+        let details = Details::Packet(Packet {
+            r#type: SocketType::Raw,
+            protocol: 0x806,
+            ifindex: 1,
+        });
+        socket(Kind::Packet, details)
+    }
+
+    fn socket(kind: Kind, details: Details) -> Socket {
+        Socket {
+            kind,
+            state: State::LISTEN,
+            inode: 7,
+            cookie: Some(5),
+            uid: Some(0),
+            queues: Queues::default(),
+            details,
+        }
+    }
+
+    #[test]
+    fn lines_have_the_ends_as_filters_take_them() {
+        let output = Output::new(Format::Plain, ColorChoice::Never);
+        for (socket, line) in [
+            (
+                ip(Kind::Tcp, ("::1", 80), ("::", 0), 0),
+                "tcp listen - - [::1]:80 [::]:* 7\n",
+            ),
+            (
+                ip(Kind::Udp, ("fe80::1", 53), ("fe80::2", 9), 1),
+                "udp listen - - [fe80::1%lo]:53 [fe80::2]:9 7\n",
+            ),
+            (
+                ip(Kind::Udp, ("0.0.0.0", 68), ("0.0.0.0", 0), 1),
+                "udp listen - - 0.0.0.0%lo:68 0.0.0.0:* 7\n",
+            ),
+            (
+                ip(Kind::Raw, ("::", 0), ("::1", 0), 0),
+                "raw/58 listen - - [::] [::1] 7\n",
+            ),
+            (unix(None, false), "unix/dgram listen - - * 12 7\n"),
+            (
+                unix(Some(b"a\0"), true),
+                "unix/dgram listen - - @a\\x00 12 7\n",
+            ),
+            (
+                unix(Some(b"@a"), false),
+                "unix/dgram listen - - \\x40a 12 7\n",
+            ),
+            (netlink(0, 0, true), "netlink/route listen - - kernel * 7\n"),
+            (
+                netlink(23, 0, true),
+                "netlink/23 listen - - kernel:rust_nldemo * 7\n",
+            ),
+            (netlink(23, 9, false), "netlink/23 listen - - 9 * 7\n"),
+            (packet(), "packet/raw listen - - 0x0806:lo * 7\n"),
+        ] {
+            let mut table = Table::default();
+            table.row(context().cells(&socket));
+            let text = table.render(&output);
+            let words: Vec<_> = text.split_ascii_whitespace().collect();
+            assert_eq!(words.join(" ") + "\n", line);
+        }
+    }
+
+    #[test]
+    fn help_names_every_key() {
+        let help = super::super::list::JSON;
+        for socket in [
+            ip(Kind::Tcp, ("::1", 80), ("::", 0), 1),
+            unix(None, false),
+            netlink(23, 0, true),
+            packet(),
+        ] {
+            let json = serde_json::to_value(context().row(&socket)).unwrap();
+            let keys = json.as_object().unwrap().keys();
+            let words: Vec<_> = help
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .collect();
+            for key in keys {
+                assert!(words.contains(&key.as_str()), "{key}");
+            }
+        }
+    }
+}
