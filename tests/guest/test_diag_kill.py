@@ -237,7 +237,7 @@ def test_dry_run_touches_nothing(all_, kill, peer):
 
 
 def test_nothing_is_meant(all_, kill):
-    assert kill("port=80") == (NO, [], "error: no socket is meant\n")
+    assert kill("port=80") == (NO, [], "error: no tcp or udp socket is meant\n")
 
 
 def test_other_namespaces_are_left_alone(all_, blue, kill, peer):
@@ -317,7 +317,7 @@ def test_kind_that_cannot_be_destroyed(namespaces, peer, kind):
 
 
 @pytest.mark.parametrize("text, word", [
-    ("", "no socket is meant"),
+    ("", "standard input has no socket"),
     ("{}", "missing field `kind`"),
     ('{"kind":"tcp","state":"listen","cookie":1}', "lacks what tells one socket from others"),
     ('{"kind":"sctp"}', "unknown variant `sctp`"),

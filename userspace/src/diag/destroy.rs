@@ -84,12 +84,6 @@ impl Target {
         self.kind
     }
 
-    /// What tells it from other sockets; `None` where the kernel does not tell.
-    #[must_use]
-    pub fn cookie(&self) -> Option<u64> {
-        self.cookie
-    }
-
     /// Its own end and the other one, if it is a socket of IP.
     #[must_use]
     pub fn ends(&self) -> Option<(&Endpoint, &Endpoint)> {

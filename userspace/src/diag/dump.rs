@@ -271,6 +271,26 @@ mod tests {
     }
 
     #[test]
+    fn kernel_is_told_what_it_understands() {
+        let request = |terms| {
+            let filter = filter(terms);
+            let query = Query::all(&filter).next().unwrap();
+            query.request(&filter)
+        };
+        let all = request(&["tcp"]);
+        assert_eq!((all.len(), &all[4..8]), (56, &[0xff; 4][..]));
+        let some = request(&["tcp", "state=listen", "port=80", "inode=7"]);
+        assert_eq!(some[4..8], (1_u32 << 10).to_ne_bytes());
+        let program = crate::attr::Attributes::new(&some[56..]);
+        let program = program.map(|attribute| attribute.unwrap().kind);
+        assert_eq!(program.collect::<Vec<_>>(), [1]);
+        assert_eq!(
+            request(&["unix", "state=close"])[4..8],
+            ((1_u32 << 7) | (1 << 13)).to_ne_bytes()
+        );
+    }
+
+    #[test]
     fn missing_family_says_what_has_it() {
         assert_eq!(
             refused(Errno::ENOENT).to_string(),

@@ -83,13 +83,10 @@ enum Outcome {
 
 pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
     let mut left = if args.stdin {
-        read_targets()
+        read_targets()?
     } else {
         find_targets(args, output, stop)?
     };
-    if left.is_empty() {
-        return Err(Failure::Negative("no socket is meant".to_owned()));
-    }
     let mut table = Table::default();
     let mut report = |target: &Target, outcome| print(&mut table, target, outcome, output);
     if args.dry_run {
@@ -147,18 +144,27 @@ fn find_targets(args: &Args, output: &mut Output, stop: &Stop) -> Result<Vec<Tar
         Ok(())
     })?;
     check(stop)?;
+    if targets.is_empty() {
+        let kinds: Vec<_> = filter.kinds().map(Kind::name).collect();
+        let kinds = kinds.join(" or ");
+        return Err(Failure::Negative(format!("no {kinds} socket is meant")));
+    }
     Ok(targets)
 }
 
-fn read_targets() -> Vec<Target> {
+fn read_targets() -> Result<Vec<Target>, Failure> {
     let input = io::BufReader::new(io::stdin().lock());
     let targets = serde_json::Deserializer::from_reader(input).into_iter();
-    let targets: Result<_, _> = targets.collect();
-    targets.unwrap_or_else(|error| {
+    let targets: serde_json::Result<_> = targets.collect();
+    let targets: Vec<_> = targets.unwrap_or_else(|error| {
         usage_error(format!(
             "standard input: not a socket as nldemo -j diag list prints it: {error}"
         ))
-    })
+    });
+    if targets.is_empty() {
+        return Err(Failure::Negative("standard input has no socket".to_owned()));
+    }
+    Ok(targets)
 }
 
 fn print(
