@@ -52,7 +52,8 @@ def _kernel_parts():
     And keeps socket() from running modprobe each time that the protocol's module is not there.
     """
     run("modprobe", "-a", "nfnetlink_queue", "nfnetlink_hook", "veth", "nf_tables", "nft_queue",
-        "nft_ct", "tcp_diag", "udp_diag")
+        "nft_ct", "tcp_diag", "udp_diag", "raw_diag", "unix_diag", "netlink_diag",
+        "af_packet_diag")
     setting = Path("/proc/sys/kernel/modprobe")
     before = setting.read_text(encoding="ascii")
     setting.write_text("\n", encoding="ascii")
@@ -208,6 +209,14 @@ def namespaces(load):
     yield new
     for namespace in made:
         namespace.close()
+
+
+@pytest.fixture
+def blue(load):
+    """The name of a network namespace as of `ip netns`."""
+    run("ip", "netns", "add", "blue")
+    yield "blue"
+    run("ip", "netns", "delete", "blue")
 
 
 @pytest.fixture

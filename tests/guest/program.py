@@ -4,11 +4,18 @@
 
 import json
 import os
+import pwd
 import select
 import signal
 import subprocess
 
 from netlink import DEADLINE
+
+
+def as_nobody():
+    """Options of a process without any right."""
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
 class Program:

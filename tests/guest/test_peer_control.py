@@ -5,7 +5,6 @@
 import json
 import os
 import pty
-import pwd
 import select
 import signal
 import socket
@@ -16,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from netlink import DEADLINE, NLM_F_REQUEST, Client, pack
-from network import Namespace, run
+from network import Namespace
 from nfqueue import attribute
+from program import as_nobody
 
 DONE, NO, ERROR = 0, 1, 2
 SO_NETNS_COOKIE = 71
@@ -57,20 +57,6 @@ def monitor(running, module):
     monitor.ready = monitor.event()
     assert monitor.ready["event"] == "ready"
     return monitor
-
-
-@pytest.fixture
-def blue(module):
-    """The name of a network namespace as of `ip netns`."""
-    run("ip", "netns", "add", "blue")
-    yield "blue"
-    run("ip", "netns", "delete", "blue")
-
-
-def as_nobody():
-    """Options of a process without any right."""
-    nobody = pwd.getpwnam("nobody")
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
 # config.
@@ -140,7 +126,7 @@ def test_config_needs_rights_to_change_and_none_to_show(module, peer, config):
     assert (status, json.loads(output)) == (DONE, before)
 
 
-def test_config_of_another_namespace(blue, peer, config):
+def test_config_of_another_namespace(module, blue, peer, config):
     """Bug: init_net only."""
     before = config()
     assert peer("-N", blue, "config", "set", "queue=7")[0] == DONE
@@ -259,7 +245,7 @@ def test_monitor_tells_of_namespaces_that_go(monitor):
     assert event["number"] == monitor.ready["number"] + 1
 
 
-def test_monitor_hears_of_its_own_namespace_only(blue, running, peer):
+def test_monitor_hears_of_its_own_namespace_only(module, blue, running, peer):
     """Bug: init_net only."""
     monitor = running("-N", blue, "monitor", "--count", "1")
     monitor.event()

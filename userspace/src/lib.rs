@@ -11,7 +11,9 @@
 //!   events;
 //! - [`filter`] loads socket filters: one that counts traffic, and some for the module's messages;
 //! - [`queue`] binds a netfilter queue, decodes its packets, gives verdicts and rewrites;
-//!   [`pcapng`] writes packets to a capture file.
+//!   [`pcapng`] writes packets to a capture file;
+//! - [`diag`] lists the sockets of a network namespace, the module's own among them, and destroys
+//!   those that are to go.
 //!
 //! Underneath are [`netlink`], a netlink socket that hears the kernel only; [`message`] and
 //! [`attr`], the two framings inside a datagram; and [`protocol`], the numbers that module and
@@ -20,19 +22,24 @@
 mod answer;
 pub mod attr;
 pub mod control;
+pub mod diag;
 pub mod durations;
 pub mod echo;
 mod error;
 pub mod filter;
 pub mod hexdump;
 pub mod icmp;
+pub mod interface;
 pub mod message;
 pub mod netlink;
 pub mod netns;
+pub mod network;
 pub mod pcapng;
+pub mod process;
 pub mod protocol;
 pub mod queue;
 pub mod stop;
+pub mod text;
 pub mod wait;
 
 pub use error::Error;

@@ -189,19 +189,7 @@ impl KernelSocket {
         payload: &[u8],
         mut other: impl FnMut(&Message<'_>) -> Result<()>,
     ) -> Result<Option<Status>> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let sequence = self.sequence;
-        let mut request = Vec::new();
-        Message {
-            kind,
-            flags: NLM_F_REQUEST | flags,
-            sequence,
-            portid: self.portid,
-            payload,
-        }
-        .append_to(&mut request);
-        self.send(&request)?;
-
+        let sequence = self.request(kind, flags, payload)?;
         let mut buffer = vec![0; RECEIVE_LEN];
         let mut answer = Answer::new(kind, sequence);
         loop {
@@ -216,6 +204,22 @@ impl KernelSocket {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Sends a request, and returns its sequence number.
+    pub(crate) fn request(&mut self, kind: u16, flags: u16, payload: &[u8]) -> Result<u32> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut request = Vec::new();
+        Message {
+            kind,
+            flags: NLM_F_REQUEST | flags,
+            sequence: self.sequence,
+            portid: self.portid,
+            payload,
+        }
+        .append_to(&mut request);
+        self.send(&request)?;
+        Ok(self.sequence)
     }
 
     fn receive_capacity(&self) -> Result<usize> {

@@ -116,6 +116,16 @@ fn usage_errors_have_status_2() {
         &["filter", "attach", "--parity", "odd", "--events", "config"],
         &["filter", "attach", "--parity", "odd", "--count", "0"],
         &["filter", "attach", "--parity", "odd", "--timeout", "1"],
+        &["diag"],
+        &["diag", "list", "sctp"],
+        &["diag", "list", "port=http"],
+        &["diag", "list", "port=1", "port=2"],
+        &["diag", "list", "netlink", "--protocol", "22"],
+        &["diag", "kill"],
+        &["diag", "kill", "tcp"],
+        &["diag", "kill", "--dry-run"],
+        &["diag", "kill", "--stdin", "--all"],
+        &["diag", "kill", "--stdin", "port=1"],
     ] {
         let output = nldemo(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -207,6 +217,29 @@ fn help_has_examples_and_keys() {
                 "per_second",
                 "--per-cpu",
                 "--watch",
+            ],
+        ),
+        (
+            &["diag", "list", "--help"],
+            &[
+                "Examples:",
+                "JSON keys",
+                "KEY=VALUE",
+                "fin-wait-2",
+                "receive_queue",
+                "--processes",
+            ],
+        ),
+        (
+            &["diag", "kill", "--help"],
+            &[
+                "Examples:",
+                "JSON keys",
+                "KEY=VALUE",
+                "out-of-reach",
+                "--dry-run",
+                "--stdin",
+                "--all",
             ],
         ),
         (

@@ -23,6 +23,9 @@ use nldemo::control::Config;
 use nldemo::control::CpuStats;
 use nldemo::control::Setting;
 use nldemo::control::Stats;
+use nldemo::diag::Filter;
+use nldemo::diag::Query;
+use nldemo::diag::Target;
 use nldemo::hexdump::Hexdump;
 use nldemo::message::Message;
 use nldemo::message::Messages;
@@ -37,6 +40,8 @@ use nldemo::queue::Replacement;
 use nldemo::queue::Summary;
 
 const CASES: u32 = 20_000;
+/// The type of all that `sock_diag` answers.
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
 
 fn datagram(kind: u16, flags: u16, payload: &[u8]) -> Vec<u8> {
     let mut datagram = Vec::new();
@@ -183,6 +188,16 @@ fn netns() -> Vec<u8> {
     payload
 }
 
+/// What `sock_diag` tells of a socket: a fixed structure, and attributes behind it.
+fn socket(family: libc::c_int, rest: &[u8], attributes: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut payload = vec![u8::try_from(family).unwrap()];
+    payload.extend(rest);
+    for &(kind, value) in attributes {
+        attr::append_slice(&mut payload, kind, value);
+    }
+    datagram(SOCK_DIAG_BY_FAMILY, NLM_F_MULTIPART, &payload)
+}
+
 /// One of everything.
 fn messages() -> Vec<Vec<u8>> {
     vec![
@@ -195,6 +210,11 @@ fn messages() -> Vec<Vec<u8>> {
         datagram(protocol::MSG_CONFIG_NTF, 0, &config()),
         datagram(protocol::MSG_STATS, NLM_F_MULTIPART, &stats()),
         datagram(protocol::MSG_NETNS_NTF, 0, &netns()),
+        socket(libc::AF_INET6, &[1; 71], &[(11, &[1]), (15, &[7; 4])]),
+        socket(libc::AF_INET, &[3; 71], &[(10, &[89])]),
+        socket(libc::AF_UNIX, &[1; 15], &[(0, b"\0a\xff"), (4, &[1; 8])]),
+        socket(libc::AF_NETLINK, &[7; 27], &[(0, &[1; 36]), (1, &[5; 8])]),
+        socket(libc::AF_PACKET, &[3; 15], &[(0, &[1; 24]), (5, &[0; 4])]),
     ]
 }
 
@@ -216,6 +236,16 @@ fn decode(datagram: &[u8]) -> usize {
         read += usize::from(Config::parse(message.payload).is_ok());
         read += usize::from(Stats::parse(message.payload).is_ok());
         read += usize::from(CpuStats::parse(message.payload).is_ok());
+        for query in Query::all(&Filter::default()) {
+            if let Ok(socket) = query.parse(message.payload) {
+                let text = serde_json::to_string(&socket).unwrap();
+                let target = serde_json::from_str::<Target>(&text);
+                // That number is no cookie.
+                let known = socket.cookie != Some(u64::MAX);
+                assert!(!known || target.unwrap() == Target::from(&socket), "{text}");
+                read += 1;
+            }
+        }
     }
     for event in Events::new(datagram).flatten() {
         if let Event::Packet(queued) = event {

@@ -4,12 +4,12 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
 
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::error::Result;
+use crate::process::Process;
 
 /// The calling thread's network namespace, which `/proc/net` is not after a change.
 const PROC_NET: &str = "/proc/thread-self/net";
@@ -21,15 +21,6 @@ pub struct QueueHolder {
     pub portid: u32,
     /// The process that has it open, if `/proc` tells.
     pub process: Option<Process>,
-}
-
-/// A process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Process {
-    /// Process number.
-    pub pid: u32,
-    /// Its name, as `ps` shows it.
-    pub name: String,
 }
 
 /// Packets that the kernel dropped instead of delivering them, since the queue was bound.
@@ -108,7 +99,8 @@ pub(super) fn holder(queue: u16) -> Option<QueueHolder> {
 /// The process that has a netfilter netlink socket open, by the address of the socket.
 fn process_of(portid: u32) -> Option<Process> {
     let table = fs::read_to_string(format!("{PROC_NET}/netlink")).ok()?;
-    process_with_socket(Path::new("/proc"), socket_inode(&table, portid)?)
+    let inode = socket_inode(&table, portid)?;
+    Process::all().find(|process| process.sockets().any(|socket| socket == inode))
 }
 
 /// What the kernel could not deliver to a queue; `None` if `/proc` does not tell.
@@ -156,30 +148,8 @@ fn socket_inode(table: &str, portid: u32) -> Option<u64> {
     })
 }
 
-fn process_with_socket(proc: &Path, inode: u64) -> Option<Process> {
-    let target = format!("socket:[{inode}]");
-    fs::read_dir(proc).ok()?.flatten().find_map(|entry| {
-        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-        let holds_it = fs::read_dir(entry.path().join("fd"))
-            .ok()?
-            .flatten()
-            .any(|fd| {
-                fs::read_link(fd.path()).is_ok_and(|link| link.as_os_str() == target.as_str())
-            });
-        let name = fs::read_to_string(entry.path().join("comm"));
-        holds_it.then(|| Process {
-            pid,
-            name: name.map_or_else(|_| "?".to_owned(), |name| name.trim_end().to_owned()),
-        })
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsRawFd;
-    use std::os::unix::fs::MetadataExt;
-    use std::os::unix::net::UnixStream;
-
     use super::*;
 
     const QUEUES: &str = "    0   4711     3 2 65531     5     9      120  1\n   \
@@ -218,15 +188,5 @@ mod tests {
                      0        4       \n";
         assert_eq!(socket_inode(table, 4711), Some(1002));
         assert_eq!(socket_inode(table, 4712), None);
-    }
-
-    #[test]
-    fn process_is_found_by_its_socket() {
-        let (socket, _other_end) = UnixStream::pair().unwrap();
-        let link = format!("/proc/self/fd/{}", socket.as_raw_fd());
-        let inode = fs::metadata(link).unwrap().ino();
-        let process = process_with_socket(Path::new("/proc"), inode).unwrap();
-        assert_eq!(process.pid, std::process::id());
-        assert!(!process.name.is_empty());
     }
 }

@@ -4,6 +4,7 @@
 
 mod clock;
 mod config;
+mod diag;
 mod echo;
 mod filter;
 mod monitor;
@@ -41,14 +42,16 @@ Examples:
   nldemo stats --watch                         counters and rates, every second
   nldemo monitor                               changes as they happen
   nldemo filter count eth0                     traffic by protocol, counted in the kernel
+  nldemo diag list tcp state=listen            sockets that wait for connections
+  nldemo diag kill tcp remote=192.0.2.0/24     connections that are to end
 
 Exit status:
   0  done
   1  the answer was no: no reply, or not the one expected
   2  usage or system error";
 
-/// Talk to the `rust_nldemo` kernel module: echo over netlink, verdicts on queued packets, and
-/// what is queued at all.
+/// Talk to the `rust_nldemo` kernel module: echo over netlink, verdicts on queued packets, what is
+/// queued at all, and the sockets of a network namespace.
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Cli {
@@ -83,6 +86,7 @@ enum Command {
     Stats(stats::Args),
     Monitor(monitor::Args),
     Filter(filter::Args),
+    Diag(diag::Args),
 }
 
 /// Where the module is to be found.
@@ -107,6 +111,8 @@ enum Failure {
     Peer(#[from] nldemo::Error),
     #[error("{}", nldemo::Error::io("write to standard output", .0))]
     Output(#[from] io::Error),
+    #[error("{0}")]
+    Negative(String),
 }
 
 impl Failure {
@@ -116,6 +122,7 @@ impl Failure {
 
     fn status(&self) -> u8 {
         match self {
+            Self::Negative(_) => 1,
             Self::Peer(error) if error.is_negative_answer() => 1,
             _ => 2,
         }
@@ -153,6 +160,7 @@ fn run(color: ColorChoice, cli: &Cli) -> Result<(), Failure> {
         Command::Stats(args) => stats::run(args, &mut output, &stop),
         Command::Monitor(args) => monitor::run(args, &mut output, &stop),
         Command::Filter(args) => filter::run(args, &mut output, &stop),
+        Command::Diag(args) => diag::run(args, &mut output, &stop),
     }
 }
 

@@ -74,13 +74,19 @@ impl Output {
 
     /// Prints a value as JSON.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
+        let text = self.json_text(value)?;
+        self.text(text)
+    }
+
+    /// A value as JSON, as [`json`](Self::json) prints it.
+    pub(crate) fn json_text(&self, value: &impl Serialize) -> io::Result<String> {
         let mut text = if self.format == Format::PrettyJson {
             serde_json::to_string_pretty(value)?
         } else {
             serde_json::to_string(value)?
         };
         text.push('\n');
-        self.text(text)
+        Ok(text)
     }
 
     /// Prints a warning on standard error.

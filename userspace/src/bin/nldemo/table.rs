@@ -41,6 +41,10 @@ impl Cell {
         }
     }
 
+    fn width(&self) -> usize {
+        self.text.chars().count()
+    }
+
     /// The same cell in a colour.
     pub(crate) fn painted(self, color: AnsiColor) -> Self {
         Self {
@@ -54,11 +58,18 @@ impl Cell {
 #[derive(Default)]
 pub(crate) struct Table {
     rows: Vec<Vec<Cell>>,
+    /// Of the widest cells so far.
+    widths: Vec<usize>,
 }
 
 impl Table {
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
-        self.rows.push(cells.into_iter().collect());
+        let cells: Vec<_> = cells.into_iter().collect();
+        self.widths.resize(self.widths.len().max(cells.len()), 0);
+        for (width, cell) in self.widths.iter_mut().zip(&cells) {
+            *width = cell.width().max(*width);
+        }
+        self.rows.push(cells);
     }
 
     /// The lines of the table, in colour if `output` is.
@@ -66,14 +77,14 @@ impl Table {
         let mut text = String::new();
         for row in &self.rows {
             let mut gap = 0;
-            for (column, cell) in row.iter().enumerate() {
-                let padding = self.width(column) - cell.text.chars().count();
+            for (cell, width) in row.iter().zip(&self.widths) {
+                let padding = width - cell.width();
                 let before = if cell.right { padding } else { 0 };
-                text += &" ".repeat(gap + before);
-                text += &match cell.color {
-                    Some(color) => output.paint(color, &cell.text).to_string(),
-                    None => cell.text.clone(),
-                };
+                pad(&mut text, gap + before);
+                match cell.color {
+                    Some(color) => text += &output.paint(color, &cell.text).to_string(),
+                    None => text += &cell.text,
+                }
                 gap = padding - before + 2;
             }
             text.truncate(text.trim_end_matches(' ').len());
@@ -82,11 +93,16 @@ impl Table {
         text
     }
 
-    fn width(&self, column: usize) -> usize {
-        let cells = self.rows.iter().filter_map(|row| row.get(column));
-        let widths = cells.map(|cell| cell.text.chars().count());
-        widths.max().unwrap_or_default()
+    /// Likewise, and takes the rows out. Columns stay as wide as they are, for more rows below.
+    pub(crate) fn drain(&mut self, output: &Output) -> String {
+        let text = self.render(output);
+        self.rows.clear();
+        text
     }
+}
+
+fn pad(text: &mut String, spaces: usize) {
+    text.extend(std::iter::repeat_n(' ', spaces));
 }
 
 #[cfg(test)]
@@ -112,5 +128,15 @@ mod tests {
             painted.contains("\u{1b}[31ma\u{1b}[0m       100\n"),
             "{painted:?}"
         );
+    }
+    #[test]
+    fn columns_of_a_drained_table_do_not_shrink() {
+        let output = Output::new(Format::Plain, ColorChoice::Never);
+        let mut table = Table::default();
+        table.row([Cell::left("wide"), Cell::left("x")]);
+        assert_eq!(table.drain(&output), "wide  x\n");
+        table.row([Cell::left("a"), Cell::left("y")]);
+        assert_eq!(table.drain(&output), "a     y\n");
+        assert_eq!(table.drain(&output), "");
     }
 }

@@ -9,10 +9,12 @@ use etherparse::IpNumber;
 use super::super::hook::Hook;
 use super::super::packet::Packet;
 use super::super::summary::Summary;
-use super::network::Network;
 use super::rate::Rate;
 use crate::icmp::ECHO_REPLY;
 use crate::icmp::ECHO_REQUEST;
+use crate::interface;
+use crate::interface::NoInterface;
+use crate::network::Network;
 
 /// A condition on packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,11 +61,6 @@ pub(super) struct Interface {
     /// Once it has been looked up.
     index: Option<u32>,
 }
-
-/// A policy names an interface that is not there.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no interface '{0}' in this network namespace; `ip link` shows those that are")]
-pub struct NoInterface(String);
 
 impl Comparison {
     pub(super) const ALL: [(Self, &'static str); 6] = [
@@ -137,8 +134,7 @@ impl Condition {
         match self {
             Self::Not(condition) => condition.find_interface(),
             Self::In(interface) | Self::Out(interface) => {
-                let index = nix::net::if_::if_nametoindex(interface.name.as_str());
-                interface.index = Some(index.map_err(|_| NoInterface(interface.name.clone()))?);
+                interface.index = Some(interface::index(&interface.name)?);
                 Ok(())
             }
             _ => Ok(()),

@@ -17,7 +17,6 @@
 //! ```
 
 mod condition;
-mod network;
 mod parse;
 mod rate;
 
@@ -25,12 +24,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use self::condition::Condition;
-pub use self::condition::NoInterface;
 pub use self::parse::ParsePolicyError;
 use super::packet::Packet;
 use super::summary::Summary;
 use super::verdict::Decision;
 use super::verdict::Verdict;
+use crate::interface::NoInterface;
 
 /// What is said in the text form, which [`parse`](str::parse) reads.
 ///

@@ -312,7 +312,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn network(&mut self) -> Result<super::network::Network> {
+    fn network(&mut self) -> Result<crate::network::Network> {
         let expected = "an address or a network such as 10.0.0.0/8 or fe80::/10";
         self.read(expected, |text| text.parse().ok())
     }

@@ -8,6 +8,7 @@ use std::io;
 
 use anstyle::AnsiColor;
 use nldemo::hexdump::Hexdump;
+use nldemo::interface;
 use nldemo::queue::Conntrack;
 use nldemo::queue::Decision;
 use nldemo::queue::Icmp;
@@ -86,10 +87,10 @@ impl Record {
             queue: packet.queue,
             packet_id: packet.id,
             hook: packet.hook.to_string(),
-            indev: packet.indev.map(interface_name),
-            outdev: packet.outdev.map(interface_name),
-            physical_in: packet.physindev.map(interface_name),
-            physical_out: packet.physoutdev.map(interface_name),
+            indev: packet.indev.map(interface::name),
+            outdev: packet.outdev.map(interface::name),
+            physical_in: packet.physindev.map(interface::name),
+            physical_out: packet.physoutdev.map(interface::name),
             hardware_address: packet.hardware_address.map(hardware_address),
             timestamp: packet.timestamp.map(|time| time.as_secs_f64()),
             mark: packet.mark,
@@ -196,15 +197,6 @@ impl fmt::Display for Record {
     }
 }
 
-/// The name of an interface, or its index if it has gone.
-fn interface_name(index: u32) -> String {
-    match nix::net::if_::if_indextoname(index) {
-        // nix 0.31 returns an empty name where libc reports an error.
-        Ok(name) if !name.is_empty() => name.to_string_lossy().into_owned(),
-        _ => format!("if{index}"),
-    }
-}
-
 fn hexadecimal(bytes: &[u8], between: &str) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let between = if text.is_empty() { "" } else { between };
@@ -220,12 +212,6 @@ fn hardware_address(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn interfaces_are_named_and_gone_ones_numbered() {
-        assert_eq!(interface_name(1), "lo");
-        assert_eq!(interface_name(i32::MAX as u32), "if2147483647");
-    }
 
     #[test]
     fn hardware_addresses_are_written_as_ip_writes_them() {

@@ -8,14 +8,33 @@ use std::str::FromStr;
 
 /// An address and how many of its leading bits count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Network {
+pub struct Network {
     /// With all bits that do not count being 0.
     address: IpAddr,
     length: u8,
 }
 
+/// The text is no [`Network`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected an address, or ADDRESS/LENGTH")]
+pub struct ParseNetworkError;
+
 impl Network {
-    pub(super) fn contains(&self, address: IpAddr) -> bool {
+    /// The first address.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// How many of its leading bits count.
+    #[must_use]
+    pub fn length(&self) -> u8 {
+        self.length
+    }
+
+    /// Whether an address is one of them.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
         masked(address, self.length) == self.address
     }
 }
@@ -39,20 +58,20 @@ fn masked(address: IpAddr, length: u8) -> IpAddr {
 }
 
 impl FromStr for Network {
-    type Err = ();
+    type Err = ParseNetworkError;
 
-    fn from_str(text: &str) -> Result<Self, ()> {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => (address, Some(length)),
             None => (text, None),
         };
-        let address: IpAddr = address.parse().map_err(|_| ())?;
+        let address: IpAddr = address.parse().map_err(|_| ParseNetworkError)?;
         let length = match length {
-            Some(length) => length.parse().map_err(|_| ())?,
+            Some(length) => length.parse().map_err(|_| ParseNetworkError)?,
             None => bits(address),
         };
         if length > bits(address) {
-            return Err(());
+            return Err(ParseNetworkError);
         }
         Ok(Self {
             address: masked(address, length),

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Sockets of every kind and in every state, and what ss(8) tells of them."""
+
+import contextlib
+import os
+import re
+import socket
+import struct
+from pathlib import Path
+
+from netlink import NETLINK_ADD_MEMBERSHIP, SOL_NETLINK, wait_until
+from network import run
+
+SO_BINDTODEVICE = 25
+ETH_P_IP, ETH_P_ALL = 0x0800, 0x0003
+LINGER_RESET = struct.pack("=ii", 1, 0)
+
+TCP_STATES = ["established", "syn-sent", "syn-recv", "fin-wait-1", "fin-wait-2", "time-wait",
+              "close", "close-wait", "last-ack", "listen", "closing"]
+
+# Acknowledgements of handshakes with port 81 get lost, and so does all that is sent to port 82.
+LOSSES = """
+table inet losses {
+    chain output {
+        type filter hook output priority 0;
+        tcp dport 81 tcp flags & (syn | ack) == ack drop
+        tcp dport 82 drop
+    }
+}
+"""
+
+
+def states(namespace, port):
+    """The states of the sockets of IPv4 whose own port or the other end's is `port`."""
+    with namespace:
+        lines = Path("/proc/thread-self/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    columns = [line.split() for line in lines]
+    return sorted(TCP_STATES[int(state, 16) - 1] for _, local, remote, state, *_ in columns
+                  if f"{port:04X}" in (local.split(":")[1], remote.split(":")[1]))
+
+
+class Sockets(contextlib.ExitStack):
+    """Sockets of a network namespace with lo, which are closed together."""
+
+    def __init__(self, namespace):
+        super().__init__()
+        self.namespace = namespace
+
+    def new(self, *arguments):
+        return self.enter_context(self.namespace.socket(*arguments))
+
+    def bound(self, family, kind, address, protocol=0):
+        new = self.new(family, kind, protocol)
+        new.bind(address)
+        return new
+
+    def listener(self, address, family=socket.AF_INET):
+        new = self.bound(family, socket.SOCK_STREAM, address)
+        new.listen()
+        return new
+
+    def connect(self, address, family=socket.AF_INET, kind=socket.SOCK_STREAM):
+        new = self.new(family, kind)
+        new.connect(address)
+        return new
+
+    def pair(self, listener, family=None):
+        """A client's socket and the one that was accepted."""
+        client = self.connect(listener.getsockname(), family or listener.family)
+        return client, self.enter_context(listener.accept()[0])
+
+    def half_open(self):
+        """A listener and a client's socket; the former has not heard of the connection's end."""
+        self.namespace.nft(LOSSES)
+        listener = self.listener(("127.0.0.1", 81))
+        client = self.connect(("127.0.0.1", 81))
+        wait_until(lambda: "syn-recv" in states(self.namespace, 81))
+        return listener, client
+
+    def time_wait(self, listener):
+        """A connection that is over; returns the address of its end that remembers it."""
+        client, accepted = self.pair(listener)
+        address = client.getsockname()
+        client.close()
+        accepted.close()
+        wait_until(lambda: states(self.namespace, address[1]) == ["time-wait"])
+        return address
+
+
+def busy(namespace):
+    """Sockets of every kind, and of TCP in many states."""
+    all_ = Sockets(namespace)
+    # TCP, and port 83 alone for IPv6.
+    listener, _ = all_.half_open()
+    web = all_.listener(("127.0.0.1", 80))
+    dual = all_.listener(("::", 84), socket.AF_INET6)
+    six = all_.listener(("::1", 83), socket.AF_INET6)
+    all_.pair(web)
+    all_.pair(six)
+    all_.pair(dual)
+    # IPv4 addresses in the form of IPv6.
+    all_.connect(("127.0.0.1", 84))
+    all_.enter_context(dual.accept()[0])
+    all_.time_wait(web)
+    leaving, _ = all_.pair(web)
+    leaving.shutdown(socket.SHUT_WR)
+    unanswered = all_.new(socket.AF_INET, socket.SOCK_STREAM)
+    unanswered.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        unanswered.connect(("127.0.0.1", 82))
+    all_.bound(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 85))
+    waiting, _ = all_.pair(web)
+    waiting.send(b"not read yet")
+    # UDP.
+    all_.bound(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 53))
+    all_.bound(socket.AF_INET6, socket.SOCK_DGRAM, ("::", 54))
+    all_.connect(("127.0.0.1", 53), kind=socket.SOCK_DGRAM).send(b"not read either")
+    all_.connect(("::1", 54), socket.AF_INET6, socket.SOCK_DGRAM)
+    all_.connect(("::ffff:127.0.0.1", 54), socket.AF_INET6, socket.SOCK_DGRAM)
+    device = all_.new(socket.AF_INET, socket.SOCK_DGRAM)
+    device.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, b"lo")
+    device.bind(("0.0.0.0", 68))
+    # Raw.
+    all_.new(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    all_.bound(socket.AF_INET6, socket.SOCK_RAW, ("::1", 0), socket.IPPROTO_ICMPV6)
+    # Ping.
+    namespace.sysctl("ipv4/ping_group_range", "0 0")
+    all_.bound(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 7), socket.IPPROTO_ICMP)
+    all_.bound(socket.AF_INET6, socket.SOCK_DGRAM, ("::1", 8), socket.IPPROTO_ICMPV6)
+    # Unix, with names of all sorts.
+    with namespace:
+        for end in socket.socketpair():
+            all_.enter_context(end)
+    stream = all_.bound(socket.AF_UNIX, socket.SOCK_STREAM, b"\0nul\0 and \xff\n")
+    stream.listen(3)
+    all_.connect(stream.getsockname(), socket.AF_UNIX)
+    all_.bound(socket.AF_UNIX, socket.SOCK_SEQPACKET, b"\0")
+    path = f"/tmp/socket-{os.getpid()}".encode() + b" @\xff\x1b[31m"
+    all_.callback(os.unlink, path)
+    all_.bound(socket.AF_UNIX, socket.SOCK_DGRAM, path)
+    # Netlink: one with an address, members of groups with and without.
+    all_.bound(socket.AF_NETLINK, socket.SOCK_RAW, (77, 0), socket.NETLINK_ROUTE)
+    for address in ((78, 0), None):
+        member = all_.new(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        if address:
+            member.bind(address)
+        member.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, 3)
+    # Packets.
+    all_.bound(socket.AF_PACKET, socket.SOCK_RAW, ("lo", ETH_P_IP))
+    all_.new(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
+    assert listener.getsockname()[1] == 81
+    return all_
+
+
+_STATES = {"ESTAB": "established", "UNCONN": "close"}
+
+
+def ss(*arguments):
+    """The lines of ss(8) in the calling thread's network namespace, as lists of their words, the
+    first being the state as the peer calls it."""
+    lines = run("ss", "-HanOe", *arguments, errors="surrogateescape").splitlines()
+    return [[_STATES.get(word, word.lower()) for word in words[:1]] + words[1:]
+            for words in map(str.split, lines)]
+
+
+def ss_of_ip(option):
+    """What ss(8) tells of sockets of IP: {cookie: (state, receive queue, send queue, local end,
+    remote end, inode)}."""
+    found = {}
+    for state, receive, send, local, remote, *rest in ss(option):
+        rest = " ".join(rest)
+        (inode,), (cookie,) = re.findall(r"ino:(\d+)", rest), re.findall(r"sk:([0-9a-f]+)", rest)
+        found[int(cookie, 16)] = (state, int(receive), int(send), _end(local), _end(remote),
+                                  int(inode))
+    return found
+
+
+def ss_of_unix():
+    """What ss(8) tells of unix sockets: {(inode, type, state, receive queue, send queue, inode of
+    the other end), ...}. Names can have anything in them, and follow on the queues."""
+    found = set()
+    line = re.compile(r"^u_(\w+) +(\S+) +(\d+) +(\d+) .*?(\d+) +\* +(\d+) ", re.MULTILINE | re.DOTALL)
+    for kind, state, *numbers in line.findall(run("ss", "-HanOex", errors="surrogateescape")):
+        receive, send, inode, peer = map(int, numbers)
+        found.add((inode, kind, _STATES.get(state, state.lower()), receive, send, peer))
+    return found
+
+
+def _end(text):
+    """("::1", 80, "eth0") of [::1]%eth0:80."""
+    address, port = text.rsplit(":", 1)
+    address, _, device = address.partition("%")
+    # A socket of IPv6 that has IPv4, too.
+    address = "::" if address == "*" else address.strip("[]")
+    return address, 0 if port == "*" else int(port), device or None

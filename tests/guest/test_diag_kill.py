@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""The userspace peer's diag kill: what dies of it, and what must not."""
+
+import errno
+import json
+import socket
+import subprocess
+
+import pytest
+
+import sockets
+from netlink import wait_until
+from program import as_nobody
+
+DONE, NO, ERROR = 0, 1, 2
+TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
+LOOPBACK = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
+
+
+@pytest.fixture
+def all_(namespaces):
+    """Sockets in a network namespace, none so far."""
+    with sockets.Sockets(namespaces()) as all_:
+        yield all_
+
+
+@pytest.fixture
+def listing(all_, peer):
+    """Runs `nldemo -j diag list`; the sockets."""
+    def listing(*arguments):
+        with all_.namespace:
+            status, output, errors = peer("-j", "diag", "list", *arguments)
+        assert (status, errors) == (DONE, "")
+        return [json.loads(line) for line in output.splitlines()]
+
+    return listing
+
+
+@pytest.fixture
+def kill(all_, peer):
+    """Runs `nldemo -j diag kill`: exit status, [(outcome, local port)], standard error."""
+    def kill(*arguments, **options):
+        with all_.namespace:
+            status, output, errors = peer("-j", "diag", "kill", *arguments, **options)
+        rows = [json.loads(line) for line in output.splitlines()]
+        return status, [(row["outcome"], row["local"]["port"]) for row in rows], errors
+
+    return kill
+
+
+@pytest.fixture
+def kill_listed(all_, peer_program):
+    """Runs `nldemo -j diag kill --stdin`: exit status, outcomes, standard error."""
+    def kill_listed(*rows, text=None):
+        text = text if text is not None else "\n".join(map(json.dumps, rows))
+        with all_.namespace:
+            done = subprocess.run([peer_program, "-j", "diag", "kill", "--stdin"],
+                                          input=text, capture_output=True, text=True, check=False)
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        return done.returncode, [row["outcome"] for row in rows], done.stderr
+
+    return kill_listed
+
+
+def port_of(one):
+    return one.getsockname()[1]
+
+
+def address_pair(one):
+    """The terms that mean one connection, as the table shows it."""
+    def text(address):
+        host, port = address[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    return f"local={text(one.getsockname())}", f"remote={text(one.getpeername())}"
+
+
+def error(one):
+    """The error that a socket has for its reader."""
+    with pytest.raises(OSError) as raised:
+        one.recv(1)
+    return raised.value.errno
+
+
+# What dies.
+
+
+@pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
+def test_connection_dies_by_its_address_pair(all_, kill, family):
+    """Its reader is told ECONNABORTED, the other end a reset; another connection lives."""
+    listener = all_.listener((LOOPBACK[family], 80), family)
+    (client, accepted), (other, its_accepted) = all_.pair(listener), all_.pair(listener)
+    status, killed, errors = kill(*address_pair(client))
+    assert (status, killed, errors) == (DONE, [("destroyed", port_of(client))], "")
+    assert error(client) == errno.ECONNABORTED
+    assert error(accepted) == errno.ECONNRESET
+    other.send(b"!")
+    assert its_accepted.recv(2) == b"!"
+
+
+def test_connection_of_ipv4_dies_through_an_ipv6_socket(all_, kill):
+    listener = all_.listener(("::", 80), socket.AF_INET6)
+    client = all_.connect(("127.0.0.1", 80))
+    accepted = all_.enter_context(listener.accept()[0])
+    status, killed, _ = kill("tcp", f"remote=127.0.0.1:{port_of(client)}")
+    assert (status, killed) == (DONE, [("destroyed", 80)])
+    assert error(accepted) == errno.ECONNABORTED
+    assert error(client) == errno.ECONNRESET
+
+
+def test_connection_of_a_link_local_address_dies(all_, kill):
+    """Which is one of an interface."""
+    all_.namespace.ip("address add fe80::1/64 dev lo nodad")
+    scope = 1
+    listener = all_.listener(("fe80::1", 80, 0, scope), socket.AF_INET6)
+    client, accepted = all_.pair(listener)
+    status, killed, _ = kill(f"local=[fe80::1%lo]:{port_of(client)}", "remote=[fe80::1]:80")
+    assert (status, killed) == (DONE, [("destroyed", port_of(client))])
+    assert error(client) == errno.ECONNABORTED
+    assert error(accepted) == errno.ECONNRESET
+
+
+def test_listening_socket_dies(all_, kill):
+    """Who waits is told, and nobody connects any more; a connection that was accepted lives."""
+    listener = all_.listener(("127.0.0.1", 80))
+    client, accepted = all_.pair(listener)
+    assert kill("state=listen", "port=80") == (DONE, [("destroyed", 80)], "")
+    # Where nothing listens, nothing can be accepted.
+    with pytest.raises(OSError) as raised:
+        listener.accept()
+    assert raised.value.errno in (errno.EINVAL, errno.ECONNABORTED)
+    with pytest.raises(ConnectionRefusedError):
+        all_.connect(("127.0.0.1", 80))
+    client.send(b"!")
+    assert accepted.recv(2) == b"!"
+
+
+def test_all_that_listen_together_die(all_, kill):
+    """Although the kernel finds but one of them at a time (SO_REUSEPORT)."""
+    for _ in range(8):
+        listener = all_.new(socket.AF_INET, TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(("127.0.0.1", 80))
+        listener.listen()
+    assert kill("port=80") == (DONE, [("destroyed", 80)] * 8, "")
+    assert sockets.states(all_.namespace, 80) == []
+
+
+def test_half_open_connection_dies(all_, kill):
+    """One of which the listener has not heard the end (SYN_RECV), and nobody has it open."""
+    all_.half_open()
+    status, killed, errors = kill("state=syn-recv")
+    assert (status, killed, errors) == (DONE, [("destroyed", 81)], "")
+    assert sockets.states(all_.namespace, 81) == ["established", "listen"]
+
+
+def test_remembered_connection_dies(all_, kill):
+    """One that is over (TIME_WAIT)."""
+    port = all_.time_wait(all_.listener(("127.0.0.1", 80)))[1]
+    assert kill("tcp", f"local-port={port}") == (DONE, [("destroyed", port)], "")
+    assert sockets.states(all_.namespace, port) == []
+
+
+@pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
+def test_udp_sockets_die(all_, kill, family):
+    """Connected or not."""
+    host = LOOPBACK[family]
+    server = all_.bound(family, UDP, (host, 53))
+    client = all_.connect((host, 53), family, UDP)
+    port = port_of(client)
+    assert kill(*address_pair(client)) == (DONE, [("destroyed", port)], "")
+    assert error(client) == errno.ECONNABORTED
+    server.setblocking(False)
+    assert error(server) == errno.EAGAIN
+    assert kill("udp", "local-port=53") == (DONE, [("destroyed", 53)], "")
+    assert error(server) == errno.ECONNABORTED
+
+
+@pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
+def test_raw_sockets_die_and_no_other_of_their_protocol(all_, listing, kill, kill_listed, family):
+    """Bug: the kernel does not look at their cookies, and takes the first that it finds."""
+    raw = [all_.new(family, socket.SOCK_RAW, 89) for _ in range(3)]
+    one = all_.new(family, socket.SOCK_RAW, 90)
+    for each in raw:
+        each.setblocking(False)
+    *later, first = reversed(listing("raw", "protocol=89"))
+    assert [kill_listed(row)[:2] for row in later] == [(NO, ["replaced"])] * 2
+    assert kill_listed(first)[:2] == (DONE, ["destroyed"])
+    errors = sorted(map(error, raw))
+    assert errors == [errno.EAGAIN, errno.EAGAIN, errno.ECONNABORTED]
+    assert kill("raw", "protocol=90") == (DONE, [("destroyed", 0)], "")
+    assert error(one) == errno.ECONNABORTED
+
+
+def test_sockets_of_a_process_die(all_, kill):
+    """Of kinds that cannot be destroyed none is meant unless it is named."""
+    listener = all_.listener(("127.0.0.1", 80))
+    child = subprocess.Popen(["sleep", "1000"], stdout=listener,
+                                     stderr=all_.bound(socket.AF_UNIX, UDP, b"\0mine"))
+    try:
+        assert kill(f"process={child.pid}") == (DONE, [("destroyed", 80)], "")
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_all_die_only_on_demand(all_, kill):
+    """Kinds alone could be a slip."""
+    listener = all_.listener(("127.0.0.1", 80))
+    all_.pair(listener)
+    all_.bound(socket.AF_INET, UDP, ("127.0.0.1", 53))
+    for arguments in ((), ("--dry-run",)):
+        status, killed, errors = kill(*arguments)
+        assert (status, killed) == (ERROR, []) and "FILTER" in errors
+    for arguments in (("tcp",), ("tcp", "udp", "--dry-run")):
+        status, killed, errors = kill(*arguments)
+        assert (status, killed) == (ERROR, []) and "--all" in errors
+    assert len(sockets.states(all_.namespace, 80)) == 3
+    assert kill("--all", "udp") == (DONE, [("destroyed", 53)], "")
+    status, killed, _ = kill("--all")
+    assert {("destroyed", 80)} < set(killed)
+    wait_until(lambda: sockets.states(all_.namespace, 80) == [])
+
+
+def test_dry_run_touches_nothing(all_, kill, peer):
+    """It tells what would be, and needs no right."""
+    client, accepted = all_.pair(all_.listener(("127.0.0.1", 80)))
+    expected = DONE, [("would-be-destroyed", port_of(client))], ""
+    assert kill("--dry-run", *address_pair(client)) == expected
+    assert kill("-n", *address_pair(client), **as_nobody()) == expected
+    with all_.namespace:
+        output = peer("diag", "kill", "-n", *address_pair(client))[1]
+    assert output.startswith("would be destroyed  tcp  127.0.0.1:")
+    client.send(b"!")
+    assert accepted.recv(2) == b"!"
+
+
+def test_nothing_is_meant(all_, kill):
+    assert kill("port=80") == (NO, [], "error: no tcp or udp socket is meant\n")
+
+
+def test_other_namespaces_are_left_alone(all_, blue, kill, peer):
+    listener = all_.listener(("127.0.0.1", 80))
+    listener.setblocking(False)
+    assert kill("-N", blue, "port=80")[0] == NO
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+    assert peer("-N", blue, "diag", "kill", "--all")[0] == NO
+
+
+# What does not die, and why.
+
+
+def test_kill_needs_rights(all_, kill):
+    """EPERM, and nothing happens."""
+    client, accepted = all_.pair(all_.listener(("127.0.0.1", 80)))
+    status, killed, errors = kill(*address_pair(client), **as_nobody())
+    assert (status, killed) == (ERROR, [])
+    for word in ("destroy tcp socket: EPERM", "CAP_NET_ADMIN", "root"):
+        assert word in errors, errors
+    client.send(b"!")
+    assert accepted.recv(2) == b"!"
+
+
+@pytest.mark.parametrize("kind", [TCP, UDP], ids=["tcp", "udp"])
+def test_socket_that_is_gone(all_, listing, kill_listed, kind):
+    """ENOENT, when it was closed since it was listed."""
+    with all_.namespace.socket(socket.AF_INET, kind) as victim:
+        victim.bind(("127.0.0.1", 80))
+        if kind == TCP:
+            victim.listen()
+        (row,) = listing("port=80")
+    assert kill_listed(row) == (NO, ["gone"], "error: 1 socket was not destroyed\n")
+
+
+@pytest.mark.parametrize("kind", [TCP, UDP], ids=["tcp", "udp"])
+def test_socket_that_has_taken_its_place(all_, listing, kill_listed, kind):
+    """Bug: a stale cookie, and the wrong socket dies."""
+    def victim():
+        one = all_.namespace.socket(socket.AF_INET, kind)
+        one.bind(("127.0.0.1", 80))
+        if kind == TCP:
+            one.listen()
+        return one
+
+    with victim():
+        (row,) = listing("port=80")
+    with victim() as other:
+        status, outcomes, errors = kill_listed(row)
+        assert (status, outcomes) == (NO, ["replaced"]), errors
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            other.accept() if kind == TCP else other.recv(1)
+        # Those that can die do so all the same.
+        (true_row,) = listing("port=80")
+        status, outcomes, errors = kill_listed(row, true_row)
+        assert (status, sorted(outcomes)) == (NO, ["destroyed", "gone" if kind == TCP else "replaced"])
+        assert errors == "error: 1 socket was not destroyed\n"
+
+
+def test_socket_that_the_kernel_does_not_find(all_, kill):
+    """One of TCP that is bound and nothing else."""
+    all_.bound(socket.AF_INET, TCP, ("127.0.0.1", 80))
+    assert kill("tcp", "port=80")[:2] == (NO, [("out-of-reach", 80)])
+
+
+@pytest.mark.parametrize("kind", ["unix", "netlink", "packet", "icmp"])
+def test_kind_that_cannot_be_destroyed(namespaces, peer, kind):
+    """EOPNOTSUPP."""
+    with sockets.busy(namespaces()) as busy, busy.namespace:
+        status, output, errors = peer("diag", "kill", kind, "--all")
+    assert (status, output) == (ERROR, "")
+    errno_name = "ENOENT" if kind == "icmp" else "EOPNOTSUPP"
+    assert errors.startswith(f"error: destroy {kind} socket: {errno_name}: ")
+    assert "tcp, udp and raw sockets only" in errors
+
+
+@pytest.mark.parametrize("text, word", [
+    ("", "standard input has no socket"),
+    ("{}", "missing field `kind`"),
+    ('{"kind":"tcp","state":"listen","cookie":1}', "lacks what tells one socket from others"),
+    ('{"kind":"sctp"}', "unknown variant `sctp`"),
+    ('{"kind":"tcp"', "EOF"),
+], ids=str)
+def test_standard_input_without_sockets(all_, kill_listed, text, word):
+    status, outcomes, errors = kill_listed(text=text)
+    assert (status, outcomes) == (NO if not text else ERROR, []) and word in errors
+
+
+def test_cookie_that_would_mean_any_socket_is_refused(all_, listing, kill_listed):
+    listener = all_.listener(("127.0.0.1", 80))
+    (row,) = listing("port=80")
+    status, outcomes, errors = kill_listed(row | {"cookie": (1 << 64) - 1})
+    assert (status, outcomes) == (ERROR, []) and "standard input" in errors
+    assert sockets.states(all_.namespace, 80) == ["listen"]
+    assert listener
+
+
+def test_listed_sockets_die_in_any_form(all_, listing, kill_listed, peer):
+    """Lines or indented; and what is not of the list's own is passed over."""
+    pairs = [all_.pair(all_.listener(("127.0.0.1", port))) for port in (80, 81)]
+    rows = listing("state=established", "remote-port=80,81")
+    text = "".join(json.dumps(row | {"note": 1}, indent=2) for row in rows)
+    assert kill_listed(text=text) == (DONE, ["destroyed"] * 2, "")
+    for client, accepted in pairs:
+        assert error(client) == errno.ECONNABORTED
+        assert error(accepted) == errno.ECONNRESET

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `nldemo diag kill`.
+
+use std::io;
+
+use anstyle::AnsiColor;
+use nldemo::diag::Destroyer;
+use nldemo::diag::Fate;
+use nldemo::diag::Kind;
+use nldemo::diag::Target;
+use nldemo::diag::Term;
+use nldemo::stop::Stop;
+use serde::Serialize;
+
+use super::FILTERS;
+use super::row;
+use super::search;
+use crate::Failure;
+use crate::output::Output;
+use crate::table::Cell;
+use crate::table::Table;
+use crate::usage_error;
+
+const DETAILS: &str = "\
+Only tcp, udp and raw sockets can be destroyed, and these are meant unless other kinds are named.
+What reads from a destroyed socket gets ECONNABORTED; the other end of a TCP connection, a reset.
+Before the first socket is destroyed, all that are meant are known. Each is known by its cookie, so
+that no other is destroyed that takes its place meanwhile.
+
+Examples:
+  nldemo diag kill --dry-run tcp process=sshd
+  nldemo diag kill local=127.0.0.1:8080 remote=127.0.0.1:40000
+  nldemo diag kill tcp remote=192.0.2.0/24 state=established,close-wait
+  nldemo -j diag list tcp | jq -c 'select(.receive_queue > 1000000)' | nldemo diag kill --stdin
+
+JSON keys (-j), an object for each socket:
+  outcome                  what became of it:
+    destroyed              it is gone
+    would-be-destroyed     with --dry-run
+    gone                   it was not there any more
+    replaced               the kernel finds another one at its addresses, which was left alone
+    out-of-reach           the kernel cannot find TCP sockets that are bound and nothing else
+  kind, state, cookie, family, protocol, local, remote, ifindex
+                           as of nldemo diag list
+
+Exit status: 0 all that were meant are destroyed, 1 some were not or none was meant, 2 error, a
+refusal by the kernel included";
+
+/// Destroy sockets, whoever has them open
+#[derive(clap::Args)]
+#[command(after_long_help = format!("{FILTERS}\n\n{DETAILS}"))]
+pub(crate) struct Args {
+    /// Which sockets: kinds and KEY=VALUE, of the latter at least one, see below
+    #[arg(value_name = "FILTER", required_unless_present_any = ["all", "stdin"])]
+    terms: Vec<Term>,
+    /// Destroy all sockets, or all of the kinds that are named
+    #[arg(long)]
+    all: bool,
+    /// Destroy the sockets that standard input has in JSON, as nldemo -j diag list prints them
+    #[arg(long, conflicts_with_all = ["terms", "all"])]
+    stdin: bool,
+    /// Show what would be destroyed, and destroy nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+/// The JSON of a socket; `nldemo diag kill --help` describes the keys.
+#[derive(Serialize)]
+struct Record<'a> {
+    outcome: Outcome,
+    #[serde(flatten)]
+    target: &'a Target,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+enum Outcome {
+    Done(Fate),
+    #[serde(serialize_with = "would_be_destroyed")]
+    DryRun,
+}
+
+pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
+    let mut left = if args.stdin {
+        read_targets()?
+    } else {
+        find_targets(args, output, stop)?
+    };
+    let mut table = Table::default();
+    let mut report = |target: &Target, outcome| print(&mut table, target, outcome, output);
+    if args.dry_run {
+        for target in &left {
+            report(target, Outcome::DryRun)?;
+        }
+        return Ok(());
+    }
+    let mut destroyer = Destroyer::open()?;
+    let mut failures = 0;
+    // Of several sockets at the same addresses the kernel finds one, and then another.
+    loop {
+        let before = left.len();
+        for target in std::mem::take(&mut left) {
+            check(stop)?;
+            match destroyer.destroy(&target)? {
+                Fate::Replaced => left.push(target),
+                fate => {
+                    report(&target, Outcome::Done(fate))?;
+                    failures += usize::from(fate != Fate::Destroyed);
+                }
+            }
+        }
+        if left.is_empty() || left.len() == before {
+            break;
+        }
+    }
+    for target in &left {
+        report(target, Outcome::Done(Fate::Replaced))?;
+    }
+    match failures + left.len() {
+        0 => Ok(()),
+        1 => Err(Failure::Negative("1 socket was not destroyed".to_owned())),
+        count => Err(Failure::Negative(format!(
+            "{count} sockets were not destroyed"
+        ))),
+    }
+}
+
+fn check(stop: &Stop) -> Result<(), Failure> {
+    if stop.requested() {
+        return Err(Failure::Negative("stopped before the end".to_owned()));
+    }
+    Ok(())
+}
+
+fn find_targets(args: &Args, output: &mut Output, stop: &Stop) -> Result<Vec<Target>, Failure> {
+    let filter = search::filter(&args.terms).or_kinds(&Kind::DESTRUCTIBLE);
+    if !filter.has_conditions() && !args.all {
+        usage_error("kinds alone mean all of their sockets; if that is meant, add --all");
+    }
+    let mut targets = Vec::new();
+    search::search(&filter, output, stop, |_, sockets| {
+        targets.extend(sockets.iter().map(Target::from));
+        Ok(())
+    })?;
+    check(stop)?;
+    if targets.is_empty() {
+        let kinds: Vec<_> = filter.kinds().map(Kind::name).collect();
+        let kinds = kinds.join(" or ");
+        return Err(Failure::Negative(format!("no {kinds} socket is meant")));
+    }
+    Ok(targets)
+}
+
+fn read_targets() -> Result<Vec<Target>, Failure> {
+    let input = io::BufReader::new(io::stdin().lock());
+    let targets = serde_json::Deserializer::from_reader(input).into_iter();
+    let targets: serde_json::Result<_> = targets.collect();
+    let targets: Vec<_> = targets.unwrap_or_else(|error| {
+        usage_error(format!(
+            "standard input: not a socket as nldemo -j diag list prints it: {error}"
+        ))
+    });
+    if targets.is_empty() {
+        return Err(Failure::Negative("standard input has no socket".to_owned()));
+    }
+    Ok(targets)
+}
+
+fn print(
+    table: &mut Table,
+    target: &Target,
+    outcome: Outcome,
+    output: &mut Output,
+) -> io::Result<()> {
+    if output.is_json() {
+        return output.json(&Record { outcome, target });
+    }
+    let (word, color) = match outcome {
+        Outcome::DryRun => ("would be destroyed", AnsiColor::Yellow),
+        Outcome::Done(Fate::Destroyed) => ("destroyed", AnsiColor::Green),
+        Outcome::Done(Fate::Gone) => ("gone", AnsiColor::Red),
+        Outcome::Done(Fate::Replaced) => ("replaced", AnsiColor::Red),
+        Outcome::Done(Fate::OutOfReach) => ("out of reach", AnsiColor::Red),
+    };
+    let (kind, word) = (target.kind(), Cell::left(word).painted(color));
+    let ends = target.ends();
+    let ends = ends.map(|(local, remote)| [local, remote].map(|end| row::end(kind, end, None)));
+    let ends = ends.into_iter().flatten().map(Cell::left);
+    table.row([word, Cell::left(kind.name())].into_iter().chain(ends));
+    output.text(table.drain(output))
+}
+
+fn would_be_destroyed<S: serde::Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str("would-be-destroyed")
+}

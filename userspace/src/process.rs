@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Processes and the sockets that they have open, from `/proc`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Process {
+    /// Process number.
+    pub pid: u32,
+    /// Its name, as `ps` shows it.
+    pub name: String,
+}
+
+impl Process {
+    /// All that `/proc` shows.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries.filter_map(|entry| {
+            let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let name = match fs::read(entry.path().join("comm")) {
+                Ok(name) => String::from_utf8_lossy(&name).trim_end().to_owned(),
+                Err(_) => "?".to_owned(),
+            };
+            Some(Self { pid, name })
+        })
+    }
+
+    /// The inodes of the sockets that it has open; none if this process may not look.
+    pub fn sockets(&self) -> impl Iterator<Item = u64> + use<> {
+        let path: PathBuf = format!("/proc/{}/fd", self.pid).into();
+        let files = fs::read_dir(path).into_iter().flatten().flatten();
+        files.filter_map(|file| {
+            let target = fs::read_link(file.path()).ok()?;
+            let inode = target.to_str()?.strip_prefix("socket:[")?;
+            inode.strip_suffix(']')?.parse().ok()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn process_is_found_by_its_socket() {
+        let (socket, _other_end) = UnixStream::pair().unwrap();
+        let link = format!("/proc/self/fd/{}", socket.as_raw_fd());
+        let inode = fs::metadata(link).unwrap().ino();
+        let mut holders = Process::all().filter(|process| process.sockets().any(|i| i == inode));
+        let process = holders.next().unwrap();
+        assert_eq!(process.pid, std::process::id());
+        assert!(!process.name.is_empty());
+    }
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Bytes that others chose, as text that does a terminal no harm.
+
+use std::fmt;
+use std::fmt::Write;
+
+/// Any bytes on one line: what is not printable as `\xNN`, a backslash as `\\`.
+#[derive(Clone, Copy, Debug)]
+pub struct Escaped<'a>(pub &'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                match character {
+                    '\\' => f.write_str(r"\\")?,
+                    _ if character.is_control() => {
+                        let mut buffer = [0; 4];
+                        write_bytes(f, character.encode_utf8(&mut buffer).as_bytes())?;
+                    }
+                    _ => f.write_char(character)?,
+                }
+            }
+            write_bytes(f, chunk.invalid())?;
+        }
+        Ok(())
+    }
+}
+
+fn write_bytes(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_bytes_are_one_line_of_text() {
+        for (bytes, text) in [
+            (&b"/run/a b"[..], "/run/a b"),
+            (b"a\0b\n\x1b[31m", r"a\x00b\x0a\x1b[31m"),
+            (b"\\x41", r"\\x41"),
+            ("gr\u{fc}n\u{85}".as_bytes(), "gr\u{fc}n\\xc2\\x85"),
+            (b"\xff\xfe!", r"\xff\xfe!"),
+            (b"", ""),
+        ] {
+            assert_eq!(Escaped(bytes).to_string(), text);
+        }
+    }
+}
