@@ -40,7 +40,7 @@ def _change(place, seed, count):
 
 def test_storm_of_changes(module, namespaces, start, stop, tally):
     """All at once, by several writers, amid packets and their verdicts; each change is told of."""
-    count = tally.of(20_000) // 4
+    count = tally.of(8000) // 4
     place = namespaces()
     loads = [start(keep_flooding, place, stop), start(keep_accepting, place, stop)]
     with place:
@@ -88,7 +88,7 @@ def test_cpus_go_and_come(module, namespaces, start, stop, tally):
     switches = [path for cpu in range(1, os.sysconf("SC_NPROCESSORS_CONF"))
                 if (path := Path(f"/sys/devices/system/cpu/cpu{cpu}/online")).exists()]
     assert switches, "a guest with CPUs that can be taken away (scripts/churn makes one)"
-    count = tally.of(300)
+    count = tally.of(100)
     source = random.Random(8)
     place = namespaces()
     with place, Control() as control:
@@ -174,7 +174,7 @@ def _available():
 @pytest.mark.parametrize("percent", [0, 10], ids=["used up", "refused at random"])
 def test_memory_is_short(module, namespaces, start, stop, tally, percent):
     """Who asks is told, nothing else happens, and when there is memory again all is well."""
-    count = tally.of(2000)
+    count = tally.of(500)
     flood = start(keep_flooding, namespaces(), stop)
     if not percent:
         taker = start(_take_memory, stop)

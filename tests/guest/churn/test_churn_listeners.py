@@ -45,7 +45,7 @@ def _listen(namespace, stage, maxlen, reached):
 
 def test_listeners_die(load, namespaces, start, stop, tally):
     """What they held is dropped; with the next one, or with none, packets pass again."""
-    count = tally.of(1000)
+    count = tally.of(800)
     source = random.Random(8)
     place = namespaces()
     load(hooks=31, skip_mark=9)

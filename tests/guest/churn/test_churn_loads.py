@@ -12,7 +12,7 @@ def test_loads_and_unloads_under_traffic(load, namespaces, stop, start, tally):
     """Packets and requests at each moment of loading and unloading, some of them in a queue."""
     rounds = tally.of(500)
     heard = namespaces()
-    echoers = [start(keep_echoing, seed, stop) for seed in range(2)]
+    echoer = start(keep_echoing, 8, stop)
     pinger = start(keep_pinging, stop, namespaces())
     flood, listener = start(keep_flooding, heard, stop), start(keep_accepting, heard, stop)
 
@@ -29,7 +29,7 @@ def test_loads_and_unloads_under_traffic(load, namespaces, stop, start, tally):
         assert not is_loaded()
         tally.progress("loads and unloads", number, rounds)
     stop.set()
-    done, refused = (sum(column) for column in zip(*map(counts, echoers)))
+    done, refused = counts(echoer)
     sent, received = counts(flood)
     decided, gone = counts(listener)
     pings = counts(pinger)[0]
