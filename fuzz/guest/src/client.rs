@@ -34,6 +34,8 @@ pub struct Client {
     expected: VecDeque<Answer>,
     /// Whether answers may be missing, because its receive buffer was full.
     lossy: bool,
+    /// Whether it is not as it was opened.
+    changed: bool,
     received: Vec<u8>,
 }
 
@@ -77,13 +79,21 @@ impl Client {
             sequence: 0,
             expected: VecDeque::new(),
             lossy: false,
+            changed: false,
             received: vec![0; BUFFER_LEN],
+        }
+    }
+
+    /// Opens it again, unless it is as it was opened.
+    pub fn renew(&mut self) {
+        if self.changed {
+            *self = Self::open(self.privileged);
         }
     }
 
     /// The number for the next message.
     pub fn next_sequence(&mut self) -> u32 {
-        self.sequence += 1;
+        self.sequence = self.sequence.wrapping_add(1);
         self.sequence
     }
 
@@ -113,6 +123,7 @@ impl Client {
     ///
     /// If the kernel does not know it.
     pub fn switch(&mut self, switch: Switch, on: bool) {
+        self.changed = true;
         match switch {
             Switch::ExtendedAck => self.socket.set_ext_ack(on),
             Switch::CappedAck => self.socket.set_cap_ack(on),
@@ -132,11 +143,13 @@ impl Client {
     /// If the kernel refuses it.
     pub fn narrow(&mut self) {
         self.lossy = true;
+        self.changed = true;
         self.socket.set_rx_buf_sz(0_u32).expect("a receive buffer");
     }
 
     /// Joins or leaves a group; the kernel knows which there are.
     pub fn membership(&mut self, group: u32, join: bool) {
+        self.changed = true;
         let _ = if join {
             self.socket.add_membership(group)
         } else {

@@ -61,10 +61,10 @@ impl<'a> Arbitrary<'a> for Message {
         };
         let flags = match bytes.int_in_range(0..=15_u8)? {
             0..=5 => NLM_F_REQUEST,
-            6..=10 => NLM_F_REQUEST | NLM_F_ACK,
-            11 => NLM_F_REQUEST | NLM_F_DUMP,
-            12 => NLM_F_REQUEST | NLM_F_ACK | NLM_F_DUMP,
-            13 => 0,
+            6..=8 => NLM_F_REQUEST | NLM_F_ACK,
+            9 => NLM_F_REQUEST | NLM_F_DUMP,
+            10 => NLM_F_REQUEST | NLM_F_ACK | NLM_F_DUMP,
+            11..=13 => 0,
             _ => bytes.arbitrary()?,
         };
         let attributes = match kind {
@@ -201,6 +201,12 @@ fn append_all(attributes: &[Attribute], buffer: &mut Vec<u8>) {
 }
 
 impl Message {
+    /// Whether it may change the configuration.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        self.kind == protocol::MSG_CONFIG_SET
+    }
+
     /// Appends the message, as one of that sequence number, at the next boundary.
     ///
     /// # Panics

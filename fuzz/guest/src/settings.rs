@@ -58,7 +58,7 @@ impl<'a> Arbitrary<'a> for Settings {
         Ok(Self {
             // Where all is off or dropped there is nothing to see.
             enabled: !rarely(bytes, 8)?,
-            bypass: !rarely(bytes, 32)?,
+            bypass: !rarely(bytes, 64)?,
             queue: bytes.int_in_range(0..=1)?,
             queues: *bytes.choose(&[1, 2, 7, 65535])?,
             spread: *bytes.choose(&[protocol::SPREAD_FLOW, protocol::SPREAD_CPU])?,

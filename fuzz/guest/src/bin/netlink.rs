@@ -5,6 +5,7 @@
 #![no_main]
 
 use std::cell::RefCell;
+use std::mem;
 
 use arbitrary::Arbitrary;
 use arbitrary::Result;
@@ -48,7 +49,7 @@ impl<'a> Arbitrary<'a> for Step {
         let client = usize::from(choice & 3 == 3);
         let deed = match choice >> 2 {
             0..=43 => {
-                let count = bytes.int_in_range(1..=16)?;
+                let count = bytes.int_in_range(1..=32)?;
                 Deed::Send {
                     messages: (0..count).map(|_| bytes.arbitrary()).collect::<Result<_>>()?,
                     end: match bytes.arbitrary()? {
@@ -76,34 +77,39 @@ impl<'a> Arbitrary<'a> for Step {
 struct Fuzzer {
     tally: Tally,
     log: KernelLog,
+    clients: [Client; 2],
+    /// Whether the configuration may not be the default one.
+    changed: bool,
     buffer: Vec<u8>,
 }
 
 impl Fuzzer {
-    fn send(&mut self, client: &mut Client, messages: &[Message], end: i8, group: Option<u32>) {
-        self.buffer.clear();
-        for message in messages {
-            message.append_to(&mut self.buffer, client.next_sequence());
-        }
-        let len = self.buffer.len().saturating_add_signed(end.into());
-        self.buffer.resize(len, 0xff);
-        self.tally.add(client.send(&self.buffer, group));
-    }
-
     fn run(&mut self, steps: &[Step]) {
-        let mut clients = [true, false].map(Client::open);
         // Whatever the last input left behind.
-        self.buffer.clear();
-        Settings::default().append_to(&mut self.buffer, clients[0].next_sequence());
-        clients[0].send(&self.buffer, None);
+        self.clients.iter_mut().for_each(Client::renew);
+        if mem::take(&mut self.changed) {
+            self.buffer.clear();
+            let [client, _] = &mut self.clients;
+            Settings::default().append_to(&mut self.buffer, client.next_sequence());
+            client.send(&self.buffer, None);
+        }
         for Step { client: n, deed } in steps {
-            let client = &mut clients[*n];
+            let client = &mut self.clients[*n];
             match deed {
                 Deed::Send {
                     messages,
                     end,
                     group,
-                } => self.send(client, messages, *end, *group),
+                } => {
+                    self.buffer.clear();
+                    for message in messages {
+                        message.append_to(&mut self.buffer, client.next_sequence());
+                        self.changed |= message.is_change();
+                    }
+                    let len = self.buffer.len().saturating_add_signed((*end).into());
+                    self.buffer.resize(len, 0xff);
+                    self.tally.add(client.send(&self.buffer, *group));
+                }
                 Deed::Receive => client.receive(),
                 Deed::Switch(switch, on) => client.switch(*switch, *on),
                 Deed::Membership(group, join) => client.membership(*group, *join),
@@ -111,9 +117,7 @@ impl Fuzzer {
                 Deed::Reopen => *client = Client::open(*n == 0),
             }
         }
-        for client in &mut clients {
-            client.finish();
-        }
+        self.clients.iter_mut().for_each(Client::finish);
         self.log.check();
     }
 }
@@ -122,6 +126,8 @@ thread_local! {
     static FUZZER: RefCell<Fuzzer> = RefCell::new(Fuzzer {
         tally: Tally::new(),
         log: KernelLog::open(),
+        clients: [true, false].map(Client::open),
+        changed: true,
         buffer: Vec::new(),
     });
 }

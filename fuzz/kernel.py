@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The fuzzers of fuzz/guest, each in a network namespace of its own."""
+"""The fuzzers of the module (fuzz/guest), each in a network namespace of its own."""
 
 import fcntl
 import os
 import struct
-import subprocess
+import sys
 from pathlib import Path
 
-from module import NAME
-from network import Namespace
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "guest"))
+
+from libfuzzer import LibFuzzer  # noqa: E402
+from module import NAME  # noqa: E402 # found by the line above
+from network import Namespace  # noqa: E402
+from places import TARGETS  # noqa: E402
 
 TUNSETIFF = 0x400454CA
 IFF_TUN, IFF_NO_PI, IFF_VNET_HDR = 0x0001, 0x1000, 0x4000
 # Red Hat's, and QEMU's "inter-VM shared memory".
 SHARED_MEMORY = ("0x1af4", "0x1110")
-# Named after what they send.
-TARGETS = ("netlink", "packets")
 
 
 def shared_memory():
@@ -59,65 +61,53 @@ def network_for_packets():
     return namespace, fd
 
 
-class Fuzzer:
-    """A running fuzzer."""
+class KernelFuzzer(LibFuzzer):
+    """A running fuzzer of the module."""
 
-    def __init__(self, target, program, directory, corpus, arguments):
-        """`corpus` are inputs to begin with; what else it finds is in `self.inputs` at the end."""
-        self.target = target
-        self._directory = Path(directory, target)
-        self._corpus = self._directory / "corpus"
-        self._corpus.mkdir(parents=True)
-        for number, data in enumerate(corpus):
-            (self._corpus / f"{number:06}").write_bytes(data)
+    def __init__(self, program, directory, inputs, **options):
+        directory = Path(directory, program.name)
+        self._tally = directory / "tally"
+        self._coverage = directory / "coverage"
         text = Path("/sys/module", NAME, "sections/.text").read_text(encoding="ascii").strip()
         environment = {
-            **os.environ,
             "NLDEMO_FUZZ_TEXT": text,
-            "NLDEMO_FUZZ_COVERAGE": str(self._directory / "coverage"),
-            "NLDEMO_FUZZ_TALLY": str(self._directory / "tally"),
+            "NLDEMO_FUZZ_COVERAGE": str(self._coverage),
+            "NLDEMO_FUZZ_TALLY": str(self._tally),
         }
         if (memory := shared_memory()) is not None:
             environment["NLDEMO_FUZZ_LAST"] = str(memory)
-            environment["NLDEMO_FUZZ_PLACE"] = str(TARGETS.index(target))
-        if target == "packets":
-            self.namespace, device = network_for_packets()
+            environment["NLDEMO_FUZZ_PLACE"] = str(TARGETS.index(program.name))
+        if program.name == "packets":
+            self.namespace, self._device = network_for_packets()
         else:
-            self.namespace, device = Namespace(), os.open(os.devnull, os.O_RDONLY)
-        with self.namespace, open(self._directory / "log", "wb") as log:
-            self.process = subprocess.Popen(
-                [program, *arguments, f"-artifact_prefix={self._directory}/", "-rss_limit_mb=0",
-                 "-timeout=300", "-reload=0", "-print_final_stats=1", self._corpus],
-                env=environment, stdin=device, stdout=log, stderr=log)
-        os.close(device)
+            self.namespace, self._device = Namespace(), os.open(os.devnull, os.O_RDONLY)
+        with self.namespace:
+            super().__init__(program, directory, inputs, environment=environment,
+                             stdin=self._device, **options)
 
     @property
     def tally(self):
         """How much it has sent."""
-        file = self._directory / "tally"
-        return int(file.read_text(encoding="ascii") or 0) if file.exists() else 0
-
-    @property
-    def log(self):
-        """What it said."""
-        return (self._directory / "log").read_text(encoding="utf-8", errors="replace")
+        return int(self._tally.read_text(encoding="ascii") or 0) if self._tally.exists() else 0
 
     @property
     def coverage(self):
         """The offsets in the module's code that its inputs came by; known at its end."""
-        file = self._directory / "coverage"
-        if not file.exists():
+        if not self._coverage.exists():
             return set()
-        return {int(line, 16) for line in file.read_text(encoding="ascii").split()}
+        return {int(line, 16) for line in self._coverage.read_text(encoding="ascii").split()}
 
-    @property
-    def inputs(self):
-        """All inputs that it found worth keeping."""
-        return [file.read_bytes() for file in sorted(self._corpus.iterdir())]
+    def merge(self):
+        with self.namespace:
+            super().merge()
 
     def close(self):
-        """Ends it."""
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
+        super().close()
+        os.close(self._device)
         self.namespace.close()
+
+
+def prepare():
+    """Gets the kernel ready for them; the module is loaded already."""
+    # Of clients' sockets, whose answers are not to be lost.
+    Path("/proc/sys/net/core/rmem_max").write_text(f"{1 << 24}\n", encoding="ascii")
