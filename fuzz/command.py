@@ -3,10 +3,12 @@
 """The command line of in_guest.py and in_userspace.py."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 import corpus
+from libfuzzer import result
 
 
 def parse():
@@ -37,12 +39,14 @@ def start(options, run):
     return fuzzers
 
 
-def conclude(options, fuzzer):
-    """What is to be done with one that has ended."""
+def conclude(options, fuzzer, seconds, **more):
+    """Prints what came of one that has run for so long, or was not the one to find something."""
     if fuzzer.process.poll() is None:
-        # Another one has found something.
         fuzzer.process.kill()
         fuzzer.process.wait()
         fuzzer.process.returncode = 0
-    elif options.merge and fuzzer.process.returncode == 0:
+    found = result(fuzzer, seconds)
+    if options.merge and not found["status"]:
         fuzzer.merge()
+    print(json.dumps({**found, **more, "inputs": [data.hex() for data in fuzzer.inputs]}), flush=True)
+    fuzzer.close()

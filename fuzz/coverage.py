@@ -4,7 +4,8 @@
 
 Code is counted at the places where KCOV looks, of which the compiler makes one for each way that the
 code can go. Such a place stands for the line of the module's own sources that it was made from, if
-need be by way of what was inlined there. Left out are KUnit's tests, and the code of libraries.
+need be by way of what was inlined there. Left out are KUnit's tests, the code of libraries, and what
+can only report a bug: panics and KASAN's checks.
 """
 
 import json
@@ -18,7 +19,12 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 SOURCES = ("net/", "nldemo/", "rust_nldemo.rs")
 # How long the instruction is that calls KCOV, which goes by where it returns to.
 CALL = 5
-RETURN = 4
+
+
+# What code calls that only reports a bug: of memory, or of the program, which then panics.
+REPORT = re.compile(r"__asan_report_|__asan_handle_no_return|9panicking|rust_build_error")
+# And what it calls to tell of its coverage.
+TELL = re.compile(r"__sanitizer_cov_trace_")
 
 
 class Place(NamedTuple):
@@ -29,32 +35,88 @@ class Place(NamedTuple):
     line: int
 
 
-def sites(module):
-    """The offsets that KCOV can tell of."""
-    relocations = subprocess.run(["llvm-objdump-19", "-r", "-j", ".text", module], check=True,
-                                 capture_output=True, text=True).stdout
-    return [int(offset, 16) + RETURN for offset in
-            re.findall(r"^([0-9a-f]+) \S+\s+__sanitizer_cov_trace_pc\b", relocations, re.MULTILINE)]
+class Instruction(NamedTuple):
+    """One instruction; `symbol` is what it refers to outside of its section, or behind a relocation."""
+
+    mnemonic: str
+    operands: str
+    target: int | None
+    symbol: str
+    following: int
+
+
+class Code:
+    """The module's code, as far as it takes to tell what an instruction leads to."""
+
+    # A check or a report has fewer instructions.
+    SHORT = 16
+
+    def __init__(self, module):
+        listing = subprocess.run(
+            ["llvm-objdump-19", "-dr", "--no-show-raw-insn", "--no-leading-headers", "-j", ".text", module],
+            check=True, capture_output=True, text=True).stdout
+        rows = re.findall(r"^ *([0-9a-f]+):\s+(\S+)[ \t]*([^\n]*)\n(?:\t\t[0-9a-f]+:\s+\S+\s+(\S+)\n)?",
+                          listing, re.MULTILINE)
+        offsets = [int(row[0], 16) for row in rows]
+        self._at = {}
+        for (_, mnemonic, operands, symbol), offset, following in zip(rows, offsets, offsets[1:] + [0]):
+            target = re.match(r"0x([0-9a-f]+) <", operands)
+            self._at[offset] = Instruction(mnemonic, operands, int(target[1], 16) if target else None,
+                                           symbol, following)
+
+    def sites(self):
+        """Where calls return to that tell of coverage, which is what they tell."""
+        return [one.following for one in self._at.values()
+                if one.mnemonic.startswith("call") and one.symbol.startswith("__sanitizer_cov_trace_pc")]
+
+    def _walk(self, offset):
+        for _ in range(self.SHORT):
+            if (one := self._at.get(offset)) is None:
+                return
+            if not (one.mnemonic.startswith("call") and TELL.match(one.symbol)):
+                yield one
+            offset = one.target if one.mnemonic == "jmp" and not one.symbol else one.following
+
+    def reports(self, offset):
+        """Whether all that is done from there on is to report a bug."""
+        for one in self._walk(offset):
+            if one.mnemonic.startswith("call") or one.symbol and one.mnemonic == "jmp":
+                return REPORT.search(one.symbol) is not None
+            if one.mnemonic.startswith(("j", "ret")) and one.mnemonic != "jmp":
+                return one.mnemonic.startswith("ud2")
+        return False
+
+    def checks(self, offset):
+        """Whether all that is done from there on is to look whether KASAN has to report one."""
+        masked = False
+        for one in self._walk(offset):
+            if one.mnemonic.startswith("and") and one.operands.startswith("$0x7,"):
+                masked = True
+            if one.mnemonic.startswith("call") or one.mnemonic.startswith("ret"):
+                return False
+            if one.mnemonic.startswith("j") and one.mnemonic != "jmp":
+                return masked and (self.reports(one.following) or self.reports(one.target))
+        return False
 
 
 def place_of(frames):
     """The place in the sources; `frames` are the functions that were inlined, the innermost first."""
-    if any("::tests::" in frame["FunctionName"] or "kunit" in frame["FunctionName"] for frame in frames):
+    if any("tests::" in frame["FunctionName"] or "kunit" in frame["FunctionName"] for frame in frames):
         return None
     for frame in frames:
         path = Path(frame["FileName"])
         if path.is_relative_to(CHECKOUT):
             file = str(path.relative_to(CHECKOUT))
             if file.startswith(SOURCES):
-                # Without what it was made for.
-                function = re.sub(r"<.*", "", frame["FunctionName"])
-                return Place(file, function, frame["Line"])
+                # Whatever types it was made for.
+                return Place(file, re.sub(r"<.*", "", frame["FunctionName"]), frame["Line"])
     return None
 
 
 def places(module):
     """What the offsets stand for, as far as that is in the sources."""
-    offsets = sites(module)
+    code = Code(module)
+    offsets = [offset for offset in code.sites() if not code.reports(offset) and not code.checks(offset)]
     # Within the call, not behind it.
     addresses = "".join(f"{offset - CALL:#x}\n" for offset in offsets)
     symbols = subprocess.run(["llvm-symbolizer-19", f"--obj={module}", "--output-style=JSON"],

@@ -5,13 +5,11 @@
 What came of each is a line of JSON on standard output, progress is on standard error.
 """
 
-import json
 import tempfile
-from pathlib import Path
 
 import command
 from kernel import KernelFuzzer, prepare
-from libfuzzer import result, wait
+from libfuzzer import wait
 
 import module  # found by kernel.py
 
@@ -30,12 +28,8 @@ def main():
                                 KernelFuzzer(program, directory, inputs, **limits))
         seconds = wait(fuzzers, progress)
         for fuzzer in fuzzers:
-            more = {"sent": fuzzer.tally, "coverage": sorted(fuzzer.coverage)}
-            command.conclude(options, fuzzer)
-            print(json.dumps(result(fuzzer, seconds, **more)), flush=True)
-            fuzzer.close()
+            command.conclude(options, fuzzer, seconds, sent=fuzzer.tally, coverage=sorted(fuzzer.coverage))
     module.remove_when_unused()
-    Path("/dev/kmsg").write_text("<6>the fuzzers are done\n", encoding="ascii")
 
 
 main()

@@ -2,12 +2,11 @@
 
 """Runs fuzzers of userspace, side by side, for scripts/fuzz: as in_guest.py does with the module's."""
 
-import json
 import tempfile
 from pathlib import Path
 
 import command
-from libfuzzer import LibFuzzer, result, wait
+from libfuzzer import LibFuzzer, wait
 
 
 def main():
@@ -17,9 +16,7 @@ def main():
                                 LibFuzzer(program, Path(directory, program.name), inputs, **limits))
         seconds = wait(fuzzers, lambda fuzzer: f"{fuzzer.target}: {fuzzer.executed} inputs")
         for fuzzer in fuzzers:
-            command.conclude(options, fuzzer)
-            print(json.dumps(result(fuzzer, seconds)), flush=True)
-            fuzzer.close()
+            command.conclude(options, fuzzer, seconds)
 
 
 main()

@@ -101,8 +101,8 @@ def wait(programs, progress):
     return time.monotonic() - start
 
 
-def result(program, seconds, **more):
-    """What came of one, for fuzz/report.py."""
+def result(program, seconds):
+    """What came of one, for fuzz/report.py; its inputs are not among it."""
     status = program.process.poll()
     finding = program.finding
     if status:
@@ -110,5 +110,4 @@ def result(program, seconds, **more):
     return {
         "target": program.target, "seconds": round(seconds, 1), "executed": program.executed,
         "status": status or 0, "finding": finding.hex() if finding is not None else None,
-        "inputs": [data.hex() for data in program.inputs], **more,
     }
