@@ -97,6 +97,10 @@ class KernelFuzzer(LibFuzzer):
             return set()
         return {int(line, 16) for line in self._coverage.read_text(encoding="ascii").split()}
 
+    @property
+    def reached(self):
+        return len(self.coverage)
+
     def merge(self):
         with self.namespace:
             super().merge()

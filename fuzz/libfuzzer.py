@@ -54,6 +54,11 @@ class LibFuzzer:
         return max(map(int, re.findall(r"^#(\d+)\s", self.log, re.MULTILINE)), default=0)
 
     @property
+    def reached(self):
+        """How much code it came by, as far as it can tell itself."""
+        return max(map(int, re.findall(r"\bcov: (\d+) ", self.log)), default=0)
+
+    @property
     def inputs(self):
         """All inputs that it found worth keeping."""
         return [file.read_bytes() for file in sorted(self._corpus.iterdir())]
@@ -109,5 +114,5 @@ def result(program, seconds):
         print(f"{program.target} ended with status {status}:\n{program.log[-8000:]}", file=sys.stderr)
     return {
         "target": program.target, "seconds": round(seconds, 1), "executed": program.executed,
-        "status": status or 0, "finding": finding.hex() if finding is not None else None,
+        "reached": program.reached, "status": status or 0, "finding": finding.hex() if finding is not None else None,
     }

@@ -229,8 +229,18 @@ pub fn check_config(payload: &[u8]) {
 pub fn check_stats(stats: &Stats) {
     // Other CPUs count meanwhile, but each fuzzer has a network namespace to itself.
     for packets in [stats.ipv4, stats.ipv6] {
-        assert_eq!(packets.matched, packets.skipped + packets.queued, "{stats:?}");
-        assert!(packets.seen >= packets.matched + packets.unparsable, "{stats:?}");
+        assert_eq!(
+            packets.matched,
+            packets.skipped + packets.queued,
+            "{stats:?}"
+        );
+        assert!(
+            packets.seen >= packets.matched + packets.unparsable,
+            "{stats:?}"
+        );
     }
-    assert!(stats.messages >= stats.acks + stats.errors + stats.refused, "{stats:?}");
+    assert!(
+        stats.messages >= stats.acks + stats.errors + stats.refused,
+        "{stats:?}"
+    );
 }

@@ -70,8 +70,12 @@ impl Client {
         }
         let mut socket = socket.expect("the module has a socket");
         let address = socket.bind_auto().expect("there is an address");
-        socket.connect(&SocketAddr::new(0, 0)).expect("the kernel is there");
-        socket.set_rx_buf_sz(RECEIVE_BUFFER).expect("a receive buffer");
+        socket
+            .connect(&SocketAddr::new(0, 0))
+            .expect("the kernel is there");
+        socket
+            .set_rx_buf_sz(RECEIVE_BUFFER)
+            .expect("a receive buffer");
         Self {
             socket,
             portid: address.port_number(),
@@ -216,7 +220,10 @@ impl Client {
     pub fn finish(&mut self) {
         self.receive();
         let missing = self.expected.iter().find(|answer| !answer.is_optional());
-        assert!(self.lossy || missing.is_none(), "nothing came instead of {missing:?}");
+        assert!(
+            self.lossy || missing.is_none(),
+            "nothing came instead of {missing:?}"
+        );
         self.expected.clear();
     }
 }

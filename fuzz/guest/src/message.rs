@@ -229,7 +229,9 @@ impl Message {
         .append_with(buffer, |buffer| append_all(attributes, buffer));
         if self.lie != 0 {
             let len = HEADER_LEN + payload.len();
-            let len = u32::try_from(len).expect("short").wrapping_add_signed(self.lie);
+            let len = u32::try_from(len)
+                .expect("short")
+                .wrapping_add_signed(self.lie);
             buffer[start..start + 4].copy_from_slice(&len.to_ne_bytes());
         }
     }

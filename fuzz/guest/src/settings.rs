@@ -83,12 +83,24 @@ impl Settings {
         .append_with(buffer, |payload| {
             attr::append(payload, protocol::CONFIG_A_ENABLED, [self.enabled.into()]);
             attr::append(payload, protocol::CONFIG_A_QUEUE, self.queue.to_ne_bytes());
-            attr::append(payload, protocol::CONFIG_A_QUEUES, self.queues.to_ne_bytes());
+            attr::append(
+                payload,
+                protocol::CONFIG_A_QUEUES,
+                self.queues.to_ne_bytes(),
+            );
             attr::append(payload, protocol::CONFIG_A_SPREAD, [self.spread]);
             attr::append(payload, protocol::CONFIG_A_BYPASS, [self.bypass.into()]);
             attr::append(payload, protocol::CONFIG_A_HOOKS, [self.hooks]);
-            attr::append(payload, protocol::CONFIG_A_PRIORITY, self.priority.to_ne_bytes());
-            attr::append(payload, protocol::CONFIG_A_SKIP_MARK, self.skip_mark.to_ne_bytes());
+            attr::append(
+                payload,
+                protocol::CONFIG_A_PRIORITY,
+                self.priority.to_ne_bytes(),
+            );
+            attr::append(
+                payload,
+                protocol::CONFIG_A_SKIP_MARK,
+                self.skip_mark.to_ne_bytes(),
+            );
             let families = [protocol::CONFIG_A_IPV4, protocol::CONFIG_A_IPV6];
             for (family, types) in families.into_iter().zip(self.types) {
                 attr::append_nest(payload, family, |nest| {

@@ -12,8 +12,7 @@ use crate::{
         Header,
         ALIGNMENT, //
     },
-    property,
-    walk,
+    property, walk,
 };
 
 /// A message whose header says about the truth of its length.

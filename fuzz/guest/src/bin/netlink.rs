@@ -51,7 +51,9 @@ impl<'a> Arbitrary<'a> for Step {
             0..=43 => {
                 let count = bytes.int_in_range(1..=32)?;
                 Deed::Send {
-                    messages: (0..count).map(|_| bytes.arbitrary()).collect::<Result<_>>()?,
+                    messages: (0..count)
+                        .map(|_| bytes.arbitrary())
+                        .collect::<Result<_>>()?,
                     end: match bytes.arbitrary()? {
                         240..=255_u8 => bytes.arbitrary()?,
                         _ => 0,

@@ -17,9 +17,9 @@ use std::net::SocketAddr;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use netlink_packet_core::NLM_F_REQUEST;
+use nix::unistd::write;
 use nldemo::message::Message;
 use nldemo::protocol;
-use nix::unistd::write;
 use socket2::Domain;
 use socket2::Protocol;
 use socket2::SockAddr;
@@ -114,17 +114,23 @@ impl Fuzzer {
                     Packet::V6(_) => (1, ipv6(packet.destination()).into()),
                 };
                 let address = SockAddr::from(SocketAddr::new(address, 0));
-                self.sockets[family][usize::from(marked)].send_to(&bytes, &address).is_ok()
+                self.sockets[family][usize::from(marked)]
+                    .send_to(&bytes, &address)
+                    .is_ok()
             }
         }
     }
 
     fn run(&mut self, input: &Input) {
         let mut request = Vec::new();
-        input.settings.append_to(&mut request, self.module.next_sequence());
+        input
+            .settings
+            .append_to(&mut request, self.module.next_sequence());
         self.module.send(&request, None);
         let sent = input.packets.0.iter();
-        let taken = sent.filter(|sent| self.send(&sent.packet, &sent.way)).count();
+        let taken = sent
+            .filter(|sent| self.send(&sent.packet, &sent.way))
+            .count();
         self.tally.add(taken);
         request.clear();
         Message {
