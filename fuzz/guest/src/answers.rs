@@ -103,12 +103,11 @@ fn answer(message: &Message<'_>, raw: &[u8], privileged: bool, expected: &mut Ve
         return;
     }
     let refused = match message.kind {
-        protocol::MSG_ECHO => None,
         protocol::MSG_CONFIG_GET | protocol::MSG_STATS_GET if !message.payload.is_empty() => {
             Some(libc::EINVAL)
         }
         protocol::MSG_CONFIG_GET if has(NLM_F_DUMP) => Some(libc::EOPNOTSUPP),
-        protocol::MSG_CONFIG_GET | protocol::MSG_STATS_GET => None,
+        protocol::MSG_ECHO | protocol::MSG_CONFIG_GET | protocol::MSG_STATS_GET => None,
         protocol::MSG_CONFIG_SET if !privileged => Some(libc::EPERM),
         protocol::MSG_CONFIG_SET if message.payload.is_empty() && !has(NLM_F_DUMP) => {
             Some(libc::EINVAL)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Packets: ICMP and ICMPv6 for the most part, whole ones and ones that lie.
+//! Packets: ICMP and `ICMPv6` for the most part, whole ones and ones that lie.
 
 use arbitrary::Arbitrary;
 use arbitrary::Result;
@@ -130,7 +130,7 @@ impl V4 {
             } else {
                 ICMP
             },
-            fragment: fragment_offset(bytes)? | (bytes.int_in_range(0..=7)? & 3) << 13,
+            fragment: fragment_offset(bytes)? | ((bytes.int_in_range(0..=7)? & 3) << 13),
             content: Content::arbitrary(bytes, depth)?,
             lie: lie(bytes)?,
             damage: damage(bytes)?,
@@ -240,7 +240,7 @@ impl Extension {
             } else {
                 bytes.int_in_range(0..=2)?
             },
-            fragment: fragment_offset(bytes)? << 3 | u16::from(rarely(bytes, 64)?),
+            fragment: (fragment_offset(bytes)? << 3) | u16::from(rarely(bytes, 64)?),
         })
     }
 

@@ -25,7 +25,7 @@ pub struct Settings {
     priority: i32,
     /// Packets with this mark pass.
     pub skip_mark: u32,
-    /// Of ICMP and of ICMPv6.
+    /// Of ICMP and of `ICMPv6`.
     types: [[u8; protocol::TYPES_LEN]; 2],
 }
 
