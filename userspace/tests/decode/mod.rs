@@ -21,7 +21,7 @@ use nldemo::queue::Replacement;
 use nldemo::queue::Summary;
 
 /// Tries every decoder on a datagram; returns how much of it could be read.
-pub fn decode(datagram: &[u8]) -> usize {
+pub(crate) fn decode(datagram: &[u8]) -> usize {
     let mut read = 0;
     for message in Messages::new(datagram).flatten() {
         assert!(message.payload.len() < datagram.len());
