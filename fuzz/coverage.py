@@ -23,8 +23,14 @@ CALL = 5
 
 # What code calls that only reports a bug: of memory, or of the program, which then panics.
 REPORT = re.compile(r"__asan_report_|__asan_handle_no_return|9panicking|rust_build_error")
-# And what it calls to tell of its coverage.
-TELL = re.compile(r"__sanitizer_cov_trace_")
+
+
+# A line that a function begins with, or an instruction with the symbol that it refers to.
+INSTRUCTION = re.compile(r"^[0-9a-f]+ <([^>]+)>:$"
+                         r"|^ *([0-9a-f]+):\s+(\S+)[ \t]*([^\n]*)(?:\n\t\t[0-9a-f]+:\s+\S+\s+(\S+))?$",
+                         re.MULTILINE)
+# The part of a mangled name that says that the function is one of a suite of KUnit.
+TESTS = "5tests"
 
 
 class Place(NamedTuple):
@@ -45,6 +51,11 @@ class Instruction(NamedTuple):
     following: int
 
 
+def is_call(instruction, name):
+    """Whether it calls a function whose name begins so."""
+    return instruction.mnemonic.startswith("call") and instruction.symbol.startswith(name)
+
+
 class Code:
     """The module's code, as far as it takes to tell what an instruction leads to."""
 
@@ -55,25 +66,33 @@ class Code:
         listing = subprocess.run(
             ["llvm-objdump-19", "-dr", "--no-show-raw-insn", "--no-leading-headers", "-j", ".text", module],
             check=True, capture_output=True, text=True).stdout
-        rows = re.findall(r"^ *([0-9a-f]+):\s+(\S+)[ \t]*([^\n]*)\n(?:\t\t[0-9a-f]+:\s+\S+\s+(\S+)\n)?",
-                          listing, re.MULTILINE)
-        offsets = [int(row[0], 16) for row in rows]
         self._at = {}
-        for (_, mnemonic, operands, symbol), offset, following in zip(rows, offsets, offsets[1:] + [0]):
+        self._sites = []
+        before = None
+        function = ""
+        for symbol, offset, mnemonic, operands, refers in INSTRUCTION.findall(listing):
+            if symbol:
+                # Not the constants among the code.
+                function = symbol if symbol.startswith("_R") else function
+                continue
+            if before is not None:
+                self._at[before] = self._at[before]._replace(following=int(offset, 16))
+                if is_call(self._at[before], "__sanitizer_cov_trace_pc") and TESTS not in function:
+                    self._sites.append(int(offset, 16))
+            before = int(offset, 16)
             target = re.match(r"0x([0-9a-f]+) <", operands)
-            self._at[offset] = Instruction(mnemonic, operands, int(target[1], 16) if target else None,
-                                           symbol, following)
+            self._at[before] = Instruction(mnemonic, operands, int(target[1], 16) if target else None,
+                                           refers, before)
 
     def sites(self):
         """Where calls return to that tell of coverage, which is what they tell."""
-        return [one.following for one in self._at.values()
-                if one.mnemonic.startswith("call") and one.symbol.startswith("__sanitizer_cov_trace_pc")]
+        return self._sites
 
     def _walk(self, offset):
         for _ in range(self.SHORT):
             if (one := self._at.get(offset)) is None:
                 return
-            if not (one.mnemonic.startswith("call") and TELL.match(one.symbol)):
+            if not is_call(one, "__sanitizer_cov_trace_"):
                 yield one
             offset = one.target if one.mnemonic == "jmp" and not one.symbol else one.following
 
@@ -101,8 +120,6 @@ class Code:
 
 def place_of(frames):
     """The place in the sources; `frames` are the functions that were inlined, the innermost first."""
-    if any("tests::" in frame["FunctionName"] or "kunit" in frame["FunctionName"] for frame in frames):
-        return None
     for frame in frames:
         path = Path(frame["FileName"])
         if path.is_relative_to(CHECKOUT):
