@@ -6,10 +6,12 @@
 #   KERNEL=stock|rt|debug|VERSION   a kernel of the workspace (default: stock)
 #   KDIR=DIR                        instead: a kernel build directory of this machine,
 #                                   with this machine's compilers
+#   TIME=SECONDS                    for how long to fuzz
 KERNEL ?= stock
+TIME ?= 600
 
 # Objects lie in build/RELEASE, so that one kernel's never meet another's.
-.PHONY: all module peer demo test kunit mutants churn bench check clean help setup
+.PHONY: all module peer demo test kunit mutants churn bench fuzz check clean help setup
 all: module peer ## build rust_nldemo.ko and the peer (the default)
 
 ifdef KDIR
@@ -48,6 +50,8 @@ churn: ## wear the module out on the debug kernel, and say what it survived (hal
 	@scripts/churn
 bench: ## measure against C and nftables, in instructions (5 min; scripts/bench --quick: less)
 	@scripts/bench
+fuzz: ## look for bugs with libFuzzer, in the module and in userspace (TIME=600 seconds)
+	@scripts/fuzz --time '$(TIME)'
 check: ## format, lints and docs of everything
 	@scripts/check
 setup: ## make the workspace now (other targets do it when they need it)

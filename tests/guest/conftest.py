@@ -22,8 +22,9 @@ TIME_LIMIT = int(60 * SLOW)
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 # Only the debug kernel can tell.
-collect_ignore = [name for name, file in (("test_leaks.py", "kmemleak"), ("test_coverage.py", "kcov"),
-                                     ("test_faults.py", "failslab"))
+DETECTORS = {"test_coverage.py": "kcov", "test_faults.py": "failslab", "test_fuzz.py": "kcov",
+             "test_leaks.py": "kmemleak"}
+collect_ignore = [name for name, file in DETECTORS.items()
                   if not Path("/sys/kernel/debug", file).exists()]
 # Statistics of so many CPUs do not fit one buffer.
 if os.sysconf("SC_NPROCESSORS_CONF") < 32:

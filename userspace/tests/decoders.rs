@@ -4,7 +4,7 @@
 //! with: nothing panics, reads beyond what there is, or goes on for ever. The modules' own tests
 //! have bytes of no meaning.
 
-use std::time::Duration;
+mod decode;
 
 use netlink_packet_core::NLM_F_ACK_TLVS;
 use netlink_packet_core::NLM_F_CAPPED;
@@ -17,27 +17,13 @@ use proptest::sample::Index;
 use proptest::sample::select;
 
 use nldemo::attr;
-use nldemo::attr::Attributes;
-use nldemo::control;
-use nldemo::control::Config;
-use nldemo::control::CpuStats;
 use nldemo::control::Setting;
-use nldemo::control::Stats;
-use nldemo::diag::Filter;
-use nldemo::diag::Query;
-use nldemo::diag::Target;
-use nldemo::hexdump::Hexdump;
 use nldemo::message::Message;
-use nldemo::message::Messages;
-use nldemo::message::Status;
-use nldemo::pcapng;
 use nldemo::protocol;
 use nldemo::queue::Event;
 use nldemo::queue::Events;
-use nldemo::queue::Packet;
-use nldemo::queue::Policy;
-use nldemo::queue::Replacement;
-use nldemo::queue::Summary;
+
+use decode::decode;
 
 const CASES: u32 = 20_000;
 /// The type of all that `sock_diag` answers.
@@ -216,96 +202,6 @@ fn messages() -> Vec<Vec<u8>> {
         socket(libc::AF_NETLINK, &[7; 27], &[(0, &[1; 36]), (1, &[5; 8])]),
         socket(libc::AF_PACKET, &[3; 15], &[(0, &[1; 24]), (5, &[0; 4])]),
     ]
-}
-
-/// Tries every decoder on a datagram; returns how much of it could be read.
-fn decode(datagram: &[u8]) -> usize {
-    let mut read = 0;
-    for message in Messages::new(datagram).flatten() {
-        assert!(message.payload.len() < datagram.len());
-        let statuses = [
-            Status::parse(&message).ok().flatten(),
-            Status::ending(&message, message.kind).ok().flatten(),
-        ];
-        read += statuses.iter().flatten().count();
-        for status in statuses.into_iter().flatten() {
-            assert!(!status.to_string().is_empty());
-        }
-        read += walk(message.payload, 8);
-        read += usize::from(matches!(control::Event::parse(&message), Ok(Some(_))));
-        read += usize::from(Config::parse(message.payload).is_ok());
-        read += usize::from(Stats::parse(message.payload).is_ok());
-        read += usize::from(CpuStats::parse(message.payload).is_ok());
-        for query in Query::all(&Filter::default()) {
-            if let Ok(socket) = query.parse(message.payload) {
-                let text = serde_json::to_string(&socket).unwrap();
-                let target = serde_json::from_str::<Target>(&text);
-                // That number is no cookie.
-                let known = socket.cookie != Some(u64::MAX);
-                assert!(!known || target.unwrap() == Target::from(&socket), "{text}");
-                read += 1;
-            }
-        }
-    }
-    for event in Events::new(datagram).flatten() {
-        if let Event::Packet(queued) = event {
-            let Ok(packet) = queued.packet() else {
-                continue;
-            };
-            assert!(packet.payload.len() < datagram.len());
-            assert_eq!(packet.id, queued.id);
-            consume(&packet);
-            read += 1;
-        }
-    }
-    read
-}
-
-/// Reads attributes as nests, whatever they are.
-fn walk(payload: &[u8], levels: usize) -> usize {
-    let mut read = 0;
-    for attribute in Attributes::new(payload).flatten() {
-        assert!(attribute.payload.len() < payload.len());
-        let _ = (attribute.text(), attribute.counter(), attribute.be32());
-        read += 1;
-        if levels > 0 {
-            read += walk(attribute.payload, levels - 1);
-        }
-    }
-    read
-}
-
-/// Does to a packet all that `nldemo queue run` can do.
-fn consume(packet: &Packet<'_>) {
-    let policy: Policy = "echo-request size>40 drop; not fragment from 10.0.0.0/8 queue 3; \
-                          unparsable drop; set mark=1 accept"
-        .parse()
-        .unwrap();
-    let summary = Summary::parse(packet);
-    let decision = policy.decide(packet, summary.as_ref());
-    if let Some(summary) = summary {
-        assert!(!summary.protocol_name().is_empty());
-    }
-    let replacements: [Replacement; 2] =
-        ["ttl=9", "payload=hello"].map(|text| text.parse().unwrap());
-    if let Ok(rewritten) = Replacement::apply(&replacements, packet) {
-        // What an attribute can carry.
-        assert!(rewritten.content().len() <= 65_531);
-    }
-    let rows = Hexdump(packet.payload).to_string().lines().count();
-    assert_eq!(rows, packet.payload.len().div_ceil(16));
-    let mut file = Vec::new();
-    let mut writer = pcapng::Writer::new(&mut file).unwrap();
-    writer
-        .packet(&pcapng::Captured {
-            interface: 0,
-            time: packet.timestamp.unwrap_or(Duration::MAX),
-            bytes: packet.payload,
-            length: packet.length,
-            comment: &decision.to_string(),
-        })
-        .unwrap();
-    assert!(file.len() > packet.payload.len());
 }
 
 #[derive(Clone, Debug)]

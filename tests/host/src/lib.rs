@@ -46,5 +46,7 @@ mod test_spread;
 
 // What they share.
 mod etherparse_says;
+mod netlink_packet_core_says;
 mod packets;
 mod property;
+mod walk;

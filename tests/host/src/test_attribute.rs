@@ -2,104 +2,19 @@
 
 //! The validation of attributes, on any bytes, against an independent parser.
 
-use kernel::prelude::{
-    Error,
-    EINVAL,
-    ERANGE, //
-};
-use netlink_packet_core::{
-    NlaBuffer,
-    NlasIterator, //
-};
 use proptest::{
     collection::vec,
     prelude::*, //
 };
 
 use crate::{
-    attribute::{
-        Attribute,
-        Attributes,
-        Nest,
-        Policy,
-        Uint, //
+    attribute::Attributes,
+    netlink_packet_core_says::{
+        self,
+        POLICY, //
     },
     property,
 };
-
-const SMALL: Attribute<u8> = Attribute::new(1).range(1, 31);
-const SIGNED: Attribute<i32> = Attribute::new(2).range(-5, 5);
-const BYTES: Attribute<[u8; 6]> = Attribute::new(3);
-const COUNTER: Attribute<Uint> = Attribute::new(4);
-const INNER: Attribute<Nest> = Attribute::nest(5, &INNER_POLICY);
-const PORT: Attribute<u16> = Attribute::new(1).required();
-static INNER_POLICY: Policy = Policy::new(&[PORT.rule()]);
-static POLICY: Policy = Policy::new(&[
-    SMALL.rule(),
-    SIGNED.rule(),
-    BYTES.rule(),
-    COUNTER.rule(),
-    INNER.rule(),
-]);
-
-/// What is expected of a message: the first thing wrong with it, and where.
-type Expected = Result<(), (Error, Option<usize>)>;
-
-/// The verdict on attributes that start at `offset`, by the parser of netlink-packet-core.
-/// `value_is_fine` judges one by its number and its value.
-fn expected(
-    bytes: &[u8],
-    offset: usize,
-    required: Option<u16>,
-    value_is_fine: impl Fn(&NlaBuffer<&[u8]>, usize) -> Expected,
-) -> Expected {
-    let mut seen = Vec::new();
-    let mut at = 0;
-    for attribute in NlasIterator::new(&bytes) {
-        let Ok(attribute) = attribute else {
-            break;
-        };
-        let refused = Err((EINVAL, Some(offset + at)));
-        if seen.contains(&attribute.kind()) || attribute.network_byte_order_flag() {
-            // Which of the two comes first makes no difference to what is said.
-            return refused;
-        }
-        seen.push(attribute.kind());
-        value_is_fine(&attribute, offset + at)?;
-        at += (attribute.length() as usize).next_multiple_of(4);
-    }
-    if at < bytes.len() {
-        return Err((EINVAL, Some(offset + at)));
-    }
-    match required {
-        Some(number) if !seen.contains(&number) => Err((EINVAL, None)),
-        _ => Ok(()),
-    }
-}
-
-fn expected_of_message(message: &[u8]) -> Expected {
-    expected(message, 0, None, |attribute, at| {
-        let value = attribute.value();
-        let error = |error| Err((error, Some(at)));
-        if attribute.nested_flag() != (attribute.kind() == 5) {
-            return error(EINVAL);
-        }
-        let in_range = match (attribute.kind(), value.len()) {
-            (1, 1) => (1..=31).contains(&value[0]),
-            (2, 4) => (-5..=5).contains(&i32::from_ne_bytes(value.try_into().unwrap())),
-            (3, 6) | (4, 4 | 8) => true,
-            (5, _) => {
-                return expected(value, at + 4, Some(1), |inner, at| {
-                    let fine =
-                        !inner.nested_flag() && inner.kind() == 1 && inner.value().len() == 2;
-                    fine.then_some(()).ok_or((EINVAL, Some(at)))
-                });
-            }
-            _ => return error(EINVAL),
-        };
-        in_range.then_some(()).ok_or((ERANGE, Some(at)))
-    })
-}
 
 /// An attribute, nearly always one that the policy knows, with about the right value.
 fn attribute() -> impl Strategy<Value = Vec<u8>> {
@@ -155,7 +70,7 @@ fn messages_are_judged_as_an_independent_parser_does() {
         } else {
             &mut *counts.1
         } += 1;
-        prop_assert_eq!(judged, expected_of_message(&message));
+        prop_assert_eq!(judged, netlink_packet_core_says::message(&message));
         Ok(())
     });
     // Neither side of the judgement is there for show.

@@ -10,10 +10,9 @@ use proptest::{
 use crate::{
     message::{
         Header,
-        Messages,
         ALIGNMENT, //
     },
-    property,
+    property, walk,
 };
 
 /// A message whose header says about the truth of its length.
@@ -37,22 +36,7 @@ fn messages_lie_in_the_buffer_one_behind_the_other() {
         buffer
     });
     property::check(100_000, &buffers, |buffer| {
-        let mut end = 0;
-        for message in Messages::new(&buffer) {
-            let len = message.header.len as usize;
-            prop_assert_eq!(message.offset, end);
-            prop_assert_eq!(
-                [&message.header.to_bytes()[..], message.payload].concat(),
-                &buffer[end..end + len]
-            );
-            end += len.next_multiple_of(ALIGNMENT);
-        }
-        // What is left starts with no message that could be walked.
-        if let Some((len, _)) = buffer.get(end..).and_then(<[u8]>::split_first_chunk) {
-            let len = u32::from_ne_bytes(*len) as usize;
-            let rest = buffer.len() - end;
-            prop_assert!(rest < Header::LEN || len < Header::LEN || len > rest);
-        }
+        walk::check(&buffer);
         Ok(())
     });
 }

@@ -4,8 +4,10 @@
 
 use proc_macro::TokenStream;
 
-/// Leaves a KUnit suite as it is: a module of `#[test]` functions, which cargo runs.
+/// Makes a KUnit suite, which is a module of `#[test]` functions, one that cargo runs.
 #[proc_macro_attribute]
 pub fn kunit_tests(_suite: TokenStream, module: TokenStream) -> TokenStream {
-    module
+    let mut tests: TokenStream = "#[cfg(test)]".parse().expect("an attribute");
+    tests.extend(module);
+    tests
 }

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""The command line of in_guest.py and in_userspace.py."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import corpus
+from libfuzzer import result
+
+
+def parse():
+    """The arguments."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--programs", type=Path, required=True, help="where they are")
+    parser.add_argument("--module", type=Path, help="the module's file")
+    parser.add_argument("--seconds", type=int, default=0)
+    parser.add_argument("--runs", type=int, default=-1)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--describe", action="store_true", help="show what the inputs stand for")
+    parser.add_argument("--merge", action="store_true", help="leave out inputs that add nothing")
+    parser.add_argument("targets", nargs="+", metavar="TARGET=FILE", help="with the inputs in FILE")
+    return parser.parse_args()
+
+
+def start(options, run):
+    """Starts all, each by `run` with its program, its inputs and its limits."""
+    limits = {"seconds": options.seconds, "runs": options.runs, "seed": options.seed}
+    fuzzers = []
+    for word in options.targets:
+        target, file = word.split("=", 1)
+        inputs = corpus.read(file)
+        fuzzers.append(run(options.programs / target, inputs, limits))
+        if options.describe:
+            for data in inputs:
+                print(fuzzers[-1].describe(data), file=sys.stderr, flush=True)
+    return fuzzers
+
+
+def conclude(options, fuzzer, seconds, **more):
+    """Prints what came of one that has run for so long, or was not the one to find something."""
+    if fuzzer.process.poll() is None:
+        fuzzer.process.kill()
+        fuzzer.process.wait()
+        fuzzer.process.returncode = 0
+    found = result(fuzzer, seconds)
+    if options.merge and not found["status"]:
+        fuzzer.merge()
+    print(json.dumps({**found, **more, "inputs": [data.hex() for data in fuzzer.inputs]}), flush=True)
+    fuzzer.close()

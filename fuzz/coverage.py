@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Which of the module's code was run: by file, function and line.
+
+Code is counted at the places where KCOV looks, of which the compiler makes one for each way that the
+code can go. Such a place stands for the line of the module's own sources that it was made from, if
+need be by way of what was inlined there. Left out are KUnit's tests, the code of libraries, and what
+can only report a bug: panics and KASAN's checks.
+"""
+
+import json
+import re
+import subprocess
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+SOURCES = ("net/", "nldemo/", "rust_nldemo.rs")
+# How long the instruction is that calls KCOV, which goes by where it returns to.
+CALL = 5
+
+
+# What code calls that only reports a bug: of memory, or of the program, which then panics.
+REPORT = re.compile(r"__asan_report_|__asan_handle_no_return|9panicking|rust_build_error")
+
+
+# A line that a function begins with, or an instruction with the symbol that it refers to.
+INSTRUCTION = re.compile(r"^[0-9a-f]+ <([^>]+)>:$"
+                         r"|^ *([0-9a-f]+):\s+(\S+)[ \t]*([^\n]*)(?:\n\t\t[0-9a-f]+:\s+\S+\s+(\S+))?$",
+                         re.MULTILINE)
+# The part of a mangled name that says that the function is one of a suite of KUnit.
+TESTS = "5tests"
+
+
+class Place(NamedTuple):
+    """What an offset in the module's code stands for."""
+
+    file: str
+    function: str
+    line: int
+
+
+class Instruction(NamedTuple):
+    """One instruction; `symbol` is what it refers to outside of its section, or behind a relocation."""
+
+    mnemonic: str
+    operands: str
+    target: int | None
+    symbol: str
+    following: int
+
+
+def is_call(instruction, name):
+    """Whether it calls a function whose name begins so."""
+    return instruction.mnemonic.startswith("call") and instruction.symbol.startswith(name)
+
+
+class Code:
+    """The module's code, as far as it takes to tell what an instruction leads to."""
+
+    # A check or a report has fewer instructions.
+    SHORT = 16
+
+    def __init__(self, module):
+        listing = subprocess.run(
+            ["llvm-objdump-19", "-dr", "--no-show-raw-insn", "--no-leading-headers", "-j", ".text", module],
+            check=True, capture_output=True, text=True).stdout
+        self._at = {}
+        self._sites = []
+        before = None
+        function = ""
+        for symbol, offset, mnemonic, operands, refers in INSTRUCTION.findall(listing):
+            if symbol:
+                # Not the constants among the code.
+                function = symbol if symbol.startswith("_R") else function
+                continue
+            if before is not None:
+                self._at[before] = self._at[before]._replace(following=int(offset, 16))
+                if is_call(self._at[before], "__sanitizer_cov_trace_pc") and TESTS not in function:
+                    self._sites.append(int(offset, 16))
+            before = int(offset, 16)
+            target = re.match(r"0x([0-9a-f]+) <", operands)
+            self._at[before] = Instruction(mnemonic, operands, int(target[1], 16) if target else None,
+                                           refers, before)
+
+    def sites(self):
+        """Where calls return to that tell of coverage, which is what they tell."""
+        return self._sites
+
+    def _walk(self, offset):
+        for _ in range(self.SHORT):
+            if (one := self._at.get(offset)) is None:
+                return
+            if not is_call(one, "__sanitizer_cov_trace_"):
+                yield one
+            offset = one.target if one.mnemonic == "jmp" and not one.symbol else one.following
+
+    def reports(self, offset):
+        """Whether all that is done from there on is to report a bug."""
+        for one in self._walk(offset):
+            if one.mnemonic.startswith("call") or one.symbol and one.mnemonic == "jmp":
+                return REPORT.search(one.symbol) is not None
+            if one.mnemonic.startswith(("j", "ret")) and one.mnemonic != "jmp":
+                return one.mnemonic.startswith("ud2")
+        return False
+
+    def checks(self, offset):
+        """Whether all that is done from there on is to look whether KASAN has to report one."""
+        masked = False
+        for one in self._walk(offset):
+            if one.mnemonic.startswith("and") and one.operands.startswith("$0x7,"):
+                masked = True
+            if one.mnemonic.startswith("call") or one.mnemonic.startswith("ret"):
+                return False
+            if one.mnemonic.startswith("j") and one.mnemonic != "jmp":
+                return masked and (self.reports(one.following) or self.reports(one.target))
+        return False
+
+
+def place_of(frames):
+    """The place in the sources; `frames` are the functions that were inlined, the innermost first."""
+    for frame in frames:
+        path = Path(frame["FileName"])
+        if path.is_relative_to(CHECKOUT):
+            file = str(path.relative_to(CHECKOUT))
+            if file.startswith(SOURCES):
+                # Whatever types it was made for.
+                return Place(file, re.sub(r"<.*", "", frame["FunctionName"]), frame["Line"])
+    return None
+
+
+def places(module):
+    """What the offsets stand for, as far as that is in the sources."""
+    code = Code(module)
+    offsets = [offset for offset in code.sites() if not code.reports(offset) and not code.checks(offset)]
+    # Within the call, not behind it.
+    addresses = "".join(f"{offset - CALL:#x}\n" for offset in offsets)
+    symbols = subprocess.run(["llvm-symbolizer-19", f"--obj={module}", "--output-style=JSON"],
+                             input=addresses, check=True, capture_output=True, text=True).stdout
+    found = {}
+    for offset, line in zip(offsets, symbols.splitlines(), strict=True):
+        if (place := place_of(json.loads(line)["Symbol"])) is not None:
+            found[offset] = place
+    return found
+
+
+
+
+def report(module, covered):
+    """A table, and the lines that were not run: (text, {file: lines})."""
+    known = places(module)
+    total, run = defaultdict(lambda: defaultdict(set)), defaultdict(lambda: defaultdict(set))
+    for offset, place in known.items():
+        for counts in (total, run) if offset in covered else (total,):
+            counts[place.file]["places"].add(offset)
+            counts[place.file]["lines"].add(place.line)
+            counts[place.file]["functions"].add(place.function)
+    kinds = ("functions", "lines", "places")
+    rows = []
+    sums = {kind: [0, 0] for kind in kinds}
+    for file in sorted(total):
+        row = [f"{file:32}"]
+        for kind in kinds:
+            of, reached = len(total[file][kind]), len(run[file][kind])
+            sums[kind][0] += reached
+            sums[kind][1] += of
+            row.append(f"{reached:5}/{of:<5}{100 * reached // of:4} %")
+        rows.append("".join(row))
+    head = f"{'':32}" + "".join(f"{kind:>12}    " for kind in kinds)
+    foot = f"{'all':32}" + "".join(f"{reached:5}/{of:<5}{100 * reached // max(of, 1):4} %"
+                                  for reached, of in sums.values())
+    missed = {file: sorted(total[file]["lines"] - run[file]["lines"]) for file in sorted(total)}
+    return "\n".join([head, *rows, foot]), missed

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The module's coverage for libFuzzer: what the kernel tells of an input (KCOV,
+ * Documentation/dev-tools/kcov.rst) becomes counters beside those of the program,
+ * which has none. The linker has libFuzzer call __wrap_LLVMFuzzerTestOneInput().
+ *
+ * The environment says
+ *   NLDEMO_FUZZ_TEXT      where the module's code starts
+ *   NLDEMO_FUZZ_COVERAGE  the file for what was covered at all, when the program ends
+ *   NLDEMO_FUZZ_LAST      if it is there: the file, and
+ *   NLDEMO_FUZZ_PLACE     where in it, to keep the input that is being tried
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <linux/kcov.h>
+
+/* Room for what one input runs; what is beyond is not recorded. */
+#define TRACE_WORDS (1UL << 19)
+/* A power of two, well above the number of edges that the module has. */
+#define COUNTERS (1UL << 16)
+/* More than the module's code has bytes. */
+#define TEXT_MAX (4UL << 20)
+/* What the host finds: the length, then as many bytes. */
+#define PLACE_SIZE (256UL << 10)
+
+int __real_LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int __wrap_LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* libFuzzer looks for a section of this name; nothing here reads what is written to it. */
+__attribute__((used, retain, section("__libfuzzer_extra_counters"))) static uint8_t counters[COUNTERS];
+
+static uint64_t *trace;
+static uint64_t text;
+static bool covered[TEXT_MAX];
+static uint8_t *last;
+
+static _Noreturn void die(const char *what)
+{
+	perror(what);
+	exit(2);
+}
+
+static const char *setting(const char *name)
+{
+	const char *value = getenv(name);
+
+	if (!value) {
+		errno = EINVAL;
+		die(name);
+	}
+	return value;
+}
+
+static void *map(const char *path, size_t size, off_t offset)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	void *memory;
+
+	if (fd < 0)
+		die(path);
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+	if (memory == MAP_FAILED)
+		die(path);
+	return memory;
+}
+
+static void write_coverage(void)
+{
+	FILE *file = fopen(setting("NLDEMO_FUZZ_COVERAGE"), "w");
+
+	if (!file)
+		return;
+	for (size_t offset = 0; offset < TEXT_MAX; offset++)
+		if (covered[offset])
+			fprintf(file, "%zx\n", offset);
+	fclose(file);
+}
+
+static void start(void)
+{
+	const char *path = "/sys/kernel/debug/kcov";
+	int kcov = open(path, O_RDWR | O_CLOEXEC);
+
+	if (kcov < 0 || ioctl(kcov, KCOV_INIT_TRACE, TRACE_WORDS))
+		die(path);
+	trace = mmap(NULL, TRACE_WORDS * sizeof(*trace), PROT_READ | PROT_WRITE, MAP_SHARED, kcov, 0);
+	if (trace == MAP_FAILED || ioctl(kcov, KCOV_ENABLE, KCOV_TRACE_PC))
+		die(path);
+	text = strtoull(setting("NLDEMO_FUZZ_TEXT"), NULL, 0);
+	if (getenv("NLDEMO_FUZZ_LAST"))
+		last = map(getenv("NLDEMO_FUZZ_LAST"), PLACE_SIZE,
+			   (off_t)(strtoull(setting("NLDEMO_FUZZ_PLACE"), NULL, 0) * PLACE_SIZE));
+	if (atexit(write_coverage))
+		die("atexit");
+}
+
+/* Whatever becomes of the kernel, the host has it. */
+static void remember(const uint8_t *data, size_t size)
+{
+	uint64_t length = size < PLACE_SIZE - sizeof(length) ? size : PLACE_SIZE - sizeof(length);
+
+	memcpy(last, &length, sizeof(length));
+	memcpy(last + sizeof(length), data, length);
+}
+
+/* Which way the code was run through: its edges, not how often. */
+static void collect(void)
+{
+	uint64_t count = __atomic_load_n(&trace[0], __ATOMIC_ACQUIRE);
+	uint64_t before = 0;
+
+	for (uint64_t i = 1; i <= count; i++) {
+		uint64_t place = trace[i] - text;
+
+		if (place >= TEXT_MAX)
+			continue;
+		covered[place] = true;
+		counters[((place ^ before * 31) * 0x9e3779b97f4a7c15) >> 48 & (COUNTERS - 1)] = 1;
+		before = place;
+	}
+}
+
+int __wrap_LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	int result;
+
+	if (!trace)
+		start();
+	if (last)
+		remember(data, size);
+	__atomic_store_n(&trace[0], 0, __ATOMIC_RELEASE);
+	result = __real_LLVMFuzzerTestOneInput(data, size);
+	collect();
+	return result;
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the module has to answer, by docs/protocol.md.
+
+use netlink_packet_core::NLM_F_ACK;
+use netlink_packet_core::NLM_F_CAPPED;
+use netlink_packet_core::NLM_F_DUMP;
+use netlink_packet_core::NLM_F_MULTIPART;
+use netlink_packet_core::NLM_F_REQUEST;
+use netlink_packet_core::NLMSG_DONE;
+use netlink_packet_core::NLMSG_ERROR;
+use nix::libc;
+use nldemo::control::Config;
+use nldemo::control::CpuStats;
+use nldemo::control::Stats;
+use nldemo::message::HEADER_LEN;
+use nldemo::message::Message;
+use nldemo::message::Messages;
+use nldemo::message::Status;
+use nldemo::protocol;
+
+/// Types below are of netlink itself (`NLMSG_MIN_TYPE`).
+const FIRST_TYPE: u16 = 16;
+
+/// One thing that is to come back.
+#[derive(Debug)]
+pub struct Answer {
+    /// The sequence number of the request.
+    sequence: u32,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    /// The request's payload.
+    Payload { kind: u16, payload: Vec<u8> },
+    /// The configuration.
+    Config,
+    /// The totals.
+    Stats,
+    /// The counters of all CPUs, and an end.
+    Dump,
+    /// An acknowledgement or an error.
+    Status {
+        /// Any of them, as positive numbers; 0 for an acknowledgement.
+        errnos: Vec<i32>,
+        /// Whether there may be none, which stands for success.
+        optional: bool,
+        /// The message that it is about.
+        request: Vec<u8>,
+    },
+}
+
+/// What a message was, seen from an answer that is waited for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// It is the answer, all of it.
+    Whole,
+    /// It is a part, and others follow.
+    Part,
+    /// It is something else.
+    Other,
+}
+
+/// What is to come back for a buffer; `privileged` is who has `CAP_NET_ADMIN`.
+#[must_use]
+pub fn answers(buffer: &[u8], privileged: bool) -> Vec<Answer> {
+    let mut expected = Vec::new();
+    let mut start = 0;
+    for message in Messages::new(buffer).flatten() {
+        let end = start + HEADER_LEN + message.payload.len();
+        answer(&message, &buffer[start..end], privileged, &mut expected);
+        start = nldemo::message::aligned(end);
+    }
+    expected
+}
+
+fn answer(message: &Message<'_>, raw: &[u8], privileged: bool, expected: &mut Vec<Answer>) {
+    let has = |flags| message.flags & flags == flags;
+    let acked = has(NLM_F_ACK) && message.kind != NLMSG_ERROR;
+    let mut expect = |what| {
+        expected.push(Answer {
+            sequence: message.sequence,
+            what,
+        });
+    };
+    let status = |errnos: &[i32], optional| What::Status {
+        errnos: errnos.to_vec(),
+        optional,
+        request: raw.to_vec(),
+    };
+    let payload = |kind| What::Payload {
+        kind,
+        payload: message.payload.to_vec(),
+    };
+    if !has(NLM_F_REQUEST) || message.kind < FIRST_TYPE {
+        if (message.kind, message.flags) == (0, 0) {
+            expect(payload(protocol::MSG_HELLO_REPLY));
+        }
+        if acked {
+            expect(status(&[0], false));
+        }
+        return;
+    }
+    let refused = match message.kind {
+        protocol::MSG_CONFIG_GET | protocol::MSG_STATS_GET if !message.payload.is_empty() => {
+            Some(libc::EINVAL)
+        }
+        protocol::MSG_CONFIG_GET if has(NLM_F_DUMP) => Some(libc::EOPNOTSUPP),
+        protocol::MSG_ECHO | protocol::MSG_CONFIG_GET | protocol::MSG_STATS_GET => None,
+        protocol::MSG_CONFIG_SET if !privileged => Some(libc::EPERM),
+        protocol::MSG_CONFIG_SET if message.payload.is_empty() && !has(NLM_F_DUMP) => {
+            Some(libc::EINVAL)
+        }
+        protocol::MSG_CONFIG_SET => {
+            // Which of them is for the tests of attributes.
+            let mut errnos = vec![libc::EINVAL, libc::ERANGE];
+            if has(NLM_F_DUMP) {
+                errnos.push(libc::EOPNOTSUPP);
+            } else {
+                errnos.push(0);
+            }
+            return expect(status(&errnos, !acked && !has(NLM_F_DUMP)));
+        }
+        _ => Some(libc::EOPNOTSUPP),
+    };
+    if let Some(errno) = refused {
+        return expect(status(&[errno], false));
+    }
+    expect(match message.kind {
+        protocol::MSG_ECHO => payload(protocol::MSG_ECHO),
+        protocol::MSG_CONFIG_GET => What::Config,
+        _ if has(NLM_F_DUMP) => return expect(What::Dump),
+        _ => What::Stats,
+    });
+    if acked {
+        expect(status(&[0], false));
+    }
+}
+
+impl Answer {
+    /// Whether it may be left out.
+    #[must_use]
+    pub fn is_optional(&self) -> bool {
+        matches!(self.what, What::Status { optional: true, .. })
+    }
+
+    /// Looks at a message that came back to the socket at `portid`.
+    ///
+    /// # Panics
+    ///
+    /// If the message is the answer, but not sound.
+    #[must_use]
+    pub fn judge(&self, message: &Message<'_>, portid: u32) -> Judgement {
+        if message.sequence != self.sequence || message.portid != portid {
+            return Judgement::Other;
+        }
+        let is = |truth| {
+            if truth {
+                Judgement::Whole
+            } else {
+                Judgement::Other
+            }
+        };
+        match &self.what {
+            What::Payload { kind, payload } => is((message.kind, message.flags) == (*kind, 0)
+                && message.payload == payload.as_slice()),
+            What::Config => {
+                let is_config = (message.kind, message.flags) == (protocol::MSG_CONFIG, 0);
+                if is_config {
+                    check_config(message.payload);
+                }
+                is(is_config)
+            }
+            What::Stats => {
+                let is_stats = (message.kind, message.flags) == (protocol::MSG_STATS, 0);
+                if is_stats {
+                    check_stats(&Stats::parse(message.payload).expect("sound statistics"));
+                }
+                is(is_stats)
+            }
+            What::Dump if message.flags & NLM_F_MULTIPART == 0 => Judgement::Other,
+            What::Dump if message.kind == NLMSG_DONE => Judgement::Whole,
+            What::Dump => {
+                if message.kind == protocol::MSG_STATS {
+                    CpuStats::parse(message.payload).expect("sound statistics of a CPU");
+                    Judgement::Part
+                } else {
+                    Judgement::Other
+                }
+            }
+            What::Status {
+                errnos, request, ..
+            } => {
+                let Some(status) = Status::parse(message).expect("a sound status") else {
+                    return Judgement::Other;
+                };
+                let errno = status.errno.map_or(0, |errno| errno as i32);
+                let quoted = message.payload.get(4..).unwrap_or_default();
+                let len = if message.flags & NLM_F_CAPPED == 0 {
+                    request.len()
+                } else {
+                    HEADER_LEN
+                };
+                is(errnos.contains(&errno) && quoted.get(..len) == Some(&request[..len]))
+            }
+        }
+    }
+}
+
+/// Checks what the module says of its configuration.
+///
+/// # Panics
+///
+/// If it is not sound.
+pub fn check_config(payload: &[u8]) {
+    let config = Config::parse(payload).expect("a sound configuration");
+    assert!(config.queues > 0, "{config:?}");
+    let last = u32::from(config.queue) + u32::from(config.queues) - 1;
+    assert!(last <= u16::MAX.into(), "{config:?}");
+}
+
+/// Checks what the module says of its statistics.
+///
+/// # Panics
+///
+/// If the sums are wrong.
+pub fn check_stats(stats: &Stats) {
+    // Other CPUs count meanwhile, but each fuzzer has a network namespace to itself.
+    for packets in [stats.ipv4, stats.ipv6] {
+        assert_eq!(
+            packets.matched,
+            packets.skipped + packets.queued,
+            "{stats:?}"
+        );
+        assert!(
+            packets.seen >= packets.matched + packets.unparsable,
+            "{stats:?}"
+        );
+    }
+    assert!(
+        stats.messages >= stats.acks + stats.errors + stats.refused,
+        "{stats:?}"
+    );
+}

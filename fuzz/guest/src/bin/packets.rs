@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sends packets past the module's hooks, whose configuration changes with each input.
+//!
+//! Some arrive at a TUN device, which is the program's standard input, and some leave by raw
+//! sockets. Both have the hooks run in the context of the program, where their coverage is seen;
+//! what goes by the loopback device comes back in a softirq, where it is not.
+
+#![no_main]
+
+use std::cell::RefCell;
+use std::io::stdin;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::fuzz_target;
+use netlink_packet_core::NLM_F_REQUEST;
+use nix::unistd::write;
+use nldemo::message::Message;
+use nldemo::protocol;
+use socket2::Domain;
+use socket2::Protocol;
+use socket2::SockAddr;
+use socket2::Socket;
+use socket2::Type;
+
+use nldemo_fuzz_guest::Sequence;
+use nldemo_fuzz_guest::client::Client;
+use nldemo_fuzz_guest::kernel_log::KernelLog;
+use nldemo_fuzz_guest::packet::Destination;
+use nldemo_fuzz_guest::packet::Packet;
+use nldemo_fuzz_guest::settings::Settings;
+use nldemo_fuzz_guest::tally::Tally;
+
+/// The length of `struct virtio_net_hdr`, which comes before a packet on the device.
+const VNET_HEADER_LEN: usize = 10;
+/// Where it says how much of the packet is to be in one piece.
+const VNET_LINEAR: std::ops::Range<usize> = 2..4;
+
+#[derive(Debug, Arbitrary)]
+struct Input {
+    settings: Settings,
+    packets: Sequence<Sent>,
+}
+
+#[derive(Debug, Arbitrary)]
+struct Sent {
+    packet: Packet,
+    way: Way,
+}
+
+#[derive(Debug, Arbitrary)]
+enum Way {
+    In {
+        /// How much is in one piece at least, if that is not all.
+        linear: u8,
+    },
+    Out {
+        /// Whether it has the mark of packets that are not queued.
+        marked: bool,
+    },
+}
+
+struct Fuzzer {
+    tally: Tally,
+    log: KernelLog,
+    module: Client,
+    /// IPv4 and IPv6, without and with the mark.
+    sockets: [[Socket; 2]; 2],
+}
+
+impl Fuzzer {
+    /// The mark of packets that are not queued, if there is one.
+    const MARK: u32 = 1;
+
+    fn new() -> Self {
+        let socket = |domain, mark| {
+            // The sender writes the headers.
+            let protocol = Some(Protocol::from(nix::libc::IPPROTO_RAW));
+            let socket = Socket::new(domain, Type::RAW.nonblocking(), protocol);
+            let socket = socket.expect("root may have raw sockets");
+            socket.set_mark(mark).expect("root may set marks");
+            if domain == Domain::IPV4 {
+                socket.set_broadcast(true).expect("a socket option");
+            }
+            socket
+        };
+        Self {
+            tally: Tally::new(),
+            log: KernelLog::open(),
+            module: Client::open(true),
+            sockets: [Domain::IPV4, Domain::IPV6]
+                .map(|domain| [0, Self::MARK].map(|mark| socket(domain, mark))),
+        }
+    }
+
+    /// Sends a packet; true if the kernel took it.
+    fn send(&mut self, packet: &Packet, way: &Way) -> bool {
+        let bytes = packet.to_bytes();
+        match *way {
+            Way::In { linear } => {
+                let mut framed = vec![0; VNET_HEADER_LEN];
+                let linear = bytes.len().min(linear.into());
+                let linear = u16::try_from(linear).expect("at most 255");
+                framed[VNET_LINEAR].copy_from_slice(&linear.to_ne_bytes());
+                framed.extend(bytes);
+                write(stdin(), &framed).is_ok()
+            }
+            Way::Out { marked } => {
+                let (family, address) = match packet {
+                    Packet::V4(_) => (0, ipv4(packet.destination()).into()),
+                    Packet::V6(_) => (1, ipv6(packet.destination()).into()),
+                };
+                let address = SockAddr::from(SocketAddr::new(address, 0));
+                self.sockets[family][usize::from(marked)]
+                    .send_to(&bytes, &address)
+                    .is_ok()
+            }
+        }
+    }
+
+    fn run(&mut self, input: &Input) {
+        let mut request = Vec::new();
+        input
+            .settings
+            .append_to(&mut request, self.module.next_sequence());
+        self.module.send(&request, None);
+        let sent = input.packets.0.iter();
+        let taken = sent
+            .filter(|sent| self.send(&sent.packet, &sent.way))
+            .count();
+        self.tally.add(taken);
+        request.clear();
+        Message {
+            kind: protocol::MSG_STATS_GET,
+            flags: NLM_F_REQUEST,
+            sequence: self.module.next_sequence(),
+            portid: 0,
+            payload: &[],
+        }
+        .append_to(&mut request);
+        self.module.send(&request, None);
+        self.module.finish();
+        self.log.check();
+    }
+}
+
+/// The host to send to, so that the packet goes that way.
+fn ipv4(destination: Destination) -> Ipv4Addr {
+    match destination {
+        Destination::Near => Ipv4Addr::new(10, 0, 0, 1),
+        Destination::Far => Ipv4Addr::new(10, 1, 0, 9),
+        Destination::Loopback => Ipv4Addr::LOCALHOST,
+        Destination::Multicast => Ipv4Addr::BROADCAST,
+    }
+}
+
+/// The same for IPv6.
+fn ipv6(destination: Destination) -> Ipv6Addr {
+    match destination {
+        Destination::Near => Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1),
+        Destination::Far => Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 9),
+        Destination::Loopback => Ipv6Addr::LOCALHOST,
+        Destination::Multicast => Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1),
+    }
+}
+
+thread_local! {
+    static FUZZER: RefCell<Fuzzer> = RefCell::new(Fuzzer::new());
+}
+
+fuzz_target!(|input: Input| {
+    FUZZER.with_borrow_mut(|fuzzer| fuzzer.run(&input));
+});

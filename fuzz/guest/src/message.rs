@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Messages to the module: sound for the most part, but there are those that lie.
+
+use arbitrary::Arbitrary;
+use arbitrary::Result;
+use arbitrary::Unstructured;
+use netlink_packet_core::NLA_F_NESTED;
+use netlink_packet_core::NLM_F_ACK;
+use netlink_packet_core::NLM_F_DUMP;
+use netlink_packet_core::NLM_F_REQUEST;
+use nldemo::message::HEADER_LEN;
+use nldemo::message::aligned;
+use nldemo::protocol;
+
+use crate::pattern;
+use crate::rarely;
+
+/// A message that waits to be sent.
+#[derive(Debug)]
+pub struct Message {
+    kind: u16,
+    flags: u16,
+    /// What it says its sender is.
+    portid: u32,
+    payload: Payload,
+    /// How far the length that it says is from the truth.
+    lie: i32,
+}
+
+#[derive(Debug)]
+enum Payload {
+    Pattern { len: usize, seed: u8 },
+    Attributes(Vec<Attribute>),
+}
+
+#[derive(Debug)]
+struct Attribute {
+    kind: u16,
+    value: Value,
+    /// As that of a message.
+    lie: i16,
+}
+
+#[derive(Debug)]
+enum Value {
+    Bytes(Vec<u8>),
+    Nest(Vec<Attribute>),
+}
+
+impl<'a> Arbitrary<'a> for Message {
+    fn arbitrary(bytes: &mut Unstructured<'a>) -> Result<Self> {
+        let kind = match bytes.int_in_range(0..=31_u8)? {
+            0..=11 => protocol::MSG_ECHO,
+            12..=21 => protocol::MSG_CONFIG_SET,
+            22..=23 => protocol::MSG_CONFIG_GET,
+            24..=26 => protocol::MSG_STATS_GET,
+            27 => 0,
+            28..=29 => bytes.int_in_range(0..=31)?,
+            _ => bytes.arbitrary()?,
+        };
+        let flags = match bytes.int_in_range(0..=15_u8)? {
+            0..=5 => NLM_F_REQUEST,
+            6..=8 => NLM_F_REQUEST | NLM_F_ACK,
+            9 => NLM_F_REQUEST | NLM_F_DUMP,
+            10 => NLM_F_REQUEST | NLM_F_ACK | NLM_F_DUMP,
+            11..=13 => 0,
+            _ => bytes.arbitrary()?,
+        };
+        let attributes = match kind {
+            protocol::MSG_CONFIG_SET => !rarely(bytes, 16)?,
+            protocol::MSG_CONFIG_GET | protocol::MSG_STATS_GET => rarely(bytes, 48)?,
+            _ => false,
+        };
+        let payload = if attributes {
+            Payload::Attributes(several(bytes, 4, 0)?)
+        } else if matches!(kind, protocol::MSG_CONFIG_GET | protocol::MSG_STATS_GET) {
+            let len = if rarely(bytes, 16)? { 5 } else { 0 };
+            Payload::Pattern { len, seed: 0 }
+        } else {
+            Payload::Pattern {
+                len: length(bytes)?,
+                seed: bytes.arbitrary()?,
+            }
+        };
+        Ok(Self {
+            kind,
+            flags,
+            portid: if rarely(bytes, 64)? {
+                bytes.arbitrary()?
+            } else {
+                0
+            },
+            payload,
+            lie: match bytes.arbitrary::<u8>()? {
+                255 => bytes.arbitrary()?,
+                245..=254 => bytes.arbitrary::<i8>()?.into(),
+                _ => 0,
+            },
+        })
+    }
+}
+
+/// Mostly short; the largest take more than one piece of memory.
+fn length(bytes: &mut Unstructured<'_>) -> Result<usize> {
+    Ok(match bytes.arbitrary::<u8>()? {
+        short @ 0..=247 => usize::from(short) / 2,
+        248..=253 => bytes.int_in_range(0..=4096)?,
+        254 => bytes.int_in_range(0..=u16::MAX.into())?,
+        255 => bytes.int_in_range(0..=220_000)?,
+    })
+}
+
+/// Up to so many attributes.
+fn several(bytes: &mut Unstructured<'_>, most: usize, depth: usize) -> Result<Vec<Attribute>> {
+    let count = bytes.int_in_range(0..=most)?;
+    (0..count)
+        .map(|_| Attribute::arbitrary(bytes, depth))
+        .collect()
+}
+
+impl Attribute {
+    /// How deep attributes are nested at most; the module's limit is 10.
+    const DEPTH_MAX: usize = 12;
+
+    fn arbitrary(bytes: &mut Unstructured<'_>, depth: usize) -> Result<Self> {
+        let number = match bytes.int_in_range(0..=31_u16)? {
+            known @ 1..=10 => known,
+            // The only attribute of a family's nest.
+            11..=23 if depth > 0 => protocol::FAMILY_A_TYPES,
+            known @ 11..=20 => known - 10,
+            21..=25 => protocol::CONFIG_A_IPV4,
+            26..=29 => protocol::CONFIG_A_EVENT,
+            _ => bytes.arbitrary()?,
+        };
+        let nest = matches!(number, protocol::CONFIG_A_IPV4 | protocol::CONFIG_A_IPV6);
+        let value = if nest && depth < Self::DEPTH_MAX && !rarely(bytes, 16)? {
+            Value::Nest(several(bytes, 2, depth + 1)?)
+        } else {
+            Value::Bytes(Self::value(bytes, number, depth)?)
+        };
+        let flags = if rarely(bytes, 16)? {
+            bytes.arbitrary::<u16>()? & !netlink_packet_core::NLA_TYPE_MASK
+        } else if nest {
+            NLA_F_NESTED
+        } else {
+            0
+        };
+        let lie = if rarely(bytes, 8)? {
+            bytes.arbitrary::<i8>()?.into()
+        } else {
+            0
+        };
+        Ok(Self {
+            kind: number | flags,
+            value,
+            lie,
+        })
+    }
+
+    /// Most often of the right length, and within the range half of the time.
+    fn value(bytes: &mut Unstructured<'_>, number: u16, depth: usize) -> Result<Vec<u8>> {
+        if rarely(bytes, 16)? {
+            let len = bytes.int_in_range(0..=40)?;
+            return Ok(pattern(len, 0));
+        }
+        if depth > 0 {
+            return Ok(pattern(protocol::TYPES_LEN, bytes.arbitrary()?));
+        }
+        Ok(match number {
+            protocol::CONFIG_A_ENABLED | protocol::CONFIG_A_SPREAD | protocol::CONFIG_A_BYPASS => {
+                vec![bytes.int_in_range(0..=2)?]
+            }
+            protocol::CONFIG_A_HOOKS => vec![bytes.int_in_range(0..=35)?],
+            protocol::CONFIG_A_QUEUE | protocol::CONFIG_A_QUEUES => {
+                bytes.arbitrary::<u16>()?.to_ne_bytes().to_vec()
+            }
+            _ => bytes.arbitrary::<[u8; 4]>()?.to_vec(),
+        })
+    }
+
+    fn append_to(&self, buffer: &mut Vec<u8>) {
+        let start = buffer.len();
+        buffer.extend([0; 4]);
+        match &self.value {
+            Value::Bytes(bytes) => buffer.extend(bytes),
+            Value::Nest(attributes) => append_all(attributes, buffer),
+        }
+        let len = u16::try_from(buffer.len() - start).expect("an attribute is under 64 KiB");
+        let len = len.wrapping_add_signed(self.lie);
+        buffer[start..start + 2].copy_from_slice(&len.to_ne_bytes());
+        buffer[start + 2..start + 4].copy_from_slice(&self.kind.to_ne_bytes());
+        buffer.resize(aligned(buffer.len()), 0);
+    }
+}
+
+fn append_all(attributes: &[Attribute], buffer: &mut Vec<u8>) {
+    for attribute in attributes {
+        attribute.append_to(buffer);
+    }
+}
+
+impl Message {
+    /// Whether it may change the configuration.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        self.kind == protocol::MSG_CONFIG_SET
+    }
+
+    /// Appends the message, as one of that sequence number, at the next boundary.
+    ///
+    /// # Panics
+    ///
+    /// Never: there are no messages of such a length.
+    pub fn append_to(&self, buffer: &mut Vec<u8>, sequence: u32) {
+        buffer.resize(aligned(buffer.len()), 0);
+        let start = buffer.len();
+        let (payload, attributes): (_, &[_]) = match &self.payload {
+            &Payload::Pattern { len, seed } => (pattern(len, seed), &[]),
+            Payload::Attributes(attributes) => (Vec::new(), attributes),
+        };
+        nldemo::message::Message {
+            kind: self.kind,
+            flags: self.flags,
+            sequence,
+            portid: self.portid,
+            payload: &payload,
+        }
+        .append_with(buffer, |buffer| append_all(attributes, buffer));
+        if self.lie != 0 {
+            let len = HEADER_LEN + payload.len();
+            let len = u32::try_from(len)
+                .expect("short")
+                .wrapping_add_signed(self.lie);
+            buffer[start..start + 4].copy_from_slice(&len.to_ne_bytes());
+        }
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How much was sent.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+/// A number that others can read, in the file that `NLDEMO_FUZZ_TALLY` names.
+pub struct Tally {
+    file: PathBuf,
+    count: u64,
+    written: u64,
+}
+
+impl Tally {
+    /// How far the file may be behind.
+    const STEP: u64 = 1000;
+
+    /// Starts from zero.
+    ///
+    /// # Panics
+    ///
+    /// If the environment has no such name.
+    #[must_use]
+    pub fn new() -> Self {
+        let file = env::var_os("NLDEMO_FUZZ_TALLY").expect("NLDEMO_FUZZ_TALLY names a file");
+        Self {
+            file: file.into(),
+            count: 0,
+            written: 0,
+        }
+    }
+
+    /// Counts so many more.
+    ///
+    /// # Panics
+    ///
+    /// If the file cannot be written.
+    pub fn add(&mut self, more: usize) {
+        self.count += more as u64;
+        if self.count - self.written >= Self::STEP {
+            fs::write(&self.file, self.count.to_string()).expect("the tally can be written");
+            self.written = self.count;
+        }
+    }
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Tells what came of fuzzing, for scripts/fuzz.
+
+What was found is written to OUTPUT/findings, what of the module was not covered to
+OUTPUT/unreached.txt. Ends with a line "N passed, N failed", counting fuzzers.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import corpus
+import coverage
+from places import kept
+
+
+
+
+SENT = {"netlink": "messages", "packets": "packets"}
+
+
+def parse():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("results", type=Path, help="a line of JSON for each fuzzer")
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--kept", type=Path, required=True, help="what the guest left (scripts/vm --keep)")
+    parser.add_argument("--module", type=Path, required=True, help="the module's file")
+    parser.add_argument("--corpus", type=Path, required=True, help="what they began with")
+    parser.add_argument("--replayed", action="store_true", help="they had no time to go on")
+    parser.add_argument("--update", action="store_true", help="write what they found to the corpus")
+    return parser.parse_args()
+
+
+def tell_finding(output, target, data):
+    name = f"{target}-{hashlib.sha256(data).hexdigest()[:12]}.txt"
+    file = output / "findings" / name
+    corpus.write(file, [data])
+    print(f"        the input is {data.hex()[:160]}\n        again: scripts/fuzz --replay {file}")
+
+
+def tell(one, options):
+    """What came of one fuzzer; whether it is as it should be."""
+    target = one["target"]
+    least = 0 if options.replayed else corpus.least(options.corpus / f"{target}.txt")
+    if one["status"]:
+        wrong = f"found something, and ended with status {one['status']}"
+    elif not one["executed"] or not one.get("sent", True):
+        wrong = "tried nothing"
+    elif one["reached"] < least:
+        wrong = f"came by {one['reached']} places in the code, which were to be {least} at least"
+    else:
+        wrong = None
+    sent = ""
+    if "sent" in one:
+        sent = f", {one['sent']} {SENT[target]} ({one['sent'] / max(one['seconds'], 1):.0f}/s)"
+    print(f"{'FAILED' if wrong else 'ok':7} {target}: {one['executed']} inputs in {one['seconds']:.0f} s{sent}, "
+          f"{one['reached']} places in the code")
+    if wrong:
+        print(f"        it {wrong}")
+    if one["finding"] is not None:
+        tell_finding(options.output, target, bytes.fromhex(one["finding"]))
+    return not wrong
+
+
+def main():
+    options = parse()
+    done = [json.loads(line) for line in options.results.read_text(encoding="ascii").splitlines()]
+    good = [tell(one, options) for one in done]
+    # The guest did not live to tell: one of these did it, unless it takes more than one.
+    told = {one["target"] for one in done}
+    for target, data in kept(options.kept).items():
+        if target not in told:
+            print(f"FAILED  {target}: the guest died")
+            tell_finding(options.output, target, data)
+            good.append(False)
+    if covered := {offset for one in done for offset in one.get("coverage", [])}:
+        table, missed = coverage.report(options.module, covered)
+        print(f"\n{table}\n")
+        lines = [f"{file}:{line}\n" for file, numbers in missed.items() for line in numbers]
+        (options.output / "unreached.txt").write_text("".join(lines), encoding="ascii")
+    if options.update:
+        for one in done:
+            corpus.write(options.corpus / f"{one['target']}.txt", map(bytes.fromhex, one["inputs"]),
+                         one["reached"])
+    print(f"{sum(good)} passed, {len(good) - sum(good)} failed")
+    sys.exit(0 if good and all(good) else 1)
+
+
+main()

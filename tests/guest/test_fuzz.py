@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""The fuzzers of the module (docs/fuzz.md), for as long as there is time: always on the same inputs."""
+
+import sys
+
+import pytest
+
+from conftest import CHECKOUT
+
+FUZZ = CHECKOUT / "fuzz"
+sys.path.insert(0, str(FUZZ))
+
+import corpus  # noqa: E402 # found by the line above
+from kernel import KernelFuzzer, prepare  # noqa: E402
+from places import TARGETS  # noqa: E402
+
+# Beyond those of the corpus.
+RUNS = 100
+
+
+@pytest.fixture
+def fuzz(load, tmp_path):
+    """Starts a fuzzer, which ends before the module is unloaded."""
+    running = []
+
+    def fuzz(target):
+        inputs = corpus.read(FUZZ / "corpus" / f"{target}.txt")
+        program = CHECKOUT / "build" / "fuzz" / target
+        running.append(KernelFuzzer(program, tmp_path, inputs, runs=len(inputs) + RUNS))
+        return running[-1]
+
+    load(hooks=31)
+    prepare()
+    yield fuzz
+    for fuzzer in running:
+        fuzzer.close()
+
+
+def test_nothing_is_found_and_no_way_is_lost(fuzz):
+    """Bugs: those that fuzzing has found; and a fuzzer that does not come by them any more."""
+    for fuzzer in [fuzz(target) for target in TARGETS]:
+        assert fuzzer.process.wait() == 0, fuzzer.log[-8000:]
+        assert fuzzer.tally > 0 and fuzzer.executed > RUNS
+        assert fuzzer.reached >= corpus.least(FUZZ / "corpus" / f"{fuzzer.target}.txt")
