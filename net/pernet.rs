@@ -177,16 +177,19 @@ pub struct Weak<T: Subsystem>(Arc<Gate<T>>);
 
 /// # Invariants
 ///
-/// While `open` is true and locked, the slot of `net` may be shared.
+/// While `open` is true and locked, the slot of `net` for `T` may be shared.
 #[pin_data]
 struct Gate<T> {
     net: *mut bindings::net,
     #[pin]
     open: Mutex<bool>,
-    _subsystem: PhantomData<fn() -> T>,
+    /// Invariant: a way to the instance of a type must not pass for one to that of a supertype, which
+    /// is another [`Subsystem`], with a slot of its own or none.
+    _subsystem: PhantomData<fn(T) -> T>,
 }
 
-// SAFETY: The pointer is not tied to a thread, and used only as the lock allows.
+// SAFETY: The pointer is not tied to a thread, and used only as the lock allows. What it leads to is
+// an instance, which every `Subsystem` allows to be shared.
 unsafe impl<T> Send for Gate<T> {}
 // SAFETY: As above.
 unsafe impl<T> Sync for Gate<T> {}
@@ -277,7 +280,7 @@ pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
     ///
     /// The instance must stay where it is until [`detach`](Attachment::detach) and
     /// [`drain`](Attachment::drain) have returned, which the caller must call before it drops the
-    /// attachment. Only one attachment of each type may exist for an instance.
+    /// attachment.
     unsafe fn attach(instance: &Instance<'_, T>) -> Result<Self>;
 
     /// Ends the start of new callbacks without waiting for those that run.
