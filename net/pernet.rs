@@ -217,8 +217,8 @@ impl<T: Subsystem> Weak<T> {
         if !*open {
             return None;
         }
-        // SAFETY: By the type invariants the slot may be shared while we hold the lock, and the
-        // namespace is there for as long as its slot.
+        // SAFETY: By the type invariants the slot may be shared while we hold the lock, to which `f`
+        // is limited: it takes any lifetime. The namespace is there for as long as its slot.
         let instance = unsafe { T::KEY.instance(Net::from_raw(self.0.net)) };
         Some(f(&instance))
     }
@@ -588,7 +588,7 @@ impl<T: Subsystem> Module<T> {
     unsafe extern "C" fn exit_callback(net: *mut bindings::net) {
         // SAFETY: The kernel passes a valid namespace, of which `init` succeeded.
         let net = unsafe { Net::from_raw(net) };
-        // SAFETY: The callbacks have not been waited for.
+        // SAFETY: The instance may be shared until the `drain` below has returned.
         let instance = unsafe { T::KEY.instance(net) };
         if let Some(attachments) = instance.attachments() {
             // SAFETY: Detached by `pre_exit_callback()`, and the kernel calls this once.
