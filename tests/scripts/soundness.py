@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
 """Holds docs/unsafe.md against the sources: every item of net/ with unsafe code has its row, with what is
-unsafe in it and a test that exists.
+unsafe in it and a test that exists. The mutants that docs/soundness.md names must exist, too.
 
 usage: soundness.py [--rows]
 
@@ -20,7 +20,8 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENT = ROOT / "docs/unsafe.md"
+LIST = ROOT / "docs/unsafe.md"
+ATTEMPTS = ROOT / "docs/soundness.md"
 
 
 def code(text):
@@ -117,8 +118,7 @@ def tests():
     return names
 
 
-def complaints():
-    sources, text, known = from_sources(), DOCUMENT.read_text(), tests()
+def about_list(sources, text, known):
     document = from_document(text)
     for (file, item), what in sources.items():
         if (file, item) not in document:
@@ -135,6 +135,19 @@ def complaints():
         yield f"there are {blocks} `unsafe` blocks, which the text does not say"
 
 
+def about_attempts(text, known):
+    for name in sorted(set(re.findall(r"`([a-z]+(?:-[a-z]+)+)`", text)) - known):
+        yield f"there is no mutant '{name}'"
+
+
+def complaints():
+    known = tests()
+    for complaint in about_list(from_sources(), LIST.read_text(), known):
+        yield f"{LIST.relative_to(ROOT)}: {complaint}"
+    for complaint in about_attempts(ATTEMPTS.read_text(), known):
+        yield f"{ATTEMPTS.relative_to(ROOT)}: {complaint}"
+
+
 if sys.argv[1:] == ["--rows"]:
     for (file, item), what in from_sources().items():
         print(f"{file} | `{item}` | {what} |")
@@ -143,5 +156,5 @@ elif sys.argv[1:]:
 else:
     found = list(complaints())
     for complaint in found:
-        print(f"docs/unsafe.md: {complaint}")
+        print(complaint)
     sys.exit(bool(found))
