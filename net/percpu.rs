@@ -39,12 +39,13 @@ unsafe impl<const N: usize> Send for Counters<N> {}
 unsafe impl<const N: usize> Sync for Counters<N> {}
 
 impl<const N: usize> Counters<N> {
-    /// What one CPU's copy can be (`PCPU_MIN_UNIT_SIZE`).
-    const LEN_MAX: usize = 32 << 10;
+    /// What one CPU's copy can be, in bytes. Readers have a few such copies on the stack, of which the
+    /// kernel has 16 KiB; the allocator would take more (`PCPU_MIN_UNIT_SIZE`).
+    const LEN_MAX: usize = 1 << 10;
 
     /// Allocates counters that start from zero. Context: process, may sleep.
     ///
-    /// No counters, or more than the allocator has room for, do not compile.
+    /// No counters, or more than fit the stack, do not compile.
     pub fn new() -> Result<Self> {
         const { assert!(N > 0 && size_of::<[u64; N]>() <= Self::LEN_MAX) };
         // SAFETY: Size and alignment are within what the allocator takes. Memory comes zeroed.

@@ -177,16 +177,19 @@ pub struct Weak<T: Subsystem>(Arc<Gate<T>>);
 
 /// # Invariants
 ///
-/// While `open` is true and locked, the slot of `net` may be shared.
+/// While `open` is true and locked, the slot of `net` for `T` may be shared.
 #[pin_data]
 struct Gate<T> {
     net: *mut bindings::net,
     #[pin]
     open: Mutex<bool>,
-    _subsystem: PhantomData<fn() -> T>,
+    /// Invariant: a way to the instance of a type must not pass for one to that of a supertype, which
+    /// is another [`Subsystem`], with a slot of its own or none.
+    _subsystem: PhantomData<fn(T) -> T>,
 }
 
-// SAFETY: The pointer is not tied to a thread, and used only as the lock allows.
+// SAFETY: The pointer is not tied to a thread, and used only as the lock allows. What it leads to is
+// an instance, which every `Subsystem` allows to be shared.
 unsafe impl<T> Send for Gate<T> {}
 // SAFETY: As above.
 unsafe impl<T> Sync for Gate<T> {}
@@ -214,8 +217,8 @@ impl<T: Subsystem> Weak<T> {
         if !*open {
             return None;
         }
-        // SAFETY: By the type invariants the slot may be shared while we hold the lock, and the
-        // namespace is there for as long as its slot.
+        // SAFETY: By the type invariants the slot may be shared while we hold the lock, to which `f`
+        // is limited: it takes any lifetime. The namespace is there for as long as its slot.
         let instance = unsafe { T::KEY.instance(Net::from_raw(self.0.net)) };
         Some(f(&instance))
     }
@@ -277,7 +280,7 @@ pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
     ///
     /// The instance must stay where it is until [`detach`](Attachment::detach) and
     /// [`drain`](Attachment::drain) have returned, which the caller must call before it drops the
-    /// attachment. Only one attachment of each type may exist for an instance.
+    /// attachment.
     unsafe fn attach(instance: &Instance<'_, T>) -> Result<Self>;
 
     /// Ends the start of new callbacks without waiting for those that run.
@@ -585,7 +588,7 @@ impl<T: Subsystem> Module<T> {
     unsafe extern "C" fn exit_callback(net: *mut bindings::net) {
         // SAFETY: The kernel passes a valid namespace, of which `init` succeeded.
         let net = unsafe { Net::from_raw(net) };
-        // SAFETY: The callbacks have not been waited for.
+        // SAFETY: The instance may be shared until the `drain` below has returned.
         let instance = unsafe { T::KEY.instance(net) };
         if let Some(attachments) = instance.attachments() {
             // SAFETY: Detached by `pre_exit_callback()`, and the kernel calls this once.

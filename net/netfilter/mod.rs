@@ -210,9 +210,11 @@ pub struct Hooks<T: Hook> {
     registered: Pin<KBox<Mutex<Registered<T>>>>,
 }
 
-// SAFETY: The pointers are not tied to a thread.
+// SAFETY: The pointers are not tied to a thread, and the instance is only shared, which every
+// `Subsystem` allows.
 unsafe impl<T: Hook> Send for Hooks<T> {}
-// SAFETY: Hooks are registered and unregistered under the lock.
+// SAFETY: As above. Hooks are registered and unregistered under the lock; `net` and `instance` are
+// constant.
 unsafe impl<T: Hook> Sync for Hooks<T> {}
 
 /// What is registered.
@@ -241,7 +243,8 @@ struct Registration<T: Hook> {
     entry: NonNull<Entry<T>>,
 }
 
-// SAFETY: The pointers are not tied to a thread.
+// SAFETY: The pointers are not tied to a thread: any may unregister a hook. The entry's instance is
+// only shared, which every `Subsystem` allows.
 unsafe impl<T: Hook> Send for Registration<T> {}
 
 impl<T: Hook> Registration<T> {
@@ -273,12 +276,13 @@ impl<T: Hook> Registration<T> {
             },
             GFP_KERNEL,
         )?);
-        // SAFETY: `net` is valid, and so is the entry, until the drop.
+        // SAFETY: `net` is valid, and the entry for a grace period after it is unregistered, by the
+        // drop. `callback` gets what it asks for: the entry, with an instance that is as valid.
         to_result(unsafe {
             (*entry).ops.priv_ = entry.cast();
             nf_register_net_hook(net, &raw const (*entry).ops)
         })
-        // SAFETY: Nobody else has come to know it.
+        // SAFETY: It comes from the box above, and a registration that fails leaves nothing behind.
         .inspect_err(|_| drop(unsafe { KBox::from_raw(entry) }))?;
         // INVARIANT: Just registered.
         Ok(Self {
@@ -327,9 +331,10 @@ unsafe extern "C" fn callback<T: Hook, const FAMILY: u8>(
     let entry = unsafe { &*entry.cast_const().cast::<Entry<T>>() };
     // SAFETY: `Registration::new` took this function for a point of `FAMILY`.
     unsafe { assert_unchecked(entry.point.family as u8 == FAMILY) };
-    // SAFETY: So is the instance.
+    // SAFETY: So is the instance, which is shared, as is all that this function makes references to.
     let instance = unsafe { entry.instance.as_ref() };
-    // SAFETY: The kernel passes a valid packet, which belongs to the hook that runs.
+    // SAFETY: The kernel passes a valid packet, which belongs to the hook that runs: nobody else
+    // changes its lengths or its linear part, and the hook is given no means to.
     let packet = unsafe { Packet::from_raw(skb) };
     // SAFETY: The IP header of a packet that meets a hook is in its linear part, but for options.
     // Whoever receives packets pulls it (`ip_rcv_core()`, `ip6_rcv_core()`, bridge, SRv6), whoever

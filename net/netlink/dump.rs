@@ -218,7 +218,7 @@ unsafe extern "C" fn filled<T: Input, D: Dump<T>>(
     };
     // SAFETY: `started` put it there, and `done` takes it back after the last call.
     let weak = unsafe { Weak::<T>::borrow(cb.data) };
-    // SAFETY: As above.
+    // SAFETY: `started` or the call before this wrote a cursor there, which is `Copy`; it fits.
     let mut cursor = unsafe { (&raw const cb.__bindgen_anon_1).cast::<D::Cursor>().read() };
 
     let filled = weak.with(|instance| {

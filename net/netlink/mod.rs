@@ -225,9 +225,10 @@ impl<T: Input> KernelSocket<T> {
     ///
     /// To be called by netlink, as the `input` callback of the socket that `attach` created.
     unsafe extern "C" fn callback(skb: *mut bindings::sk_buff) {
-        // SAFETY: The kernel passes a valid buffer, for the duration of this call.
+        // SAFETY: The kernel passes a valid buffer, so no null pointer, for the duration of this call.
         let buffer = unsafe { Buffer::from_raw(NonNull::new_unchecked(skb)) };
-        // SAFETY: The socket of the attachment of the instance in this namespace called us.
+        // SAFETY: A socket that was attached to the instance in this namespace called us. Its sender
+        // holds a reference to it until we return, for which `drain` waits.
         let instance = unsafe { T::KEY.instance(buffer.net()) };
 
         for message in Messages::new(buffer.bytes()) {
