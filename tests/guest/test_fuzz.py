@@ -16,7 +16,7 @@ from kernel import KernelFuzzer, prepare  # noqa: E402
 from places import TARGETS  # noqa: E402
 
 # Beyond those of the corpus.
-RUNS = 100
+RUNS = 200
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ pub struct Tally {
 
 impl Tally {
     /// How far the file may be behind.
-    const STEP: u64 = 1000;
+    const STEP: u64 = 100;
 
     /// Starts from zero.
     ///
