@@ -27,9 +27,11 @@ def main():
         fuzzers = command.start(options, lambda program, inputs, limits:
                                 KernelFuzzer(program, directory, inputs, **limits))
         seconds = wait(fuzzers, progress)
-        for fuzzer in fuzzers:
-            command.conclude(options, fuzzer, seconds, sent=fuzzer.tally, coverage=sorted(fuzzer.coverage))
-    module.remove_when_unused()
+        good = [command.conclude(options, fuzzer, seconds, sent=fuzzer.tally, coverage=sorted(fuzzer.coverage))
+                for fuzzer in fuzzers]
+    # Who knows what the kernel is able to, if something was found.
+    if all(good):
+        module.remove_when_unused()
 
 
 main()

@@ -60,8 +60,10 @@ def tell(one, options):
           f"{one['reached']} places in the code")
     if wrong:
         print(f"        it {wrong}")
-    if one["finding"] is not None:
-        tell_finding(options.output, target, bytes.fromhex(one["finding"]))
+    if one["status"]:
+        # The kernel may have ended it before it could tell.
+        data = kept(options.kept).get(target, b"") if one["finding"] is None else bytes.fromhex(one["finding"])
+        tell_finding(options.output, target, data)
     return not wrong
 
 
