@@ -5,7 +5,10 @@
 What came of each is a line of JSON on standard output, progress is on standard error.
 """
 
+import sys
 import tempfile
+import time
+from pathlib import Path
 
 import command
 from kernel import KernelFuzzer, prepare
@@ -29,9 +32,14 @@ def main():
         seconds = wait(fuzzers, progress)
         good = [command.conclude(options, fuzzer, seconds, sent=fuzzer.tally, coverage=sorted(fuzzer.coverage))
                 for fuzzer in fuzzers]
-    # Who knows what the kernel is able to, if something was found.
     if all(good):
         module.remove_when_unused()
+        return
+    # Who knows what else the kernel is able to: it restarts, which ends the guest, as soon as what
+    # was said is out.
+    sys.stdout.flush()
+    time.sleep(3)
+    Path("/proc/sysrq-trigger").write_text("b", encoding="ascii")
 
 
 main()
