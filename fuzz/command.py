@@ -4,11 +4,16 @@
 
 import argparse
 import json
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import corpus
 from libfuzzer import result
+
+# How long one that is killed may take to end, in seconds.
+PATIENCE = 30
 
 
 def parse():
@@ -40,13 +45,18 @@ def start(options, run):
 
 
 def conclude(options, fuzzer, seconds, **more):
-    """Prints what came of one that has run for so long, or was not the one to find something."""
+    """Prints what came of one that has run for so long; false if it found something, or will not end."""
     if fuzzer.process.poll() is None:
         fuzzer.process.kill()
-        fuzzer.process.wait()
-        fuzzer.process.returncode = 0
+        try:
+            fuzzer.process.wait(PATIENCE)
+            fuzzer.process.returncode = 0
+        except subprocess.TimeoutExpired:
+            # The kernel does not let it go.
+            fuzzer.process.returncode = -signal.SIGKILL
     found = result(fuzzer, seconds)
     if options.merge and not found["status"]:
         fuzzer.merge()
     print(json.dumps({**found, **more, "inputs": [data.hex() for data in fuzzer.inputs]}), flush=True)
     fuzzer.close()
+    return not found["status"]

@@ -5,7 +5,10 @@
 What came of each is a line of JSON on standard output, progress is on standard error.
 """
 
+import sys
 import tempfile
+import time
+from pathlib import Path
 
 import command
 from kernel import KernelFuzzer, prepare
@@ -27,9 +30,16 @@ def main():
         fuzzers = command.start(options, lambda program, inputs, limits:
                                 KernelFuzzer(program, directory, inputs, **limits))
         seconds = wait(fuzzers, progress)
-        for fuzzer in fuzzers:
-            command.conclude(options, fuzzer, seconds, sent=fuzzer.tally, coverage=sorted(fuzzer.coverage))
-    module.remove_when_unused()
+        good = [command.conclude(options, fuzzer, seconds, sent=fuzzer.tally, coverage=sorted(fuzzer.coverage))
+                for fuzzer in fuzzers]
+    if all(good):
+        module.remove_when_unused()
+        return
+    # Who knows what else the kernel is able to: it restarts, which ends the guest, as soon as what
+    # was said is out.
+    sys.stdout.flush()
+    time.sleep(3)
+    Path("/proc/sysrq-trigger").write_text("b", encoding="ascii")
 
 
 main()

@@ -60,8 +60,10 @@ def tell(one, options):
           f"{one['reached']} places in the code")
     if wrong:
         print(f"        it {wrong}")
-    if one["finding"] is not None:
-        tell_finding(options.output, target, bytes.fromhex(one["finding"]))
+    if one["status"]:
+        # The kernel may have ended it before it could tell.
+        data = kept(options.kept).get(target, b"") if one["finding"] is None else bytes.fromhex(one["finding"])
+        tell_finding(options.output, target, data)
     return not wrong
 
 
@@ -72,7 +74,10 @@ def main():
     # The guest did not live to tell: one of these did it, unless it takes more than one.
     told = {one["target"] for one in done}
     for target, data in kept(options.kept).items():
-        if target not in told:
+        if target in told and not all(good):
+            print(f"the input of {target} at that time, if it was not the other fuzzer's:")
+            tell_finding(options.output, target, data)
+        elif target not in told:
             print(f"FAILED  {target}: the guest died")
             tell_finding(options.output, target, data)
             good.append(False)
