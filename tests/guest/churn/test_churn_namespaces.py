@@ -33,7 +33,8 @@ def _live(source):
     loopback_up()
     ping_and_echo(source.randrange(3000))
     with Control() as control:
-        control.set(queue=7, hooks=source.randrange(1, 32), bypass=source.randrange(2))
+        # At PRE_ROUTING, where the ping comes by, and at others.
+        control.set(queue=7, hooks=source.randrange(1, 32) | 1, bypass=source.randrange(2))
         assert control.per_cpu() and control.config()["event"] == 1
     with Listener(7) as listener, Pinger(Here(), "127.0.0.1") as pinger:
         pinger.send()
