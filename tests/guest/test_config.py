@@ -470,5 +470,6 @@ def test_storm_of_priorities_treats_packets_once(control, loopback, start, stop)
     stop.set()
     # Requests and replies, both of which arrive.
     packets = 2 * int(load.result())
-    # But for those that are just between the two places when the configuration changes.
-    assert abs(control.stats()["ipv4"]["seen"] - packets) < changes / 10
+    # But for those that are just between the two places when the configuration changes: one of
+    # many changes meets such a packet, while several packets pass as both hooks are there.
+    assert abs(control.stats()["ipv4"]["seen"] - packets) < changes / 4
