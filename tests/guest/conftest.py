@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 
 import module as modules
-from netlink import DEADLINE, SLOW
-from network import Namespace, Path4, connect_by_router, join, pinned, run
+from netlink import DEADLINE, wait_until
+from network import Namespace, Path4, all_are_gone, connect_by_router, join, named, pinned, run
 from program import Consumer, Program
-from workers import Stop, Worker
+from workers import TIME_LIMIT, Stop, Worker
 
-TIME_LIMIT = int(60 * SLOW)
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 # Only the debug kernel can tell.
@@ -132,6 +131,8 @@ def load(ko, kernel_log):
         modules.insert(path, " ".join(f"{name}={value}" for name, value in parameters.items()))
 
     assert not modules.is_loaded()
+    # The module tells of each that goes, even of those that another test has left.
+    wait_until(all_are_gone)
     yield load
     for name in (modules.NAME, modules.TWIN):
         if modules.is_loaded(name):
@@ -215,9 +216,8 @@ def namespaces(load):
 @pytest.fixture
 def blue(load):
     """The name of a network namespace as of `ip netns`."""
-    run("ip", "netns", "add", "blue")
-    yield "blue"
-    run("ip", "netns", "delete", "blue")
+    with named("blue") as name:
+        yield name
 
 
 @pytest.fixture

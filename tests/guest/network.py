@@ -12,7 +12,21 @@ import struct
 import subprocess
 from pathlib import Path
 
-from netlink import DEADLINE, SLOW, Client
+from netlink import (
+    DEADLINE,
+    NLM_F_DUMP,
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    SLOW,
+    Client,
+    attribute,
+    pack,
+)
+
+NETLINK_ROUTE, RTM_NEWNSID, RTM_GETNSID = 0, 88, 90
+RTGENMSG = bytes(4)
+NETNSA_NSID, NETNSA_FD = 1, 3
+ANY_NUMBER = -1
 
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 SOL_RAW, ICMP_FILTER = 255, 1
@@ -35,6 +49,46 @@ def loopback_up():
         fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sH22x", name, flags | IFF_UP))
 
 
+# In the initial network namespace, where the tests start.
+_INITIAL = Client(NETLINK_ROUTE)
+
+
+def unshare():
+    """Puts the calling thread into a new network namespace with lo up, and returns a descriptor of it.
+
+    The initial namespace has a number for it until the kernel begins to take it apart.
+    """
+    os.unshare(os.CLONE_NEWNET)
+    fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        number = attribute(NETNSA_NSID, struct.pack("=i", ANY_NUMBER))
+        _INITIAL.send(pack(RTM_NEWNSID, RTGENMSG + number + attribute(NETNSA_FD, struct.pack("=I", fd))))
+        loopback_up()
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def all_are_gone():
+    """Whether all namespaces that were made by `unshare()` are gone from the kernel's list of them.
+
+    The last file of one may be closed long before: sockets go when readers of RCU have.
+    """
+    with Client(NETLINK_ROUTE) as client:
+        client.send(pack(RTM_GETNSID, RTGENMSG, flags=NLM_F_REQUEST | NLM_F_DUMP))
+        return client.receive().kind == NLMSG_DONE
+
+
+@contextlib.contextmanager
+def named(name):
+    """A network namespace with a name as of `ip netns`, known to `all_are_gone()`, too."""
+    run("ip", "netns", "add", name)
+    run("ip", "netns", "set", name, "auto")
+    yield name
+    run("ip", "netns", "delete", name)
+
+
 class Namespace:
     """A new network namespace with lo up. `with namespace:` puts the calling thread into it.
 
@@ -45,9 +99,7 @@ class Namespace:
         self._homes = []
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         try:
-            os.unshare(os.CLONE_NEWNET)
-            self.fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-            loopback_up()
+            self.fd = unshare()
         finally:
             os.setns(home, os.CLONE_NEWNET)
             os.close(home)

@@ -40,15 +40,29 @@ def states(namespace, port):
                   if f"{port:04X}" in (local.split(":")[1], remote.split(":")[1]))
 
 
+def _lose_what_is_unsent(one):
+    if one.fileno() != -1:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
+
+
 class Sockets(contextlib.ExitStack):
-    """Sockets of a network namespace with lo, which are closed together."""
+    """Sockets of a network namespace with lo, which are closed together. Those of TCP are reset:
+    one that has a word to say yet would keep the namespace until it gave up."""
 
     def __init__(self, namespace):
         super().__init__()
         self.namespace = namespace
 
+    def _closed_with_the_others(self, one):
+        self.enter_context(one)
+        self.callback(_lose_what_is_unsent, one)
+        return one
+
     def new(self, *arguments):
-        return self.enter_context(self.namespace.socket(*arguments))
+        return self._closed_with_the_others(self.namespace.socket(*arguments))
+
+    def accept(self, listener):
+        return self._closed_with_the_others(listener.accept()[0])
 
     def bound(self, family, kind, address, protocol=0):
         new = self.new(family, kind, protocol)
@@ -68,7 +82,7 @@ class Sockets(contextlib.ExitStack):
     def pair(self, listener, family=None):
         """A client's socket and the one that was accepted."""
         client = self.connect(listener.getsockname(), family or listener.family)
-        return client, self.enter_context(listener.accept()[0])
+        return client, self.accept(listener)
 
     def half_open(self):
         """A listener and a client's socket; the former has not heard of the connection's end."""
@@ -101,7 +115,7 @@ def busy(namespace):
     all_.pair(dual)
     # IPv4 addresses in the form of IPv6.
     all_.connect(("127.0.0.1", 84))
-    all_.enter_context(dual.accept()[0])
+    all_.accept(dual)
     all_.time_wait(web)
     leaving, _ = all_.pair(web)
     leaving.shutdown(socket.SHUT_WR)

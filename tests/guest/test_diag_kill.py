@@ -102,7 +102,7 @@ def test_connection_dies_by_its_address_pair(all_, kill, family):
 def test_connection_of_ipv4_dies_through_an_ipv6_socket(all_, kill):
     listener = all_.listener(("::", 80), socket.AF_INET6)
     client = all_.connect(("127.0.0.1", 80))
-    accepted = all_.enter_context(listener.accept()[0])
+    accepted = all_.accept(listener)
     status, killed, _ = kill("tcp", f"remote=127.0.0.1:{port_of(client)}")
     assert (status, killed) == (DONE, [("destroyed", 80)])
     assert error(accepted) == errno.ECONNABORTED

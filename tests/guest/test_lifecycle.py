@@ -29,7 +29,7 @@ from netlink import (
     pack,
     wait_until,
 )
-from network import Namespace, Pinger, loopback_up, run
+from network import Namespace, Pinger, loopback_up, run, unshare
 from nfqueue import ACCEPT, DROP, Listener
 from traffic import (
     Here,
@@ -382,7 +382,7 @@ def _churn(count):
     """Makes namespaces and uses them. Sockets keep the last few alive."""
     def made():
         try:
-            os.unshare(os.CLONE_NEWNET)
+            os.close(unshare())
             return True
         except OSError as error:
             # Some have to go first.
@@ -392,7 +392,6 @@ def _churn(count):
     alive = []
     for number in range(count):
         wait_until(made)
-        loopback_up()
         ping_and_echo(number * 10)
         alive.append(Client())
         alive[-1].send(pack(ECHO, b"never read"))
@@ -489,8 +488,7 @@ def test_load_and_unload_while_namespaces_come_and_go(load, stop, start):
     def churn():
         made = 0
         while not stop.is_set():
-            os.unshare(os.CLONE_NEWNET)
-            loopback_up()
+            os.close(unshare())
             made += 1
             with Pinger(Here(), "127.0.0.1") as pinger:
                 pinger.ping()

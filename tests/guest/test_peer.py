@@ -17,7 +17,7 @@ import module as modules
 import nfqueue
 from module import remove
 from netlink import DEADLINE, ECHO, Client, pack, wait_until
-from network import run
+from network import named
 from nfqueue import (
     MSG_PACKET,
     NETLINK_NETFILTER,
@@ -92,11 +92,8 @@ def test_echo_as_an_unprivileged_user(module, peer):
 
 def test_echo_in_a_named_namespace(module, peer):
     """-N goes by the names of `ip netns`; one that is not there is named."""
-    run("ip", "netns", "add", "blue")
-    try:
+    with named("blue"):
         assert peer("-N", "blue", "echo")[0] == DONE
-    finally:
-        run("ip", "netns", "delete", "blue")
     status, output, errors = peer("-N", "blue", "echo")
     assert (status, output) == (ERROR, "")
     assert "'blue'" in errors and "ip netns" in errors
