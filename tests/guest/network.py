@@ -85,8 +85,10 @@ def named(name):
     """A network namespace with a name as of `ip netns`, known to `all_are_gone()`, too."""
     run("ip", "netns", "add", name)
     run("ip", "netns", "set", name, "auto")
-    yield name
-    run("ip", "netns", "delete", name)
+    try:
+        yield name
+    finally:
+        run("ip", "netns", "delete", name)
 
 
 class Namespace:
