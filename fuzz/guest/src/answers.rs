@@ -226,11 +226,13 @@ pub fn check_config(payload: &[u8]) {
 ///
 /// If the sums are wrong.
 pub fn check_stats(stats: &Stats) {
-    // Other CPUs count meanwhile, but each fuzzer has a network namespace to itself.
+    // Each fuzzer has a network namespace to itself, but its timers also send packets on other CPUs,
+    // and may be between two counters.
+    const UNDERWAY: u64 = 4;
     for packets in [stats.ipv4, stats.ipv6] {
-        assert_eq!(
-            packets.matched,
-            packets.skipped + packets.queued,
+        let decided = packets.skipped + packets.queued;
+        assert!(
+            (decided..=decided + UNDERWAY).contains(&packets.matched),
             "{stats:?}"
         );
         assert!(

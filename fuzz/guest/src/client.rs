@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
+use std::mem;
 
 use netlink_sys::Socket;
 use netlink_sys::SocketAddr;
@@ -59,6 +60,10 @@ impl Client {
     /// If the kernel refuses it anything.
     #[must_use]
     pub fn open(privileged: bool) -> Self {
+        Self::open_with(privileged, vec![0; BUFFER_LEN])
+    }
+
+    fn open_with(privileged: bool, received: Vec<u8>) -> Self {
         // The rights of who opens a socket count, if it is connected.
         let opened_by = |uid| seteuid(uid).expect("root may be anybody");
         if !privileged {
@@ -84,15 +89,20 @@ impl Client {
             expected: VecDeque::new(),
             lossy: false,
             changed: false,
-            received: vec![0; BUFFER_LEN],
+            received,
         }
     }
 
     /// Opens it again, unless it is as it was opened.
     pub fn renew(&mut self) {
         if self.changed {
-            *self = Self::open(self.privileged);
+            self.reopen();
         }
+    }
+
+    /// Opens it again.
+    pub fn reopen(&mut self) {
+        *self = Self::open_with(self.privileged, mem::take(&mut self.received));
     }
 
     /// The number for the next message.
@@ -167,7 +177,7 @@ impl Client {
     ///
     /// If the module answered something else.
     pub fn receive(&mut self) {
-        let mut buffer = std::mem::take(&mut self.received);
+        let mut buffer = mem::take(&mut self.received);
         loop {
             let mut room = &mut buffer[..];
             match self.socket.recv_from(&mut room, libc::MSG_DONTWAIT) {

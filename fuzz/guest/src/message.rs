@@ -6,6 +6,7 @@ use arbitrary::Arbitrary;
 use arbitrary::Result;
 use arbitrary::Unstructured;
 use netlink_packet_core::NLA_F_NESTED;
+use netlink_packet_core::NLA_TYPE_MASK;
 use netlink_packet_core::NLM_F_ACK;
 use netlink_packet_core::NLM_F_DUMP;
 use netlink_packet_core::NLM_F_REQUEST;
@@ -17,7 +18,7 @@ use crate::pattern;
 use crate::rarely;
 
 /// A message that waits to be sent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Message {
     kind: u16,
     flags: u16,
@@ -28,13 +29,13 @@ pub struct Message {
     lie: i32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Payload {
     Pattern { len: usize, seed: u8 },
     Attributes(Vec<Attribute>),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Attribute {
     kind: u16,
     value: Value,
@@ -42,10 +43,29 @@ struct Attribute {
     lie: i16,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Value {
     Bytes(Vec<u8>),
     Nest(Vec<Attribute>),
+}
+
+/// What sets messages of a series apart. An attribute is the innermost of the last.
+#[derive(Clone, Copy, Debug, Arbitrary)]
+pub enum Series {
+    /// The type.
+    Types,
+    /// One flag.
+    Flags,
+    /// What the length is off by.
+    Lies,
+    /// The length of the payload, or of the attribute's value.
+    Lengths,
+    /// The attribute's number.
+    Attributes,
+    /// The bytes of the attribute's value.
+    Values,
+    /// What the attribute's length is off by.
+    AttributeLies,
 }
 
 impl<'a> Arbitrary<'a> for Message {
@@ -119,6 +139,20 @@ fn several(bytes: &mut Unstructured<'_>, most: usize, depth: usize) -> Result<Ve
         .collect()
 }
 
+impl Payload {
+    /// Makes of it that of the message at `place` of a series.
+    fn vary(&mut self, series: Series, place: u8) {
+        match self {
+            Self::Pattern { len, .. } => *len = place.into(),
+            Self::Attributes(attributes) => {
+                if let Some(last) = attributes.last_mut() {
+                    last.vary(series, place);
+                }
+            }
+        }
+    }
+}
+
 impl Attribute {
     /// How deep attributes are nested at most; the module's limit is 10.
     const DEPTH_MAX: usize = 12;
@@ -140,7 +174,7 @@ impl Attribute {
             Value::Bytes(Self::value(bytes, number, depth)?)
         };
         let flags = if rarely(bytes, 16)? {
-            bytes.arbitrary::<u16>()? & !netlink_packet_core::NLA_TYPE_MASK
+            bytes.arbitrary::<u16>()? & !NLA_TYPE_MASK
         } else if nest {
             NLA_F_NESTED
         } else {
@@ -156,6 +190,21 @@ impl Attribute {
             value,
             lie,
         })
+    }
+
+    /// Makes of it that of the message at `place` of a series.
+    fn vary(&mut self, series: Series, place: u8) {
+        if let Value::Nest(nest) = &mut self.value {
+            if let Some(last) = nest.last_mut() {
+                return last.vary(series, place);
+            }
+        }
+        match (series, &mut self.value) {
+            (Series::Lengths, Value::Bytes(bytes)) => bytes.resize(place.into(), 0),
+            (Series::Values, Value::Bytes(bytes)) => bytes.fill(place),
+            (Series::AttributeLies, _) => self.lie = i8::from_ne_bytes([place]).into(),
+            _ => self.kind = self.kind & !NLA_TYPE_MASK | u16::from(place),
+        }
     }
 
     /// Most often of the right length, and within the range half of the time.
@@ -201,6 +250,18 @@ fn append_all(attributes: &[Attribute], buffer: &mut Vec<u8>) {
 }
 
 impl Message {
+    /// Makes of the message the one at `place` of a series.
+    pub fn vary(&mut self, series: Series, place: u8) {
+        match series {
+            Series::Types => self.kind = place.into(),
+            Series::Flags => self.flags ^= 1 << (place % 16),
+            Series::Lies => self.lie = i8::from_ne_bytes([place]).into(),
+            Series::Lengths | Series::Attributes | Series::Values | Series::AttributeLies => {
+                self.payload.vary(series, place);
+            }
+        }
+    }
+
     /// Whether it may change the configuration.
     #[must_use]
     pub fn is_change(&self) -> bool {

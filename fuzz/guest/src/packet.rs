@@ -24,7 +24,7 @@ pub enum Destination {
 }
 
 /// A packet.
-#[derive(Debug, Arbitrary)]
+#[derive(Clone, Debug, Arbitrary)]
 pub enum Packet {
     /// An IPv4 packet.
     V4(V4),
@@ -33,7 +33,7 @@ pub enum Packet {
 }
 
 /// An IPv4 packet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct V4 {
     destination: Destination,
     version_ihl: u8,
@@ -46,7 +46,7 @@ pub struct V4 {
 }
 
 /// An IPv6 packet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct V6 {
     destination: Destination,
     version: u8,
@@ -58,7 +58,7 @@ pub struct V6 {
 }
 
 /// What is behind the headers of IP.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Content {
     kind: u8,
     len: usize,
@@ -66,7 +66,7 @@ struct Content {
     quoted: Option<Box<Packet>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Extension {
     kind: u8,
     len: u8,
@@ -78,6 +78,23 @@ struct Extension {
 struct Damage {
     place: u8,
     mask: u8,
+}
+
+/// What sets packets of a series apart.
+#[derive(Clone, Copy, Debug, Arbitrary)]
+pub enum Series {
+    /// Which byte is another one, and what is changed in it.
+    Damage(u8),
+    /// How long the content is.
+    Lengths,
+    /// What the lengths in the headers of IP are off by.
+    Lies,
+    /// The type of ICMP.
+    Types,
+    /// The protocol, or what comes behind the last extension header.
+    Protocols,
+    /// How much of it arrives in one piece.
+    Seams,
 }
 
 const ICMP: u8 = 1;
@@ -334,6 +351,33 @@ fn finish(packet: &mut [u8], place: usize, header_len: usize, lie: i16, damage: 
 }
 
 impl Packet {
+    /// Makes of the packet the one at `place` of a series.
+    pub fn vary(&mut self, series: Series, place: u8) {
+        let (protocol, content, lie, damage) = match self {
+            Self::V4(packet) => (
+                &mut packet.protocol,
+                &mut packet.content,
+                &mut packet.lie,
+                &mut packet.damage,
+            ),
+            Self::V6(packet) => (
+                &mut packet.next,
+                &mut packet.content,
+                &mut packet.lie,
+                &mut packet.damage,
+            ),
+        };
+        match series {
+            Series::Damage(mask) => damage.push(Damage { place, mask }),
+            Series::Lengths => content.len = place.into(),
+            Series::Lies => *lie = i8::from_ne_bytes([place]).into(),
+            Series::Types => content.kind = place,
+            Series::Protocols => *protocol = place,
+            // That is up to who sends it.
+            Series::Seams => {}
+        }
+    }
+
     /// The packet as it is sent.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

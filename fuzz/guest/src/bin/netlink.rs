@@ -17,6 +17,7 @@ use nldemo_fuzz_guest::client::Client;
 use nldemo_fuzz_guest::client::Switch;
 use nldemo_fuzz_guest::kernel_log::KernelLog;
 use nldemo_fuzz_guest::message::Message;
+use nldemo_fuzz_guest::message::Series;
 use nldemo_fuzz_guest::settings::Settings;
 use nldemo_fuzz_guest::tally::Tally;
 
@@ -36,6 +37,14 @@ enum Deed {
         /// To whom, beside the module.
         group: Option<u32>,
     },
+    /// Sends messages that differ from one another in one thing.
+    Series {
+        message: Message,
+        series: Series,
+        start: u8,
+        /// Whether they are in one buffer.
+        together: bool,
+    },
     Receive,
     Switch(Switch, bool),
     Membership(u32, bool),
@@ -48,7 +57,7 @@ impl<'a> Arbitrary<'a> for Step {
         let choice = bytes.arbitrary::<u8>()?;
         let client = usize::from(choice & 3 == 3);
         let deed = match choice >> 2 {
-            0..=43 => {
+            0..=31 => {
                 let count = bytes.int_in_range(1..=32)?;
                 Deed::Send {
                     messages: (0..count)
@@ -61,6 +70,12 @@ impl<'a> Arbitrary<'a> for Step {
                     group: None,
                 }
             }
+            32..=43 => Deed::Series {
+                message: bytes.arbitrary()?,
+                series: bytes.arbitrary()?,
+                start: bytes.arbitrary()?,
+                together: bytes.arbitrary()?,
+            },
             44..=46 => Deed::Send {
                 messages: vec![bytes.arbitrary()?],
                 end: 0,
@@ -68,13 +83,23 @@ impl<'a> Arbitrary<'a> for Step {
             },
             47..=50 => Deed::Receive,
             51..=56 => Deed::Switch(bytes.arbitrary()?, bytes.arbitrary()?),
-            57..=60 => Deed::Membership(bytes.int_in_range(0..=33)?, bytes.arbitrary()?),
+            57..=60 => Deed::Membership(
+                match bytes.arbitrary()? {
+                    // Where the events are.
+                    0..=191_u8 => 1,
+                    _ => bytes.int_in_range(0..=33)?,
+                },
+                !bytes.arbitrary::<bool>()?,
+            ),
             61..=62 => Deed::Reopen,
             _ => Deed::Narrow,
         };
         Ok(Self { client, deed })
     }
 }
+
+/// So that what an input costs beside its messages is little.
+const SERIES_LEN: u8 = 32;
 
 struct Fuzzer {
     tally: Tally,
@@ -112,11 +137,29 @@ impl Fuzzer {
                     self.buffer.resize(len, 0xff);
                     self.tally.add(client.send(&self.buffer, *group));
                 }
+                Deed::Series {
+                    message,
+                    series,
+                    start,
+                    together,
+                } => {
+                    self.buffer.clear();
+                    for n in 0..SERIES_LEN {
+                        let mut message = message.clone();
+                        message.vary(*series, start.wrapping_add(n));
+                        message.append_to(&mut self.buffer, client.next_sequence());
+                        self.changed |= message.is_change();
+                        if !together || n == SERIES_LEN - 1 {
+                            self.tally.add(client.send(&self.buffer, None));
+                            self.buffer.clear();
+                        }
+                    }
+                }
                 Deed::Receive => client.receive(),
                 Deed::Switch(switch, on) => client.switch(*switch, *on),
                 Deed::Membership(group, join) => client.membership(*group, *join),
                 Deed::Narrow => client.narrow(),
-                Deed::Reopen => *client = Client::open(*n == 0),
+                Deed::Reopen => client.reopen(),
             }
         }
         self.clients.iter_mut().for_each(Client::finish);

@@ -31,6 +31,7 @@ use nldemo_fuzz_guest::client::Client;
 use nldemo_fuzz_guest::kernel_log::KernelLog;
 use nldemo_fuzz_guest::packet::Destination;
 use nldemo_fuzz_guest::packet::Packet;
+use nldemo_fuzz_guest::packet::Series;
 use nldemo_fuzz_guest::settings::Settings;
 use nldemo_fuzz_guest::tally::Tally;
 
@@ -42,16 +43,20 @@ const VNET_LINEAR: std::ops::Range<usize> = 2..4;
 #[derive(Debug, Arbitrary)]
 struct Input {
     settings: Settings,
+    /// After the packets come others, like them but for one thing.
+    series: Series,
+    /// Where the series begins.
+    start: u8,
     packets: Sequence<Sent>,
 }
 
-#[derive(Debug, Arbitrary)]
+#[derive(Clone, Debug, Arbitrary)]
 struct Sent {
     packet: Packet,
     way: Way,
 }
 
-#[derive(Debug, Arbitrary)]
+#[derive(Clone, Debug, Arbitrary)]
 enum Way {
     In {
         /// How much is in one piece at least, if that is not all.
@@ -61,6 +66,18 @@ enum Way {
         /// Whether it has the mark of packets that are not queued.
         marked: bool,
     },
+}
+
+impl Sent {
+    /// The one at `place` of a series.
+    fn varied(&self, series: Series, place: u8) -> Self {
+        let mut sent = self.clone();
+        match series {
+            Series::Seams => sent.way = Way::In { linear: place },
+            _ => sent.packet.vary(series, place),
+        }
+        sent
+    }
 }
 
 struct Fuzzer {
@@ -74,6 +91,8 @@ struct Fuzzer {
 impl Fuzzer {
     /// The mark of packets that are not queued, if there is one.
     const MARK: u32 = 1;
+    /// The length of a series: what an input costs beside its packets is then little.
+    const SERIES_LEN: u8 = 32;
 
     fn new() -> Self {
         let socket = |domain, mark| {
@@ -97,7 +116,7 @@ impl Fuzzer {
     }
 
     /// Sends a packet; true if the kernel took it.
-    fn send(&mut self, packet: &Packet, way: &Way) -> bool {
+    fn send(&mut self, Sent { packet, way }: &Sent) -> bool {
         let bytes = packet.to_bytes();
         match *way {
             Way::In { linear } => {
@@ -127,10 +146,12 @@ impl Fuzzer {
             .settings
             .append_to(&mut request, self.module.next_sequence());
         self.module.send(&request, None);
-        let sent = input.packets.0.iter();
-        let taken = sent
-            .filter(|sent| self.send(&sent.packet, &sent.way))
-            .count();
+        let packets = &input.packets.0;
+        let mut taken = packets.iter().filter(|sent| self.send(sent)).count();
+        for (sent, n) in packets.iter().cycle().zip(0..Self::SERIES_LEN) {
+            let place = input.start.wrapping_add(n);
+            taken += usize::from(self.send(&sent.varied(input.series, place)));
+        }
         self.tally.add(taken);
         request.clear();
         Message {
