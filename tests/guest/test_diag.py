@@ -201,6 +201,7 @@ FILTERS = {
     ("tcp", "remote-port=0"): lambda row: row["remote"]["port"] == 0,
     ("udp", "remote=*:1-65535"): lambda row: row["remote"]["port"] != 0,
     ("udp", "local=0.0.0.0%lo"): lambda row: row["interface"] == "lo",
+    ("udp", "local=*%lo:68"): lambda row: row["interface"] == "lo",
     ("tcp", "local=127.0.0.1", "state=established", "remote-port=80"):
         lambda row: (row["local"]["address"], row["state"], row["remote"]["port"]) == (
             "127.0.0.1", "established", 80),
@@ -259,6 +260,7 @@ MALFORMED = {
     "inode=4294967296": ["is no value of inode"],
     "local=127.0.0.1/33": ["is no value of local"],
     "local=[::1": ["is no value of local"],
+    "local=[::1]80": ["is no value of local"],
     "local=fe80::1%no-such0": ["there is no interface 'no-such0'"],
     "state=open": ["'open' is no value of state", "established"],
     "state=listen state=close": ["state is given twice"],

@@ -14,9 +14,9 @@ use super::super::socket::Socket;
 use super::super::state::StateSet;
 use super::place::Place;
 use super::place::Ports;
-use super::place::decimal;
 use crate::interface::NoInterface;
 use crate::process::Process;
+use crate::text::decimal;
 
 /// So much of a process's name the kernel keeps (`TASK_COMM_LEN` without its end).
 const PROCESS_NAME_LEN: usize = 15;

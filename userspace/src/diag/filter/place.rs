@@ -10,6 +10,7 @@ use super::super::socket::Endpoint;
 use crate::interface;
 use crate::interface::NoInterface;
 use crate::network::Network;
+use crate::text::decimal;
 
 /// `ADDRESS[/LENGTH][:PORTS]` or `[ADDRESS%DEVICE][/LENGTH][:PORTS]`, `*` being any address or port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,8 +92,10 @@ impl FromStr for Place {
             None => (address, None),
         };
         let network = match (address, length) {
-            ("*", "") if device.is_none() => None,
+            ("*", "") => None,
             ("*", _) => return Err(()),
+            // Or what is behind brackets would be the address's own.
+            (_, length) if !length.is_empty() && !length.starts_with('/') => return Err(()),
             _ => {
                 let network: Network = format!("{address}{length}").parse().map_err(|_| ())?;
                 Some(network)
@@ -123,10 +126,4 @@ impl FromStr for Ports {
         }
         Ok(Self(first..=last))
     }
-}
-
-/// A number of digits alone: no sign.
-pub(super) fn decimal<T: FromStr>(text: &str) -> Option<T> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    if digits { text.parse().ok() } else { None }
 }
