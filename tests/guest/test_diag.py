@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import sockets
-from netlink import SLOW
+from netlink import SLOW, wait_until
 from network import run
 from program import as_nobody
 from workers import Stop
@@ -166,6 +166,20 @@ def test_names_of_unix_sockets_are_told_whatever_their_bytes(busy, diag, peer):
     with busy.namespace:
         output = peer("diag", "list", "unix")[1]
     assert r" @nul\x00 and \xff\x0a " in output and " @ " in output and f" {path} " in output
+
+
+def test_what_is_no_whole_socket_belongs_to_nobody(busy, diag):
+    """Connections that are remembered, and half-open ones. The kernel has no user for them, as it
+    has for a socket of root's."""
+    client, _ = busy.pair(busy.listener(("127.0.0.1", 86)))
+    port = client.getsockname()[1]
+    client.close()
+    wait_until(lambda: sockets.states(busy.namespace, port) == ["close-wait", "fin-wait-2"])
+    remembered = [row for row in diag(busy.namespace, "tcp") if row["inode"] == 0]
+    assert {row["state"] for row in remembered} == {"syn-recv", "time-wait", "fin-wait-2"}
+    assert {row["uid"] for row in remembered} == {None}
+    whole = diag(busy.namespace, "tcp", "state=fin-wait-2", "remote-port=80")
+    assert [row["uid"] for row in whole] == [0]
 
 
 # Filters.

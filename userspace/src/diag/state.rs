@@ -19,8 +19,6 @@ impl State {
     pub const ESTABLISHED: Self = Self(1);
     /// Waits for the first packet of a connection.
     pub const SYN_RECV: Self = Self(3);
-    /// Is over, and remembered for a while.
-    pub const TIME_WAIT: Self = Self(6);
     /// Neither connected nor listening.
     pub const CLOSE: Self = Self(7);
     /// Waits for connections.
