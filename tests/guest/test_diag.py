@@ -168,6 +168,20 @@ def test_names_of_unix_sockets_are_told_whatever_their_bytes(busy, diag, peer):
     assert r" @nul\x00 and \xff\x0a " in output and " @ " in output and f" {path} " in output
 
 
+def test_names_of_interfaces_do_a_terminal_no_harm(diag, peer, namespaces):
+    namespace, name = namespaces(), "if\x1b[31m"
+    namespace.ip(f"link add {name} type veth peer name veth0")
+    with sockets.Sockets(namespace) as all_:
+        one = all_.new(socket.AF_INET, socket.SOCK_DGRAM)
+        one.setsockopt(socket.SOL_SOCKET, sockets.SO_BINDTODEVICE, name.encode())
+        one.bind(("0.0.0.0", 68))
+        all_.bound(socket.AF_PACKET, socket.SOCK_RAW, (name, sockets.ETH_P_IP))
+        assert [row["interface"] for row in diag(namespace, "udp", "packet")] == [name] * 2
+        with namespace:
+            output = peer("diag", "list", "udp", "packet")[1]
+    assert r" 0.0.0.0%if\x1b[31m:68 " in output and r" 0x0800:if\x1b[31m " in output
+
+
 def test_what_is_no_whole_socket_belongs_to_nobody(busy, diag):
     """Connections that are remembered, and half-open ones. The kernel has no user for them, as it
     has for a socket of root's."""
