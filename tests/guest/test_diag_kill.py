@@ -274,6 +274,20 @@ def test_socket_that_is_gone(all_, listing, kill_listed, kind):
     assert kill_listed(row) == (NO, ["gone"], "error: 1 socket was not destroyed\n")
 
 
+def test_connected_udp_socket_that_is_gone(all_, listing, kill_listed):
+    """Likewise, and the one that gets what is for all."""
+    server = all_.bound(socket.AF_INET, UDP, ("0.0.0.0", 53))
+    server.setblocking(False)
+    with all_.namespace.socket(socket.AF_INET, UDP) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        client.bind(("127.0.0.1", 53))
+        client.connect(("127.0.0.1", 99))
+        (row,) = listing("udp", "remote-port=99")
+    assert kill_listed(row) == (NO, ["gone"], "error: 1 socket was not destroyed\n")
+    assert error(server) == errno.EAGAIN
+
+
 @pytest.mark.parametrize("kind", [TCP, UDP], ids=["tcp", "udp"])
 def test_socket_that_has_taken_its_place(all_, listing, kill_listed, kind):
     """Bug: a stale cookie, and the wrong socket dies."""
