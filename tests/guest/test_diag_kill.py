@@ -216,6 +216,10 @@ def test_all_die_only_on_demand(all_, kill):
     for arguments in (("tcp",), ("tcp", "udp", "--dry-run")):
         status, killed, errors = kill(*arguments)
         assert (status, killed) == (ERROR, []) and "--all" in errors
+    for arguments in (("remote=*",), ("port=0-65535", "-n"), ("tcp", "family=ipv4,ipv6"),
+                      ("local=0.0.0.0/0,::/0",)):
+        status, killed, errors = kill(*arguments)
+        assert (status, killed) == (ERROR, []) and "--all" in errors, arguments
     assert len(sockets.states(all_.namespace, 80)) == 3
     assert kill("--all", "udp") == (DONE, [("destroyed", 53)], "")
     status, killed, _ = kill("--all")

@@ -118,6 +118,19 @@ impl Condition {
         }
     }
 
+    /// Whether it holds, one way or another, for every socket that it is for.
+    pub(super) fn always_holds(&self) -> bool {
+        match self {
+            Self::Family(families) => [Family::Ipv4, Family::Ipv6]
+                .iter()
+                .all(|family| families.contains(family)),
+            Self::State(states) => states.has_all(),
+            Self::Place(_, places) => places.iter().any(Place::is_anywhere),
+            Self::Port(_, ranges) => ranges.iter().any(Ports::are_all),
+            Self::Inode(_) | Self::Cookie(_) | Self::Protocol(_) | Self::Process { .. } => false,
+        }
+    }
+
     pub(super) fn look_up(&mut self) -> Result<(), NoInterface> {
         match self {
             Self::Place(_, places) => places.iter_mut().try_for_each(Place::look_up),

@@ -47,6 +47,13 @@ impl Place {
                 .is_none_or(|device| device.index == Some(ifindex))
     }
 
+    /// Whether every end is there, at least of those of a family.
+    pub(super) fn is_anywhere(&self) -> bool {
+        self.network.is_none_or(|network| network.length() == 0)
+            && self.ports.as_ref().is_none_or(Ports::are_all)
+            && self.device.is_none()
+    }
+
     pub(super) fn look_up(&mut self) -> Result<(), NoInterface> {
         if let Some(device) = &mut self.device {
             let index = interface::index(&device.name);
@@ -112,6 +119,12 @@ impl FromStr for Place {
                 Some(ports) => Some(ports.parse()?),
             },
         })
+    }
+}
+
+impl Ports {
+    pub(super) fn are_all(&self) -> bool {
+        self.0 == (0..=u16::MAX)
     }
 }
 

@@ -51,7 +51,7 @@ refusal by the kernel included";
 #[derive(clap::Args)]
 #[command(after_long_help = format!("{FILTERS}\n\n{DETAILS}"))]
 pub(crate) struct Args {
-    /// Which sockets: kinds and KEY=VALUE, of the latter at least one, see below
+    /// Which sockets: kinds and KEY=VALUE, of the latter at least one that leaves some out, see below
     #[arg(value_name = "FILTER", required_unless_present_any = ["all", "stdin"])]
     terms: Vec<Term>,
     /// Destroy all sockets, or all of the kinds that are named
@@ -135,8 +135,8 @@ fn check(stop: &Stop) -> Result<(), Failure> {
 
 fn find_targets(args: &Args, output: &mut Output, stop: &Stop) -> Result<Vec<Target>, Failure> {
     let filter = search::filter(&args.terms).or_kinds(&Kind::DESTRUCTIBLE);
-    if !filter.has_conditions() && !args.all {
-        usage_error("kinds alone mean all of their sockets; if that is meant, add --all");
+    if !filter.chooses() && !args.all {
+        usage_error("this means all sockets of their kinds; if that is meant, add --all");
     }
     let mut targets = Vec::new();
     search::search(&filter, output, stop, |_, sockets| {
