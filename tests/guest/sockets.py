@@ -19,13 +19,15 @@ LINGER_RESET = struct.pack("=ii", 1, 0)
 TCP_STATES = ["established", "syn-sent", "syn-recv", "fin-wait-1", "fin-wait-2", "time-wait",
               "close", "close-wait", "last-ack", "listen", "closing"]
 
-# Acknowledgements of handshakes with port 81 get lost, and so does all that is sent to port 82.
+# Acknowledgements of handshakes with port 81 get lost, and so does all that is sent to port 82, and
+# that nothing more is sent to port 87.
 LOSSES = """
 table inet losses {
     chain output {
         type filter hook output priority 0;
         tcp dport 81 tcp flags & (syn | ack) == ack drop
         tcp dport 82 drop
+        tcp dport 87 tcp flags & fin == fin drop
     }
 }
 """
@@ -92,6 +94,16 @@ class Sockets(contextlib.ExitStack):
         wait_until(lambda: "syn-recv" in states(self.namespace, 81))
         return listener, client
 
+    def unheard(self):
+        """Connections that one end has closed, or both, and the other has not heard of it."""
+        listener = self.listener(("127.0.0.1", 87))
+        (first, _), (both, other), (last, before) = (self.pair(listener) for _ in range(3))
+        before.shutdown(socket.SHUT_WR)
+        wait_until(lambda: "close-wait" in states(self.namespace, 87))
+        for one in (first, both, other, last):
+            one.shutdown(socket.SHUT_WR)
+        wait_until(lambda: {"fin-wait-1", "closing", "last-ack"} < set(states(self.namespace, 87)))
+
     def time_wait(self, listener):
         """A connection that is over; returns the address of its end that remembers it."""
         client, accepted = self.pair(listener)
@@ -103,10 +115,11 @@ class Sockets(contextlib.ExitStack):
 
 
 def busy(namespace):
-    """Sockets of every kind, and of TCP in many states."""
+    """Sockets of every kind, and of TCP in every state."""
     all_ = Sockets(namespace)
     # TCP, and port 83 alone for IPv6.
     listener, _ = all_.half_open()
+    all_.unheard()
     web = all_.listener(("127.0.0.1", 80))
     dual = all_.listener(("::", 84), socket.AF_INET6)
     six = all_.listener(("::1", 83), socket.AF_INET6)

@@ -2,15 +2,19 @@
 
 """The userspace peer's diag kill: what dies of it, and what must not."""
 
+import concurrent.futures
 import errno
 import json
+import os
+import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
 import sockets
-from netlink import wait_until
+from netlink import DEADLINE, wait_until
 from program import as_nobody
 
 DONE, NO, ERROR = 0, 1, 2
@@ -83,6 +87,12 @@ def error(one):
     return raised.value.errno
 
 
+def reading_threads():
+    """How many threads wait in recvfrom()."""
+    calls = (Path(task, "syscall") for task in Path("/proc/self/task").iterdir())
+    return sum(call.read_text(encoding="ascii").startswith("45 ") for call in calls)
+
+
 # What dies.
 
 
@@ -97,6 +107,16 @@ def test_connection_dies_by_its_address_pair(all_, kill, family):
     assert error(accepted) == errno.ECONNRESET
     other.send(b"!")
     assert its_accepted.recv(2) == b"!"
+
+
+def test_reader_that_waits_is_woken(all_, kill):
+    """By the error, while the other end waits, too, for its reset."""
+    client, accepted = all_.pair(all_.listener(("127.0.0.1", 80)))
+    with concurrent.futures.ThreadPoolExecutor() as readers:
+        told = [readers.submit(error, one) for one in (client, accepted)]
+        wait_until(lambda: reading_threads() == 2)
+        assert kill(*address_pair(client))[0] == DONE
+        assert [each.result() for each in told] == [errno.ECONNABORTED, errno.ECONNRESET]
 
 
 def test_connection_of_ipv4_dies_through_an_ipv6_socket(all_, kill):
@@ -121,9 +141,10 @@ def test_connection_of_a_link_local_address_dies(all_, kill):
     assert error(accepted) == errno.ECONNRESET
 
 
-def test_listening_socket_dies(all_, kill):
+@pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
+def test_listening_socket_dies(all_, kill, family):
     """Who waits is told, and nobody connects any more; a connection that was accepted lives."""
-    listener = all_.listener(("127.0.0.1", 80))
+    listener = all_.listener((LOOPBACK[family], 80), family)
     client, accepted = all_.pair(listener)
     assert kill("state=listen", "port=80") == (DONE, [("destroyed", 80)], "")
     # Where nothing listens, nothing can be accepted.
@@ -131,7 +152,7 @@ def test_listening_socket_dies(all_, kill):
         listener.accept()
     assert raised.value.errno in (errno.EINVAL, errno.ECONNABORTED)
     with pytest.raises(ConnectionRefusedError):
-        all_.connect(("127.0.0.1", 80))
+        all_.connect((LOOPBACK[family], 80), family)
     client.send(b"!")
     assert accepted.recv(2) == b"!"
 
@@ -193,6 +214,43 @@ def test_raw_sockets_die_and_no_other_of_their_protocol(all_, listing, kill, kil
     assert error(one) == errno.ECONNABORTED
 
 
+@pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
+def test_raw_sockets_of_one_protocol_die_together(all_, kill, family):
+    """Whatever the order in which the kernel finds them."""
+    raw = [all_.new(family, socket.SOCK_RAW, 89) for _ in range(4)]
+    raw.append(all_.bound(family, socket.SOCK_RAW, (LOOPBACK[family], 0), 89))
+    assert kill("raw", "protocol=89") == (DONE, [("destroyed", 0)] * 5, "")
+    assert {error(each) for each in raw} == {errno.ECONNABORTED}
+
+
+def test_one_dies_of_the_udp_sockets_that_share_an_address(all_, kill):
+    """Bug: the kernel finds no other, as that one stays bound."""
+    shared = []
+    for _ in range(3):
+        shared.append(all_.new(socket.AF_INET, UDP))
+        shared[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        shared[-1].bind(("127.0.0.1", 53))
+        shared[-1].setblocking(False)
+    status, killed, errors = kill("udp", "port=53")
+    assert (status, errors) == (NO, "error: 2 sockets were not destroyed\n")
+    assert killed == [("destroyed", 53), ("replaced", 53), ("replaced", 53)]
+    assert sorted(map(error, shared)) == [errno.EAGAIN, errno.EAGAIN, errno.ECONNABORTED]
+
+
+def test_all_die_although_nobody_reads_who(all_, peer_program):
+    """Bug: a reader that has seen enough ends the killing."""
+    pairs = [all_.pair(all_.listener(("127.0.0.1", port))) for port in (80, 81)]
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with all_.namespace:
+        done = subprocess.run([peer_program, "diag", "kill", "remote-port=80,81"], check=False,
+                              stdout=write_end, stderr=subprocess.PIPE)
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (DONE, b"")
+    for client, _ in pairs:
+        assert error(client) == errno.ECONNABORTED
+
+
 def test_sockets_of_a_process_die(all_, kill):
     """Of kinds that cannot be destroyed none is meant unless it is named."""
     listener = all_.listener(("127.0.0.1", 80))
@@ -216,6 +274,10 @@ def test_all_die_only_on_demand(all_, kill):
     for arguments in (("tcp",), ("tcp", "udp", "--dry-run")):
         status, killed, errors = kill(*arguments)
         assert (status, killed) == (ERROR, []) and "--all" in errors
+    for arguments in (("remote=*",), ("port=0-65535", "-n"), ("tcp", "family=ipv4,ipv6"),
+                      ("local=0.0.0.0/0,::/0",)):
+        status, killed, errors = kill(*arguments)
+        assert (status, killed) == (ERROR, []) and "--all" in errors, arguments
     assert len(sockets.states(all_.namespace, 80)) == 3
     assert kill("--all", "udp") == (DONE, [("destroyed", 53)], "")
     status, killed, _ = kill("--all")
@@ -234,6 +296,15 @@ def test_dry_run_touches_nothing(all_, kill, peer):
     assert output.startswith("would be destroyed  tcp  127.0.0.1:")
     client.send(b"!")
     assert accepted.recv(2) == b"!"
+
+
+def test_dry_run_tells_what_would_not_die(all_, kill):
+    all_.bound(socket.AF_INET, TCP, ("127.0.0.1", 80))
+    assert kill("-n", "tcp", "port=80") == (
+        NO, [("out-of-reach", 80)], "error: 1 socket would not be destroyed\n")
+    all_.bound(socket.AF_UNIX, UDP, b"\0mine")
+    status, killed, errors = kill("-n", "--all", "unix")
+    assert (status, killed) == (ERROR, []) and "destroy unix socket: EOPNOTSUPP: " in errors
 
 
 def test_nothing_is_meant(all_, kill):
@@ -272,6 +343,34 @@ def test_socket_that_is_gone(all_, listing, kill_listed, kind):
             victim.listen()
         (row,) = listing("port=80")
     assert kill_listed(row) == (NO, ["gone"], "error: 1 socket was not destroyed\n")
+
+
+@pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
+def test_connection_that_is_gone(all_, listing, kill_listed, family):
+    """Bug: what listens at its address is taken for one that has its place."""
+    listener = all_.listener((LOOPBACK[family], 80), family)
+    client, accepted = all_.pair(listener)
+    (row,) = listing("tcp", "local-port=80", "state=established")
+    # A reset leaves nothing behind.
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, sockets.LINGER_RESET)
+    client.close()
+    assert error(accepted) == errno.ECONNRESET
+    assert kill_listed(row) == (NO, ["gone"], "error: 1 socket was not destroyed\n")
+    all_.connect(listener.getsockname(), family)
+
+
+def test_connected_udp_socket_that_is_gone(all_, listing, kill_listed):
+    """Likewise, and the one that gets what is for all."""
+    server = all_.bound(socket.AF_INET, UDP, ("0.0.0.0", 53))
+    server.setblocking(False)
+    with all_.namespace.socket(socket.AF_INET, UDP) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        client.bind(("127.0.0.1", 53))
+        client.connect(("127.0.0.1", 99))
+        (row,) = listing("udp", "remote-port=99")
+    assert kill_listed(row) == (NO, ["gone"], "error: 1 socket was not destroyed\n")
+    assert error(server) == errno.EAGAIN
 
 
 @pytest.mark.parametrize("kind", [TCP, UDP], ids=["tcp", "udp"])
@@ -316,11 +415,43 @@ def test_kind_that_cannot_be_destroyed(namespaces, peer, kind):
     assert "tcp, udp and raw sockets only" in errors
 
 
+def test_nothing_is_destroyed_where_the_kernel_refuses_some(all_, kill):
+    """Bug: those that come first are gone before it does."""
+    client, accepted = all_.pair(all_.listener(("127.0.0.1", 80)))
+    all_.bound(socket.AF_UNIX, UDP, b"\0mine")
+    status, killed, errors = kill("tcp", "unix", f"process={os.getpid()}")
+    assert (status, killed) == (ERROR, []) and "destroy unix socket: EOPNOTSUPP: " in errors
+    client.send(b"!")
+    assert accepted.recv(2) == b"!"
+
+
+def test_signal_ends_a_wait_for_standard_input(all_, listing, peer_program):
+    """Bug: what was read so far is destroyed, or the signal does nothing."""
+    client, accepted = all_.pair(all_.listener(("127.0.0.1", 80)))
+    (row,) = listing("tcp", "remote-port=80")
+    with all_.namespace:
+        process = subprocess.Popen([peer_program, "diag", "kill", "--stdin"], text=True,
+                                   stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdin.write(json.dumps(row) + "\n")
+    process.stdin.flush()
+    # For more, that is, or has not read the row yet.
+    wait_until(lambda: Path(f"/proc/{process.pid}/syscall").read_text(encoding="ascii")
+               .startswith("7 "))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(DEADLINE) == NO
+    assert process.stderr.read() == "error: stopped before the end\n"
+    process.stdin.close()
+    process.stderr.close()
+    client.send(b"!")
+    assert accepted.recv(2) == b"!"
+
+
 @pytest.mark.parametrize("text, word", [
     ("", "standard input has no socket"),
     ("{}", "missing field `kind`"),
     ('{"kind":"tcp","state":"listen","cookie":1}', "lacks what tells one socket from others"),
     ('{"kind":"sctp"}', "unknown variant `sctp`"),
+    ("null", "expected an object"),
     ('{"kind":"tcp"', "EOF"),
 ], ids=str)
 def test_standard_input_without_sockets(all_, kill_listed, text, word):

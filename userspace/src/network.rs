@@ -6,6 +6,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use crate::text::decimal;
+
 /// An address and how many of its leading bits count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
@@ -67,7 +69,7 @@ impl FromStr for Network {
         };
         let address: IpAddr = address.parse().map_err(|_| ParseNetworkError)?;
         let length = match length {
-            Some(length) => length.parse().map_err(|_| ParseNetworkError)?,
+            Some(length) => decimal(length).ok_or(ParseNetworkError)?,
             None => bits(address),
         };
         if length > bits(address) {
@@ -123,6 +125,7 @@ mod tests {
             "10.0.0.0/33",
             "::/129",
             "10.0.0.0/-1",
+            "10.0.0.0/+8",
         ] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }

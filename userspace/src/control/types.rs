@@ -12,6 +12,7 @@ use crate::icmp::ECHO_REPLY;
 use crate::icmp::ECHO_REQUEST;
 use crate::icmp::Family;
 use crate::protocol::TYPES_LEN;
+use crate::text::decimal;
 
 /// A set of the 256 types that a family's ICMP can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,13 +68,13 @@ impl TypeSet {
                 _ => match (family.type_named(item), item.split_once('-')) {
                     (Some(kind), _) => set.insert(kind),
                     (None, Some((first, last))) => {
-                        let (first, last) = (number(first)?, number(last)?);
+                        let (first, last) = (decimal(first)?, decimal(last)?);
                         if first > last {
                             return None;
                         }
                         (first..=last).for_each(|kind| set.insert(kind));
                     }
-                    (None, None) => set.insert(number(item)?),
+                    (None, None) => set.insert(decimal(item)?),
                 },
             }
         }
@@ -90,13 +91,6 @@ impl TypeSet {
         }
         ranges
     }
-}
-
-/// Digits alone: `u8::from_str` takes a sign as well.
-fn number(text: &str) -> Option<u8> {
-    text.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())?
 }
 
 /// Numbers and ranges with commas between them, `all` or `none`.

@@ -51,6 +51,7 @@ struct Place {
 
 /// The fields of a [`Target`] before they are known to be enough.
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Fields {
     kind: Kind,
     state: State,
@@ -72,8 +73,7 @@ pub enum Fate {
     Gone,
     /// The kernel finds another socket at its addresses: a new one, or one of several.
     Replaced,
-    /// TCP sockets that are bound and neither connected nor listening cannot be found by the
-    /// kernel.
+    /// The kernel cannot find it ([`Target::is_out_of_reach`]).
     OutOfReach,
 }
 
@@ -89,6 +89,13 @@ impl Target {
     pub fn ends(&self) -> Option<(&Endpoint, &Endpoint)> {
         let place = self.place.as_ref()?;
         Some((&place.local, &place.remote))
+    }
+
+    /// Whether the kernel will not find it, although it is there: TCP sockets are looked up among
+    /// those that listen or are connected.
+    #[must_use]
+    pub fn is_out_of_reach(&self) -> bool {
+        self.kind == Kind::Tcp && self.state == State::CLOSE
     }
 
     fn new(fields: &Fields) -> Option<Self> {
@@ -181,17 +188,17 @@ impl Destroyer {
     /// reset. Other sockets at the same addresses are left alone, by their cookie. The kernel does
     /// not look at the cookies of raw sockets, so it is asked first which one it would choose.
     pub fn destroy(&mut self, target: &Target) -> Result<Fate> {
-        let operation = format!("destroy {} socket", target.kind.name());
         let (Some(cookie), Some(place)) = (target.cookie, &target.place) else {
-            return self.destroy_by_kind(operation, target.kind);
+            return Err(self.refusal(target.kind)?);
         };
         if target.kind == Kind::Raw {
-            match self.cookie_at(target.kind, place)? {
+            match self.find(target.kind, place)? {
                 None => return Ok(Fate::Gone),
-                Some(found) if found != cookie => return Ok(Fate::Replaced),
+                Some(found) if found.cookie != target.cookie => return Ok(Fate::Replaced),
                 Some(_) => {}
             }
         }
+        let operation = operation(target.kind);
         let id = place.id(cookie);
         let request = inet::request(place.family, target.kind, place.protocol, 0, &id);
         let status = self.ask(&operation, SOCK_DESTROY, &request, &mut None)?;
@@ -199,12 +206,13 @@ impl Destroyer {
             None => Ok(Fate::Destroyed),
             // The kernel says the former also of another socket.
             Some(Errno::ENOENT | Errno::ESTALE) => {
-                let found = self.cookie_at(target.kind, place)?;
-                Ok(match found {
-                    _ if target.kind == Kind::Tcp && target.state == State::CLOSE => {
-                        Fate::OutOfReach
-                    }
-                    Some(found) if found != cookie => Fate::Replaced,
+                if target.is_out_of_reach() {
+                    return Ok(Fate::OutOfReach);
+                }
+                // Instead of a connection that is gone, the kernel finds what listens.
+                let found = self.find(target.kind, place)?;
+                Ok(match found.filter(|found| found.place == target.place) {
+                    Some(found) if found.cookie != target.cookie => Fate::Replaced,
                     _ => Fate::Gone,
                 })
             }
@@ -212,16 +220,26 @@ impl Destroyer {
         }
     }
 
-    /// Lets the kernel refuse to destroy a socket of a kind for which it never does.
-    fn destroy_by_kind(&mut self, operation: String, kind: Kind) -> Result<Fate> {
+    /// Whether sockets of a kind can be destroyed at all; if not, the error is the kernel's.
+    pub fn check(&mut self, kind: Kind) -> Result<()> {
+        if kind.can_be_destroyed() {
+            return Ok(());
+        }
+        Err(self.refusal(kind)?)
+    }
+
+    /// What the kernel says if it is asked to destroy a socket, none in particular, of a kind for
+    /// which it never does.
+    fn refusal(&mut self, kind: Kind) -> Result<Error> {
+        let operation = operation(kind);
         let family = None;
         let request = Query { kind, family }.request(&Filter::default());
         let status = self.ask(&operation, SOCK_DESTROY, &request, &mut None)?;
-        Err(refused(operation, kind, status))
+        Ok(refused(operation, kind, status))
     }
 
-    /// The cookie of the socket that the kernel finds at a place.
-    fn cookie_at(&mut self, kind: Kind, place: &Place) -> Result<Option<u64>> {
+    /// The socket that the kernel finds at a place.
+    fn find(&mut self, kind: Kind, place: &Place) -> Result<Option<Target>> {
         let mut id = place.id(NO_COOKIE);
         if kind == Kind::Udp {
             // Here, and not where sockets are destroyed, the kernel takes them the other way round.
@@ -234,7 +252,7 @@ impl Destroyer {
         match status.errno {
             None => {
                 let found = found.ok_or(Error::Malformed("a lookup without a socket"))?;
-                Ok(inet::parse(kind, &found)?.cookie)
+                Ok(Some(Target::from(&inet::parse(kind, &found)?)))
             }
             Some(Errno::ENOENT) => Ok(None),
             Some(_) => Err(refused(operation, kind, status)),
@@ -268,6 +286,10 @@ impl Place {
             cookie,
         }
     }
+}
+
+fn operation(kind: Kind) -> String {
+    format!("destroy {} socket", kind.name())
 }
 
 fn refused(operation: String, kind: Kind, status: Status) -> Error {

@@ -95,16 +95,17 @@ pub struct Dump<'f> {
     query: Query,
     filter: &'f Filter,
     source: Source,
-    /// The netlink sockets so far that are members of groups: the kernel tells those twice that
-    /// have an address, too.
-    members: HashSet<u64>,
+    /// The protocols and addresses of the netlink sockets so far.
+    addresses: HashSet<(u8, u32)>,
 }
 
+/// Where the next part comes from.
 enum Source {
-    /// What is left of a dump.
+    /// A dump.
     Kernel(Box<Reading>),
     /// All at once.
-    Table(Option<Vec<Socket>>),
+    Table(Result<Vec<Socket>>),
+    Ended,
 }
 
 struct Reading {
@@ -119,7 +120,7 @@ impl<'f> Dump<'f> {
     /// left out.
     pub fn begin(query: Query, filter: &'f Filter) -> Result<Self> {
         let source = if let (Kind::Icmp, Some(family)) = (query.kind, query.family) {
-            Source::Table(Some(ping::sockets(family)?))
+            Source::Table(ping::sockets(family))
         } else {
             let mut socket = KernelSocket::open(NETLINK_SOCK_DIAG)?;
             let request = query.request(filter);
@@ -135,7 +136,7 @@ impl<'f> Dump<'f> {
             query,
             filter,
             source,
-            members: HashSet::new(),
+            addresses: HashSet::new(),
         })
     }
 }
@@ -147,28 +148,36 @@ impl Iterator for Dump<'_> {
     type Item = Result<Vec<Socket>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let part = match &mut self.source {
-            Source::Table(sockets) => sockets.take().map(Ok),
-            Source::Kernel(reading) => (!reading.ended).then(|| {
+        let part = match std::mem::replace(&mut self.source, Source::Ended) {
+            Source::Kernel(mut reading) => {
                 let part = reading.next(self.query);
-                reading.ended |= part.is_err();
+                self.source = match part {
+                    Ok(_) if !reading.ended => Source::Kernel(reading),
+                    Ok(_) if self.query.kind == Kind::Netlink => {
+                        Source::Table(netlink::addressed())
+                    }
+                    _ => Source::Ended,
+                };
                 part
-            }),
+            }
+            Source::Table(sockets) => sockets,
+            Source::Ended => return None,
         };
-        part.map(|part| {
-            let mut sockets = part?;
-            sockets.retain(|socket| self.filter.holds(socket) && self.is_new(socket));
-            Ok(sockets)
-        })
+        Some(part.map(|mut sockets| {
+            sockets.retain(|socket| self.is_new(socket) && self.filter.holds(socket));
+            sockets
+        }))
     }
 }
 
 impl Dump<'_> {
-    /// Whether a socket was not told before.
+    /// Whether a socket was not told before: netlink sockets that have an address are told up to
+    /// three times, for it, for their groups, and by the table.
     fn is_new(&mut self, socket: &Socket) -> bool {
-        match (&socket.details, socket.cookie) {
-            (Details::Netlink(netlink), Some(cookie)) if !netlink.groups.is_empty() => {
-                self.members.insert(cookie)
+        match &socket.details {
+            Details::Netlink(netlink) if netlink.kernel || netlink.portid != 0 => {
+                let address = (netlink.protocol, netlink.portid);
+                self.addresses.insert(address)
             }
             _ => true,
         }

@@ -108,7 +108,7 @@ pub(super) fn parse(kind: Kind, payload: &[u8]) -> Result<Socket, Malformed> {
         _ => return Err(Malformed("socket of another family than asked for")),
     };
     let state = State(fields.u8()?);
-    let (timer, retransmits) = (fields.u8()?, fields.u8()?);
+    let (timer, retransmits) = (TimerKind::of(fields.u8()?), fields.u8()?);
     let ports = (fields.be16()?, fields.be16()?);
     // A raw socket has its protocol there.
     let (local_port, remote_port) = if kind == Kind::Raw { (0, 0) } else { ports };
@@ -134,7 +134,7 @@ pub(super) fn parse(kind: Kind, payload: &[u8]) -> Result<Socket, Malformed> {
             port: remote_port,
         },
         ifindex,
-        timer: TimerKind::of(timer).map(|kind| Timer {
+        timer: timer.map(|kind| Timer {
             kind,
             milliseconds,
             retransmits,
@@ -151,8 +151,9 @@ pub(super) fn parse(kind: Kind, payload: &[u8]) -> Result<Socket, Malformed> {
             _ => {}
         }
     }
-    // What is not a whole socket belongs to nobody, and 0 is what the kernel says to that.
-    let whole = !(inode == 0 && [State::TIME_WAIT, State::SYN_RECV].contains(&state));
+    // Connections that are only remembered, some in FIN_WAIT_2, and half-open ones are no whole
+    // sockets. They belong to nobody, and 0 is what the kernel says to that.
+    let whole = timer != Some(TimerKind::TimeWait) && !(inode == 0 && state == State::SYN_RECV);
     Ok(Socket {
         kind,
         state,

@@ -30,6 +30,7 @@ mod packet;
 mod ping;
 mod socket;
 mod state;
+mod table;
 mod unix;
 mod wire;
 

@@ -9,12 +9,14 @@ use super::socket::Queues;
 use super::socket::Socket;
 use super::socket::SocketType;
 use super::state::State;
+use super::table;
 use super::wire::AF_NETLINK;
 use super::wire::Fields;
 use super::wire::NO_COOKIE;
 use super::wire::append_cookie;
 use crate::attr::Attributes;
 use crate::error::Malformed;
+use crate::error::Result;
 
 /// Stands for all protocols (`NDIAG_PROTO_ALL`).
 const ALL_PROTOCOLS: u8 = u8::MAX;
@@ -33,6 +35,45 @@ pub(super) fn dump() -> Vec<u8> {
     }
     append_cookie(&mut payload, NO_COOKIE);
     payload
+}
+
+/// Those of the sockets that have an address, the kernel's own included, from `/proc/net/netlink`:
+/// from the dump one is missing wherever a part of it ends, as the kernel goes on behind the socket
+/// that did not fit.
+pub(super) fn addressed() -> Result<Vec<Socket>> {
+    table::sockets("netlink", parse_line)
+}
+
+/// Columns: pointer, protocol, address, groups (the first 32), receive and send queue, dump, locks,
+/// drops, inode.
+fn parse_line(line: &str) -> Option<Socket> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let protocol = fields.next()?.parse().ok()?;
+    let portid = fields.next()?.parse().ok()?;
+    let mask = u32::from_str_radix(fields.next()?, 16).ok()?;
+    let receive_queue = fields.next()?.parse().ok()?;
+    let send_queue = fields.next()?.parse().ok()?;
+    let inode = fields.nth(3)?.parse().ok()?;
+    Some(Socket {
+        kind: Kind::Netlink,
+        // What it does is not told; hardly any is connected.
+        state: State::CLOSE,
+        inode,
+        cookie: None,
+        uid: None,
+        queues: Queues {
+            receive_queue: Some(receive_queue),
+            send_queue: Some(send_queue),
+        },
+        details: Details::Netlink(Netlink {
+            r#type: SocketType::Other,
+            protocol,
+            portid,
+            kernel: portid == 0,
+            groups: groups(&u64::from(mask).to_ne_bytes()),
+            remote_portid: 0,
+        }),
+    })
 }
 
 /// Decodes an answer (`netlink_diag_msg`).
@@ -151,6 +192,30 @@ pub(super) mod tests {
         let member = netlink(&answer(0, &groups));
         assert!(!member.kernel);
         assert_eq!(member.groups, [1, 3, 64]);
+    }
+
+    #[test]
+    fn lines_of_the_table_are_read() {
+        let line = "00000000f3ac0a5d 23  4711       80000001 1        2        0     3        0        99      ";
+        let socket = parse_line(line).unwrap();
+        assert_eq!((socket.inode, socket.cookie), (99, None));
+        let queues = Queues {
+            receive_queue: Some(1),
+            send_queue: Some(2),
+        };
+        assert_eq!(socket.queues, queues);
+        let Details::Netlink(netlink) = socket.details else {
+            panic!("{socket:?}");
+        };
+        assert_eq!(
+            (netlink.protocol, netlink.portid, netlink.kernel),
+            (23, 4711, false)
+        );
+        assert_eq!(netlink.groups, [1, 32]);
+        assert_eq!(
+            parse_line("sk  Eth Pid Groups Rmem Wmem Dump Locks Drops Inode"),
+            None
+        );
     }
 
     proptest! {

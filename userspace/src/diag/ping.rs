@@ -2,8 +2,6 @@
 
 //! Ping sockets, which `sock_diag` does not know, from `/proc/net/icmp` and `/proc/net/icmp6`.
 
-use std::fs;
-use std::io;
 use std::net::IpAddr;
 
 use super::kind::Kind;
@@ -14,7 +12,7 @@ use super::socket::Ip;
 use super::socket::Queues;
 use super::socket::Socket;
 use super::state::State;
-use crate::error::Error;
+use super::table;
 use crate::error::Result;
 
 /// The ping sockets of the calling thread's network namespace.
@@ -23,16 +21,7 @@ pub(super) fn sockets(family: Family) -> Result<Vec<Socket>> {
         Family::Ipv4 => "icmp",
         Family::Ipv6 => "icmp6",
     };
-    let path = format!("/proc/thread-self/net/{name}");
-    match fs::read_to_string(&path) {
-        Ok(table) => Ok(table
-            .lines()
-            .filter_map(|line| parse(family, line))
-            .collect()),
-        // A kernel without this family.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(Error::io(format!("read {path}"), &error)),
-    }
+    table::sockets(name, |line| parse(family, line))
 }
 
 /// Columns: slot, local and remote end, state, queues (send:receive), timer, retransmits, uid,
@@ -121,12 +110,6 @@ mod tests {
                     0000 01 00000000:00000000 00:00000000 00000000     0        0 99 2 0 0";
         let local = parse(Family::Ipv6, line).unwrap().ip().unwrap().local;
         assert_eq!((local.address.to_string().as_str(), local.port), ("::1", 7));
-    }
-
-    #[test]
-    fn headings_are_not_sockets() {
-        let heading = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt";
-        assert_eq!(parse(Family::Ipv4, heading), None);
     }
 
     proptest! {

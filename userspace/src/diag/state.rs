@@ -19,8 +19,6 @@ impl State {
     pub const ESTABLISHED: Self = Self(1);
     /// Waits for the first packet of a connection.
     pub const SYN_RECV: Self = Self(3);
-    /// Is over, and remembered for a while.
-    pub const TIME_WAIT: Self = Self(6);
     /// Neither connected nor listening.
     pub const CLOSE: Self = Self(7);
     /// Waits for connections.
@@ -96,6 +94,13 @@ impl StateSet {
             .is_some_and(|bit| self.0 & bit != 0)
     }
 
+    /// Whether every state that has a name is in this set.
+    pub(super) fn has_all(self) -> bool {
+        (1..)
+            .zip(State::NAMES)
+            .all(|(number, _)| self.contains(State(number)))
+    }
+
     /// The set as requests have it.
     ///
     /// TCP sockets that are bound and nothing else are in [`State::CLOSE`], but the kernel has
@@ -142,6 +147,7 @@ mod tests {
         assert!(set.contains(State::LISTEN) && set.contains(State::CLOSE));
         assert!(!set.contains(State::ESTABLISHED) && !set.contains(State(255)));
         assert_eq!(set.bits(), (1 << 7) | (1 << 10) | (1 << 13));
+        assert!(!set.has_all() && StateSet::ALL.has_all());
         assert_eq!(
             [State::LISTEN].into_iter().collect::<StateSet>().bits(),
             1 << 10

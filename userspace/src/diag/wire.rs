@@ -22,7 +22,7 @@ pub(super) const AF_INET6: u8 = octet(libc::AF_INET6);
 pub(super) const AF_NETLINK: u8 = octet(libc::AF_NETLINK);
 pub(super) const AF_PACKET: u8 = octet(libc::AF_PACKET);
 
-/// Either half of the cookie of a request that is for whatever socket is found.
+/// The cookie of a request that is for whatever socket is found.
 pub(super) const NO_COOKIE: u64 = u64::MAX;
 
 /// A constant of C that takes one byte.

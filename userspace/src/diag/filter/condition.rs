@@ -14,9 +14,9 @@ use super::super::socket::Socket;
 use super::super::state::StateSet;
 use super::place::Place;
 use super::place::Ports;
-use super::place::decimal;
 use crate::interface::NoInterface;
 use crate::process::Process;
+use crate::text::decimal;
 
 /// So much of a process's name the kernel keeps (`TASK_COMM_LEN` without its end).
 const PROCESS_NAME_LEN: usize = 15;
@@ -115,6 +115,19 @@ impl Condition {
                 Details::Unix(_) => false,
             },
             Self::Process { inodes, .. } => inodes.contains(&socket.inode),
+        }
+    }
+
+    /// Whether it holds, one way or another, for every socket that it is for.
+    pub(super) fn always_holds(&self) -> bool {
+        match self {
+            Self::Family(families) => [Family::Ipv4, Family::Ipv6]
+                .iter()
+                .all(|family| families.contains(family)),
+            Self::State(states) => states.has_all(),
+            Self::Place(_, places) => places.iter().any(Place::is_anywhere),
+            Self::Port(_, ranges) => ranges.iter().any(Ports::are_all),
+            Self::Inode(_) | Self::Cookie(_) | Self::Protocol(_) | Self::Process { .. } => false,
         }
     }
 

@@ -105,10 +105,11 @@ impl Filter {
         !self.kinds.is_empty()
     }
 
-    /// Whether there is anything but names of kinds.
+    /// Whether it means some sockets of the kinds, as opposed to all: whether there is a condition
+    /// that can fail.
     #[must_use]
-    pub fn has_conditions(&self) -> bool {
-        !self.conditions.is_empty()
+    pub fn chooses(&self) -> bool {
+        !self.conditions.iter().all(Condition::always_holds)
     }
 
     /// Whether it asks who has sockets open.
@@ -255,6 +256,9 @@ pub(super) mod tests {
             ("local=[fe80::]/10:1-80", [false, true, false, false]),
             ("local=[fe80::1%lo]:80", [false, true, false, false]),
             ("local=fe80::1%1", [false, true, false, false]),
+            ("local=*%lo", [true; 4]),
+            ("local=*%lo:22", [false, false, false, true]),
+            ("local=*%4711:22", [false; 4]),
             ("local=*:22,10.0.0.1:80", [true, false, true, true]),
             ("remote=*:0", [false, false, false, true]),
             ("remote=*:*", [true; 4]),
@@ -280,6 +284,35 @@ pub(super) mod tests {
             let mut filter = filter(text);
             filter.look_up().unwrap();
             assert_eq!(all.map(|socket| filter.holds(socket)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn conditions_that_cannot_fail_choose_nothing() {
+        for (text, expected) in [
+            ("", false),
+            ("tcp udp", false),
+            ("family=ipv6,ipv4", false),
+            ("family=ipv6", true),
+            ("tcp remote=*", false),
+            ("tcp remote=*:*", false),
+            ("remote=10.0.0.1,*:0-65535", false),
+            ("local=::/0,0.0.0.0/0", false),
+            ("remote=*:1-65535", true),
+            ("remote=*%lo", true),
+            ("remote=10.0.0.0/8", true),
+            ("port=0-65535", false),
+            ("port=0-65535 family=ipv4,ipv6", false),
+            ("port=0-65535 family=ipv4", true),
+            ("local-port=0-65534", true),
+            (&format!("state={}", State::NAMES.join(",")), false),
+            (&format!("state={}", State::NAMES[1..].join(",")), true),
+            ("inode=0", true),
+            ("cookie=1", true),
+            ("protocol=6", true),
+            ("process=1", true),
+        ] {
+            assert_eq!(filter(text).chooses(), expected, "{text}");
         }
     }
 

@@ -10,7 +10,7 @@ use super::super::socket::Family;
 use super::super::state::State;
 use super::condition::Condition;
 use super::condition::Which;
-use super::place::decimal;
+use crate::text::decimal;
 
 /// One term of a filter: the name of a kind, or `KEY=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +38,8 @@ const KEYS: [(&str, &str); 12] = [
     ("process", "numbers and names of processes"),
 ];
 
-const PLACES: &str = "ADDRESS, ADDRESS/LENGTH, both with :PORT or :PORT-PORT behind them, IPv6 \
-                      addresses then in brackets, * for any address";
+const PLACES: &str = "ADDRESS, ADDRESS/LENGTH, ADDRESS%INTERFACE, all with :PORT or :PORT-PORT \
+                      behind them, IPv6 addresses then in brackets, * for any address";
 const PORTS: &str = "ports and ranges of ports, from 0 to 65535";
 
 /// Why a text is no [`Term`].
@@ -218,6 +218,9 @@ mod tests {
             ("local=10.0.0.1:http", &["no value of local"]),
             ("local=[::1", &["no value of local"]),
             ("local=[::1]x", &["no value of local"]),
+            ("local=[::1]80", &["'[::1]80' is no value of local"]),
+            ("local=10.0.0.0/+8", &["no value of local"]),
+            ("local=*%:80", &["no value of local"]),
             ("local=::1/129", &["no value of local"]),
             ("local=fe80::1%", &["no value of local"]),
             ("local=*/8", &["no value of local"]),

@@ -10,6 +10,7 @@ use super::super::socket::Endpoint;
 use crate::interface;
 use crate::interface::NoInterface;
 use crate::network::Network;
+use crate::text::decimal;
 
 /// `ADDRESS[/LENGTH][:PORTS]` or `[ADDRESS%DEVICE][/LENGTH][:PORTS]`, `*` being any address or port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,13 @@ impl Place {
                 .device
                 .as_ref()
                 .is_none_or(|device| device.index == Some(ifindex))
+    }
+
+    /// Whether every end is there, at least of those of a family.
+    pub(super) fn is_anywhere(&self) -> bool {
+        self.network.is_none_or(|network| network.length() == 0)
+            && self.ports.as_ref().is_none_or(Ports::are_all)
+            && self.device.is_none()
     }
 
     pub(super) fn look_up(&mut self) -> Result<(), NoInterface> {
@@ -91,8 +99,10 @@ impl FromStr for Place {
             None => (address, None),
         };
         let network = match (address, length) {
-            ("*", "") if device.is_none() => None,
+            ("*", "") => None,
             ("*", _) => return Err(()),
+            // Or what is behind brackets would be the address's own.
+            (_, length) if !length.is_empty() && !length.starts_with('/') => return Err(()),
             _ => {
                 let network: Network = format!("{address}{length}").parse().map_err(|_| ())?;
                 Some(network)
@@ -112,6 +122,12 @@ impl FromStr for Place {
     }
 }
 
+impl Ports {
+    pub(super) fn are_all(&self) -> bool {
+        self.0 == (0..=u16::MAX)
+    }
+}
+
 impl FromStr for Ports {
     type Err = ();
 
@@ -123,10 +139,4 @@ impl FromStr for Ports {
         }
         Ok(Self(first..=last))
     }
-}
-
-/// A number of digits alone: no sign.
-pub(super) fn decimal<T: FromStr>(text: &str) -> Option<T> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    if digits { text.parse().ok() } else { None }
 }

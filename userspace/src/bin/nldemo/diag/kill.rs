@@ -2,7 +2,10 @@
 
 //! `nldemo diag kill`.
 
+use std::fs::File;
 use std::io;
+use std::io::Read;
+use std::os::fd::AsFd;
 
 use anstyle::AnsiColor;
 use nldemo::diag::Destroyer;
@@ -11,6 +14,8 @@ use nldemo::diag::Kind;
 use nldemo::diag::Target;
 use nldemo::diag::Term;
 use nldemo::stop::Stop;
+use nldemo::wait::Wake;
+use nldemo::wait::wait;
 use serde::Serialize;
 
 use super::FILTERS;
@@ -51,7 +56,7 @@ refusal by the kernel included";
 #[derive(clap::Args)]
 #[command(after_long_help = format!("{FILTERS}\n\n{DETAILS}"))]
 pub(crate) struct Args {
-    /// Which sockets: kinds and KEY=VALUE, of the latter at least one, see below
+    /// Which sockets: kinds and KEY=VALUE, of the latter at least one that leaves some out, see below
     #[arg(value_name = "FILTER", required_unless_present_any = ["all", "stdin"])]
     terms: Vec<Term>,
     /// Destroy all sockets, or all of the kinds that are named
@@ -60,7 +65,7 @@ pub(crate) struct Args {
     /// Destroy the sockets that standard input has in JSON, as nldemo -j diag list prints them
     #[arg(long, conflicts_with_all = ["terms", "all"])]
     stdin: bool,
-    /// Show what would be destroyed, and destroy nothing
+    /// Show what would be destroyed, and destroy nothing; this needs no rights
     #[arg(short = 'n', long)]
     dry_run: bool,
 }
@@ -81,22 +86,63 @@ enum Outcome {
     DryRun,
 }
 
+impl Outcome {
+    fn of_dry_run(target: &Target) -> Self {
+        if target.is_out_of_reach() {
+            Self::Done(Fate::OutOfReach)
+        } else {
+            Self::DryRun
+        }
+    }
+
+    /// Whether it is, or would be.
+    fn is_destroyed(self) -> bool {
+        matches!(self, Self::DryRun | Self::Done(Fate::Destroyed))
+    }
+}
+
 pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
-    let mut left = if args.stdin {
-        read_targets()?
+    let targets = if args.stdin {
+        read_targets(stop)?
     } else {
         find_targets(args, output, stop)?
     };
-    let mut table = Table::default();
-    let mut report = |target: &Target, outcome| print(&mut table, target, outcome, output);
-    if args.dry_run {
-        for target in &left {
-            report(target, Outcome::DryRun)?;
-        }
-        return Ok(());
-    }
     let mut destroyer = Destroyer::open()?;
-    let mut failures = 0;
+    // Or some would be gone before the kernel refuses others.
+    for target in &targets {
+        destroyer.check(target.kind())?;
+    }
+    let mut report = Report {
+        output,
+        table: Table::default(),
+        staying: 0,
+    };
+    if args.dry_run {
+        for target in &targets {
+            report.add(target, Outcome::of_dry_run(target))?;
+        }
+    } else {
+        destroy(targets, &mut destroyer, &mut report, stop)?;
+    }
+    let staying = match report.staying {
+        0 => return Ok(()),
+        1 => "1 socket".to_owned(),
+        count => format!("{count} sockets"),
+    };
+    let tense = match (report.staying, args.dry_run) {
+        (_, true) => "would not be",
+        (1, false) => "was not",
+        (_, false) => "were not",
+    };
+    Err(Failure::Negative(format!("{staying} {tense} destroyed")))
+}
+
+fn destroy(
+    mut left: Vec<Target>,
+    destroyer: &mut Destroyer,
+    report: &mut Report,
+    stop: &Stop,
+) -> Result<(), Failure> {
     // Of several sockets at the same addresses the kernel finds one, and then another.
     loop {
         let before = left.len();
@@ -104,10 +150,7 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
             check(stop)?;
             match destroyer.destroy(&target)? {
                 Fate::Replaced => left.push(target),
-                fate => {
-                    report(&target, Outcome::Done(fate))?;
-                    failures += usize::from(fate != Fate::Destroyed);
-                }
+                fate => report.add(&target, Outcome::Done(fate))?,
             }
         }
         if left.is_empty() || left.len() == before {
@@ -115,14 +158,46 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
         }
     }
     for target in &left {
-        report(target, Outcome::Done(Fate::Replaced))?;
+        report.add(target, Outcome::Done(Fate::Replaced))?;
     }
-    match failures + left.len() {
-        0 => Ok(()),
-        1 => Err(Failure::Negative("1 socket was not destroyed".to_owned())),
-        count => Err(Failure::Negative(format!(
-            "{count} sockets were not destroyed"
-        ))),
+    Ok(())
+}
+
+/// Tells what becomes of each socket, and counts those that stay.
+struct Report<'o> {
+    output: &'o mut Output,
+    table: Table,
+    staying: usize,
+}
+
+impl Report<'_> {
+    fn add(&mut self, target: &Target, outcome: Outcome) -> io::Result<()> {
+        self.staying += usize::from(!outcome.is_destroyed());
+        match self.print(target, outcome) {
+            // Whoever reads this has seen enough of it, not of what is to be done.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result,
+        }
+    }
+
+    fn print(&mut self, target: &Target, outcome: Outcome) -> io::Result<()> {
+        if self.output.is_json() {
+            return self.output.json(&Record { outcome, target });
+        }
+        let (word, color) = match outcome {
+            Outcome::DryRun => ("would be destroyed", AnsiColor::Yellow),
+            Outcome::Done(Fate::Destroyed) => ("destroyed", AnsiColor::Green),
+            Outcome::Done(Fate::Gone) => ("gone", AnsiColor::Red),
+            Outcome::Done(Fate::Replaced) => ("replaced", AnsiColor::Red),
+            Outcome::Done(Fate::OutOfReach) => ("out of reach", AnsiColor::Red),
+        };
+        let (kind, word) = (target.kind(), Cell::left(word).painted(color));
+        let ends = target.ends();
+        let ends = ends.map(|(local, remote)| [local, remote].map(|end| row::end(kind, end, None)));
+        let ends = ends.into_iter().flatten().map(Cell::left);
+        let cells = [word, Cell::left(kind.name())].into_iter().chain(ends);
+        self.table.row(cells);
+        self.output.text(self.table.drain(self.output))
     }
 }
 
@@ -135,8 +210,8 @@ fn check(stop: &Stop) -> Result<(), Failure> {
 
 fn find_targets(args: &Args, output: &mut Output, stop: &Stop) -> Result<Vec<Target>, Failure> {
     let filter = search::filter(&args.terms).or_kinds(&Kind::DESTRUCTIBLE);
-    if !filter.has_conditions() && !args.all {
-        usage_error("kinds alone mean all of their sockets; if that is meant, add --all");
+    if !filter.chooses() && !args.all {
+        usage_error("this means all sockets of their kinds; if that is meant, add --all");
     }
     let mut targets = Vec::new();
     search::search(&filter, output, stop, |_, sockets| {
@@ -152,10 +227,11 @@ fn find_targets(args: &Args, output: &mut Output, stop: &Stop) -> Result<Vec<Tar
     Ok(targets)
 }
 
-fn read_targets() -> Result<Vec<Target>, Failure> {
-    let input = io::BufReader::new(io::stdin().lock());
+fn read_targets(stop: &Stop) -> Result<Vec<Target>, Failure> {
+    let input = io::BufReader::new(Input::open(stop)?);
     let targets = serde_json::Deserializer::from_reader(input).into_iter();
     let targets: serde_json::Result<_> = targets.collect();
+    check(stop)?;
     let targets: Vec<_> = targets.unwrap_or_else(|error| {
         usage_error(format!(
             "standard input: not a socket as nldemo -j diag list prints it: {error}"
@@ -167,28 +243,29 @@ fn read_targets() -> Result<Vec<Target>, Failure> {
     Ok(targets)
 }
 
-fn print(
-    table: &mut Table,
-    target: &Target,
-    outcome: Outcome,
-    output: &mut Output,
-) -> io::Result<()> {
-    if output.is_json() {
-        return output.json(&Record { outcome, target });
+/// Standard input, which ends when it is time to stop.
+struct Input<'s> {
+    file: File,
+    stop: &'s Stop,
+}
+
+impl<'s> Input<'s> {
+    fn open(stop: &'s Stop) -> Result<Self, nldemo::Error> {
+        let input = io::stdin().as_fd().try_clone_to_owned();
+        let input = input.map_err(|error| nldemo::Error::io("open standard input", &error))?;
+        let file = input.into();
+        Ok(Self { file, stop })
     }
-    let (word, color) = match outcome {
-        Outcome::DryRun => ("would be destroyed", AnsiColor::Yellow),
-        Outcome::Done(Fate::Destroyed) => ("destroyed", AnsiColor::Green),
-        Outcome::Done(Fate::Gone) => ("gone", AnsiColor::Red),
-        Outcome::Done(Fate::Replaced) => ("replaced", AnsiColor::Red),
-        Outcome::Done(Fate::OutOfReach) => ("out of reach", AnsiColor::Red),
-    };
-    let (kind, word) = (target.kind(), Cell::left(word).painted(color));
-    let ends = target.ends();
-    let ends = ends.map(|(local, remote)| [local, remote].map(|end| row::end(kind, end, None)));
-    let ends = ends.into_iter().flatten().map(Cell::left);
-    table.row([word, Cell::left(kind.name())].into_iter().chain(ends));
-    output.text(table.drain(output))
+}
+
+impl Read for Input<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match wait(Some(self.file.as_fd()), None, Some(self.stop)) {
+            Ok(Wake::Readable) => self.file.read(buffer),
+            Ok(Wake::Stopped | Wake::TimedOut) => Ok(0),
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
 }
 
 fn would_be_destroyed<S: serde::Serializer>(serializer: S) -> Result<S::Ok, S::Error> {

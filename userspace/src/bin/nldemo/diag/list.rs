@@ -25,7 +25,8 @@ Examples:
 pub(super) const JSON: &str = "\
 JSON keys (-j), an object for each socket:
   kind, state, inode       as in the table; inode is 0 for sockets that nobody has open
-  cookie                   number of the socket, which no other ever has; null for icmp
+  cookie                   number of the socket, which no other ever has; null where the kernel
+                           does not tell: for icmp, and for some netlink sockets where there are many
   uid                      whose it is; null where the kernel does not tell
   receive_queue, send_queue
                            bytes; of listening sockets, connections to be accepted and how many may

@@ -36,9 +36,10 @@ A filter is any number of words, and a socket has to satisfy all of them:
                            close (neither connected nor listening), close-wait, last-ack, listen,
                            closing
   local=PLACE remote=PLACE address=PLACE
-                           where its own end is, the other, either: ADDRESS or ADDRESS/LENGTH, with
-                           :PORT or :PORT-PORT behind them; [ADDRESS%INTERFACE]:PORT for IPv6; * for
-                           any address or port. IPv4 is found in IPv6 sockets, too
+                           where its own end is, the other, either: ADDRESS, ADDRESS/LENGTH or
+                           ADDRESS%INTERFACE, with :PORT or :PORT-PORT behind them, IPv6 then in
+                           brackets ([::1%lo]:80); * for any address or port. IPv4 is found in IPv6
+                           sockets, too
   local-port=PORT remote-port=PORT port=PORT
                            the same for ports alone, and ranges of them; 0 for none
   inode=N cookie=N         one socket; inodes are those of /proc/PID/fd

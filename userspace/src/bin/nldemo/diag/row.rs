@@ -165,7 +165,7 @@ impl Context {
                     0 => "*",
                     index => self.interface(index),
                 };
-                let local = format!("{:#06x}:{device}", packet.protocol);
+                let local = format!("{:#06x}:{}", packet.protocol, Escaped(device.as_bytes()));
                 (Cell::left(local), "*".to_owned())
             }
         }
@@ -201,10 +201,12 @@ fn count(count: Option<u32>) -> String {
 
 /// An end in the form that `local=` and `remote=` take.
 pub(super) fn end(kind: Kind, end: &Endpoint, device: Option<&str>) -> String {
-    let (percent, device) = device.map_or(("", ""), |device| ("%", device));
+    let device = device.map_or_else(String::new, |device| {
+        format!("%{}", Escaped(device.as_bytes()))
+    });
     let address = match end.address {
-        IpAddr::V4(address) => format!("{address}{percent}{device}"),
-        IpAddr::V6(address) => format!("[{address}{percent}{device}]"),
+        IpAddr::V4(address) => format!("{address}{device}"),
+        IpAddr::V6(address) => format!("[{address}{device}]"),
     };
     match end.port {
         _ if kind == Kind::Raw => address,
@@ -219,6 +221,8 @@ fn process(process: &Process) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use clap::ColorChoice;
     use nldemo::diag::Family;
     use nldemo::diag::Ip;
@@ -349,21 +353,53 @@ mod tests {
     }
 
     #[test]
-    fn help_names_every_key() {
-        let help = super::super::list::JSON;
-        for socket in [
-            ip(Kind::Tcp, ("::1", 80), ("::", 0), 1),
-            unix(None, false),
-            netlink(23, 0, true),
-            packet(),
+    fn keys_stay_as_they_are_and_are_in_the_help() {
+        let help: Vec<_> = super::super::list::JSON
+            .split(|c: char| !c.is_alphanumeric() && c != '_')
+            .collect();
+        for (socket, expected) in [
+            (
+                ip(Kind::Tcp, ("::1", 80), ("::", 0), 1),
+                &[
+                    "family", "protocol", "local", "remote", "ifindex", "timer", "mark", "v6only",
+                ][..],
+            ),
+            (unix(None, false), &["type", "name", "abstract", "peer"]),
+            (
+                netlink(23, 0, true),
+                &[
+                    "type",
+                    "protocol",
+                    "portid",
+                    "kernel",
+                    "groups",
+                    "remote_portid",
+                ],
+            ),
+            (packet(), &["type", "protocol", "ifindex"]),
         ] {
             let json = serde_json::to_value(context().row(&socket)).unwrap();
-            let keys = json.as_object().unwrap().keys();
-            let words: Vec<_> = help
-                .split(|c: char| !c.is_alphanumeric() && c != '_')
+            let keys: HashSet<_> = json
+                .as_object()
+                .unwrap()
+                .keys()
+                .map(String::as_str)
                 .collect();
+            let common = [
+                "kind",
+                "state",
+                "inode",
+                "cookie",
+                "uid",
+                "receive_queue",
+                "send_queue",
+                "interface",
+                "module",
+                "processes",
+            ];
+            assert_eq!(keys, common.iter().chain(expected).copied().collect());
             for key in keys {
-                assert!(words.contains(&key.as_str()), "{key}");
+                assert!(help.contains(&key), "{key}");
             }
         }
     }
