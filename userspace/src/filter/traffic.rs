@@ -72,10 +72,11 @@ const FRAGMENT_OFFSET: i32 = 0xfff8;
 
 /// The program for the interface of that number, on a packet socket without link layer headers
 /// (`SOCK_DGRAM`): there packets begin with what their Ethernet protocol says.
-pub(super) fn program(ifindex: i32) -> Program {
+pub(super) fn program(ifindex: u32) -> Program {
     let mut asm = Assembler::default();
     let [untagged, ipv4, ipv6, transport, other, count, end] = asm.labels();
 
+    let ifindex = i32::try_from(ifindex).expect("the kernel keeps it in an int");
     asm.mov(SKB, R1);
     asm.load(Size::Word, R0, SKB, skb::IFINDEX);
     asm.jump_if(R0, NotEqual, ifindex, end);
