@@ -43,6 +43,17 @@ def packet6(following, payload=bytes(20)):
 
 # What each is, the Ethernet protocol, the packet and VLAN tags around it. Nobody takes them for his,
 # or answers them.
+TAGGED = [
+    (TCP, IPV4, packet4(6), VLAN),
+    (ICMPV6, IPV6, packet6(58), VLAN),
+    (UDP, IPV4, packet4(17), PROVIDER, VLAN),
+    (TCP, IPV6, packet6(DESTINATION, extension(6)), VLAN, VLAN),
+    (ICMP, IPV4, packet4(1), PROVIDER, VLAN, VLAN),
+    (OTHER, ARP, bytes(28), VLAN),
+    # With the number of a protocol of IP where a tag has that of its protocol.
+    (OTHER, ARP, bytes.fromhex("0001 0800 0604 0001") + bytes(20), VLAN),
+    (OTHER, IPV4, packet4(6), VLAN, VLAN, VLAN, VLAN, VLAN),
+]
 FRAMES = [
     (TCP, IPV4, packet4(6)),
     (UDP, IPV4, packet4(17)),
@@ -77,10 +88,7 @@ FRAMES = [
     (TCP, IPV6, packet6(DESTINATION, b"\6\xff" + bytes(6))),
     (OTHER, ARP, bytes(28)),
     (OTHER, 0x88b5, bytes(50)),
-    (TCP, IPV4, packet4(6), VLAN),
-    (ICMPV6, IPV6, packet6(58), VLAN),
-    (UDP, IPV4, packet4(17), PROVIDER, VLAN),
-    (OTHER, ARP, bytes(28), VLAN),
+    *TAGGED,
 ]
 
 
@@ -300,6 +308,29 @@ def test_count_of_an_interface_without_link_layer_headers(namespaces, counting):
                 sender.sendto(packet, ("tun0", protocol))
         expected = total([(kind, len(packet)) for kind, _, packet in packets])
         assert end(counter) == (expected, expected)
+
+
+def test_count_of_what_a_bridge_passes_on(namespaces, counting):
+    """Bug: taking a tag for the packet. What a bridge sends with several tags begins with one."""
+    run("modprobe", "bridge")
+    near, bridge = namespaces(), namespaces()
+    for namespace in (near, bridge):
+        namespace.sysctl("ipv6/conf/default/disable_ipv6", 1)
+    near.ip(f"link add veth0 type veth peer name veth0 netns {bridge.path}", "link set veth0 up")
+    bridge.ip("link add veth1 type veth peer name veth2", "link add br0 type bridge",
+              *(f"link set {port} master br0" for port in ("veth0", "veth1")),
+              *(f"link set {name} up" for name in ("veth0", "veth1", "veth2", "br0")))
+    with bridge:
+        wait_until(lambda: run("bridge", "link").count("state forwarding") == 2)
+    counter = counting(bridge, "--interval", "0.02", interface="veth1")
+    with near.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind(("veth0", 0))
+        for _, protocol, packet, *tags in TAGGED:
+            raw.send(frame(protocol, packet, tags))
+    expected = total([(kind, len(packet) + 4 * len(tags[1:])) for kind, _, packet, *tags in TAGGED])
+    while sums(counter.event()["sent"])[0] < len(TAGGED):
+        pass
+    assert end(counter) == ({}, expected)
 
 
 def test_count_keeps_no_packet(namespaces, counting, start, stop):
