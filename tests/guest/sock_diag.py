@@ -14,11 +14,12 @@ ESTABLISHED, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE_WAIT = 1, 4, 5, 6, 8
 ALL_STATES = 0xFFFFFFFF
 # struct inet_diag_sockid, and what is around it in struct inet_diag_req_v2.
 SOCKID = struct.Struct(">HH16s16s")
+ADDRESS_LENGTHS = {socket.AF_INET: 4, socket.AF_INET6: 16}
 NO_INTERFACE, NO_COOKIE = bytes(4), b"\xff" * 8
 
 
 class Socket(NamedTuple):
-    """An IPv4 socket: its state, and both ends of it as (address, port)."""
+    """A socket: its state, and both ends of it as (address, port)."""
 
     state: int
     local: tuple
@@ -28,12 +29,12 @@ class Socket(NamedTuple):
 class SockDiag(Client):
     """A client in the network namespace of the calling thread."""
 
-    def __init__(self, protocol=socket.IPPROTO_TCP):
+    def __init__(self, protocol=socket.IPPROTO_TCP, family=socket.AF_INET):
         super().__init__(NETLINK_SOCK_DIAG)
-        self._protocol = protocol
+        self._protocol, self._family = protocol, family
 
     def _request(self, kind, sockid, flags):
-        header = struct.pack("=BBBxI", socket.AF_INET, self._protocol, 0, ALL_STATES)
+        header = struct.pack("=BBBxI", self._family, self._protocol, 0, ALL_STATES)
         self.send(pack(kind, header + sockid + NO_INTERFACE + NO_COOKIE, flags=NLM_F_REQUEST | flags))
 
     def sockets(self):
@@ -42,14 +43,15 @@ class SockDiag(Client):
         found = []
         while (message := self.receive()).kind != NLMSG_DONE:
             sport, dport, source, destination = SOCKID.unpack_from(message.payload, 4)
-            ends = [(socket.inet_ntoa(address[:4]), port)
+            ends = [(socket.inet_ntop(self._family, address[:ADDRESS_LENGTHS[self._family]]), port)
                     for address, port in ((source, sport), (destination, dport))]
             found.append(Socket(message.payload[1], *ends))
         return found
 
     def destroy(self, local, remote):
         """Ends a socket by its two ends, as tcp_abort() or udp_abort() do; 0 or the error."""
-        sockid = SOCKID.pack(local[1], remote[1], *(socket.inet_aton(address).ljust(16, b"\0")
-                                                    for address, _ in (local, remote)))
+        sockid = SOCKID.pack(local[1], remote[1],
+                             *(socket.inet_pton(self._family, address).ljust(16, b"\0")
+                               for address, *_ in (local, remote)))
         self._request(SOCK_DESTROY, sockid, NLM_F_ACK)
         return self.ack().errno

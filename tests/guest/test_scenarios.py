@@ -17,9 +17,10 @@ import pytest
 from control import Control
 from family import IPV6, Echo
 from netlink import DEADLINE, wait_until
-from network import ICMP_UNREACHABLE
+from network import ICMP_UNREACHABLE, checksum, ipv6
 from nfqueue import ACCEPT, LOCAL_IN, LOCAL_OUT, POST_ROUTING, PRE_ROUTING, Listener
 from sock_diag import CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, SockDiag
+from test_nasty_packets import FRAGMENT, UDP, fragment
 
 EVERYWHERE = {"hooks": 31, "bypass": 0}
 PACKET_OUTGOING = 4
@@ -244,8 +245,17 @@ def segments(link, course):
         return wire.segments()
 
 
+def never_send_again(link):
+    """Keeps TCP from sending anything twice when an acknowledgement is late, as it is on a slow
+    machine."""
+    for end in (link.near, link.far):
+        end.sysctl("ipv4/tcp_early_retrans", 0)
+        end.sysctl("ipv4/tcp_rto_min_us", int(DEADLINE * 1e6))
+
+
 def test_tcp(load, link):
     """Each end of a connection has the same segments with the module as without."""
+    never_send_again(link)
     handshake = [("near", "S", 0), ("far", "SA", 0)]
     expected = {course.__name__: handshake + rest for course, rest in COURSES.items()}
     assert {course.__name__: segments(link, course) for course in COURSES} == expected
@@ -429,6 +439,49 @@ def test_ipv6_extension_headers(load, routed):
     honour_extension_headers(routed)
     load(**EVERYWHERE)
     honour_extension_headers(routed)
+
+
+def udp6(source, destination, data):
+    """A UDP packet from one end to the other, each an address and a port."""
+    def packet(check):
+        return struct.pack(">4H", source[1], destination[1], 8 + len(data), check) + data
+
+    addresses = b"".join(socket.inet_pton(socket.AF_INET6, end[0]) for end in (source, destination))
+    return packet(checksum(addresses + struct.pack(">I3xB", 8 + len(data), UDP) + packet(0)))
+
+
+def destroy_between_fragments(path):
+    """SOCK_DESTROY while one half of a datagram waits for the other: both are put together, for
+    nobody, and the sender is told so."""
+    path.far.sysctl("ipv6/icmp/ratelimit", 0)
+    before = reassembled(path.far)
+    with path.near.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender, \
+            path.near.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw, \
+            path.far.socket(socket.AF_INET6, socket.SOCK_DGRAM) as receiver:
+        for end in (sender, receiver):
+            end.settimeout(DEADLINE)
+        receiver.bind((path.far_address6, 0))
+        sender.connect(receiver.getsockname())
+        ends = sender.getsockname()[:2], receiver.getsockname()[:2]
+        datagram = udp6(*ends, DATA[:120])
+        first, second = (ipv6(path.near_address6, path.far_address6, half, following=FRAGMENT)
+                         for half in (fragment(UDP, more=1) + datagram[:64],
+                                      fragment(UDP, 64 // 8) + datagram[64:]))
+        raw.sendto(first, (path.far_address6, 0))
+        path.settle()
+        with path.far, SockDiag(UDP, socket.AF_INET6) as diag:
+            assert diag.destroy(ends[1], ("::", 0)) == 0
+        assert outcome(receiver.recv, 100) == "ECONNABORTED"
+        raw.sendto(second, (path.far_address6, 0))
+        assert outcome(sender.recv, 100) == "ECONNREFUSED"
+    assert reassembled(path.far) == before + 1
+
+
+def test_ipv6_destroyed_between_fragments(load, routed):
+    """With the module as without."""
+    destroy_between_fragments(routed)
+    load(**EVERYWHERE)
+    destroy_between_fragments(routed)
 
 
 def test_ipv6_echo_in_fragments(module, routed):

@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use crate::echo::Mismatch;
+use crate::interface::NoInterface;
 use crate::message::Status;
 use crate::queue::QueueHolder;
 use crate::queue::Unwritable;
@@ -59,6 +60,9 @@ pub enum Error {
          `ip netns list` shows those that do, `ip netns add {0}` makes it"
     )]
     NoNamespace(String),
+    /// There is no network device of that name, or no longer.
+    #[error(transparent)]
+    NoInterface(#[from] NoInterface),
     /// Another socket holds the queue.
     #[error(
         "queue {queue} is already bound by portid {}{}; \
@@ -203,6 +207,7 @@ impl Error {
             Self::System { errno, .. } | Self::Verifier { errno, .. } => Some(*errno),
             Self::Refused { status, .. } => status.errno,
             Self::Overrun { .. } => Some(Errno::ENOBUFS),
+            Self::NoInterface(_) => Some(Errno::ENODEV),
             _ => None,
         }
     }

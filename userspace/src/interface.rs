@@ -4,10 +4,15 @@
 
 use nix::net::if_;
 
+use crate::text::Escaped;
+
 /// A network device is named that is not there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no interface '{0}' in this network namespace; `ip link` shows those that are")]
-pub struct NoInterface(String);
+#[error(
+    "there is no interface '{}' in this network namespace (ENODEV); `ip link` shows those that are",
+    Escaped(.0.as_bytes())
+)]
+pub struct NoInterface(pub(crate) String);
 
 /// The number of a network device.
 pub fn index(name: &str) -> Result<u32, NoInterface> {
@@ -17,11 +22,19 @@ pub fn index(name: &str) -> Result<u32, NoInterface> {
 /// The name of a network device, or its number if it has gone.
 #[must_use]
 pub fn name(index: u32) -> String {
-    match if_::if_indextoname(index) {
-        // nix 0.31 returns an empty name where libc reports an error.
-        Ok(name) if !name.is_empty() => name.to_string_lossy().into_owned(),
-        _ => format!("if{index}"),
-    }
+    name_of(index).unwrap_or_else(|| format!("if{index}"))
+}
+
+/// Whether there is a network device of that number.
+#[must_use]
+pub fn exists(index: u32) -> bool {
+    name_of(index).is_some()
+}
+
+fn name_of(index: u32) -> Option<String> {
+    let name = if_::if_indextoname(index).ok()?;
+    // nix 0.31 returns an empty name where libc reports an error.
+    (!name.is_empty()).then(|| name.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
@@ -32,5 +45,12 @@ mod tests {
     fn interfaces_are_named_and_gone_ones_numbered() {
         assert_eq!((name(1).as_str(), index("lo")), ("lo", Ok(1)));
         assert_eq!(name(i32::MAX as u32), "if2147483647");
+        assert_eq!([1, i32::MAX as u32].map(exists), [true, false]);
+    }
+
+    #[test]
+    fn name_of_no_interface_does_a_terminal_no_harm() {
+        let text = index("\u{1b}[31m").unwrap_err().to_string();
+        assert!(text.contains(r"no interface '\x1b[31m' in"), "{text}");
     }
 }

@@ -172,6 +172,15 @@ fn wrong_settings_are_told_with_what_is_right() {
     }
 }
 
+/// The help of a command must have these words.
+fn assert_help(arguments: &[&str], words: &[&str]) {
+    let output = nldemo(arguments);
+    assert_eq!(output.status.code(), Some(0));
+    for word in words {
+        assert!(stdout(&output).contains(word), "{arguments:?} lacks {word}");
+    }
+}
+
 #[test]
 fn help_has_examples_and_keys() {
     for (arguments, words) in [
@@ -223,6 +232,46 @@ fn help_has_examples_and_keys() {
             ],
         ),
         (
+            &["monitor", "--help"],
+            &[
+                "Examples:",
+                "JSON keys",
+                "event lost",
+                "--count",
+                "--timeout",
+            ],
+        ),
+    ] {
+        assert_help(arguments, words);
+    }
+}
+
+#[test]
+fn help_of_socket_commands_has_examples_and_keys() {
+    for (arguments, words) in [
+        (
+            &["filter", "count", "--help"][..],
+            &[
+                "Examples:",
+                "JSON keys",
+                "per_second",
+                "icmpv6",
+                "--interval",
+                "--count",
+            ][..],
+        ),
+        (
+            &["filter", "attach", "--help"],
+            &[
+                "Examples:",
+                "JSON keys",
+                "received",
+                "--parity",
+                "--events",
+                "--timeout",
+            ],
+        ),
+        (
             &["diag", "list", "--help"],
             &[
                 "Examples:",
@@ -245,22 +294,8 @@ fn help_has_examples_and_keys() {
                 "--all",
             ],
         ),
-        (
-            &["monitor", "--help"],
-            &[
-                "Examples:",
-                "JSON keys",
-                "event lost",
-                "--count",
-                "--timeout",
-            ],
-        ),
     ] {
-        let output = nldemo(arguments);
-        assert_eq!(output.status.code(), Some(0));
-        for word in words {
-            assert!(stdout(&output).contains(word), "{arguments:?} lacks {word}");
-        }
+        assert_help(arguments, words);
     }
 }
 

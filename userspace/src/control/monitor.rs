@@ -56,15 +56,13 @@ pub struct Monitor {
     _filter: Option<SocketFilter>,
     control: Control,
     follower: Follower,
-    /// Whether the receive buffer was full, so that nobody knows what was lost.
-    overrun: bool,
     buffer: Vec<u8>,
 }
 
 impl Monitor {
     /// Joins the group of events, and reads the configuration from which they go on.
     pub fn open(protocol: u8) -> Result<Self> {
-        Self::start(Control::open(protocol)?, None)
+        Self::start(Control::open(protocol)?, None, &EventKind::ALL)
     }
 
     /// The same for events of these kinds: the kernel filters out the others, which needs
@@ -73,10 +71,14 @@ impl Monitor {
         let control = Control::open(protocol)?;
         let mut filter = filter::events(kinds)?;
         filter.attach(&control.socket)?;
-        Self::start(control, Some(filter))
+        Self::start(control, Some(filter), kinds)
     }
 
-    fn start(mut control: Control, filter: Option<SocketFilter>) -> Result<Self> {
+    fn start(
+        mut control: Control,
+        filter: Option<SocketFilter>,
+        kinds: &[EventKind],
+    ) -> Result<Self> {
         // In this order, or the events in between would be lost.
         control.socket.join(GROUP_EVENTS)?;
         let mut early = Vec::new();
@@ -86,7 +88,8 @@ impl Monitor {
         })?;
         let mut follower = Follower {
             known,
-            filtered: filter.is_some(),
+            kinds: kinds.to_vec(),
+            overrun: false,
             notices: VecDeque::new(),
         };
         for event in early {
@@ -96,7 +99,6 @@ impl Monitor {
             _filter: filter,
             control,
             follower,
-            overrun: false,
             buffer: vec![0; RECEIVE_LEN],
         })
     }
@@ -131,17 +133,14 @@ impl Monitor {
                         }
                     }
                 }
-                Ok(None) if self.overrun => {
-                    self.overrun = false;
-                    self.catch_up()?;
-                }
+                Ok(None) if self.follower.overrun => self.catch_up()?,
                 Ok(None) => {
                     if self.control.socket.wait(deadline, stop)? != Wake::Readable {
                         return Ok(None);
                     }
                 }
                 // Until the socket has been read empty, an answer would be lost as well.
-                Err(Error::Overrun { .. }) => self.overrun = true,
+                Err(Error::Overrun { .. }) => self.follower.overrun = true,
                 Err(error) => return Err(error),
             }
         }
@@ -165,8 +164,10 @@ impl Monitor {
 struct Follower {
     /// What is known, from the latest event or from reading.
     known: Config,
-    /// Whether events are left out on purpose. Nothing is lost then without an overrun being told.
-    filtered: bool,
+    /// What passes the filter.
+    kinds: Vec<EventKind>,
+    /// Whether the receive buffer was full, so that nobody knows what was lost.
+    overrun: bool,
     notices: VecDeque<Notice>,
 }
 
@@ -177,12 +178,7 @@ impl Follower {
             // What was read knew it already.
             return;
         }
-        let events = distance - 1;
-        if self.filtered && events > 0 {
-            self.notices.push_back(Notice::Filtered { events });
-        } else {
-            self.lost(events);
-        }
+        self.miss(distance - 1);
         match event {
             Event::Config(config) => self.learn(config),
             Event::NetnsGone { number, cookie } => {
@@ -195,15 +191,20 @@ impl Follower {
     /// Takes note of a configuration that was read because events were lost.
     fn catch_up(&mut self, config: Config) {
         let distance = self.distance(config.event);
+        self.miss(distance);
+        self.overrun = false;
         if distance == 0 {
             return;
         }
-        self.lost(distance);
-        if config.changes_since(&self.known).is_empty() {
-            self.known = config;
-        } else {
+        if self.hears(EventKind::Config) && !config.changes_since(&self.known).is_empty() {
             self.learn(config);
+        } else {
+            self.known = config;
         }
+    }
+
+    fn hears(&self, kind: EventKind) -> bool {
+        self.kinds.contains(&kind)
     }
 
     /// How many events a number is ahead of what is known, 0 if it is not.
@@ -212,9 +213,16 @@ impl Follower {
         if distance > u32::MAX / 2 { 0 } else { distance }
     }
 
-    fn lost(&mut self, events: u32) {
+    /// Tells of events that did not come. The kernel loses none without an overrun, so before one
+    /// they are what the filter took.
+    fn miss(&mut self, events: u32) {
         if events > 0 {
-            self.notices.push_back(Notice::Lost { events });
+            let all = EventKind::ALL.into_iter().all(|kind| self.hears(kind));
+            self.notices.push_back(if all || self.overrun {
+                Notice::Lost { events }
+            } else {
+                Notice::Filtered { events }
+            });
         }
     }
 
@@ -234,7 +242,8 @@ mod tests {
     fn follower(event: u32) -> Follower {
         Follower {
             known: defaults(event),
-            filtered: false,
+            kinds: EventKind::ALL.to_vec(),
+            overrun: false,
             notices: VecDeque::new(),
         }
     }
@@ -292,14 +301,44 @@ mod tests {
     #[test]
     fn gap_is_what_the_filter_took_if_there_is_one() {
         let mut follower = follower(7);
-        follower.filtered = true;
+        follower.kinds = vec![EventKind::Netns];
         follower.follow(gone(8));
         follower.follow(gone(11));
-        follower.catch_up(defaults(13));
         let gone = |number| Notice::NetnsGone { number, cookie: 7 };
         let filtered = Notice::Filtered { events: 2 };
+        assert_eq!(follower.notices, [gone(8), filtered, gone(11)]);
+    }
+
+    #[test]
+    fn gap_behind_an_overrun_is_a_loss_for_whoever_has_a_filter_too() {
+        let mut follower = follower(7);
+        follower.kinds = vec![EventKind::Config];
+        follower.overrun = true;
+        follower.follow(Event::Config(queue(5, 10)));
+        follower.catch_up(queue(6, 12));
+        follower.follow(Event::Config(queue(7, 14)));
+        let expected = [
+            Notice::Lost { events: 2 },
+            told(queue(5, 10), &[(0, 5)]),
+            Notice::Lost { events: 2 },
+            told(queue(6, 12), &[(5, 6)]),
+            Notice::Filtered { events: 1 },
+            told(queue(7, 14), &[(6, 7)]),
+        ];
+        assert_eq!(follower.notices, expected);
+    }
+
+    #[test]
+    fn changes_that_a_filter_keeps_out_are_not_told_behind_an_overrun_either() {
+        let mut follower = follower(7);
+        follower.kinds = vec![EventKind::Netns];
+        follower.overrun = true;
+        follower.catch_up(queue(5, 9));
         let lost = Notice::Lost { events: 2 };
-        assert_eq!(follower.notices, [gone(8), filtered, gone(11), lost]);
+        assert_eq!(
+            (follower.known, follower.notices),
+            (queue(5, 9), [lost].into())
+        );
     }
 
     #[test]

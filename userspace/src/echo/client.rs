@@ -86,6 +86,12 @@ impl Client {
         self.socket.portid()
     }
 
+    /// The number of the message that is sent next.
+    #[must_use]
+    pub fn next_sequence(&self) -> u32 {
+        self.sequence
+    }
+
     /// How many messages from other senders than the kernel were discarded.
     #[must_use]
     pub fn foreign(&self) -> u64 {
@@ -112,7 +118,15 @@ impl Client {
         let first_sequence = self.sequence;
         self.compose(payload, batch);
         self.make_room(payload.len(), batch)?;
-        let expectation = self.expectation();
+        let expectation = Expectation {
+            reply_kind: if self.options.legacy {
+                protocol::MSG_HELLO_REPLY
+            } else {
+                protocol::MSG_ECHO
+            },
+            portid: self.socket.portid(),
+            acknowledged: self.options.acknowledge,
+        };
         let sent = Messages::new(&self.send).flatten();
         let payloads = sent.map(|message| message.payload);
         let mut exchange = Exchange::new(expectation, first_sequence, payloads);
@@ -152,31 +166,6 @@ impl Client {
         Ok(true)
     }
 
-    /// Sends one message, and tells its sequence number and whether the reply passed the socket's
-    /// filter; a reply is compared with its request, byte for byte.
-    ///
-    /// There is no waiting: the kernel has answered by the time that a send returns, and what has
-    /// not come then never will.
-    pub fn exchange_filtered(&mut self, payload: &Payload) -> Result<(u32, bool)> {
-        let sequence = self.sequence;
-        self.compose(payload, 1);
-        self.make_room(payload.len(), 1)?;
-        let expectation = self.expectation();
-        let sent = Messages::new(&self.send).flatten();
-        let mut exchange =
-            Exchange::new(expectation, sequence, sent.map(|message| message.payload));
-        self.socket
-            .send(&self.send)
-            .map_err(|error| error.of_module(self.options.protocol))?;
-        let mut passed = false;
-        while let Some(datagram) = self.socket.receive(&mut self.receive)? {
-            for message in Messages::new(datagram) {
-                passed |= exchange.accept(&message?)?;
-            }
-        }
-        Ok((sequence, passed))
-    }
-
     /// Checks that nothing came that was not asked for; call it after the last exchange.
     pub fn finish(&mut self) -> Result<()> {
         let mut surplus = vec![0; MIN_RECEIVE_LEN];
@@ -190,19 +179,6 @@ impl Client {
                 None => Err(Error::Malformed("empty datagram")),
             },
             Err(error) => Err(error),
-        }
-    }
-
-    /// What the replies are to look like.
-    fn expectation(&self) -> Expectation {
-        Expectation {
-            reply_kind: if self.options.legacy {
-                protocol::MSG_HELLO_REPLY
-            } else {
-                protocol::MSG_ECHO
-            },
-            portid: self.socket.portid(),
-            acknowledged: self.options.acknowledge,
         }
     }
 

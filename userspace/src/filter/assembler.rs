@@ -14,7 +14,6 @@ pub(super) enum Register {
     R2,
     R3,
     R4,
-    #[expect(dead_code, reason = "no helper that is called has five arguments")]
     R5,
     R6,
     R7,
@@ -78,6 +77,8 @@ pub(super) enum Helper {
     MapLookupElem = 1,
     /// Copies R4 bytes of the packet R1, from offset R2 on, to R3; 0 if they are there.
     SkbLoadBytes = 26,
+    /// Likewise from the header that R5 names, if they are in the packet's first piece of memory.
+    SkbLoadBytesRelative = 68,
 }
 
 // Classes of instructions, and what they have on top.

@@ -2,16 +2,18 @@
 
 //! Counting an interface's traffic.
 
+use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
 
 use aya::maps::Array;
 use aya::maps::MapData;
 use nix::errno::Errno;
-use nix::net::if_::if_nametoindex;
 use nix::sys::socket::AddressFamily;
+use nix::sys::socket::MsgFlags;
 use nix::sys::socket::SockFlag;
 use nix::sys::socket::SockProtocol;
 use nix::sys::socket::SockType;
+use nix::sys::socket::recv;
 use nix::sys::socket::socket;
 
 use super::counts::Counts;
@@ -20,6 +22,8 @@ use super::traffic;
 use super::traffic::Entry;
 use crate::error::Error;
 use crate::error::Result;
+use crate::interface;
+use crate::interface::NoInterface;
 
 /// A count of what an interface of the calling thread's network namespace receives and sends.
 pub struct Counter {
@@ -34,13 +38,12 @@ pub struct Counter {
 impl Counter {
     /// Counts from now on; needs `CAP_NET_RAW` and `CAP_BPF`.
     pub fn open(interface: &str) -> Result<Self> {
-        let ifindex = if_nametoindex(interface).map_err(|errno| no_interface(interface, errno))?;
-        // An int in the kernel, and in what a program compares with.
-        let number = i32::try_from(ifindex).map_err(|_| no_interface(interface, Errno::ENODEV))?;
+        let ifindex = interface::index(interface)?;
         let socket = packet_socket()?;
-        let mut filter = SocketFilter::load(&traffic::program(number))?;
+        let mut filter = SocketFilter::load(&traffic::program(ifindex))?;
         let map = filter.take_array(traffic::MAP)?;
         filter.attach(&socket)?;
+        drain(&socket)?;
         Ok(Self {
             interface: interface.to_owned(),
             ifindex,
@@ -50,24 +53,30 @@ impl Counter {
         })
     }
 
-    /// Reads what was counted until now; an error if the interface is gone.
+    /// Reads what was counted until now.
     pub fn read(&self) -> Result<Counts> {
         let failed = |error: aya::maps::MapError| Error::Bpf {
             operation: format!("read BPF map '{}'", traffic::MAP),
             reason: error.to_string(),
         };
-        let counts = Counts::from_entries(|index| self.map.get(&index, 0).map_err(failed))?;
-        match if_nametoindex(&*self.interface) {
-            Ok(ifindex) if ifindex == self.ifindex => Ok(counts),
-            _ => Err(no_interface(&self.interface, Errno::ENODEV)),
+        Counts::from_entries(|index| self.map.get(&index, 0).map_err(failed))
+    }
+
+    /// An error if the interface is gone, so that nothing is left to count. One that is down, or
+    /// has another name, is there.
+    pub fn check(&self) -> Result<()> {
+        if interface::exists(self.ifindex) {
+            Ok(())
+        } else {
+            Err(NoInterface(self.interface.clone()).into())
         }
     }
 }
 
 /// A socket that could see the packets of all interfaces, from the network layer on.
 ///
-/// The program picks those of one interface: to bind a packet socket to it takes an address that
-/// no safe interface makes.
+/// The program picks those of one interface: to bind a packet socket takes an address that no safe
+/// function makes for every interface (`getifaddrs()` has none for those without link layer).
 fn packet_socket() -> Result<OwnedFd> {
     let (family, kind) = (AddressFamily::Packet, SockType::Datagram);
     let opened = socket(family, kind, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll);
@@ -86,7 +95,13 @@ fn packet_socket() -> Result<OwnedFd> {
     })
 }
 
-fn no_interface(name: &str, errno: Errno) -> Error {
-    let operation = format!("interface '{}'", name.escape_default());
-    Error::system(operation, errno).with_fix("`ip link` shows those of this network namespace")
+/// Throws away what came before the socket had its filter, and would wait for ever.
+fn drain(socket: &OwnedFd) -> Result<()> {
+    loop {
+        match recv(socket.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) => return Ok(()),
+            Err(errno) => return Err(Error::system("receive packets", errno)),
+        }
+    }
 }

@@ -13,6 +13,7 @@ use super::assembler::Register::R1;
 use super::assembler::Register::R2;
 use super::assembler::Register::R3;
 use super::assembler::Register::R4;
+use super::assembler::Register::R5;
 use super::assembler::Register::R10;
 use super::assembler::Size;
 use super::image::Array;
@@ -51,9 +52,12 @@ const KEY: i16 = -16;
 
 /// `PACKET_OUTGOING` of `linux/if_packet.h`.
 const PACKET_OUTGOING: i32 = 4;
+/// Of `linux/bpf.h`.
+const BPF_HDR_START_MAC: i32 = 0;
 
-/// The kernel takes a tag off before the filter; some have one of a provider besides.
-const VLAN_TAGS: usize = 2;
+const ETHERNET_HEADER_LEN: i32 = 14;
+/// As many as anybody uses, and one more. The kernel takes one off what comes in, besides.
+const VLAN_TAGS: usize = 3;
 const VLAN_TAG_LEN: i32 = 4;
 
 const IPV4_PROTOCOL: i32 = 9;
@@ -70,38 +74,40 @@ const MAX_EXTENSION_HEADERS: i32 = 12;
 /// In 16 bits of the fragment header.
 const FRAGMENT_OFFSET: i32 = 0xfff8;
 
+/// What offsets are counted from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// What the socket would get.
+    Packet,
+    /// The Ethernet header.
+    Frame,
+}
+
 /// The program for the interface of that number, on a packet socket without link layer headers
 /// (`SOCK_DGRAM`): there packets begin with what their Ethernet protocol says.
-pub(super) fn program(ifindex: i32) -> Program {
+pub(super) fn program(ifindex: u32) -> Program {
     let mut asm = Assembler::default();
-    let [untagged, ipv4, ipv6, transport, other, count, end] = asm.labels();
+    let [packet, frame, transport, other, count, end] = asm.labels();
 
+    let ifindex = i32::try_from(ifindex).expect("the kernel keeps it in an int");
     asm.mov(SKB, R1);
     asm.load(Size::Word, R0, SKB, skb::IFINDEX);
     asm.jump_if(R0, NotEqual, ifindex, end);
-    asm.mov(OFFSET, 0);
     asm.load(Size::Word, NEXT, SKB, skb::PROTOCOL);
     asm.be16_to_host(NEXT);
-    skip_vlan_tags(&mut asm, untagged, (ipv4, ipv6), other);
-    asm.place(untagged);
-    asm.jump_if(NEXT, Equal, libc::ETH_P_IP, ipv4);
-    asm.jump_if(NEXT, Equal, libc::ETH_P_IPV6, ipv6);
-    asm.jump(other);
+    asm.load(Size::Word, R0, SKB, skb::PKT_TYPE);
+    asm.jump_if(R0, NotEqual, PACKET_OUTGOING, packet);
+    // With tags, what goes out is an exception: it begins behind them if they were put before it
+    // here, and with the second one if a bridge passes it on.
+    asm.jump_if(NEXT, Equal, libc::ETH_P_8021Q, frame);
+    asm.jump_if(NEXT, Equal, libc::ETH_P_8021AD, frame);
 
-    asm.place(ipv4);
-    read(&mut asm, IPV4_PROTOCOL, 1, other);
-    asm.load(Size::Byte, NEXT, R10, BYTES);
-    // ICMPv6 has no business in IPv4.
-    asm.jump_if(NEXT, Equal, libc::IPPROTO_ICMPV6, other);
-    asm.jump(transport);
-
-    asm.place(ipv6);
-    read(&mut asm, IPV6_NEXT_HEADER, 1, other);
-    asm.load(Size::Byte, NEXT, R10, BYTES);
-    asm.add(OFFSET, IPV6_HEADER_LEN);
-    skip_extension_headers(&mut asm, other);
-    // Nor has ICMP in IPv6.
-    asm.jump_if(NEXT, Equal, libc::IPPROTO_ICMP, other);
+    asm.place(packet);
+    asm.mov(OFFSET, 0);
+    find_transport(&mut asm, Start::Packet, transport, other);
+    asm.place(frame);
+    asm.mov(OFFSET, ETHERNET_HEADER_LEN);
+    find_transport(&mut asm, Start::Frame, transport, other);
 
     asm.place(transport);
     for (kind, protocol) in (0..).zip(PROTOCOLS) {
@@ -132,44 +138,50 @@ pub(super) fn program(ifindex: i32) -> Program {
     }
 }
 
-/// Goes on at `untagged` with the first protocol that is no VLAN tag; or at `ipv4` or `ipv6`.
-fn skip_vlan_tags(
-    asm: &mut Assembler,
-    untagged: Label,
-    (ipv4, ipv6): (Label, Label),
-    missing: Label,
-) {
-    let [tagged, inward] = asm.labels();
-    asm.jump_if(NEXT, Equal, libc::ETH_P_8021Q, tagged);
-    asm.jump_if(NEXT, NotEqual, libc::ETH_P_8021AD, untagged);
+/// Goes on at `transport` with a protocol that IP carries, or at `other`.
+fn find_transport(asm: &mut Assembler, start: Start, transport: Label, other: Label) {
+    let [ipv4, ipv6] = asm.labels();
+    skip_vlan_tags(asm, start, other);
+    asm.jump_if(NEXT, Equal, libc::ETH_P_IP, ipv4);
+    asm.jump_if(NEXT, Equal, libc::ETH_P_IPV6, ipv6);
+    asm.jump(other);
 
-    asm.place(tagged);
-    asm.load(Size::Word, R0, SKB, skb::PKT_TYPE);
-    asm.jump_if(R0, NotEqual, PACKET_OUTGOING, inward);
-    // Of what goes out the packet begins behind the tags, with a version in four bits.
-    read(asm, 0, 1, missing);
-    asm.load(Size::Byte, R0, R10, BYTES);
-    asm.and(R0, 0xf0);
-    asm.jump_if(R0, Equal, 0x40, ipv4);
-    asm.jump_if(R0, Equal, 0x60, ipv6);
-    asm.jump(missing);
+    asm.place(ipv4);
+    read(asm, start, IPV4_PROTOCOL, 1, other);
+    asm.load(Size::Byte, NEXT, R10, BYTES);
+    // ICMPv6 has no business in IPv4.
+    asm.jump_if(NEXT, Equal, libc::IPPROTO_ICMPV6, other);
+    asm.jump(transport);
 
-    asm.place(inward);
+    asm.place(ipv6);
+    read(asm, start, IPV6_NEXT_HEADER, 1, other);
+    asm.load(Size::Byte, NEXT, R10, BYTES);
+    asm.add(OFFSET, IPV6_HEADER_LEN);
+    skip_extension_headers(asm, start, other);
+    // Nor has ICMP in IPv6.
+    asm.jump_if(NEXT, Equal, libc::IPPROTO_ICMP, other);
+    asm.jump(transport);
+}
+
+/// Goes on with the first protocol that is no VLAN tag.
+fn skip_vlan_tags(asm: &mut Assembler, start: Start, missing: Label) {
+    let [untagged] = asm.labels();
     for _ in 0..VLAN_TAGS {
         let [tag] = asm.labels();
         asm.jump_if(NEXT, Equal, libc::ETH_P_8021Q, tag);
         asm.jump_if(NEXT, NotEqual, libc::ETH_P_8021AD, untagged);
         asm.place(tag);
-        read(asm, 0, VLAN_TAG_LEN, missing);
+        read(asm, start, 0, VLAN_TAG_LEN, missing);
         asm.load(Size::Half, NEXT, R10, BYTES + 2);
         asm.be16_to_host(NEXT);
         asm.add(OFFSET, VLAN_TAG_LEN);
     }
+    asm.place(untagged);
 }
 
 /// Goes on with the first header that is no extension header; one that is missing, or one too
 /// many, leads elsewhere.
-fn skip_extension_headers(asm: &mut Assembler, missing: Label) {
+fn skip_extension_headers(asm: &mut Assembler, start: Start, missing: Label) {
     let [walk, extension, fragment, authentication, following, upper] = asm.labels();
     asm.mov(LEFT, MAX_EXTENSION_HEADERS + 1);
     asm.place(walk);
@@ -185,7 +197,7 @@ fn skip_extension_headers(asm: &mut Assembler, missing: Label) {
     asm.place(extension);
     asm.add(LEFT, -1);
     asm.jump_if(LEFT, Equal, 0, missing);
-    read(asm, 0, MIN_EXTENSION_HEADER_LEN, missing);
+    read(asm, start, 0, MIN_EXTENSION_HEADER_LEN, missing);
     // How long it is, in R2.
     asm.load(Size::Byte, R2, R10, BYTES + 1);
     asm.jump_if(NEXT, Equal, FRAGMENT, fragment);
@@ -216,14 +228,20 @@ fn skip_extension_headers(asm: &mut Assembler, missing: Label) {
 }
 
 /// Copies `len` bytes of the packet, so far behind [`OFFSET`], to [`BYTES`] on the stack.
-fn read(asm: &mut Assembler, behind: i32, len: i32, missing: Label) {
+fn read(asm: &mut Assembler, start: Start, behind: i32, len: i32, missing: Label) {
     asm.mov(R1, SKB);
     asm.mov(R2, OFFSET);
     asm.add(R2, behind);
     asm.mov(R3, R10);
     asm.add(R3, i32::from(BYTES));
     asm.mov(R4, len);
-    asm.call(Helper::SkbLoadBytes);
+    match start {
+        Start::Packet => asm.call(Helper::SkbLoadBytes),
+        Start::Frame => {
+            asm.mov(R5, BPF_HDR_START_MAC);
+            asm.call(Helper::SkbLoadBytesRelative);
+        }
+    }
     asm.jump_if(R0, NotEqual, 0, missing);
 }
 

@@ -12,6 +12,7 @@ use nldemo::control::Monitor;
 use nldemo::echo::Client;
 use nldemo::echo::Options;
 use nldemo::echo::Payload;
+use nldemo::echo::RoundTrips;
 use nldemo::filter;
 use nldemo::stop::Stop;
 use serde::Serialize;
@@ -103,6 +104,8 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
 fn echo(args: &Args, parity: Parity, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
     let mut client = Client::open(Options {
         protocol: args.module.protocol,
+        // The kernel answers before a send returns: what has not come then never will.
+        timeout: Duration::ZERO,
         ..Options::default()
     })?;
     let mut filter = filter::echoes(parity.into())?;
@@ -110,8 +113,15 @@ fn echo(args: &Args, parity: Parity, output: &mut Output, stop: &Stop) -> Result
 
     let (mut sent, mut missing, mut surplus, mut received) = (0, 0, 0, Vec::new());
     let count = args.count.unwrap_or(DEFAULT_COUNT);
+    let mut round_trips = RoundTrips::default();
     while sent < count && !stop.requested() {
-        let (sequence, came) = client.exchange_filtered(&Payload::Generated(SIZE))?;
+        let sequence = client.next_sequence();
+        let payload = Payload::Generated(SIZE);
+        let came = match client.exchange(&payload, 1, None, &mut round_trips) {
+            Ok(_) => true,
+            Err(Error::NoReply { .. }) => false,
+            Err(error) => return Err(error.into()),
+        };
         sent += 1;
         received.extend(came.then_some(sequence));
         match (came, filter::Parity::from(parity).has(sequence)) {
@@ -120,6 +130,7 @@ fn echo(args: &Args, parity: Parity, output: &mut Output, stop: &Stop) -> Result
             _ => {}
         }
     }
+    client.finish()?;
     let ok = missing + surplus == 0;
     if output.is_json() {
         output.json(&Report {
@@ -132,9 +143,17 @@ fn echo(args: &Args, parity: Parity, output: &mut Output, stop: &Stop) -> Result
         })?;
     } else {
         let numbers: Vec<_> = received.iter().map(u32::to_string).collect();
-        let passed = output.paint(AnsiColor::Green, numbers.join(" "));
+        let passed = match &*numbers.join(" ") {
+            "" => String::new(),
+            numbers => format!(": {}", output.paint(AnsiColor::Green, numbers)),
+        };
+        let replies = if received.len() == 1 {
+            "reply"
+        } else {
+            "replies"
+        };
         output.text(format!(
-            "{sent} sent, {} replies passed the filter: {passed}\n",
+            "{sent} sent, {} {replies} passed the filter{passed}\n",
             received.len()
         ))?;
     }

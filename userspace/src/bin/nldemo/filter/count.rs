@@ -41,6 +41,8 @@ JSON keys (-j), an object for each reading, then one for all:
   received, sent    objects: tcp, udp, icmp, icmpv6, other; each has packets and bytes
   per_second    since the reading before, or of all the time in summary: the same two objects
 
+An interface that goes ends it with an error, behind the summary; one that is down may come up.
+
 Exit status: 0 ended by --count or SIGINT; 2 error";
 
 /// Count what an interface receives and sends, by protocol
@@ -93,6 +95,7 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
     let mut left = args.count;
     while left != Some(0)
         && wait::wait(None, Some(earlier.0 + args.interval), Some(stop))? != Wake::Stopped
+        && counter.check().is_ok()
     {
         let latest = (Instant::now(), counter.read()?);
         let reading = Reading::new(start, earlier, latest);
@@ -102,7 +105,8 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
     }
     let latest = (Instant::now(), counter.read()?);
     let all = Reading::new(start, (start, Counts::default()), latest);
-    print(&args.interface, Event::Summary, Some(&all), output)
+    print(&args.interface, Event::Summary, Some(&all), output)?;
+    Ok(counter.check()?)
 }
 
 impl Reading {
