@@ -331,8 +331,6 @@ unsafe extern "C" fn callback<T: Hook, const FAMILY: u8>(
     let entry = unsafe { &*entry.cast_const().cast::<Entry<T>>() };
     // SAFETY: `Registration::new` took this function for a point of `FAMILY`.
     unsafe { assert_unchecked(entry.point.family as u8 == FAMILY) };
-    // SAFETY: So is the instance, which is shared, as is all that this function makes references to.
-    let instance = unsafe { entry.instance.as_ref() };
     // SAFETY: The kernel passes a valid packet, which belongs to the hook that runs: nobody else
     // changes its lengths or its linear part, and the hook is given no means to.
     let packet = unsafe { Packet::from_raw(skb) };
@@ -341,13 +339,17 @@ unsafe extern "C" fn callback<T: Hook, const FAMILY: u8>(
     // INVARIANT: RCU keeps namespace and devices while hooks see the packet.
     let state = unsafe { &*state.cast::<State>() };
     if packet.len() < header_len(FAMILY) {
-        return cut_short(instance, packet, state, &entry.point);
+        // SAFETY: As below.
+        return unsafe { cut_short(entry, packet, state) };
     }
     // SAFETY: The IP header of a packet that meets a hook is in its linear part, but for options: all
     // of it, or as much as a program has left of the packet. Whoever receives packets pulls it
     // (`ip_rcv_core()`, `ip6_rcv_core()`, bridge, SRv6), whoever sends some builds it there, and who
     // shortens them keeps what is linear (`___pskb_trim()`).
     unsafe { assert_unchecked(packet.linear_len() >= header_len(FAMILY)) };
+    // SAFETY: The instance is valid for as long as the entry, and shared, as is all that this
+    // function makes references to.
+    let instance = unsafe { entry.instance.as_ref() };
     instance.hook(packet, state, &entry.point).into_raw()
 }
 
@@ -356,10 +358,16 @@ unsafe extern "C" fn callback<T: Hook, const FAMILY: u8>(
 /// The kernel receives and sends none, but programs may cut packets short that are on their way:
 /// one of BPF that then has a packet routed again (`bpf_skb_change_tail()`,
 /// `bpf_lwt_xmit_reroute()`), and in some versions a verdict (`nfqnl_mangle()`).
+///
+/// # Safety
+///
+/// The entry's instance must be valid, and shared only.
 #[cold]
 #[inline(never)]
-fn cut_short<T: Hook>(instance: &T, packet: &Packet, state: &State, point: &Point) -> c_uint {
-    instance.hook(packet, state, point).into_raw()
+unsafe fn cut_short<T: Hook>(entry: &Entry<T>, packet: &Packet, state: &State) -> c_uint {
+    // SAFETY: The caller's promise.
+    let instance = unsafe { entry.instance.as_ref() };
+    instance.hook(packet, state, &entry.point).into_raw()
 }
 
 /// The length of an IP header without options or extension headers, in bytes (RFCs 791 and 8200).
