@@ -194,7 +194,7 @@ impl netfilter::Hook for NetNs {
     #[inline]
     fn hook(&self, packet: &Packet, state: &State, point: &Point) -> Verdict {
         if classify::may_be_icmp(point.family, packet) {
-            hook::decide(self, packet, state, point)
+            hook::decide(self, packet, state, *point)
         } else {
             Verdict::ACCEPT
         }

@@ -48,13 +48,14 @@ impl<const N: usize> Counters<N> {
     /// No counters, or more than fit the stack, do not compile.
     pub fn new() -> Result<Self> {
         const { assert!(N > 0 && size_of::<[u64; N]>() <= Self::LEN_MAX) };
-        // SAFETY: Size and alignment are within what the allocator takes. Memory comes zeroed.
+        // SAFETY: Size and alignment are within what the allocator takes. Memory comes zeroed. There
+        // is no need to warn of what is told.
         let base = unsafe {
             bindings::pcpu_alloc_noprof(
                 size_of::<[u64; N]>(),
                 align_of::<u64>(),
                 false,
-                bindings::GFP_KERNEL,
+                bindings::GFP_KERNEL | bindings::__GFP_NOWARN,
             )
         };
         // INVARIANT: As it says.

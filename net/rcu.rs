@@ -13,7 +13,7 @@ use kernel::{
             Atomic,
             Full, //
         },
-        rcu::Guard, //
+        rcu::read_lock, //
     },
     types::{
         NotThreadSafe,
@@ -21,8 +21,11 @@ use kernel::{
     }, //
 };
 
-/// That the caller is in an RCU read-side critical section: one that a [`Guard`] holds open, or one
-/// that the C side opened before it called us, which need not be entered again.
+/// That the caller is in an RCU read-side critical section: one of its own, or one that the C side
+/// opened before it called us, which need not be entered again.
+///
+/// A guard would not do: safe code may forget it, or leak it for a reference that never ends, and
+/// the section ends all the same, with the task at the latest (`exit_rcu()`).
 ///
 /// # Invariants
 ///
@@ -30,11 +33,14 @@ use kernel::{
 pub struct ReadSide(NotThreadSafe);
 
 impl ReadSide {
-    /// The section of a guard.
+    /// Calls `f` in a section of its own, which ends when `f` returns.
+    ///
+    /// Context: any. `f` must not sleep.
     #[inline]
-    pub fn of(_guard: &Guard) -> &Self {
-        // SAFETY: The guard holds it open, for as long as it is borrowed.
-        unsafe { Self::assume() }
+    pub fn with<R>(f: impl FnOnce(&Self) -> R) -> R {
+        let _guard = read_lock();
+        // SAFETY: The guard holds it open until `f`, which takes any lifetime, has returned.
+        f(unsafe { Self::assume() })
     }
 
     /// The section that the caller is in.
@@ -56,7 +62,7 @@ impl ReadSide {
 /// ```ignore
 /// let limits = Published::new(Limits { low: 1, high: 2 })?;
 /// limits.publish(Prepared::new(Limits { low: 3, high: 4 })?);
-/// assert_eq!(limits.read(ReadSide::of(&rcu::read_lock())).low, 3);
+/// assert_eq!(ReadSide::with(|section| limits.read(section).low), 3);
 /// ```
 ///
 /// # Invariants
@@ -144,24 +150,19 @@ mod tests {
 
     use core::ptr::from_ref;
 
-    use kernel::sync::rcu;
-
     #[test]
     fn readers_keep_what_they_read() -> Result {
         let published = Published::new([1u64; 4])?;
-        {
-            let guard = rcu::read_lock();
-            let before = published.read(ReadSide::of(&guard));
-            assert!(*before == [1; 4]);
-        }
+        ReadSide::with(|section| assert!(*published.read(section) == [1; 4]));
         for round in 2..100 {
             let next = Prepared::new([round; 4])?;
-            let guard = rcu::read_lock();
-            let before = published.read(ReadSide::of(&guard));
-            published.publish(next);
-            assert!(*before == [round - 1; 4]);
-            assert!(*published.read(ReadSide::of(&guard)) == [round; 4]);
-            assert!(from_ref(before) != from_ref(published.read(ReadSide::of(&guard))));
+            ReadSide::with(|section| {
+                let before = published.read(section);
+                published.publish(next);
+                assert!(*before == [round - 1; 4]);
+                assert!(*published.read(section) == [round; 4]);
+                assert!(from_ref(before) != from_ref(published.read(section)));
+            });
         }
         Ok(())
     }

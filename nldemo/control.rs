@@ -8,7 +8,6 @@ use kernel::{
     prelude::*,
     sync::{
         new_mutex,
-        rcu,
         Mutex, //
     }, //
 };
@@ -150,7 +149,7 @@ impl Control {
 
     /// A copy of the configuration of now. Context: any.
     pub(crate) fn config(&self) -> Config {
-        *self.read(ReadSide::of(&rcu::read_lock()))
+        ReadSide::with(|section| *self.read(section))
     }
 
     /// A number that changes with the configuration. Context: process, may sleep.

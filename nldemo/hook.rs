@@ -35,11 +35,11 @@ use crate::{
 ///
 /// Context: RCU read side.
 #[inline(never)]
-pub(crate) fn decide(netns: &NetNs, packet: &Packet, state: &State, point: &Point) -> Verdict {
+pub(crate) fn decide(netns: &NetNs, packet: &Packet, state: &State, point: Point) -> Verdict {
     let config = netns.control.read(state.read_side());
     // While hook points change, packets also meet the hook where it is not yet, or no longer, at
     // home.
-    if !config.covers(point) {
+    if !config.covers(&point) {
         return Verdict::ACCEPT;
     }
     let family = point.family;

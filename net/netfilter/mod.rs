@@ -331,20 +331,42 @@ unsafe extern "C" fn callback<T: Hook, const FAMILY: u8>(
     let entry = unsafe { &*entry.cast_const().cast::<Entry<T>>() };
     // SAFETY: `Registration::new` took this function for a point of `FAMILY`.
     unsafe { assert_unchecked(entry.point.family as u8 == FAMILY) };
-    // SAFETY: So is the instance, which is shared, as is all that this function makes references to.
-    let instance = unsafe { entry.instance.as_ref() };
     // SAFETY: The kernel passes a valid packet, which belongs to the hook that runs: nobody else
     // changes its lengths or its linear part, and the hook is given no means to.
     let packet = unsafe { Packet::from_raw(skb) };
-    // SAFETY: The IP header of a packet that meets a hook is in its linear part, but for options.
-    // Whoever receives packets pulls it (`ip_rcv_core()`, `ip6_rcv_core()`, bridge, SRv6), whoever
-    // sends some builds it there, and a verdict that rewrites them leaves it (`nfqnl_mangle()`). The
-    // kernel's own hooks go by that as well (`ip_hdr()`).
-    unsafe { assert_unchecked(packet.linear_len() >= header_len(FAMILY)) };
     // SAFETY: The kernel passes a valid state, constant for the call, and `State` is a transparent
     // wrapper.
     // INVARIANT: RCU keeps namespace and devices while hooks see the packet.
     let state = unsafe { &*state.cast::<State>() };
+    if packet.len() < header_len(FAMILY) {
+        // SAFETY: As below.
+        return unsafe { cut_short(entry, packet, state) };
+    }
+    // SAFETY: The IP header of a packet that meets a hook is in its linear part, but for options: all
+    // of it, or as much as a program has left of the packet. Whoever receives packets pulls it
+    // (`ip_rcv_core()`, `ip6_rcv_core()`, bridge, SRv6), whoever sends some builds it there, and who
+    // shortens them keeps what is linear (`___pskb_trim()`).
+    unsafe { assert_unchecked(packet.linear_len() >= header_len(FAMILY)) };
+    // SAFETY: The instance is valid for as long as the entry, and shared, as is all that this
+    // function makes references to.
+    let instance = unsafe { entry.instance.as_ref() };
+    instance.hook(packet, state, &entry.point).into_raw()
+}
+
+/// The same for a packet that lacks a whole IP header.
+///
+/// The kernel receives and sends none, but programs may cut packets short that are on their way:
+/// one of BPF that then has a packet routed again (`bpf_skb_change_tail()`,
+/// `bpf_lwt_xmit_reroute()`), and in some versions a verdict (`nfqnl_mangle()`).
+///
+/// # Safety
+///
+/// The entry's instance must be valid, and shared only.
+#[cold]
+#[inline(never)]
+unsafe fn cut_short<T: Hook>(entry: &Entry<T>, packet: &Packet, state: &State) -> c_uint {
+    // SAFETY: The caller's promise.
+    let instance = unsafe { entry.instance.as_ref() };
     instance.hook(packet, state, &entry.point).into_raw()
 }
 
@@ -465,5 +487,96 @@ unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
             // once if a grace period has passed since.
             unsafe { bindings::cond_synchronize_rcu_full(detached) };
         }
+    }
+}
+
+#[kunit_tests(rust_nldemo_netfilter)]
+mod tests {
+    use super::*;
+
+    use crate::{
+        net::{
+            pernet::{
+                Key,
+                KeyRef, //
+            },
+            skbuff::ReadAt, //
+        },
+        LocalModule, //
+    };
+
+    /// Looks at the first and the last byte of the header, and drops what lacks one of them.
+    struct Probe;
+
+    static PROBE: Key<Probe> = Key::new();
+
+    impl Subsystem for Probe {
+        type Module = LocalModule;
+        type Attachments = Hooks<Self>;
+        const KEY: KeyRef<Self> = KeyRef::new(&PROBE);
+
+        fn new(_net: &Net) -> impl PinInit<Self, Error> {
+            Ok(Self)
+        }
+    }
+
+    impl Hook for Probe {
+        fn points(&self) -> impl Iterator<Item = Point> {
+            core::iter::empty()
+        }
+
+        fn hook(&self, packet: &Packet, _state: &State, point: &Point) -> Verdict {
+            let last = header_len(point.family as u8) - 1;
+            match [0, last].map(|offset| packet.peek_at::<1>(offset)) {
+                [Some([0xff]), Some([0xff])] => Verdict::ACCEPT,
+                _ => Verdict::DROP,
+            }
+        }
+    }
+
+    /// What a hook says of a packet of so many bytes, behind which the memory has more.
+    fn verdict_on<const FAMILY: u8>(family: Family, len: usize) -> Result<c_uint> {
+        const ROOM: usize = 64;
+        let mut probe = Probe;
+        let mut entry = Entry {
+            ops: nf_hook_ops::default(),
+            instance: NonNull::from(&mut probe),
+            point: Point {
+                family,
+                hooknum: Hooknum::PostRouting,
+                priority: Priority::FILTER,
+            },
+        };
+        let state = nf_hook_state::default();
+        // SAFETY: Any length is fine.
+        let skb = unsafe {
+            bindings::__alloc_skb(
+                ROOM as c_uint,
+                bindings::GFP_KERNEL,
+                0,
+                bindings::NUMA_NO_NODE,
+            )
+        };
+        let skb = NonNull::new(skb).ok_or(ENOMEM)?.as_ptr();
+        // SAFETY: The buffer is ours, and has room for `ROOM` bytes, of which it then has `len`. It is
+        // a packet that nobody else knows, and entry and state are valid while the hook runs.
+        Ok(unsafe {
+            (*skb).data.write_bytes(0xff, ROOM);
+            bindings::skb_put(skb, len as c_uint);
+            let entry = (&raw mut entry).cast();
+            let verdict = callback::<Probe, FAMILY>(entry, skb, &state);
+            bindings::consume_skb(skb);
+            verdict
+        })
+    }
+
+    #[test]
+    fn packets_without_a_whole_header_are_seen_as_they_are() -> Result {
+        for len in 0..64 {
+            let verdict = |whole: usize| if len < whole { Verdict::DROP } else { Verdict::ACCEPT };
+            assert!(verdict_on::<IPV4>(Family::Ipv4, len)? == verdict(20).into_raw());
+            assert!(verdict_on::<IPV6>(Family::Ipv6, len)? == verdict(40).into_raw());
+        }
+        Ok(())
     }
 }

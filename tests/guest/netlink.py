@@ -14,6 +14,7 @@ AF_NETLINK = socket.AF_NETLINK
 SO_SNDBUFFORCE = 32
 SO_RCVBUFFORCE = 33
 SO_MEMINFO = 55
+SO_NETNS_COOKIE = 71
 SOL_NETLINK = 270
 NETLINK_ADD_MEMBERSHIP = 1
 NETLINK_CAP_ACK = 10
@@ -148,6 +149,11 @@ class Client:
     def portid(self):
         """The address that the kernel knows the socket by; 0 before the first use."""
         return self.socket.getsockname()[0]
+
+    @property
+    def cookie(self):
+        """What the kernel calls the socket's network namespace."""
+        return struct.unpack("=Q", self.socket.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8))[0]
 
     def option(self, option, on=1):
         self.socket.setsockopt(SOL_NETLINK, option, on)

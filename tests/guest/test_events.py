@@ -3,8 +3,6 @@
 """Events: who hears of what, and what of those who do not listen in time."""
 
 import errno
-import socket
-import struct
 
 import pytest
 
@@ -12,7 +10,6 @@ from control import DEFAULTS, Control, Monitor
 from netlink import SLOW
 from network import Namespace
 
-SO_NETNS_COOKIE = 71
 BIG = 8 << 20
 
 
@@ -20,11 +17,6 @@ BIG = 8 << 20
 def control(module):
     with Control() as control:
         yield control
-
-
-def cookie(client):
-    """What the kernel calls the network namespace of a socket."""
-    return struct.unpack("=Q", client.socket.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8))[0]
 
 
 def test_numbers_rise_by_one(control):
@@ -98,7 +90,7 @@ def test_end_of_a_namespace_is_told_in_the_initial_one(control, namespaces):
             mortal = Namespace()
             with mortal, Control() as inside:
                 inside.set(queue=5)
-                name = cookie(inside)
+                name = inside.cookie
             mortal.close()
             assert monitor.event() == ("netns", {"cookie": name, "event": number})
             control.set(queue=number)
@@ -112,7 +104,7 @@ def test_namespace_lives_as_long_as_its_sockets(control):
         mortal = Namespace()
         with mortal:
             inside = Control()
-        name = cookie(inside)
+        name = inside.cookie
         mortal.close()
         inside.set(queue=6)
         assert inside.settings() == {**DEFAULTS, "queue": 6}

@@ -54,9 +54,10 @@ class Worker:
             self._reap()
 
     def check(self):
-        """Raises what it raised, if it has come to its end already."""
+        """Its result, if it has come to its end since the last time; raises what it raised."""
         if self._pipe is not None and select.select([self._pipe], [], [], 0)[0]:
-            self.result()
+            return self.result()
+        return None
 
     def _reap(self):
         os.close(self._pipe)

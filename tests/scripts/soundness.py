@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
 """Holds docs/unsafe.md against the sources: every item of net/ with unsafe code has its row, with what is
-unsafe in it and a test that exists. The mutants that docs/soundness.md names must exist, too.
+unsafe in it and a test that exists. The tests and mutants that docs/soundness.md names must exist, too.
 
 usage: soundness.py [--rows]
 
@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LIST = ROOT / "docs/unsafe.md"
-ATTEMPTS = ROOT / "docs/soundness.md"
+ARGUMENT = ROOT / "docs/soundness.md"
 
 
 def code(text):
@@ -135,17 +135,18 @@ def about_list(sources, text, known):
         yield f"there are {blocks} `unsafe` blocks, which the text does not say"
 
 
-def about_attempts(text, known):
-    for name in sorted(set(re.findall(r"`([a-z]+(?:-[a-z]+)+)`", text)) - known):
-        yield f"there is no mutant '{name}'"
+def about_argument(text, known):
+    known = known | {name.split(".")[0] for name in known} | {path.name for path in ROOT.glob("tests/guest/*.py")}
+    for name in sorted(set(re.findall(r"`([a-z]+(?:-[a-z]+)+|(?:test|rust_nldemo)_[\w.]+)`", text)) - known):
+        yield f"there is no test or mutant '{name}'"
 
 
 def complaints():
     known = tests()
     for complaint in about_list(from_sources(), LIST.read_text(), known):
         yield f"{LIST.relative_to(ROOT)}: {complaint}"
-    for complaint in about_attempts(ATTEMPTS.read_text(), known):
-        yield f"{ATTEMPTS.relative_to(ROOT)}: {complaint}"
+    for complaint in about_argument(ARGUMENT.read_text(), known):
+        yield f"{ARGUMENT.relative_to(ROOT)}: {complaint}"
 
 
 if sys.argv[1:] == ["--rows"]:

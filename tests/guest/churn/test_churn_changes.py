@@ -17,6 +17,7 @@ from faults import Faults
 from netlink import ECHO, NLMSG_ERROR, ack, pack, wait_until
 from network import loopback_up
 from traffic import counts, keep_accepting, keep_flooding, keep_pinging
+from workers import TIME_LIMIT
 
 NO_MEMORY = (errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN)
 
@@ -60,7 +61,7 @@ def test_storm_of_changes(module, namespaces, start, stop, tally):
             # One that changes nothing is not told of, and is next to impossible.
             return heard == 4 * count
 
-        wait_until(finished, interval=0.01)
+        wait_until(finished, timeout=TIME_LIMIT, interval=0.01)
     stop.set()
     sent, _ = counts(loads[0])
     tally.survived(changes_of_the_configuration=heard, pings_sent_meanwhile=sent,

@@ -2,17 +2,18 @@
 
 """Network namespaces come and go, in user namespaces within user namespaces, too."""
 
+import ast
 import errno
 import os
 import random
 from pathlib import Path
 
-from control import Control
+from control import Control, Monitor
 from netlink import ECHO, Client, pack, wait_until
 from network import Pinger, loopback_up
 from nfqueue import ACCEPT, DROP, Listener
 from traffic import Here, ping_and_echo
-from workers import Worker
+from workers import TIME_LIMIT, Worker
 
 # So deep a user namespace can be in others, but for the level that /proc shows.
 DEPTH = 30
@@ -54,37 +55,39 @@ def _nested(seed, count):
         for name, line in (("uid_map", "0 0 1"), ("setgroups", "deny"), ("gid_map", "0 0 1")):
             Path("/proc/thread-self", name).write_text(line, encoding="ascii")
         left.append(_live(source))
-    return count
+    return [client.cookie for client in left]
 
 
 def _many(seed, count, nested):
-    """As many namespaces, made by children that end with what they have."""
+    """As many namespaces, some made by children that end with what they have; their cookies."""
     source = random.Random(seed)
-    made = 0
-    while made < count:
+    made = []
+    while len(made) < count:
         if nested:
-            depth = min(count - made, source.randrange(1, DEPTH))
-            made += int(Worker(_nested, source.random(), depth).result())
+            depth = min(count - len(made), source.randrange(1, DEPTH))
+            made += ast.literal_eval(Worker(_nested, source.random(), depth).result())
         else:
             wait_until(lambda: _unshare(os.CLONE_NEWNET))
-            _live(source).close()
-            made += 1
+            with _live(source) as client:
+                made.append(client.cookie)
     return made
 
 
 def test_namespaces_come_and_go(module, start, tally):
     """Each is told of when it is gone, and each goes."""
     count = tally.of(2000) // 2
-    workers = [start(_many, seed, count, nested) for seed, nested in enumerate((False, True))]
+    made, told = set(), set()
 
     def all_gone():
-        for worker in workers[:]:
-            worker.check()
-        gone = control.config()["event"]
-        tally.progress("namespaces", gone, 2 * count)
-        return gone == 2 * count
+        for _, values in monitor.events():
+            assert values["cookie"] not in told
+            told.add(values["cookie"])
+        for worker in workers:
+            made.update(ast.literal_eval(worker.check() or "[]"))
+        tally.progress("namespaces", len(told), 2 * count)
+        return len(made) == 2 * count and made <= told
 
-    with Control() as control:
-        wait_until(all_gone, interval=0.2)
-        assert control.config()["event"] == 2 * count
+    with Monitor(buffers=8 << 20) as monitor:
+        workers = [start(_many, seed, count, nested) for seed, nested in enumerate((False, True))]
+        wait_until(all_gone, timeout=TIME_LIMIT, interval=0.2)
     tally.survived(network_namespaces=count, network_namespaces_in_nested_user_namespaces=count)

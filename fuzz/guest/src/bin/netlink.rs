@@ -57,7 +57,7 @@ impl<'a> Arbitrary<'a> for Step {
         let choice = bytes.arbitrary::<u8>()?;
         let client = usize::from(choice & 3 == 3);
         let deed = match choice >> 2 {
-            0..=31 => {
+            0..=27 => {
                 let count = bytes.int_in_range(1..=32)?;
                 Deed::Send {
                     messages: (0..count)
@@ -70,7 +70,7 @@ impl<'a> Arbitrary<'a> for Step {
                     group: None,
                 }
             }
-            32..=43 => Deed::Series {
+            28..=43 => Deed::Series {
                 message: bytes.arbitrary()?,
                 series: bytes.arbitrary()?,
                 start: bytes.arbitrary()?,
