@@ -92,7 +92,7 @@ impl Fuzzer {
     /// The mark of packets that are not queued, if there is one.
     const MARK: u32 = 1;
     /// The length of a series: what an input costs beside its packets is then little.
-    const SERIES_LEN: u8 = 32;
+    const SERIES_LEN: u8 = 128;
 
     fn new() -> Self {
         let socket = |domain, mark| {
