@@ -29,7 +29,6 @@ MANY = int(100_000 / SLOW ** 2)
 MEMORY_LIMIT = 64 << 20
 # So many that their listing waits for the reader.
 PIPEFUL = 2000
-MANY_LIMIT = int(180 * SLOW)
 BUILT_IN = Path("/lib/modules", os.uname().release, "modules.builtin").read_text(encoding="ascii")
 
 
@@ -405,7 +404,6 @@ def test_pretty_json_and_colours(busy, peer):
 
 def hold(ready, namespace, count):
     """Opens so many TCP sockets, which are bound and nothing else, and keeps them."""
-    signal.alarm(MANY_LIMIT)
     resource.setrlimit(resource.RLIMIT_NOFILE, (count + 100, count + 100))
     held = []
     with namespace:
@@ -420,8 +418,6 @@ def hold(ready, namespace, count):
 def holding(namespaces, start):
     """Has another process open so many TCP sockets in a new network namespace."""
     def holding(count):
-        # Closing them takes as long again.
-        signal.alarm(MANY_LIMIT)
         namespace, ready = namespaces(), Stop()
         holder = start(hold, ready, namespace, count)
         while not ready.wait(1):
