@@ -487,3 +487,19 @@ def test_signal_ends_a_listing(holding, peer_program):
     assert process.wait() == DONE and rest.endswith(b"}\n")
     process.stdout.close()
     assert rest.count(b"\n") < PIPEFUL - 1
+
+
+def test_another_signal_ends_what_is_stuck(holding, peer_program):
+    """Here by a reader that does not read."""
+    with holding(PIPEFUL):
+        process = subprocess.Popen([peer_program, "-j", "diag", "list", "tcp"],
+                                   stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    assert process.stdout.readline().startswith(b"{")
+
+    def dies():
+        process.send_signal(signal.SIGINT)
+        return process.poll() is not None
+
+    wait_until(dies, interval=0.05)
+    assert process.returncode == -signal.SIGINT
+    process.stdout.close()

@@ -215,6 +215,16 @@ def test_queue_stops_cleanly_with_verdicts_for_what_is_pending(module, link, con
         pinger.ping(30)
 
 
+def test_signals_that_come_together_are_one_wish_to_stop(module, link, consume):
+    """Bug: dying of the second one, of two that timeout(1) sends, without a summary."""
+    consumer = consume(link.far)
+    consumer.pause()
+    consumer.signal(signal.SIGINT)
+    consumer.signal(signal.SIGTERM)
+    consumer.go_on()
+    assert consumer.finish()[1]["pending"] == 0
+
+
 def test_queue_survives_packets_that_are_gone(load, link, consume):
     """Bug: a consumer that dies of ENOENT: here the hook went, and took the packets along."""
     load()

@@ -9,16 +9,28 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
 
 use signal_hook::consts::SIGINT;
 use signal_hook::consts::SIGTERM;
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 
 use crate::error::Error;
 use crate::error::Result;
 
+const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
+/// Signals within this time are one wish: timeout(1) sends one to the program and one to its process
+/// group.
+const AT_ONCE: Duration = Duration::from_millis(300);
+/// More than the thread that waits for signals needs.
+const STACK_LEN: usize = 64 << 10;
+
 /// The user's wish to stop: a flag to look at and a file descriptor to poll.
 ///
-/// A second signal kills the process, in case it is stuck.
+/// Another signal, some time later, kills the process, in case it is stuck.
 pub struct Stop {
     flag: Arc<AtomicBool>,
     readable: UnixStream,
@@ -31,14 +43,14 @@ impl Stop {
         let failed = |error| Error::io("install signal handlers", &error);
         let flag = Arc::new(AtomicBool::new(false));
         let (readable, writable) = UnixStream::pair().map_err(failed)?;
-        for signal in [SIGINT, SIGTERM] {
-            // Order matters: the first signal finds the flag clear and then sets it.
-            signal_hook::flag::register_conditional_default(signal, Arc::clone(&flag))
-                .map_err(failed)?;
+        for signal in SIGNALS {
             signal_hook::flag::register(signal, Arc::clone(&flag)).map_err(failed)?;
             let waker = writable.try_clone().map_err(failed)?;
             signal_hook::low_level::pipe::register(signal, waker).map_err(failed)?;
         }
+        let signals = Signals::new(SIGNALS).map_err(failed)?;
+        let thread = thread::Builder::new().stack_size(STACK_LEN);
+        thread.spawn(|| die_of_another(signals)).map_err(failed)?;
         Ok(Self {
             flag,
             readable,
@@ -57,6 +69,17 @@ impl Stop {
     #[must_use]
     pub fn requested(&self) -> bool {
         self.flag.load(Ordering::Relaxed)
+    }
+}
+
+/// Waits for a signal, and then for another that is not the same wish.
+fn die_of_another(mut signals: Signals) {
+    let mut first = None;
+    for signal in signals.forever() {
+        if first.get_or_insert_with(Instant::now).elapsed() > AT_ONCE {
+            // It fails for signals that cannot be caught, and does not return for these.
+            let _ = emulate_default_handler(signal);
+        }
     }
 }
 
