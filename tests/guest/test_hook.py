@@ -268,8 +268,8 @@ def test_every_icmp_type_is_queued(far_listener, link):
     far_listener.decide_up_to(packets[-1], DROP)
 
 
-@pytest.mark.parametrize("family, error", zip(FAMILIES, (b"\3\3", b"\1\4")),
-                         ids=map(str, FAMILIES))
+@pytest.mark.parametrize("family, error", list(zip(FAMILIES, (b"\3\3", b"\1\4"))),
+                         ids=list(map(str, FAMILIES)))
 def test_icmp_errors_are_queued(module, routed, family, error):
     """Port unreachable, which the kernel sends by itself, goes by the verdict too."""
     with routed.near, Control() as control, Listener() as listener:
