@@ -8,14 +8,24 @@ import pwd
 import select
 import signal
 import subprocess
+from pathlib import Path
 
-from netlink import DEADLINE
+from netlink import DEADLINE, wait_until
+
+# System calls by their numbers on x86-64.
+WRITE, POLL = 1, 7
 
 
 def as_nobody():
     """Options of a process without any right."""
     nobody = pwd.getpwnam("nobody")
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def wait_for_call(process, number):
+    """Waits until the process's main thread waits in this system call."""
+    call = Path(f"/proc/{process.pid}/syscall")
+    wait_until(lambda: call.read_text(encoding="ascii").startswith(f"{number} "))
 
 
 class Program:

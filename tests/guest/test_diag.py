@@ -18,7 +18,7 @@ import pytest
 import sockets
 from netlink import SLOW, wait_until
 from network import run
-from program import as_nobody
+from program import WRITE, as_nobody, wait_for_call
 from workers import Stop
 
 DONE, ERROR = 0, 2
@@ -495,6 +495,8 @@ def test_another_signal_ends_what_is_stuck(holding, peer_program):
         process = subprocess.Popen([peer_program, "-j", "diag", "list", "tcp"],
                                    stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
     assert process.stdout.readline().startswith(b"{")
+    # One that has not yet filled the pipe would end by the first signal.
+    wait_for_call(process, WRITE)
 
     def dies():
         process.send_signal(signal.SIGINT)

@@ -15,7 +15,7 @@ import pytest
 
 import sockets
 from netlink import DEADLINE, wait_until
-from program import as_nobody
+from program import POLL, as_nobody, wait_for_call
 
 DONE, NO, ERROR = 0, 1, 2
 TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
@@ -435,8 +435,7 @@ def test_signal_ends_a_wait_for_standard_input(all_, listing, peer_program):
     process.stdin.write(json.dumps(row) + "\n")
     process.stdin.flush()
     # For more, that is, or has not read the row yet.
-    wait_until(lambda: Path(f"/proc/{process.pid}/syscall").read_text(encoding="ascii")
-               .startswith("7 "))
+    wait_for_call(process, POLL)
     process.send_signal(signal.SIGINT)
     assert process.wait(DEADLINE) == NO
     assert process.stderr.read() == "error: stopped before the end\n"
