@@ -5,10 +5,7 @@
 What came of each is a line of JSON on standard output, progress is on standard error.
 """
 
-import sys
 import tempfile
-import time
-from pathlib import Path
 
 import command
 from kernel import KernelFuzzer, prepare
@@ -34,12 +31,9 @@ def main():
                 for fuzzer in fuzzers]
     if all(good):
         module.remove_when_unused()
-        return
-    # Who knows what else the kernel is able to: it restarts, which ends the guest, as soon as what
-    # was said is out.
-    sys.stdout.flush()
-    time.sleep(3)
-    Path("/proc/sysrq-trigger").write_text("b", encoding="ascii")
+    else:
+        # Who knows what else the kernel is able to.
+        module.restart_kernel()
 
 
 main()

@@ -115,7 +115,7 @@ def main():
         signal.alarm(0)
         if not in_order(log):
             tell("disorder", name)
-            break
+            modules.restart_kernel()
         log.close()
         tell("end", name)
 
