@@ -6,7 +6,6 @@ import ctypes
 import errno
 import os
 import re
-import sys
 import time
 from pathlib import Path
 
@@ -68,15 +67,6 @@ def is_loaded(name=NAME):
 
 def taints():
     return int(Path("/proc/sys/kernel/tainted").read_text(encoding="ascii"))
-
-
-def restart_kernel():
-    """Ends a guest whose kernel may not be able to end it in order, or not at all."""
-    sys.stdout.flush()
-    # Until what was said has left the guest. No sleep: with a lost CPU the clock may stand still.
-    for _ in range(100_000):
-        os.sched_yield()
-    Path("/proc/sysrq-trigger").write_text("b", encoding="ascii")
 
 
 def make_twin(path, directory):

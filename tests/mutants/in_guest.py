@@ -4,7 +4,8 @@
 
 The argument is a directory with a file `plan`, a line "NAME TEST..." for each mutant, and its module
 NAME.ko. A TEST is one of tests/guest or SUITE.TEST of KUnit. What comes of it is told by lines that
-begin with "@", for scripts/mutants; it ends early if a mutant leaves the kernel in disorder.
+begin with "@", for scripts/mutants; it ends early if a mutant leaves the kernel in disorder. An oops
+is a panic, and its end.
 """
 
 import os
@@ -25,8 +26,6 @@ from workers import TIME_LIMIT  # noqa: E402
 
 # Said by scripts/mutants to a kernel that has KASAN: to go on reporting.
 REPORTS_ONLY = "kasan_multi_shot" in Path("/proc/cmdline").read_text(encoding="ascii")
-# The kernel's taint.
-OOPS = 1 << 7
 # The module as it is, which is tried with all tests.
 UNCHANGED = "none"
 
@@ -84,7 +83,7 @@ def in_order(log):
     One with KASAN can if it has only reported: memory that is freed stays out of use for long. Not
     if it has leaked some, which may be found later. With others nobody knows.
     """
-    if modules.is_loaded() or has_kernel_socket() or modules.taints() & OOPS:
+    if modules.is_loaded() or has_kernel_socket():
         return False
     alarms = log.alarms()
     return not alarms or REPORTS_ONLY and not any("kmemleak" in line for line in alarms)
@@ -115,7 +114,7 @@ def main():
         signal.alarm(0)
         if not in_order(log):
             tell("disorder", name)
-            modules.restart_kernel()
+            break
         log.close()
         tell("end", name)
 
