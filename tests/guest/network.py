@@ -355,10 +355,10 @@ class Pinger:
 
 
 @contextlib.contextmanager
-def pinned():
-    """Keeps the calling thread, and so the packets that it sends, on one CPU."""
+def pinned(cpu=None):
+    """Keeps the calling thread, and so the packets that it sends, on one CPU, by default the first."""
     cpus = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cpus)})
+    os.sched_setaffinity(0, {min(cpus) if cpu is None else cpu})
     try:
         yield
     finally:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from netlink import DEADLINE
+from network import pinned
 
 KMEMLEAK = Path("/sys/kernel/debug/kmemleak")
 # It does not suspect what is younger (MSECS_MIN_AGE), nor what changed since the last scan.
@@ -21,18 +22,16 @@ def _fill_caches_of_socket_buffers():
 
     A lost one is not suspected while such a pointer to it is left (napi_skb_cache_get()).
     """
-    cpus = os.sched_getaffinity(0)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.bind(("127.0.0.1", 0))
         client.connect(client.getsockname())
         client.settimeout(DEADLINE)
-        for cpu in cpus:
-            os.sched_setaffinity(0, {cpu})
-            for _ in range(MANY_BUFFERS):
-                client.send(b"")
-            for _ in range(MANY_BUFFERS):
-                client.recv(1)
-    os.sched_setaffinity(0, cpus)
+        for cpu in os.sched_getaffinity(0):
+            with pinned(cpu):
+                for _ in range(MANY_BUFFERS):
+                    client.send(b"")
+                for _ in range(MANY_BUFFERS):
+                    client.recv(1)
 
 
 def test_no_memory_is_leaked():
