@@ -3,10 +3,12 @@
 """Sockets of every kind and in every state, and what ss(8) tells of them."""
 
 import contextlib
+import fcntl
 import os
 import re
 import socket
 import struct
+import termios
 from pathlib import Path
 
 from netlink import NETLINK_ADD_MEMBERSHIP, SOL_NETLINK, wait_until
@@ -19,13 +21,14 @@ LINGER_RESET = struct.pack("=ii", 1, 0)
 TCP_STATES = ["established", "syn-sent", "syn-recv", "fin-wait-1", "fin-wait-2", "time-wait",
               "close", "close-wait", "last-ack", "listen", "closing"]
 
-# Acknowledgements of handshakes with port 81 get lost, and so does all that is sent to port 82, and
+# Acknowledgements of handshakes with port 81 get lost (not so resets: what they end would keep its
+# listener, and the namespace with it, until it gave up), and so does all that is sent to port 82, and
 # that nothing more is sent to port 87.
 LOSSES = """
 table inet losses {
     chain output {
         type filter hook output priority 0;
-        tcp dport 81 tcp flags & (syn | ack) == ack drop
+        tcp dport 81 tcp flags & (syn | ack | rst) == ack drop
         tcp dport 82 drop
         tcp dport 87 tcp flags & fin == fin drop
     }
@@ -40,6 +43,11 @@ def states(namespace, port):
     columns = [line.split() for line in lines]
     return sorted(TCP_STATES[int(state, 16) - 1] for _, local, remote, state, *_ in columns
                   if f"{port:04X}" in (local.split(":")[1], remote.split(":")[1]))
+
+
+def _unacknowledged(one):
+    """How many bytes the other end has not told to have got."""
+    return struct.unpack("=i", fcntl.ioctl(one, termios.TIOCOUTQ, bytes(4)))[0]
 
 
 def _lose_what_is_unsent(one):
@@ -89,36 +97,59 @@ class Sockets(contextlib.ExitStack):
     def half_open(self):
         """A listener and a client's socket; the former has not heard of the connection's end."""
         self.namespace.nft(LOSSES)
-        listener = self.listener(("127.0.0.1", 81))
-        client = self.connect(("127.0.0.1", 81))
+        self.listener(("127.0.0.1", 81))
+        self.connect(("127.0.0.1", 81))
         wait_until(lambda: "syn-recv" in states(self.namespace, 81))
-        return listener, client
 
     def unheard(self):
         """Connections that one end has closed, or both, and the other has not heard of it."""
         listener = self.listener(("127.0.0.1", 87))
         (first, _), (both, other), (last, before) = (self.pair(listener) for _ in range(3))
         before.shutdown(socket.SHUT_WR)
-        wait_until(lambda: "close-wait" in states(self.namespace, 87))
+        # Nothing that it still has to acknowledge is to be lost with its own farewell.
+        wait_until(lambda: {"close-wait", "fin-wait-2"} < set(states(self.namespace, 87)))
         for one in (first, both, other, last):
             one.shutdown(socket.SHUT_WR)
-        wait_until(lambda: {"fin-wait-1", "closing", "last-ack"} < set(states(self.namespace, 87)))
+        # Each as seen by the client and by who accepted it, and the listener.
+        wait_until(lambda: states(self.namespace, 87) == sorted((
+            "fin-wait-1", "established", "closing", "fin-wait-2", "last-ack", "fin-wait-2", "listen")))
+
+    def leaving(self, listener):
+        """A connection that the client has no more to say on; the other end knows, and may."""
+        client, _ = self.pair(listener)
+        client.shutdown(socket.SHUT_WR)
+        port = client.getsockname()[1]
+        wait_until(lambda: states(self.namespace, port) == ["close-wait", "fin-wait-2"])
+
+    def unread(self, listener):
+        """A connection with data that has arrived, and nobody reads."""
+        client, _ = self.pair(listener)
+        client.send(b"not read yet")
+        wait_until(lambda: not _unacknowledged(client))
 
     def time_wait(self, listener):
         """A connection that is over; returns the address of its end that remembers it."""
         client, accepted = self.pair(listener)
         address = client.getsockname()
         client.close()
+        # If the other end did not know, both would be first to close, and both would remember it.
+        assert accepted.recv(1) == b""
         accepted.close()
         wait_until(lambda: states(self.namespace, address[1]) == ["time-wait"])
         return address
 
 
+@contextlib.contextmanager
 def busy(namespace):
-    """Sockets of every kind, and of TCP in every state."""
-    all_ = Sockets(namespace)
+    """Sockets of every kind, and of TCP in every state, which are what they will be."""
+    with Sockets(namespace) as all_:
+        _open_all(all_)
+        yield all_
+
+
+def _open_all(all_):
     # TCP, and port 83 alone for IPv6.
-    listener, _ = all_.half_open()
+    all_.half_open()
     all_.unheard()
     web = all_.listener(("127.0.0.1", 80))
     dual = all_.listener(("::", 84), socket.AF_INET6)
@@ -130,19 +161,18 @@ def busy(namespace):
     all_.connect(("127.0.0.1", 84))
     all_.accept(dual)
     all_.time_wait(web)
-    leaving, _ = all_.pair(web)
-    leaving.shutdown(socket.SHUT_WR)
+    all_.leaving(web)
     unanswered = all_.new(socket.AF_INET, socket.SOCK_STREAM)
     unanswered.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         unanswered.connect(("127.0.0.1", 82))
     all_.bound(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 85))
-    waiting, _ = all_.pair(web)
-    waiting.send(b"not read yet")
+    all_.unread(web)
     # UDP.
-    all_.bound(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 53))
+    server = all_.bound(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 53))
     all_.bound(socket.AF_INET6, socket.SOCK_DGRAM, ("::", 54))
     all_.connect(("127.0.0.1", 53), kind=socket.SOCK_DGRAM).send(b"not read either")
+    assert server.recv(100, socket.MSG_PEEK)
     all_.connect(("::1", 54), socket.AF_INET6, socket.SOCK_DGRAM)
     all_.connect(("::ffff:127.0.0.1", 54), socket.AF_INET6, socket.SOCK_DGRAM)
     device = all_.new(socket.AF_INET, socket.SOCK_DGRAM)
@@ -152,11 +182,11 @@ def busy(namespace):
     all_.new(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     all_.bound(socket.AF_INET6, socket.SOCK_RAW, ("::1", 0), socket.IPPROTO_ICMPV6)
     # Ping.
-    namespace.sysctl("ipv4/ping_group_range", "0 0")
+    all_.namespace.sysctl("ipv4/ping_group_range", "0 0")
     all_.bound(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 7), socket.IPPROTO_ICMP)
     all_.bound(socket.AF_INET6, socket.SOCK_DGRAM, ("::1", 8), socket.IPPROTO_ICMPV6)
     # Unix, with names of all sorts.
-    with namespace:
+    with all_.namespace:
         for end in socket.socketpair():
             all_.enter_context(end)
     stream = all_.bound(socket.AF_UNIX, socket.SOCK_STREAM, b"\0nul\0 and \xff\n")
@@ -176,8 +206,6 @@ def busy(namespace):
     # Packets.
     all_.bound(socket.AF_PACKET, socket.SOCK_RAW, ("lo", ETH_P_IP))
     all_.new(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
-    assert listener.getsockname()[1] == 81
-    return all_
 
 
 _STATES = {"ESTAB": "established", "UNCONN": "close"}

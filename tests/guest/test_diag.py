@@ -66,6 +66,16 @@ def identity(row):
     return row["kind"], row["cookie"], row["inode"]
 
 
+def test_busy_namespace_has_sockets_in_all_states_however_slow_lo_is(namespaces, diag):
+    """Bug: ends of a connection closed before they knew of each other, which then are in others."""
+    run("modprobe", "sch_netem")
+    namespace = namespaces()
+    with namespace:
+        run("tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "8ms")
+    with sockets.busy(namespace):
+        assert {row["state"] for row in diag(namespace, "tcp")} == set(sockets.TCP_STATES)
+
+
 # Agreement with ss.
 
 

@@ -214,6 +214,7 @@ def destroy_after_shutdown(tcp):
 def destroy_in_time_wait(tcp):
     """Nothing is sent, and the port is free."""
     tcp.client.close()
+    assert tcp.server.recv(100) == b""
     tcp.server.close()
     wait_until(lambda: tcp.states() == [TIME_WAIT, None])
     assert tcp.destroy() == 0 and tcp.states() == [None, None]
