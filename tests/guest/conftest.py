@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import traceback
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,18 @@ def pytest_configure():
 def pytest_collection_modifyitems(items):
     # Leaks are looked for when all else is done.
     items.sort(key=lambda item: item.path.name == "test_leaks.py")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call):
+    """Lets go of what a failed test had in its variables. A socket that was left open there would
+    keep its network namespace, for which the tests behind would wait in vain."""
+    report = yield
+    error = call.excinfo and call.excinfo.value
+    while error:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)
