@@ -19,6 +19,7 @@
 
 mod bindings;
 mod read_at;
+mod stack;
 
 pub mod device;
 pub mod namespace;

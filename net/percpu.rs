@@ -19,6 +19,8 @@ use kernel::{
     prelude::*, //
 };
 
+use super::stack::assert_fits;
+
 #[cfg(not(all(CONFIG_X86_64, CONFIG_SMP)))]
 compile_error!("Counters::add() is written for x86_64 with CONFIG_SMP");
 
@@ -39,15 +41,14 @@ unsafe impl<const N: usize> Send for Counters<N> {}
 unsafe impl<const N: usize> Sync for Counters<N> {}
 
 impl<const N: usize> Counters<N> {
-    /// What one CPU's copy can be, in bytes. Readers have a few such copies on the stack, of which the
-    /// kernel has 16 KiB; the allocator would take more (`PCPU_MIN_UNIT_SIZE`).
-    const LEN_MAX: usize = 1 << 10;
-
     /// Allocates counters that start from zero. Context: process, may sleep.
     ///
-    /// No counters, or more than fit the stack, do not compile.
+    /// No counters, or more than 128, do not compile: readers have copies of one CPU's on the stack.
     pub fn new() -> Result<Self> {
-        const { assert!(N > 0 && size_of::<[u64; N]>() <= Self::LEN_MAX) };
+        const {
+            assert!(N > 0);
+            assert_fits::<[u64; N]>();
+        };
         // SAFETY: Size and alignment are within what the allocator takes. Memory comes zeroed. There
         // is no need to warn of what is told.
         let base = unsafe {
@@ -89,8 +90,11 @@ impl<const N: usize> Counters<N> {
     /// The counters of one CPU after the other, for all that the machine can ever have, online or not
     /// (`for_each_possible_cpu()`).
     ///
-    /// They are read backwards, each of them once: a counter that is always added to after one with
-    /// a lower number is never seen ahead of it. Context: any.
+    /// They are read backwards, each of them once. If a task adds to two counters of one CPU in the
+    /// order of their numbers, a reader never sees the second ahead of the first. A task that moves to
+    /// another CPU between the two adds to both CPUs: then the second can be ahead on one CPU, by as
+    /// many as such tasks, and so it can in the totals while counting goes on. Hooks in softirq do not
+    /// move. Context: any.
     pub fn per_cpu(&self) -> impl Iterator<Item = (CpuId, [u64; N])> + '_ {
         // SAFETY: The mask is static, and constant once the machine has booted.
         let possible = unsafe { Cpumask::from_raw(&raw const bindings::__cpu_possible_mask) };

@@ -21,6 +21,8 @@ use kernel::{
     }, //
 };
 
+use super::stack::assert_fits;
+
 /// That the caller is in an RCU read-side critical section: one of its own, or one that the C side
 /// opened before it called us, which need not be entered again.
 ///
@@ -95,7 +97,10 @@ pub struct Prepared<T: Copy + Send + Sync + 'static>(KBox<Node<T>>);
 
 impl<T: Copy + Send + Sync> Prepared<T> {
     /// Allocates memory for the value. Context: process, may sleep.
+    ///
+    /// A type of more than 1,024 bytes does not compile: values pass over the stack.
     pub fn new(value: T) -> Result<Self> {
+        const { assert_fits::<T>() };
         let node = Node {
             head: Opaque::uninit(),
             value,

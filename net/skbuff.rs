@@ -14,7 +14,10 @@ use kernel::{
 
 pub use super::read_at::ReadAt;
 
-use super::bindings::SK_BUFF_MARK;
+use super::{
+    bindings::SK_BUFF_MARK,
+    stack::assert_fits, //
+};
 
 /// A packet, borrowed for as long as the callback that gets it runs.
 ///
@@ -95,6 +98,7 @@ impl ReadAt for Packet {
     /// The `N` bytes at `offset`, in whichever fragments of the packet they lie.
     #[inline]
     fn read_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        const { assert_fits::<[u8; N]>() };
         self.peek_at(offset).or_else(|| self.read_fragments(offset))
     }
 
@@ -102,6 +106,7 @@ impl ReadAt for Packet {
     /// nearly always do.
     #[inline]
     fn peek_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        const { assert_fits::<[u8; N]>() };
         if offset
             .checked_add(N)
             .is_none_or(|end| end > self.linear_len())

@@ -29,6 +29,8 @@ use kernel::prelude::*;
 
 use super::refusal::Refusal;
 
+use crate::net::stack::assert_fits;
+
 /// The size of an attribute's header in bytes (`NLA_HDRLEN`).
 const HEADER_LEN: usize = 4;
 /// The alignment of attributes in bytes (`NLA_ALIGNTO`).
@@ -179,7 +181,10 @@ impl Value for Uint {
 }
 
 impl<const N: usize> Value for [u8; N] {
-    const KIND: ValueKind = ValueKind(Kind::Bytes(N));
+    const KIND: ValueKind = {
+        assert_fits::<Self>();
+        ValueKind(Kind::Bytes(N))
+    };
 
     fn read(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok()
@@ -480,8 +485,9 @@ impl<const N: usize> Default for Payload<N> {
 }
 
 impl<const N: usize> Payload<N> {
-    /// Starts without any.
+    /// Starts without any. An `N` of more than 1,024 does not compile.
     pub fn new() -> Self {
+        const { assert_fits::<[u8; N]>() };
         Self {
             bytes: [0; N],
             len: 0,

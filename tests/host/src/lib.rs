@@ -23,6 +23,8 @@ mod read_at;
 mod refusal;
 #[path = "../../../nldemo/spread.rs"]
 mod spread;
+#[path = "../../../net/stack.rs"]
+mod stack;
 
 /// The paths by which the sources under test know each other.
 mod net {
@@ -36,6 +38,7 @@ mod net {
     pub(crate) mod skbuff {
         pub(crate) use crate::read_at::ReadAt;
     }
+    pub(crate) use crate::stack;
 }
 
 // The tests with generated input, beside the suites that the sources bring along.

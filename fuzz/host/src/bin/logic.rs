@@ -31,6 +31,8 @@ mod refusal;
 #[path = "../../../../nldemo/spread.rs"]
 #[allow(dead_code)] // As above.
 mod spread;
+#[path = "../../../../net/stack.rs"]
+mod stack;
 #[path = "../../../../tests/host/src/walk.rs"]
 mod walk;
 
@@ -46,6 +48,7 @@ mod net {
     pub(crate) mod skbuff {
         pub(crate) use crate::read_at::ReadAt;
     }
+    pub(crate) use crate::stack;
 }
 
 use attribute::Attributes;
