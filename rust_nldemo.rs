@@ -22,6 +22,7 @@ use net::{
     netlink::{
         self,
         Capability,
+        Handled,
         Header,
         KernelSocket,
         Operation,
@@ -177,7 +178,7 @@ impl netlink::Input for NetNs {
         self.protocol
     }
 
-    fn other(&self, message: &Request<'_>) -> bool {
+    fn other(&self, message: &Request<'_>) -> Option<Handled> {
         echo::hello(message)
     }
 

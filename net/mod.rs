@@ -20,6 +20,7 @@
 mod bindings;
 mod read_at;
 mod stack;
+mod task;
 
 pub mod device;
 pub mod namespace;

@@ -270,7 +270,7 @@ pub(crate) fn set(
     hooks.change(new.points(), || control.config.publish(prepared))?;
     numbers.generation = numbers.generation.wrapping_add(1);
     let event = numbers.next_event();
-    announce(socket, event, NLDEMO_MSG_CONFIG_NTF, || {
+    announce(socket, NLDEMO_MSG_CONFIG_NTF, || {
         self::attributes(&new, event)
     });
     Ok(())
@@ -285,7 +285,7 @@ pub(crate) fn gone(instance: &Instance<'_, NetNs>, initial: &Instance<'_, NetNs>
     };
     let mut numbers = initial.control.numbers.lock();
     let event = numbers.next_event();
-    announce(socket, event, NLDEMO_MSG_NETNS_NTF, || {
+    announce(socket, NLDEMO_MSG_NETNS_NTF, || {
         let mut payload = Payload::new();
         payload.put(&NETNS_COOKIE, instance.net().cookie());
         payload.put(&NETNS_EVENT, event);
@@ -296,7 +296,6 @@ pub(crate) fn gone(instance: &Instance<'_, NetNs>, initial: &Instance<'_, NetNs>
 /// Sends an event to those who listen.
 fn announce(
     socket: &KernelSocket<NetNs>,
-    event: u32,
     msg_type: u32,
     attributes: impl FnOnce() -> Payload<LEN_MAX>,
 ) {
@@ -304,7 +303,7 @@ fn announce(
         // Listeners that miss an event see it by the numbers.
         let _ = attributes()
             .bytes()
-            .and_then(|bytes| socket.broadcast(EVENTS, event, msg_type as u16, bytes));
+            .and_then(|bytes| socket.broadcast(EVENTS, msg_type as u16, bytes));
     }
 }
 

@@ -11,7 +11,11 @@ use super::uapi::{
 
 use crate::{
     net::{
-        netlink::Request,
+        netlink::{
+            Handled,
+            Refusal,
+            Request, //
+        },
         pernet::Instance, //
     },
     NetNs, //
@@ -23,20 +27,18 @@ const HELLO: (u16, u16) = (0, 0);
 /// Answers an echo request.
 ///
 /// Context: process, may sleep.
-pub(crate) fn echo(_instance: &Instance<'_, NetNs>, request: &Request<'_>) -> Result {
-    request.send_back(NLDEMO_MSG_ECHO as u16)
+pub(crate) fn echo(
+    _instance: &Instance<'_, NetNs>,
+    _request: &Request<'_>,
+) -> Result<Handled, Refusal> {
+    Ok(Handled::SendBack(NLDEMO_MSG_ECHO as u16))
 }
 
-/// Answers "hello kernel" clients, whose messages carry no flag that would ask for an answer; true if
-/// it was one.
+/// Answers "hello kernel" clients. Their messages carry no flag that would ask for an answer.
 ///
 /// Context: process, may sleep.
-pub(crate) fn hello(message: &Request<'_>) -> bool {
+pub(crate) fn hello(message: &Request<'_>) -> Option<Handled> {
     let header = message.header();
-    if (header.msg_type, header.flags) != HELLO {
-        return false;
-    }
-    // Such a client has no way to learn of an error but to miss the answer.
-    let _ = message.send_back(NLDEMO_MSG_HELLO_REPLY as u16);
-    true
+    ((header.msg_type, header.flags) == HELLO)
+        .then_some(Handled::SendBack(NLDEMO_MSG_HELLO_REPLY as u16))
 }

@@ -12,10 +12,11 @@
 //! ```ignore
 //! impl netlink::Input for Counter {
 //!     const OPERATIONS: &'static [Operation<Self>] = &[
-//!         Operation::raw(ECHO, |_, request| request.send_back(ECHO)),
+//!         Operation::raw(ECHO, |_, _| Ok(Handled::SendBack(ECHO))),
 //!         Operation::raw(LENGTH, |_, request| {
 //!             let length = request.payload().len() as u32;
-//!             request.reply(LENGTH, &length.to_ne_bytes())?.send()
+//!             request.reply(LENGTH, &length.to_ne_bytes())?.send()?;
+//!             Ok(Handled::Done)
 //!         }),
 //!         Operation::new(GET, Policy::NONE, Self::get),
 //!         Operation::new(SET, &SET_POLICY, Self::set).needs(Capability::NetAdmin),
@@ -55,7 +56,10 @@ pub use self::{
     },
     message::Header,
     multicast::Group,
-    operation::Operation,
+    operation::{
+        Handled,
+        Operation, //
+    },
     refusal::Refusal,
     reply::Reply,
     request::{
@@ -109,6 +113,10 @@ use super::{
         Instance,
         Subsystem, //
     },
+    task::{
+        cond_resched,
+        fatal_signal_pending, //
+    },
 };
 
 /// The number of a netlink protocol, as in `socket(AF_NETLINK, SOCK_RAW, protocol)`.
@@ -152,10 +160,12 @@ pub trait Input: Subsystem {
     /// The protocol that [`KernelSocket`] opens for an instance.
     fn protocol(&self) -> Protocol;
 
-    /// Looks at a message that is [no request](Header::is_request). Such messages are to be ignored,
-    /// save for what serves clients that predate the rules; true if it was served.
-    fn other(&self, _message: &Request<'_>) -> bool {
-        false
+    /// Looks at a message that is [no request](Header::is_request). `None` ignores the message, as
+    /// the rules of netlink demand. Only a client that predates the rules should be served.
+    ///
+    /// The client never hears of an error: it asked for nothing.
+    fn other(&self, _message: &Request<'_>) -> Option<Handled> {
+        None
     }
 
     /// Told of every message that was served or answered, for statistics.
@@ -232,6 +242,13 @@ impl<T: Input> KernelSocket<T> {
         let instance = unsafe { T::KEY.instance(buffer.net()) };
 
         for message in Messages::new(buffer.bytes()) {
+            // A buffer can hold hundreds of thousands of messages.
+            if message.offset != 0 {
+                if fatal_signal_pending() {
+                    return;
+                }
+                cond_resched();
+            }
             let request = Request {
                 buffer: &buffer,
                 message: &message,
@@ -240,9 +257,13 @@ impl<T: Input> KernelSocket<T> {
             let outcome = if header.is_request() {
                 operation::serve(&instance, &request)
             } else {
-                let served = instance.other(&request);
+                let handled = instance.other(&request);
+                if let Some(Handled::SendBack(msg_type)) = handled {
+                    // A client that misses the answer has no other way to learn of an error.
+                    let _ = request.send_back(msg_type);
+                }
                 match request.conclude(Ok::<_, Refusal>(())) {
-                    Outcome::Quiet if !served => continue,
+                    Outcome::Quiet if handled.is_none() => continue,
                     outcome => outcome,
                 }
             };

@@ -42,7 +42,9 @@ impl<T: Input> KernelSocket<T> {
     /// Sends a message to all sockets that listen to `group`: those of the network namespace, and
     /// those of others that may listen to all (`NETLINK_LISTEN_ALL_NSID`).
     ///
-    /// `seq` is up to the protocol. Context: process, may sleep (to allocate, never for a listener).
+    /// The message has no flags and the sequence number 0, as it answers no request. A listener with
+    /// `NETLINK_PKTINFO` is told the group. Context: process, may sleep (to allocate, never for a
+    /// listener).
     ///
     /// # Errors
     ///
@@ -52,26 +54,27 @@ impl<T: Input> KernelSocket<T> {
     ///
     /// A listener that misses the message, for its receive buffer is full or there is no memory for
     /// what is sent, has its socket report `ENOBUFS`.
-    pub fn broadcast(&self, group: Group, seq: u32, msg_type: u16, payload: &[u8]) -> Result {
+    pub fn broadcast(&self, group: Group, msg_type: u16, payload: &[u8]) -> Result {
         if self.is_released() {
             return Err(ESHUTDOWN);
         }
-        let message = Outgoing::new(0, msg_type, seq, payload).inspect_err(|_| {
+        let message = Outgoing::new(0, msg_type, 0, payload).inspect_err(|_| {
             // SAFETY: By the type invariants `socket` is a valid kernel socket. The error is one.
             unsafe {
                 bindings::netlink_set_err(self.socket.as_ptr(), 0, group.0, ENOBUFS.to_errno())
             };
         })?;
+        let skb = message.into_raw().as_ptr();
+        // SAFETY: The buffer is ours. Its control block holds netlink's parameters (`NETLINK_CB()`),
+        // of which listeners are told the group (`nlmsg_multicast()`).
+        unsafe {
+            let parms: *mut bindings::netlink_skb_parms = (&raw mut (*skb).cb).cast();
+            (*parms).dst_group = group.0;
+        }
         // SAFETY: By the type invariants `socket` is a valid kernel socket. The call takes the
         // buffer, whatever it returns.
         to_result(unsafe {
-            bindings::netlink_broadcast(
-                self.socket.as_ptr(),
-                message.into_raw().as_ptr(),
-                0,
-                group.0,
-                bindings::GFP_KERNEL,
-            )
+            bindings::netlink_broadcast(self.socket.as_ptr(), skb, 0, group.0, bindings::GFP_KERNEL)
         })
     }
 }

@@ -27,8 +27,27 @@ use super::{
 
 use crate::net::pernet::Instance;
 
+/// What a handler leaves to be done for a request that it has served.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Handled {
+    /// Nothing: the handler has sent all replies, if there are any.
+    Done,
+    /// The request goes back to its client, as a message of this type without flags. The payload and
+    /// the sequence number stay.
+    ///
+    /// A message that has its buffer to itself goes back in that buffer, uncopied. A message that
+    /// shares its buffer with others is copied: otherwise its client would be charged with the
+    /// whole buffer for each of them.
+    ///
+    /// That this is the last step, behind the handler, is what makes it safe: the header in the
+    /// buffer becomes the header of the reply, and an error quotes the header in the buffer. If the
+    /// request cannot go back, its client gets an error of [`Reply::send`](super::Reply::send) or
+    /// [`Request::reply`].
+    SendBack(u16),
+}
+
 /// Serves a message whose payload is up to the handler.
-type Raw<T> = fn(&Instance<'_, T>, &Request<'_>) -> Result;
+type Raw<T> = fn(&Instance<'_, T>, &Request<'_>) -> Result<Handled, Refusal>;
 
 /// Serves a message that carries attributes.
 type Do<T> = fn(&Instance<'_, T>, &Request<'_>, &Attributes<'_>) -> Result<(), Refusal>;
@@ -114,7 +133,13 @@ impl<T: Input> Operation<T> {
             }
         }
         match &self.handler {
-            Handler::Raw(handler) => request.conclude(handler(instance, request)),
+            Handler::Raw(handler) => request.conclude(match handler(instance, request) {
+                Ok(Handled::SendBack(msg_type)) => {
+                    request.send_back(msg_type).map_err(Refusal::from)
+                }
+                Ok(Handled::Done) => Ok(()),
+                Err(refusal) => Err(refusal),
+            }),
             Handler::Attributes { policy, one, all } => {
                 request.conclude(serve_attributes(instance, request, policy, *one, *all))
             }

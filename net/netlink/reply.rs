@@ -10,6 +10,7 @@ use core::{
 
 use kernel::{
     bindings,
+    page::PAGE_SIZE,
     prelude::*, //
 };
 
@@ -31,9 +32,12 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// What is asked of the allocator in one piece: up to here memory is easy to find
-    /// (`PAGE_ALLOC_COSTLY_ORDER`, less what an `sk_buff` adds). The rest goes to page fragments,
-    /// which need not be contiguous.
+    /// The length, in bytes, up to which a buffer takes a single page: the rest of the page is for what
+    /// an `sk_buff` adds (`SKB_HEAD_ALIGN()`).
+    const PAGE_MAX: usize = PAGE_SIZE - 1024;
+
+    /// The length, in bytes, of the largest piece to ask for as contiguous memory
+    /// (`PAGE_ALLOC_COSTLY_ORDER`, less what an `sk_buff` adds). The rest goes to page fragments.
     const LINEAR_MAX: usize = 31 * 1024;
 
     /// The largest payload: header, payload and padding fit an `int`.
@@ -61,9 +65,9 @@ impl Outgoing {
         };
         let padding = padded - len;
         let skb = Self::allocate(padded)?;
-        // SAFETY: The buffer is ours, and a header is less than `LINEAR_MAX`.
+        // SAFETY: The buffer is ours, and a header is less than `PAGE_MAX`.
         unsafe { write_header(skb, &header) };
-        if padded <= Self::LINEAR_MAX {
+        if padded <= Self::PAGE_MAX {
             // SAFETY: The buffer is linear and `padded` bytes long. It is new: it overlaps nothing.
             unsafe {
                 let data = (*skb.as_ptr()).data;
@@ -84,13 +88,14 @@ impl Outgoing {
         Ok(Self { skb })
     }
 
-    /// Allocates a buffer of `len` uninitialized bytes, which fit an `int`.
+    /// Allocates a buffer of `len` uninitialized bytes, which fit an `int`. Up to `PAGE_MAX` of them
+    /// are in the linear part.
     #[inline]
     fn allocate(len: usize) -> Result<NonNull<bindings::sk_buff>> {
-        if len > Self::LINEAR_MAX {
-            return Self::allocate_fragments(len);
+        if len > Self::PAGE_MAX {
+            return Self::allocate_pages(len);
         }
-        // SAFETY: Any length is fine. CAST: It is at most `LINEAR_MAX`.
+        // SAFETY: Any length is fine. CAST: It is at most `PAGE_MAX`.
         let skb = unsafe {
             bindings::__alloc_skb(
                 len as c_uint,
@@ -105,26 +110,43 @@ impl Outgoing {
         Ok(skb)
     }
 
-    /// The same for more than `LINEAR_MAX` bytes.
-    #[cold]
-    fn allocate_fragments(len: usize) -> Result<NonNull<bindings::sk_buff>> {
-        let fragments = len - Self::LINEAR_MAX;
+    /// The same for more than `PAGE_MAX` bytes.
+    ///
+    /// Contiguous pages serve best, but are not worth the harm: where memory is fragmented, the
+    /// allocator would move and swap out pages for them, and kill a process in the end. So they are
+    /// asked for without retry, and single pages follow.
+    #[inline(never)]
+    fn allocate_pages(len: usize) -> Result<NonNull<bindings::sk_buff>> {
+        const GENTLY: bindings::gfp_t =
+            bindings::GFP_KERNEL | bindings::__GFP_NOWARN | 1 << bindings::___GFP_NORETRY_BIT;
+
+        Self::allocate_fragments(len.min(Self::LINEAR_MAX), len, GENTLY)
+            .or_else(|_| Self::allocate_fragments(Self::PAGE_MAX, len, bindings::GFP_KERNEL))
+    }
+
+    /// Allocates a buffer of `len` bytes, `linear` of them in its linear part, which is no more.
+    fn allocate_fragments(
+        linear: usize,
+        len: usize,
+        gfp: bindings::gfp_t,
+    ) -> Result<NonNull<bindings::sk_buff>> {
+        let fragments = len - linear;
         let mut errno = 0;
         // SAFETY: `errno` is valid for writes.
         let skb = unsafe {
             bindings::alloc_skb_with_frags(
-                Self::LINEAR_MAX as c_ulong,
+                linear as c_ulong,
                 fragments as c_ulong,
                 Self::FRAGMENT_ORDER,
                 &mut errno,
-                bindings::GFP_KERNEL,
+                gfp,
             )
         };
         let skb = NonNull::new(skb).ok_or_else(|| Error::from_errno(errno))?;
-        // SAFETY: The buffer has room for `LINEAR_MAX` bytes, and fragments for the others, which the
+        // SAFETY: The buffer has room for `linear` bytes, and fragments for the others, which the
         // allocation leaves to its caller to count. CAST: The lengths fit an `int`.
         unsafe {
-            bindings::skb_put(skb.as_ptr(), Self::LINEAR_MAX as c_uint);
+            bindings::skb_put(skb.as_ptr(), linear as c_uint);
             (*skb.as_ptr()).data_len = fragments as c_uint;
             (*skb.as_ptr()).len = len as c_uint;
         }
@@ -139,7 +161,7 @@ impl Outgoing {
     /// The message's header, as the C side finds it.
     pub(super) fn header(&self) -> *const bindings::nlmsghdr {
         // SAFETY: By the type invariants the buffer is valid, and the header, which is less than
-        // `LINEAR_MAX`, is at its start.
+        // `PAGE_MAX`, is at its start.
         unsafe { (*self.skb.as_ptr()).data.cast_const().cast() }
     }
 
@@ -215,7 +237,7 @@ pub(super) unsafe fn write_header(skb: NonNull<bindings::sk_buff>, header: &Head
     };
 }
 
-/// Writes `bytes` into a buffer of fragments.
+/// Writes `bytes` into a buffer, wherever its parts are.
 ///
 /// # Safety
 ///
@@ -301,21 +323,31 @@ mod tests {
 
     #[test]
     fn spans_linear_part_and_fragments() -> Result {
-        let linear = Outgoing::LINEAR_MAX - Header::LEN;
-        for len in [linear - 1, linear, linear + 1, linear + 4, 200_000] {
-            assert!(round_trip(len)?);
+        for part in [Outgoing::PAGE_MAX, Outgoing::LINEAR_MAX] {
+            let linear = part - Header::LEN;
+            for len in [linear - 1, linear, linear + 1, linear + 4] {
+                assert!(round_trip(len)?);
+            }
         }
+        assert!(round_trip(200_000)?);
         Ok(())
     }
 
     #[test]
     fn peeks_see_the_linear_part_alone() -> Result {
-        const END: usize = Outgoing::LINEAR_MAX;
-        let mut payload = KVec::with_capacity(END, GFP_KERNEL)?;
-        payload.resize(END, 0xff, GFP_KERNEL)?;
-        let message = Outgoing::new(1, 16, 1, &payload)?;
-        // SAFETY: The buffer outlives the packet, and nothing changes it.
-        let packet = unsafe { Packet::from_raw(message.skb.as_ptr()) };
+        const END: usize = Outgoing::PAGE_MAX;
+        const LEN: usize = 2 * END;
+        let message = Outgoing {
+            skb: Outgoing::allocate_fragments(END, LEN, bindings::GFP_KERNEL)?,
+        };
+        // SAFETY: The buffer is ours, and `LEN` bytes long. It outlives the packet, and nothing changes
+        // it behind this.
+        let packet = unsafe {
+            for offset in 0..LEN {
+                store(message.skb, offset, &[0xff]);
+            }
+            Packet::from_raw(message.skb.as_ptr())
+        };
         assert!(packet.peek_at::<2>(END - 2) == Some([0xff; 2]));
         for offset in [END - 1, END] {
             assert!(packet.peek_at::<2>(offset).is_none());

@@ -242,7 +242,7 @@ impl<'a> Request<'a> {
     /// # Errors
     ///
     /// `EMSGSIZE` or `ENOBUFS` if no buffer can hold `payload`. Where memory is too fragmented for
-    /// anything but single pages, that begins at 99 KiB.
+    /// anything but single pages, that begins at 71 KiB.
     pub fn reply(&self, msg_type: u16, payload: &[u8]) -> Result<Reply<'a>> {
         Reply::new(
             self.buffer,

@@ -6,7 +6,6 @@ use core::ptr::NonNull;
 
 use kernel::{
     bindings,
-    page::PAGE_SIZE,
     prelude::*,
     sync::atomic::{
         Acquire,
@@ -24,18 +23,17 @@ use super::{
 };
 
 impl Request<'_> {
-    /// Sends the message back to its client, as one of type `msg_type` without flags: the payload
-    /// and the sequence number stay.
+    /// Sends the message back to its client, as [`Handled::SendBack`](super::Handled::SendBack)
+    /// says.
     ///
-    /// A message that has its buffer to itself goes back in that buffer, uncopied. One of several is
-    /// copied, or its client would be charged with the buffer of all of them for each.
+    /// If this succeeds, no error must follow: the buffer may hold the header of the reply then.
     ///
     /// Context: process, may sleep (to allocate, never for the client).
     ///
     /// # Errors
     ///
     /// Those of [`reply`](Self::reply) and of [`Reply::send`](super::Reply::send).
-    pub fn send_back(&self, msg_type: u16) -> Result {
+    pub(super) fn send_back(&self, msg_type: u16) -> Result {
         match Whole::new(self) {
             Some(whole) => whole.send_back(msg_type),
             None => self.reply(msg_type, self.payload())?.send(),
@@ -78,10 +76,11 @@ impl<'a> Whole<'a> {
         if data_len != 0 || lacking > end.wrapping_sub(tail) {
             return None;
         }
-        // Netlink makes large buffers of such memory, and a destructor to free it: the kernel's
-        // clones go without, and would break if they were the last.
+        // Where the allocator finds no contiguous pages, netlink uses memory from `vmalloc()` and a
+        // destructor that frees it (`netlink_alloc_large_skb()`). Clones lack the destructor: if a
+        // clone were the last to go, `kfree()` would get the memory.
         // SAFETY: The function looks at the address only.
-        if end >= PAGE_SIZE && unsafe { bindings::is_vmalloc_addr(head.cast()) } {
+        if unsafe { bindings::is_vmalloc_addr(head.cast()) } {
             return None;
         }
         // The client may have sent the message to a group as well, whose members have clones.

@@ -21,9 +21,9 @@ from workers import TIME_LIMIT, Stop, Worker
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
-# Only the debug kernel can tell.
-DETECTORS = {"test_coverage.py": "kcov", "test_faults.py": "failslab", "test_fuzz.py": "kcov",
-             "test_leaks.py": "kmemleak"}
+# What only some kernels can tell, and where they do.
+DETECTORS = {"test_allocations.py": "tracing", "test_coverage.py": "kcov",
+             "test_faults.py": "failslab", "test_fuzz.py": "kcov", "test_leaks.py": "kmemleak"}
 collect_ignore = [name for name, file in DETECTORS.items()
                   if not Path("/sys/kernel/debug", file).exists()]
 # Statistics of so many CPUs do not fit one buffer.

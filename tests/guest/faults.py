@@ -11,24 +11,27 @@ FAIL_NTH = Path("/proc/thread-self/fail-nth")
 # Where modules are (MODULES_VADDR to MODULES_END of x86-64): what they allocate, and what the kernel
 # does on their behalf. All else of a system call works, or it would seldom get as far as the module.
 MODULES = 0xFFFF_FFFF_A000_0000, 0xFFFF_FFFF_FF00_0000
-SETTINGS = {
+ANYWHERE = 0, 0xFFFF_FFFF_FFFF_FFFF
+# Every allocation; and of pages, those that ask for more than one in a row.
+ALL = {
     "failslab": {"ignore-gfp-wait": "N"},
     "fail_page_alloc": {"ignore-gfp-wait": "N", "ignore-gfp-highmem": "N", "min-order": "0"},
 }
+CONTIGUOUS_PAGES = {"fail_page_alloc": {**ALL["fail_page_alloc"], "min-order": "1"}}
 
 
 class Faults:
-    """Lets allocations that a module makes fail, in whatever depth: of the calling thread as it asks
-    for, and so many percent of everybody's."""
+    """Lets allocations of some kinds fail that are made by code within a range of addresses, in
+    whatever depth: of the calling thread as it asks for, and so many percent of everybody's."""
 
-    def __init__(self, percent=0):
-        self._percent = percent
+    def __init__(self, percent=0, *, kinds=None, within=MODULES):
+        self._percent, self._kinds, self._within = percent, kinds or ALL, within
         self._before = []
         self._fd = os.open(FAIL_NTH, os.O_RDWR)
 
     def __enter__(self):
-        for kind, settings in SETTINGS.items():
-            start, end = map(hex, MODULES)
+        for kind, settings in self._kinds.items():
+            start, end = map(hex, self._within)
             common = {"verbose": "0", "require-start": start, "require-end": end,
                       "times": "-1", "probability": str(self._percent)}
             for name, value in {**settings, **common}.items():
@@ -42,20 +45,24 @@ class Faults:
         for setting, before in reversed(self._before):
             setting.write_text(before, encoding="ascii")
 
+    def fail(self, number):
+        """Has the allocation of that number fail, counted from here on; 0 for none."""
+        os.pwrite(self._fd, b"%d" % number, 0)
+
     def one_by_one(self, attempt, check):
         """Calls `attempt()` with its first allocation failing, then with its second, and so on, until
         there is none that fails. Behind each call `check(error)` sees what came of it: the OSError,
         or None if it worked all the same. Returns how many allocations failed."""
         for number in itertools.count(1):
             error = None
-            os.pwrite(self._fd, b"%d" % number, 0)
+            self.fail(number)
             try:
                 attempt()
             except OSError as raised:
                 error = raised
             finally:
                 left = int(os.pread(self._fd, 20, 0))
-                os.pwrite(self._fd, b"0", 0)
+                self.fail(0)
             if left:
                 assert error is None, f"nothing was made to fail: {error}"
                 check(None)

@@ -172,7 +172,9 @@ class Client:
         length = self.socket.recv_into(bytearray(1), 1, socket.MSG_PEEK | socket.MSG_TRUNC)
         data, _, msg_flags, source = self.socket.recvmsg(length)
         assert not msg_flags & socket.MSG_TRUNC
-        assert source == (0, 0), f"not from the kernel but from {source}"
+        # The groups are those of a multicast message.
+        portid, self.groups = source
+        assert portid == 0, f"not from the kernel but from {source}"
         while data:
             header = HEADER.unpack_from(data)
             length, padded = header[0], align(header[0])

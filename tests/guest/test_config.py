@@ -468,6 +468,25 @@ def test_storm_of_priorities_treats_packets_once(control, loopback, start, stop)
     load = start(_ping, loopback, stop, True)
     changes = storm(control, ({"priority": -7}, {"priority": 7}), STORM // 10, [load])
     stop.set()
+
+
+def test_batch_ends_with_its_sender(control, loopback, start):
+    """Bug: one send of many messages that goes on, for minutes, when its sender has been killed."""
+    pair = b"".join(pack(NLDEMO_MSG_CONFIG_SET, encode_all({"enabled": on})) for on in (0, 1))
+    count = int(20_000 / SLOW)
+
+    def change():
+        with loopback.near, Client(buffers=8 << 20) as client:
+            client.send(pair * (count // 2))
+
+    def changes():
+        return control.config()["event"] - first
+
+    first = control.config()["event"]
+    worker = start(change)
+    wait_until(lambda: changes() > 10)
+    worker.kill()
+    assert changes() < count
     # Requests and replies, both of which arrive.
     packets = 2 * int(load.result())
     # But for those that are just between the two places when the configuration changes: one of

@@ -3,14 +3,17 @@
 """Events: who hears of what, and what of those who do not listen in time."""
 
 import errno
+import struct
 
 import pytest
 
 from control import DEFAULTS, Control, Monitor
-from netlink import SLOW
+from netlink import HEADER, SLOW, SOL_NETLINK
 from network import Namespace
+from uapi import NLDEMO_GROUP_EVENTS, NLDEMO_MSG_CONFIG_NTF
 
 BIG = 8 << 20
+NETLINK_PKTINFO = 3
 
 
 @pytest.fixture
@@ -27,6 +30,19 @@ def test_numbers_rise_by_one(control):
             control.set(queue=number)
             assert monitor.events() == [("config", {**DEFAULTS, "queue": number, "event": number})]
             assert control.config()["event"] == number
+
+
+def test_listeners_are_told_the_group(control):
+    """Bug: an event that names no group, as if it had been sent to the listener alone; or that has a
+    sequence number, as if it answered a request. A client library drops the one and takes the other
+    for an error."""
+    with Monitor() as monitor:
+        monitor.option(NETLINK_PKTINFO)
+        control.set(queue=1)
+        data, ancillary, _, (portid, groups) = monitor.socket.recvmsg(1 << 14, 64)
+        assert (portid, groups) == (0, 1 << NLDEMO_GROUP_EVENTS - 1)
+        assert ancillary == [(SOL_NETLINK, NETLINK_PKTINFO, struct.pack("=I", NLDEMO_GROUP_EVENTS))]
+        assert HEADER.unpack_from(data)[1:] == (NLDEMO_MSG_CONFIG_NTF, 0, 0, 0)
 
 
 def test_events_that_nobody_heard_are_counted(control):

@@ -2,15 +2,18 @@
 
 """Each allocation of the module fails once: an error, nothing left of it, and the next try works."""
 
+import ctypes
 import errno
 import os
 import socket
+import struct
 
 import pytest
 
 import module as modules
 from control import Control, Monitor, Refused
-from faults import Faults
+from drop_monitor import DropMonitor
+from faults import ANYWHERE, CONTIGUOUS_PAGES, Faults
 from module import is_loaded, remove
 from netlink import (
     ECHO,
@@ -28,6 +31,7 @@ from network import Namespace, Pinger
 # What a request that lacks memory is told: by its answer, or by the socket when there is none.
 NO_MEMORY = (errno.ENOMEM, errno.ENOBUFS)
 BIG = 8 << 20
+SO_ATTACH_FILTER, BPF_RET = 26, 6
 
 
 @pytest.fixture
@@ -197,3 +201,43 @@ def test_packets_need_no_memory_of_ours(load, faults, loopback):
                 raw.sendto(packet, ("127.0.0.1", 0))
 
         assert faults.one_by_one(attempt, lambda error: None) == 0
+
+
+@pytest.mark.parametrize("size", [16_000, 30_000, 60_000])
+def test_replies_need_no_contiguous_memory(client, size):
+    """Bug: a reply that asks for pages in a row, and fails (or has a process killed for it) where
+    memory is fragmented."""
+    payload = os.urandom(size)
+    with Faults(100, kinds=CONTIGUOUS_PAGES):
+        # The two share a buffer, so that neither goes back in it.
+        client.send(pack(ECHO, payload, seq=1) + pack(ECHO, payload, seq=2))
+        for seq in (1, 2):
+            reply = client.receive()
+            assert (reply.kind, reply.seq, reply.payload) == (ECHO, seq, payload)
+
+
+def test_request_in_memory_of_vmalloc(client):
+    """Bug: a request of little more than a page goes back in its own buffer although the memory of
+    that comes from vmalloc(). The last clone to go has kfree() free it.
+
+    The client refuses the reply, and the drop monitor keeps a clone of it. KASAN notices.
+    """
+    refuse_all = ctypes.create_string_buffer(struct.pack("=HBBI", BPF_RET, 0, 0, 0))
+    client.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER,
+                             struct.pack("HxxxxxxP", 1, ctypes.addressof(refuse_all)))
+    survived = 0
+
+    def check(error):
+        nonlocal survived
+        if error:
+            assert error.errno in NO_MEMORY, error
+        else:
+            survived += 1
+
+    for size in (3_800, 4_000, 8_000):
+        request = pack(ECHO, bytes(size))
+        with DropMonitor(), Faults(within=ANYWHERE) as faults:
+            # One of those that fail is that of memory that kmalloc() has.
+            assert faults.one_by_one(lambda: client.send(request), check) >= 2
+    assert survived > 3
+    assert not client.waiting()

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The task whose system call runs a callback.
+//!
+//! C header: [`include/linux/sched/signal.h`](srctree/include/linux/sched/signal.h)
+
+use kernel::{
+    bindings,
+    current,
+    prelude::*, //
+};
+
+/// Whether the task is about to die (`fatal_signal_pending()`): what it asked for is of no use any
+/// more.
+///
+/// Context: process.
+pub(super) fn fatal_signal_pending() -> bool {
+    const SIGKILL: c_ulong = 1 << (bindings::SIGKILL - 1);
+
+    let task = current!();
+    if !task.signal_pending() {
+        return false;
+    }
+    // SAFETY: The task is the current one, so it is valid. Other tasks may set bits at any time: the
+    // word is read once. `SIGKILL` is in the first word.
+    let pending = unsafe { (&raw const (*task.as_ptr()).pending.signal.sig[0]).read_volatile() };
+    pending & SIGKILL != 0
+}
+
+/// Lets other tasks run that wait for the CPU (`cond_resched()`).
+///
+/// Context: process, may sleep.
+pub(super) fn cond_resched() {
+    // Other kernels preempt kernel code anyway, and lack the function.
+    #[cfg(any(not(CONFIG_PREEMPTION), CONFIG_PREEMPT_DYNAMIC))]
+    // SAFETY: The caller may sleep.
+    unsafe {
+        bindings::__cond_resched()
+    };
+}
