@@ -57,7 +57,7 @@ impl Packet {
         self.len() == 0
     }
 
-    /// How many of those bytes are in the linear part, which takes no more than a look.
+    /// The number of bytes in the linear part. Reading them needs no copy of fragments.
     #[inline]
     pub(super) fn linear_len(&self) -> usize {
         let skb = self.0.get();

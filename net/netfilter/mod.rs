@@ -139,9 +139,32 @@ pub struct Point {
     pub priority: Priority,
 }
 
+/// The number of points that the [`Hooks`] of an instance may name at once.
+pub const POINTS_MAX: usize = 64;
+
+/// Collects `points`, which may be different ones each time, or endless. A point that is named twice
+/// counts once.
+///
+/// # Errors
+///
+/// `E2BIG`: more than [`POINTS_MAX`] were named. `ENOMEM`.
+fn collect(points: impl Iterator<Item = Point>) -> Result<KVec<Point>> {
+    let mut collected = KVec::new();
+    for (named, point) in points.enumerate() {
+        if named == POINTS_MAX {
+            return Err(E2BIG);
+        }
+        if !collected.contains(&point) {
+            collected.push(point, GFP_KERNEL)?;
+        }
+    }
+    Ok(collected)
+}
+
 /// A subsystem that looks at packets.
 pub trait Hook: Subsystem {
-    /// The points that [`Hooks`] registers for an instance to begin with.
+    /// The points that [`Hooks`] registers for an instance to begin with, at most
+    /// [`POINTS_MAX`].
     fn points(&self) -> impl Iterator<Item = Point>;
 
     /// Decides what happens to a packet that meets the hook at `point`.
@@ -338,33 +361,31 @@ unsafe extern "C" fn callback<T: Hook, const FAMILY: u8>(
     // wrapper.
     // INVARIANT: RCU keeps namespace and devices while hooks see the packet.
     let state = unsafe { &*state.cast::<State>() };
-    if packet.len() < header_len(FAMILY) {
+    // The compiler knows from here on that a peek at the header finds it.
+    if packet.linear_len() < header_len(FAMILY) {
         // SAFETY: As below.
-        return unsafe { cut_short(entry, packet, state) };
+        return unsafe { header_elsewhere(entry, packet, state) };
     }
-    // SAFETY: The IP header of a packet that meets a hook is in its linear part, but for options: all
-    // of it, or as much as a program has left of the packet. Whoever receives packets pulls it
-    // (`ip_rcv_core()`, `ip6_rcv_core()`, bridge, SRv6), whoever sends some builds it there, and who
-    // shortens them keeps what is linear (`___pskb_trim()`).
-    unsafe { assert_unchecked(packet.linear_len() >= header_len(FAMILY)) };
     // SAFETY: The instance is valid for as long as the entry, and shared, as is all that this
     // function makes references to.
     let instance = unsafe { entry.instance.as_ref() };
     instance.hook(packet, state, &entry.point).into_raw()
 }
 
-/// The same for a packet that lacks a whole IP header.
+/// The same for a packet whose linear part does not hold a whole IP header.
 ///
-/// The kernel receives and sends none, but programs may cut packets short that are on their way:
-/// one of BPF that then has a packet routed again (`bpf_skb_change_tail()`,
-/// `bpf_lwt_xmit_reroute()`), and in some versions a verdict (`nfqnl_mangle()`).
+/// Few packets are like that. A packet socket's transmit ring (`tpacket_fill_skb()`) puts the header
+/// into a fragment, and an xfrm interface passes such a packet to the hooks. A BPF program can
+/// shorten a packet until its header is incomplete, and then have it routed again
+/// (`bpf_skb_change_tail()`, `bpf_lwt_xmit_reroute()`). In some kernel versions a verdict can do so
+/// (`nfqnl_mangle()`).
 ///
 /// # Safety
 ///
 /// The entry's instance must be valid, and shared only.
 #[cold]
 #[inline(never)]
-unsafe fn cut_short<T: Hook>(entry: &Entry<T>, packet: &Packet, state: &State) -> c_uint {
+unsafe fn header_elsewhere<T: Hook>(entry: &Entry<T>, packet: &Packet, state: &State) -> c_uint {
     // SAFETY: The caller's promise.
     let instance = unsafe { entry.instance.as_ref() };
     instance.hook(packet, state, &entry.point).into_raw()
@@ -380,7 +401,7 @@ const fn header_len(family: u8) -> usize {
 }
 
 impl<T: Hook> Hooks<T> {
-    /// Registers a hook for each of `points`: all of them, or none on error.
+    /// Registers a hook at each of `points`: at all of them, or at none on error.
     ///
     /// # Safety
     ///
@@ -406,35 +427,37 @@ impl<T: Hook> Hooks<T> {
     /// a packet may meet the hook at points old and new. Whenever a hook is unregistered, the packets
     /// of the namespace that wait in a queue are dropped.
     ///
-    /// Neither `points` nor `publish` may call this again.
+    /// `publish` must not call this again.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// The points are those of before then, and `publish` was not called.
+    /// On an error the points stay as they were, and `publish` was not called.
     ///
     /// - `ENOMEM`.
-    /// - `E2BIG`: there are too many hooks at a point.
+    /// - `E2BIG`: there are too many hooks at a point, or more than [`POINTS_MAX`] points.
     /// - `ESHUTDOWN`: the namespace is going.
     pub fn change(
         &self,
-        points: impl Iterator<Item = Point> + Clone,
+        points: impl IntoIterator<Item = Point>,
         publish: impl FnOnce(),
     ) -> Result {
+        let points = collect(points.into_iter())?;
         let mut registered = self.registered.lock();
         if registered.detached.is_some() {
             return Err(ESHUTDOWN);
         }
         let old = &mut registered.hooks;
-        old.reserve(points.clone().count(), GFP_KERNEL)?;
+        old.reserve(points.len(), GFP_KERNEL)?;
         let new = points
-            .clone()
+            .iter()
+            .copied()
             .filter(|point| !old.iter().any(|hook| hook.point() == *point));
         // SAFETY: `detach` drops what is added to `registered`, and `drain` waits.
         let added = unsafe { self.register(new) }?;
         publish();
-        old.retain(|hook| points.clone().any(|point| point == hook.point()));
+        old.retain(|hook| points.contains(&hook.point()));
         for hook in added {
             // Room was reserved; a hook that found none would be unregistered by its drop.
             let _ = old.push_within_capacity(hook);
@@ -463,10 +486,11 @@ unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
                 GFP_KERNEL,
             )?,
         };
+        let points = collect(instance.points())?;
         // SAFETY: `detach` drops them, and `drain` waits.
-        let hooks = unsafe { this.register(instance.points()) }
-            // Those before the one that failed were registered, and unregistered without waiting:
-            // packets may still be on their way through them.
+        let hooks = unsafe { this.register(points.into_iter()) }
+            // The hooks before the one that failed were unregistered without waiting. Packets may
+            // still be on their way through them.
             .inspect_err(|_| synchronize_rcu())?;
         this.registered.lock().hooks = hooks;
         Ok(this)
@@ -534,8 +558,9 @@ mod tests {
         }
     }
 
-    /// What a hook says of a packet of so many bytes, behind which the memory has more.
-    fn verdict_on<const FAMILY: u8>(family: Family, len: usize) -> Result<c_uint> {
+    /// What a hook says of a packet of `len` bytes. `linear` of them are in the linear part, behind which
+    /// the memory has more that looks the same; the others are in a fragment.
+    fn verdict_on<const FAMILY: u8>(family: Family, len: usize, linear: usize) -> Result<c_uint> {
         const ROOM: usize = 64;
         let mut probe = Probe;
         let mut entry = Entry {
@@ -548,21 +573,26 @@ mod tests {
             },
         };
         let state = nf_hook_state::default();
-        // SAFETY: Any length is fine.
+        let mut errno = 0;
+        // SAFETY: `errno` is valid for writes.
         let skb = unsafe {
-            bindings::__alloc_skb(
-                ROOM as c_uint,
-                bindings::GFP_KERNEL,
+            bindings::alloc_skb_with_frags(
+                ROOM as c_ulong,
+                ROOM as c_ulong,
                 0,
-                bindings::NUMA_NO_NODE,
+                &mut errno,
+                bindings::GFP_KERNEL,
             )
         };
         let skb = NonNull::new(skb).ok_or(ENOMEM)?.as_ptr();
-        // SAFETY: The buffer is ours, and has room for `ROOM` bytes, of which it then has `len`. It is
-        // a packet that nobody else knows, and entry and state are valid while the hook runs.
+        // SAFETY: The buffer is ours, and has room for `ROOM` bytes in its linear part and as many in a
+        // fragment. It is a packet that nobody else knows, and entry and state are valid while the
+        // hook runs.
         Ok(unsafe {
             (*skb).data.write_bytes(0xff, ROOM);
-            bindings::skb_put(skb, len as c_uint);
+            bindings::skb_put(skb, linear as c_uint);
+            (*skb).len = len as c_uint;
+            (*skb).data_len = (len - linear) as c_uint;
             let entry = (&raw mut entry).cast();
             let verdict = callback::<Probe, FAMILY>(entry, skb, &state);
             bindings::consume_skb(skb);
@@ -574,9 +604,48 @@ mod tests {
     fn packets_without_a_whole_header_are_seen_as_they_are() -> Result {
         for len in 0..64 {
             let accepted = Verdict::ACCEPT.into_raw();
-            assert!((verdict_on::<IPV4>(Family::Ipv4, len)? == accepted) == (len >= 20));
-            assert!((verdict_on::<IPV6>(Family::Ipv6, len)? == accepted) == (len >= 40));
+            assert!((verdict_on::<IPV4>(Family::Ipv4, len, len)? == accepted) == (len >= 20));
+            assert!((verdict_on::<IPV6>(Family::Ipv6, len, len)? == accepted) == (len >= 40));
         }
+        Ok(())
+    }
+
+    #[test]
+    fn headers_in_fragments_are_not_looked_for_in_the_linear_part() -> Result {
+        for linear in 0..64 {
+            let accepted = Verdict::ACCEPT.into_raw();
+            let verdicts = [
+                verdict_on::<IPV4>(Family::Ipv4, 64, linear)?,
+                verdict_on::<IPV6>(Family::Ipv6, 64, linear)?,
+            ];
+            assert!((verdicts[0] == accepted) == (linear >= 20));
+            assert!((verdicts[1] == accepted) == (linear >= 40));
+        }
+        Ok(())
+    }
+
+    /// Points that differ in their priorities.
+    fn points(count: usize) -> impl Iterator<Item = Point> + Clone {
+        (0..count).map(|priority| Point {
+            family: Family::Ipv4,
+            hooknum: Hooknum::Forward,
+            priority: Priority(priority as i32),
+        })
+    }
+
+    #[test]
+    fn points_have_a_limit() -> Result {
+        assert!(collect(points(POINTS_MAX))?.len() == POINTS_MAX);
+        assert!(collect(points(POINTS_MAX + 1)).err() == Some(E2BIG));
+        // Without end, and always the same.
+        assert!(collect(points(1).cycle()).err() == Some(E2BIG));
+        Ok(())
+    }
+
+    #[test]
+    fn point_that_is_named_twice_counts_once() -> Result {
+        let twice = Iterator::chain(points(3), points(5));
+        assert!(collect(twice)?.iter().copied().eq(points(5)));
         Ok(())
     }
 }
