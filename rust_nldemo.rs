@@ -138,7 +138,7 @@ static NETNS: pernet::Key<NetNs> = pernet::Key::new();
 
 impl pernet::Subsystem for NetNs {
     type Module = pernet::Module<Self>;
-    type Attachments = (KernelSocket<Self>, Hooks<Self>);
+    type Attachments = (Hooks<Self>, KernelSocket<Self>);
     const KEY: pernet::KeyRef<Self> = pernet::KeyRef::new(&NETNS);
 
     fn load() -> Result {

@@ -61,6 +61,7 @@ use core::{
 
 use kernel::{
     bindings,
+    current,
     error::{
         from_result,
         to_result, //
@@ -78,10 +79,6 @@ use kernel::{
         Mutex,
         SetOnce, //
     },
-    time::{
-        delay::fsleep,
-        Delta, //
-    },
     types::{
         Opaque,
         ScopeGuard, //
@@ -92,7 +89,8 @@ use kernel::{
 
 use super::{
     bindings::net_generic,
-    namespace::Net, //
+    namespace::Net,
+    task::msleep_interruptible, //
 };
 
 /// A type of which every network namespace holds one instance.
@@ -105,6 +103,9 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
     type Module: ModuleMetadata;
 
     /// What lets the rest of the kernel reach an instance; a tuple for more than one.
+    ///
+    /// They are attached in this order. What can fail for want of room (hooks) belongs before what
+    /// programs can hold on to (a netlink socket): a load that fails waits for such programs.
     type Attachments: Attachment<Self>;
 
     /// Where the instances are found: a `static` [`Key`].
@@ -303,7 +304,7 @@ pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
 }
 
 // SAFETY: Each part fulfills the requirements for itself. If the second one cannot be attached, the
-// first one is taken down again. Their order means nothing.
+// first one is taken down again.
 unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for (A, B) {
     unsafe fn attach(instance: &Instance<'_, T>) -> Result<Self> {
         // SAFETY: The caller's promise, which the calls below keep if nothing is returned.
@@ -448,13 +449,15 @@ struct Slot<T: Subsystem> {
 ///
 /// # Invariants
 ///
-/// - `ops` is registered with `register_pernet_subsys()` and does not move.
-/// - `T::KEY` is marked as registered, by this registration.
+/// - If `registered` is true, `ops` is registered with `register_pernet_subsys()` and does not move,
+///   and `T::KEY` is marked as registered, by this registration.
 /// - The value lies in the static data of the module itself.
 #[pin_data(PinnedDrop)]
 pub struct Module<T: Subsystem> {
     #[pin]
     ops: Opaque<bindings::pernet_operations>,
+    /// False if registering failed and a signal ended the wait for programs that use the module.
+    registered: bool,
     #[pin]
     _pin: PhantomPinned,
     _subsystem: PhantomData<T>,
@@ -478,6 +481,11 @@ where
     /// - `EINVAL`: the memory to initialize is not static data of the module.
     /// - Whatever [`Subsystem::load`], or [`Subsystem::new`] or [`Attachment::attach`] for the first
     ///   namespace that could not be served, returned. Nothing stays registered then.
+    ///
+    /// If the last kind of error meets a program that has a socket of the module open, `init` waits
+    /// for the program, since the kernel would free the module under it. A signal ends the wait with
+    /// success: the module stays, serves nothing, and can be unloaded once the program has closed
+    /// its socket.
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         let init = move |this: *mut Self| {
             if !is_static_data::<Self>(this.cast()) {
@@ -493,7 +501,7 @@ where
             let ops = Opaque::cast_into(unsafe { &raw const (*this).ops });
             // SAFETY: `ops` is valid for writes. It is pinned, and unregistered before its memory
             // goes. The callbacks are made for the slot that `id` and `size` describe.
-            to_result(unsafe {
+            let result = to_result(unsafe {
                 ops.write(bindings::pernet_operations {
                     init: Some(Self::init_callback),
                     pre_exit: Some(Self::pre_exit_callback),
@@ -503,13 +511,21 @@ where
                     ..Default::default()
                 });
                 bindings::register_pernet_subsys(ops)
-            })
-            .inspect_err(|_| wait_for_users::<Self>())?;
-            unmark.dismiss();
+            });
+            match result {
+                Ok(()) => unmark.dismiss(),
+                Err(error) if wait_for_users::<Self>() => return Err(error),
+                Err(error) => pr_err!(
+                    "loading failed with error {}, but programs use the module: it stays and serves nothing, unload it when they have closed their sockets\n",
+                    error.to_errno()
+                ),
+            }
+            // SAFETY: `this` is valid for writes, and so is the field.
+            unsafe { (&raw mut (*this).registered).write(result.is_ok()) };
             Ok(())
         };
-        // SAFETY: On success the only field that needs it, `ops`, is initialized; on error nothing
-        // is left to drop. The memory is pinned by the contract of `PinInit`.
+        // SAFETY: On success the fields that need it, `ops` and `registered`, are initialized; on
+        // error nothing is left to drop. The memory is pinned by the contract of `PinInit`.
         // INVARIANT: See the checks and the registration above.
         unsafe { pin_init::pin_init_from_closure(init) }
     }
@@ -605,6 +621,9 @@ impl<T: Subsystem> Module<T> {
 #[pinned_drop]
 impl<T: Subsystem> PinnedDrop for Module<T> {
     fn drop(self: Pin<&mut Self>) {
+        if !self.registered {
+            return;
+        }
         // SAFETY: By the type invariants `ops` is registered. This waits for the callbacks.
         unsafe { bindings::unregister_pernet_subsys(self.ops.get()) };
         T::KEY.registered.store(false, Release);
@@ -624,16 +643,16 @@ fn is_static_data<M: ModuleMetadata>(address: *const c_void) -> bool {
     offset < data.size as usize
 }
 
-/// Waits until only the loader refers to the module `M`, which it is about to discard.
+/// Waits until only the loader refers to the module `M`, which the kernel is about to discard; false
+/// if a signal ended the wait.
 ///
-/// While the subsystem was registered in some namespaces, a program may have come to hold a
-/// reference, by opening a socket. Nobody but us honours it: when its initialization fails, a
-/// module is freed without a look at its reference count (`do_init_module()`). A program that never
-/// closes its socket keeps the loader waiting; the alternative is to free what the socket uses.
-fn wait_for_users<M: ModuleMetadata>() {
+/// While the subsystem was registered in some namespaces, a program may have opened a socket and so
+/// have got a reference. When a module's initialization fails, the kernel frees the module without a
+/// look at its reference count (`do_init_module()`), and so frees what the socket uses.
+fn wait_for_users<M: ModuleMetadata>() -> bool {
     let module = M::THIS_MODULE.as_ptr();
     if module.is_null() {
-        return;
+        return true;
     }
     let mut told = false;
     // SAFETY: The module is being loaded, so it is valid.
@@ -642,6 +661,10 @@ fn wait_for_users<M: ModuleMetadata>() {
             told = true;
             pr_warn!("loading failed, waiting for programs to close their sockets\n");
         }
-        fsleep(Delta::from_millis(10));
+        if current!().signal_pending() {
+            return false;
+        }
+        msleep_interruptible(10);
     }
+    true
 }

@@ -38,3 +38,11 @@ pub(super) fn cond_resched() {
         bindings::__cond_resched()
     };
 }
+
+/// Sleeps for about `milliseconds`, or until a signal is pending.
+///
+/// Context: process, may sleep.
+pub(super) fn msleep_interruptible(milliseconds: c_uint) {
+    // SAFETY: The caller may sleep.
+    unsafe { bindings::msleep_interruptible(milliseconds) };
+}

@@ -23,6 +23,7 @@ use super::{
         NLDEMO_CONFIG_A_BYPASS,
         NLDEMO_CONFIG_A_ENABLED,
         NLDEMO_CONFIG_A_EVENT,
+        NLDEMO_CONFIG_A_HOOKED,
         NLDEMO_CONFIG_A_HOOKS,
         NLDEMO_CONFIG_A_IPV4,
         NLDEMO_CONFIG_A_IPV6,
@@ -79,6 +80,7 @@ const SKIP_MARK: Attribute<u32> = Attribute::new(NLDEMO_CONFIG_A_SKIP_MARK);
 const IPV4: Attribute<Nest> = Attribute::nest(NLDEMO_CONFIG_A_IPV4, &FAMILY_POLICY);
 const IPV6: Attribute<Nest> = Attribute::nest(NLDEMO_CONFIG_A_IPV6, &FAMILY_POLICY);
 const EVENT: Attribute<u32> = Attribute::new(NLDEMO_CONFIG_A_EVENT);
+const HOOKED: Attribute<u8> = Attribute::new(NLDEMO_CONFIG_A_HOOKED);
 
 const TYPES: Attribute<[u8; NLDEMO_TYPES_LEN as usize]> =
     Attribute::new(NLDEMO_FAMILY_A_TYPES).required();
@@ -158,8 +160,18 @@ impl Control {
     }
 }
 
+/// Whether the hooks of a network namespace are registered where its configuration wants them. They are
+/// not if the namespace had no room for them, and not yet while it is being set up.
+///
+/// Context: process, may sleep.
+pub(crate) fn hooked(instance: &Instance<'_, NetNs>) -> bool {
+    instance
+        .attachments()
+        .is_some_and(|(hooks, _)| hooks.are_complete())
+}
+
 /// The attributes that tell of a configuration.
-fn attributes(config: &Config, event: u32) -> Payload<LEN_MAX> {
+fn attributes(config: &Config, event: u32, hooked: bool) -> Payload<LEN_MAX> {
     let mut payload = Payload::new();
     payload.put(&ENABLED, config.enabled.into());
     payload.put(&QUEUE, config.queue);
@@ -172,6 +184,7 @@ fn attributes(config: &Config, event: u32) -> Payload<LEN_MAX> {
     payload.nest(&IPV4, |family| family.put(&TYPES, config.ipv4.0));
     payload.nest(&IPV6, |family| family.put(&TYPES, config.ipv6.0));
     payload.put(&EVENT, event);
+    payload.put(&HOOKED, hooked.into());
     payload
 }
 
@@ -233,14 +246,16 @@ pub(crate) fn get(
 ) -> Result<(), Refusal> {
     let payload = {
         let numbers = instance.control.numbers.lock();
-        attributes(&instance.control.config(), numbers.event)
+        let config = instance.control.config();
+        attributes(&config, numbers.event, hooked(instance))
     };
     Ok(request
         .reply(NLDEMO_MSG_CONFIG as u16, payload.bytes()?)?
         .send()?)
 }
 
-/// Changes the configuration, all or nothing.
+/// Changes the configuration, all or nothing. Registers the hooks, if the network namespace had no room
+/// for them before.
 ///
 /// A packet that meets a hook is treated by one configuration. As long as the priority changes, a
 /// packet that is between the two places of a hook point at that moment may meet the configurations
@@ -254,7 +269,7 @@ pub(crate) fn set(
         return Err(Refusal::new(EINVAL, c"Nothing to change"));
     }
     let control = &instance.control;
-    let Some((socket, hooks)) = instance.attachments() else {
+    let Some((hooks, socket)) = instance.attachments() else {
         return Err(Refusal::new(
             EAGAIN,
             c"The network namespace is being set up",
@@ -263,15 +278,20 @@ pub(crate) fn set(
     let mut numbers = control.numbers.lock();
     let old = control.config();
     let new = changed(&old, attributes)?;
-    if new == old {
+    if new == old && hooks.are_complete() {
         return Ok(());
     }
     let prepared = Prepared::new(new)?;
-    hooks.change(new.points(), || control.config.publish(prepared))?;
+    hooks
+        .change(new.points(), || control.config.publish(prepared))
+        .map_err(|error| match error {
+            E2BIG => Refusal::new(E2BIG, c"There are too many hooks at a hook point"),
+            _ => error.into(),
+        })?;
     numbers.generation = numbers.generation.wrapping_add(1);
     let event = numbers.next_event();
     announce(socket, NLDEMO_MSG_CONFIG_NTF, || {
-        self::attributes(&new, event)
+        self::attributes(&new, event, true)
     });
     Ok(())
 }
@@ -280,7 +300,7 @@ pub(crate) fn set(
 ///
 /// Context: process, may sleep.
 pub(crate) fn gone(instance: &Instance<'_, NetNs>, initial: &Instance<'_, NetNs>) {
-    let Some((socket, _)) = initial.attachments() else {
+    let Some((_, socket)) = initial.attachments() else {
         return;
     };
     let mut numbers = initial.control.numbers.lock();
@@ -368,10 +388,10 @@ mod tests {
             ipv4: TypeSet([1; 32]),
             ipv6: TypeSet([2; 32]),
         };
-        let told = attributes(&odd, 5);
-        // All but the event's number, which is last and can only be told.
+        let told = attributes(&odd, 5, true);
+        // The last two, the event's number and whether there are hooks, can only be told.
         let bytes = told.bytes()?;
-        let bytes = &bytes[..bytes.len() - 8];
+        let bytes = &bytes[..bytes.len() - 16];
         let new = Attributes::parse(bytes, &SET_POLICY)
             .and_then(|attributes| changed(&loaded()?, &attributes))
             .map_err(|refusal| refusal.error())?;
@@ -398,8 +418,9 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_events_cannot_be_set() -> Result {
+    fn what_can_only_be_told_cannot_be_set() -> Result {
         assert!(after(&loaded()?, |payload| payload.put(&EVENT, 1)).err() == Some(EINVAL));
+        assert!(after(&loaded()?, |payload| payload.put(&HOOKED, 1)).err() == Some(EINVAL));
         Ok(())
     }
 }

@@ -7,21 +7,25 @@ use kernel::{
     prelude::*, //
 };
 
-use super::uapi::{
-    NLDEMO_MSG_STATS,
-    NLDEMO_PACKETS_A_MATCHED,
-    NLDEMO_PACKETS_A_QUEUED,
-    NLDEMO_PACKETS_A_SEEN,
-    NLDEMO_PACKETS_A_SKIPPED,
-    NLDEMO_PACKETS_A_UNPARSABLE,
-    NLDEMO_STATS_A_ACKS,
-    NLDEMO_STATS_A_BYTES,
-    NLDEMO_STATS_A_CPU,
-    NLDEMO_STATS_A_ERRORS,
-    NLDEMO_STATS_A_IPV4,
-    NLDEMO_STATS_A_IPV6,
-    NLDEMO_STATS_A_MESSAGES,
-    NLDEMO_STATS_A_REFUSED, //
+use super::{
+    control,
+    uapi::{
+        NLDEMO_MSG_STATS,
+        NLDEMO_PACKETS_A_MATCHED,
+        NLDEMO_PACKETS_A_QUEUED,
+        NLDEMO_PACKETS_A_SEEN,
+        NLDEMO_PACKETS_A_SKIPPED,
+        NLDEMO_PACKETS_A_UNPARSABLE,
+        NLDEMO_STATS_A_ACKS,
+        NLDEMO_STATS_A_BYTES,
+        NLDEMO_STATS_A_CPU,
+        NLDEMO_STATS_A_ERRORS,
+        NLDEMO_STATS_A_HOOKED,
+        NLDEMO_STATS_A_IPV4,
+        NLDEMO_STATS_A_IPV6,
+        NLDEMO_STATS_A_MESSAGES,
+        NLDEMO_STATS_A_REFUSED, //
+    }, //
 };
 
 use crate::{
@@ -52,6 +56,7 @@ use crate::{
 const LEN_MAX: usize = 320;
 
 const CPU: Attribute<u32> = Attribute::new(NLDEMO_STATS_A_CPU);
+const HOOKED: Attribute<u8> = Attribute::new(NLDEMO_STATS_A_HOOKED);
 
 /// What is counted of netlink messages, in the order of their counters.
 const MESSAGES: [Attribute<Uint>; 5] = [
@@ -168,7 +173,8 @@ pub(crate) fn get(
     request: &Request<'_>,
     _attributes: &Attributes<'_>,
 ) -> Result<(), Refusal> {
-    let payload = attributes(None, instance.statistics.0.total());
+    let mut payload = attributes(None, instance.statistics.0.total());
+    payload.put(&HOOKED, control::hooked(instance).into());
     Ok(request
         .reply(NLDEMO_MSG_STATS as u16, payload.bytes()?)?
         .send()?)

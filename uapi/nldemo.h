@@ -61,6 +61,12 @@
 #define NLDEMO_CONFIG_A_IPV6		10	/* nest: NLDEMO_FAMILY_A_* */
 /* u32, in answers and events: the number of the namespace's latest event */
 #define NLDEMO_CONFIG_A_EVENT		11
+/*
+ * u8, in answers and events: 1 if the hooks that this takes are registered. 0 if
+ * the namespace had no room for them. CONFIG_SET tries again, even if it changes
+ * nothing else.
+ */
+#define NLDEMO_CONFIG_A_HOOKED		12
 
 /* How packets are spread over more than one queue. */
 #define NLDEMO_SPREAD_FLOW	0	/* by address pair, which keeps flows in order */
@@ -81,6 +87,7 @@
 #define NLDEMO_STATS_A_REFUSED	6	/* requests refused for lack of rights */
 #define NLDEMO_STATS_A_IPV4	7	/* nest: NLDEMO_PACKETS_A_* */
 #define NLDEMO_STATS_A_IPV6	8	/* nest: NLDEMO_PACKETS_A_* */
+#define NLDEMO_STATS_A_HOOKED	9	/* u8, in totals: as NLDEMO_CONFIG_A_HOOKED */
 
 /*
  * ICMP packets of one family, counted at each hook point that they pass. Of a

@@ -39,7 +39,10 @@ use core::{
         offset_of, //
     },
     pin::Pin,
-    ptr::NonNull, //
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
 
 use kernel::{
@@ -243,6 +246,8 @@ unsafe impl<T: Hook> Sync for Hooks<T> {}
 /// What is registered.
 struct Registered<T: Hook> {
     hooks: KVec<Registration<T>>,
+    /// Whether there is a hook at each of the points that were asked for last.
+    complete: bool,
     /// A time after the last of them was unregistered, once no more may be registered.
     detached: Option<rcu_gp_seq>,
 }
@@ -462,7 +467,17 @@ impl<T: Hook> Hooks<T> {
             // Room was reserved; a hook that found none would be unregistered by its drop.
             let _ = old.push_within_capacity(hook);
         }
+        registered.complete = true;
         Ok(())
+    }
+
+    /// Whether there is a hook at each of the points that were asked for last.
+    ///
+    /// That is not so in a network namespace, other than the initial one, that had no room for a hook
+    /// when the instance was attached. No packet of the namespace meets a hook then, until
+    /// [`change`](Self::change) succeeds. Context: process, may sleep.
+    pub fn are_complete(&self) -> bool {
+        self.registered.lock().complete
     }
 }
 
@@ -479,6 +494,7 @@ unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
                 new_mutex!(
                     Registered {
                         hooks: KVec::new(),
+                        complete: false,
                         detached: None,
                     },
                     "netfilter::Hooks"
@@ -488,11 +504,24 @@ unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
         };
         let points = collect(instance.points())?;
         // SAFETY: `detach` drops them, and `drain` waits.
-        let hooks = unsafe { this.register(points.into_iter()) }
-            // The hooks before the one that failed were unregistered without waiting. Packets may
-            // still be on their way through them.
-            .inspect_err(|_| synchronize_rcu())?;
-        this.registered.lock().hooks = hooks;
+        match unsafe { this.register(points.into_iter()) } {
+            Ok(hooks) => {
+                let mut registered = this.registered.lock();
+                registered.hooks = hooks;
+                registered.complete = true;
+            }
+            // The owner of a namespace can fill it with hooks, and must not keep the module from
+            // serving others by it.
+            Err(E2BIG) if !ptr::eq(instance.net(), Net::initial()) => {
+                warn_of_no_room(instance.net())
+            }
+            Err(error) => {
+                // The hooks before the one that failed were unregistered without waiting. Packets
+                // may still be on their way through them.
+                synchronize_rcu();
+                return Err(error);
+            }
+        }
         Ok(this)
     }
 
@@ -511,6 +540,17 @@ unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
             // once if a grace period has passed since.
             unsafe { bindings::cond_synchronize_rcu_full(detached) };
         }
+    }
+}
+
+/// Says that there is no room for hooks in a namespace, at a limited rate: users make namespaces.
+fn warn_of_no_room(net: &Net) {
+    // SAFETY: The call asks for nothing.
+    if unsafe { bindings::net_ratelimit() } != 0 {
+        pr_warn!(
+            "network namespace {}: no hooks, there are too many at a hook point already\n",
+            net.inum()
+        );
     }
 }
 

@@ -45,13 +45,21 @@ NETNS = members("NLDEMO_NETNS_A_")
 
 # How integers look like; counters, which are not among them, have the length that they need.
 FORMATS = {"enabled": "=B", "queue": "=H", "queues": "=H", "spread": "=B", "bypass": "=B",
-           "hooks": "=B", "priority": "=i", "skip-mark": "=I", "event": "=I", "cpu": "=I",
-           "cookie": "=Q"}
+           "hooks": "=B", "priority": "=i", "skip-mark": "=I", "event": "=I", "hooked": "=B",
+           "cpu": "=I", "cookie": "=Q"}
+
+# What statistics tell beside counters.
+NO_COUNTERS = {"cpu", "hooked"}
 
 ALL_TYPES = frozenset(range(8 * NLDEMO_TYPES_LEN))
 # What the module starts with unless told otherwise.
 DEFAULTS = {"enabled": 1, "queue": 0, "queues": 1, "spread": 0, "bypass": 1, "hooks": 1,
             "priority": 0, "skip-mark": 0, "ipv4": ALL_TYPES, "ipv6": frozenset({128, 129})}
+
+
+def told(event, hooked=1):
+    """What a configuration tells beside what can be set."""
+    return {"event": event, "hooked": hooked}
 
 
 class Refused(OSError):
@@ -135,14 +143,15 @@ def decode_event(message):
 def difference(before, after):
     """What was counted between two readings of the statistics."""
     return {name: difference(before[name], count) if isinstance(count, dict)
-            else count - before[name] for name, count in after.items() if name != "cpu"}
+            else count - before[name] for name, count in after.items() if name not in NO_COUNTERS}
 
 
 def total(rows):
     """The sums over the rows of all CPUs."""
     first, *others = rows
     return {name: total([row[name] for row in rows]) if isinstance(count, dict)
-            else sum(row[name] for row in rows) for name, count in first.items() if name != "cpu"}
+            else sum(row[name] for row in rows)
+            for name, count in first.items() if name not in NO_COUNTERS}
 
 
 class Control(Client):
@@ -182,10 +191,8 @@ class Control(Client):
         return decode_config(answer.payload)
 
     def settings(self):
-        """The configuration without the number of the latest event."""
-        config = self.config()
-        del config["event"]
-        return config
+        """What can be set of the configuration, as it is."""
+        return {name: value for name, value in self.config().items() if name not in told(0)}
 
     def set(self, **values):
         """Changes the configuration."""

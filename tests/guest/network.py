@@ -91,6 +91,21 @@ def named(name):
         run("ip", "netns", "delete", name)
 
 
+def nft(ruleset):
+    """Applies a ruleset of nftables, in the network namespace of the calling thread."""
+    run("nft", "-f", "-", input=ruleset)
+
+
+def crowd(point):
+    """Rules of nftables that take all places of a hook point of IPv4 (MAX_HOOK_COUNT)."""
+    chains = "".join(f"chain c{number} {{ type filter hook {point} priority 1; }}\n"
+                     for number in range(1024))
+    return f"table ip crowd {{ {chains} }}"
+
+
+NO_CROWD = "delete table ip crowd"
+
+
 class Namespace:
     """A new network namespace with lo up. `with namespace:` puts the calling thread into it.
 
@@ -139,7 +154,7 @@ class Namespace:
 
     def nft(self, ruleset):
         with self:
-            run("nft", "-f", "-", input=ruleset)
+            nft(ruleset)
 
     def sysctl(self, name, value):
         with self:

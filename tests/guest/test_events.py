@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from control import DEFAULTS, Control, Monitor
+from control import DEFAULTS, Control, Monitor, told
 from netlink import HEADER, SLOW, SOL_NETLINK
 from network import Namespace
 from uapi import NLDEMO_GROUP_EVENTS, NLDEMO_MSG_CONFIG_NTF
@@ -28,7 +28,7 @@ def test_numbers_rise_by_one(control):
         for number in range(1, 101):
             control.set(queue=number)
             control.set(queue=number)
-            assert monitor.events() == [("config", {**DEFAULTS, "queue": number, "event": number})]
+            assert monitor.events() == [("config", {**DEFAULTS, **told(number), "queue": number})]
             assert control.config()["event"] == number
 
 
@@ -81,7 +81,7 @@ def test_listener_that_does_not_read_is_told_of_its_loss(control):
         heard = [values["event"] for _, values in deaf.events()]
         assert heard == list(range(1, len(heard) + 1)) and 0 < len(heard) < 200
         control.set(queue=201)
-        assert deaf.events() == [("config", {**DEFAULTS, "queue": 201, "event": 201})]
+        assert deaf.events() == [("config", {**DEFAULTS, **told(201), "queue": 201})]
         assert [values["event"] for _, values in monitor.events()] == list(range(1, 202))
 
 
@@ -90,10 +90,10 @@ def test_namespaces_hear_their_own_events_only(control, namespaces):
     with Monitor() as outside, namespaces(), Control() as other, Monitor() as inside:
         control.set(queue=1)
         assert not inside.waiting()
-        assert outside.events() == [("config", {**DEFAULTS, "queue": 1, "event": 1})]
+        assert outside.events() == [("config", {**DEFAULTS, **told(1), "queue": 1})]
         other.set(queue=2)
         assert not outside.waiting()
-        assert inside.events() == [("config", {**DEFAULTS, "queue": 2, "event": 1})]
+        assert inside.events() == [("config", {**DEFAULTS, **told(1), "queue": 2})]
 
 
 def test_end_of_a_namespace_is_told_in_the_initial_one(control, namespaces):

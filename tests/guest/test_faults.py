@@ -2,11 +2,14 @@
 
 """Each allocation of the module fails once: an error, nothing left of it, and the next try works."""
 
+import contextlib
 import ctypes
 import errno
 import os
+import signal
 import socket
 import struct
+import time
 
 import pytest
 
@@ -19,14 +22,19 @@ from netlink import (
     ECHO,
     HELLO,
     NLM_F_ACK,
+    NLM_F_DUMP,
     NLM_F_REQUEST,
+    NLMSG_DONE,
     NLMSG_ERROR,
     Client,
     ack,
     has_kernel_socket,
     pack,
+    wait_until,
 )
 from network import Namespace, Pinger
+from uapi import NLDEMO_MSG_STATS_GET
+from workers import TIME_LIMIT, Stop, Worker
 
 # What a request that lacks memory is told: by its answer, or by the socket when there is none.
 NO_MEMORY = (errno.ENOMEM, errno.ENOBUFS)
@@ -241,3 +249,133 @@ def test_request_in_memory_of_vmalloc(client):
             assert faults.one_by_one(lambda: client.send(request), check) >= 2
     assert survived > 3
     assert not client.waiting()
+
+
+# Loads that fail when a program has a socket open already.
+
+# So many namespaces, and the first of their allocations that may fail. It is far behind those of the
+# initial namespace: a program has time to open a socket there. And it is before those of the last one.
+MANY, LATE = 10, 250
+
+
+def open_early():
+    """A client, as soon as there can be one."""
+    deadline = time.monotonic() + TIME_LIMIT
+    while True:
+        try:
+            return Client()
+        except OSError:
+            assert time.monotonic() < deadline, "no socket before the load was over"
+
+
+def load_with_fault(number):
+    """Loads the module with one allocation failing. The error, or None: the kernel gets by without
+    some of them."""
+    with Faults() as faults:
+        faults.fail(number)
+        try:
+            modules.insert(os.environ["NLDEMO_KO"], "hooks=31")
+        except OSError as error:
+            return error.errno
+        finally:
+            faults.fail(0)
+    return None
+
+
+def leave_a_dump_open(going):
+    """Leaves a dump open as soon as a client can have a socket, and goes on with it when told to.
+
+    The first buffer finds no room beside the replies that are not read: the dump waits for a reader.
+    """
+    with open_early() as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        for _ in range(3):
+            client.send(pack(ECHO, bytes(1500)))
+        with contextlib.suppress(OSError):  # ENOBUFS, or too late to find the kernel
+            client.send(pack(NLDEMO_MSG_STATS_GET, flags=NLM_F_REQUEST | NLM_F_DUMP))
+        assert going.wait(TIME_LIMIT)
+        return read_the_rest(client)
+
+
+def read_the_rest(client):
+    """Reads what waits, and with it on in the dump: how that ended."""
+    while client.waiting():
+        try:
+            message = client.receive()
+        except OSError as error:
+            # Said once, of what found no room; or what the dump fails with.
+            if error.errno != errno.ENOBUFS:
+                return errno.errorcode[error.errno]
+        else:
+            if message.kind == NLMSG_DONE:
+                return errno.errorcode[-struct.unpack_from("=i", message.payload)[0]]
+    return None
+
+
+@pytest.fixture
+def loading(load, namespaces, kernel_log):
+    """A worker that loads the module in vain, with another that runs a function meanwhile; both when
+    the loader waits for the other."""
+    def loading(function, *arguments):
+        for _ in range(MANY):
+            namespaces()
+        number = LATE
+        while load_with_fault(number) is None:
+            remove()
+            number += 1
+        workers.append(Worker(function, *arguments))
+        workers.append(Worker(load_with_fault, number))
+        # The namespaces have been taken down again when this is logged.
+        wait_until(lambda: any("waiting for programs to close their sockets" in line
+                               for line in kernel_log.lines))
+        return workers
+
+    workers = []
+    yield loading
+    for worker in workers:
+        worker.kill()
+
+
+def test_failed_load_with_a_dump_open(loading, load):
+    """Bug: a dump that goes on in what is gone; or that keeps the request, which is charged to a
+    kernel socket that is freed.
+    """
+    with Stop() as going:
+        client, loader = loading(leave_a_dump_open, going)
+        going.set()
+        assert client.result() == repr("ESHUTDOWN")
+        assert loader.result() == repr(errno.ENOMEM)
+    assert not is_loaded()
+    load()
+    with Client() as client:
+        assert client.echo(b"loaded").payload == b"loaded"
+
+
+def keep_open(going):
+    with open_early():
+        assert going.wait(TIME_LIMIT)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+def test_signal_ends_the_wait_for_a_program(loading, load, kernel_log, signum):
+    """Bug: a loader that nothing can end for as long as a program has a socket open.
+
+    The module stays, since the program's socket uses it, but serves nothing.
+    """
+    with Stop() as going:
+        client, loader = loading(keep_open, going)
+        loader.kill(signum)
+        assert is_loaded()
+        assert any("serves nothing" in line for line in kernel_log.of_module())
+        assert not has_kernel_socket()
+        with pytest.raises(OSError) as failure:
+            Client()
+        assert failure.value.errno == errno.EPROTONOSUPPORT
+        with pytest.raises(BlockingIOError):
+            remove()
+        going.set()
+        client.result()
+    remove()
+    load()
+    with Client() as client:
+        assert client.echo(b"loaded").payload == b"loaded"

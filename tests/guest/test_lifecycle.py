@@ -8,8 +8,6 @@ import multiprocessing
 import os
 import re
 import select
-import socket
-import struct
 import time
 from pathlib import Path
 
@@ -17,19 +15,17 @@ import pytest
 
 import module as modules
 import nfqueue
+from control import DEFAULTS, Control, Monitor, Refused, told
 from module import TWIN, is_loaded, remove, remove_when_unused
 from netlink import (
     ECHO,
-    NLM_F_DUMP,
-    NLM_F_REQUEST,
-    NLMSG_DONE,
     SLOW,
     Client,
     has_kernel_socket,
     pack,
     wait_until,
 )
-from network import Namespace, Pinger, loopback_up, run, unshare
+from network import NO_CROWD, Namespace, Pinger, crowd, loopback_up, nft, run, unshare
 from nfqueue import ACCEPT, DROP, Listener
 from traffic import (
     Here,
@@ -40,8 +36,6 @@ from traffic import (
     keep_pinging,
     ping_and_echo,
 )
-from uapi import NLDEMO_MSG_STATS_GET
-from workers import TIME_LIMIT, Stop, Worker
 
 
 def assert_echoes(protocol=23):
@@ -167,6 +161,9 @@ def test_two_modules_on_one_protocol_number(module, twin_ko, load, kernel_log, n
     (line,) = kernel_log.of_module(TWIN)
     assert "protocol" in line and re.search(r"\b23\b", line)
     assert not is_loaded(TWIN)
+    # The second one had hooks in the first namespace before it asked for the number.
+    with Pinger(Here(), "127.0.0.1") as pinger:
+        pinger.ping()
 
     # The first one is as it was, in namespaces old and new, and its hook is the only one.
     for place in (other, namespaces()):
@@ -215,109 +212,101 @@ def test_two_modules_on_two_protocol_numbers(module, twin_ko, load, link):
         assert pinger.reply() == 3
 
 
-@pytest.mark.parametrize("point, hooks", [("prerouting", 1), ("forward", 31)])
-def test_failure_in_the_middle_leaves_nothing(load, namespaces, point, hooks):
-    """Bug: no way back: half of the namespaces, or of the hooks of one, stay registered.
+@pytest.fixture
+def crowded():
+    """Takes all places of a hook point of the initial namespace."""
+    crowded = []
 
-    A hook point holds 1024 hooks at most: a namespace that is full makes registering fail there,
-    when those before it are done, and the netlink socket in this one too.
-    """
-    first, full, last = namespaces(), namespaces(), namespaces()
-    chains = "".join(f"chain c{number} {{ type filter hook {point} priority 1; }}\n"
-                     for number in range(1024))
-    full.nft(f"table ip t {{ {chains} }}")
+    def crowded_at(point):
+        nft(crowd(point))
+        crowded.append(point)
+
+    yield crowded_at
+    if crowded:
+        nft(NO_CROWD)
+
+
+@pytest.mark.parametrize("point, hooks", [("prerouting", 1), ("forward", 31)])
+def test_failure_in_the_middle_leaves_nothing(load, namespaces, crowded, point, hooks):
+    """Bug: no way back: half of the hooks of a namespace stay registered."""
+    places = [namespaces(), namespaces()]
+    crowded(point)
     for _ in range(3):
         with pytest.raises(OSError) as failure:
             load(hooks=hooks, bypass=0)
         assert failure.value.errno == errno.E2BIG
         assert not is_loaded()
-        for place in (first, full, last):
+        for place in (Here(), *places):
             with place:
                 assert_not_served()
                 # A hook that is left has no module behind it, or drops the packet.
                 with Pinger(place, "127.0.0.1") as pinger:
                     pinger.ping()
-    full.nft("delete table ip t")
-    load(hooks=hooks)
-    for place in (first, full, last):
-        with place:
-            assert_echoes()
 
 
-def leave_a_dump_open(going):
-    """Leaves a dump open as soon as a client can have a socket, and goes on with it when told to.
+def _count_sockets(stop):
+    """How often a socket of the protocol can be opened."""
+    opened = 0
+    while not stop.is_set():
+        with contextlib.suppress(OSError), Client():
+            opened += 1
+    return opened
 
-    The first buffer finds no room beside the replies that are not read: the dump waits for a reader.
+
+def test_load_that_fails_at_once_has_no_clients(load, crowded, start, stop):
+    """Bug: a socket that is open for programs before all that can fail has succeeded. The loader
+    would have to wait for such a program, however long that has the socket open."""
+    crowded("prerouting")
+    workers = [start(_count_sockets, stop) for _ in range(2)]
+    for _ in range(int(50 / SLOW)):
+        with pytest.raises(OSError) as failure:
+            load()
+        assert failure.value.errno == errno.E2BIG
+    stop.set()
+    assert [int(worker.result()) for worker in workers] == [0, 0]
+
+
+def test_namespace_full_of_hooks_vetoes_no_load(load, namespaces, kernel_log):
+    """Bug: a user who fills a namespace of his own with hooks keeps the module from being loaded.
+
+    That namespace gets no hooks, says so, and gets them when there is room and somebody asks.
     """
-    deadline = time.monotonic() + TIME_LIMIT
-    while True:
-        try:
-            client = Client()
-            break
-        except OSError:
-            assert time.monotonic() < deadline, "no socket before the load was over"
-    with client:
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-        for _ in range(3):
-            client.send(pack(ECHO, bytes(1500)))
-        with contextlib.suppress(OSError):  # ENOBUFS, or too late to find the kernel
-            client.send(pack(NLDEMO_MSG_STATS_GET, flags=NLM_F_REQUEST | NLM_F_DUMP))
-        assert going.wait(TIME_LIMIT)
-        return read_the_rest(client)
+    first, full, last = namespaces(), namespaces(), namespaces()
+    full.nft(crowd("prerouting"))
+    load(bypass=0)
+    for place in (first, last):
+        assert len(place.hooks(modules.NAME)) == 2
+        with place, Control() as control:
+            assert control.config() == {**DEFAULTS, "bypass": 0, **told(0)}
+            assert control.stats()["hooked"] == 1
+    assert full.hooks(modules.NAME) == set()
+    (line,) = kernel_log.of_module()
+    assert f"network namespace {os.fstat(full.fd).st_ino}: no hooks" in line
 
+    with full, Control() as control, Monitor() as monitor, Pinger(full, "127.0.0.1") as pinger:
+        assert_echoes()
+        assert control.config() == {**DEFAULTS, "bypass": 0, **told(0, hooked=0)}
+        assert control.stats()["hooked"] == 0
+        pinger.ping()
+        # There is no room yet.
+        with pytest.raises(Refused) as failure:
+            control.set(bypass=0)
+        assert failure.value.errno == errno.E2BIG and "too many hooks" in failure.value.text
+        assert full.hooks(modules.NAME) == set() and not monitor.waiting()
 
-def read_the_rest(client):
-    """Reads what waits, and with it on in the dump: how that ended."""
-    while client.waiting():
-        try:
-            message = client.receive()
-        except OSError as error:
-            # Said once, of what found no room; or what the dump fails with.
-            if error.errno != errno.ENOBUFS:
-                return errno.errorcode[error.errno]
-        else:
-            if message.kind == NLMSG_DONE:
-                return errno.errorcode[-struct.unpack_from("=i", message.payload)[0]]
-    return None
-
-
-def test_failed_load_with_a_dump_open(load, namespaces, kernel_log):
-    """Bug: a dump that goes on in what is gone; or that keeps the request, which is charged to a
-    kernel socket that is freed.
-    """
-    # Those before the one that fails give the client its time.
-    for _ in range(10):
-        namespaces()
-    full = namespaces()
-    chains = "".join(f"chain c{number} {{ type filter hook forward priority 1; }}\n"
-                     for number in range(1024))
-    full.nft(f"table ip t {{ {chains} }}")
-    # Or each attempt to open a socket would have it look for a module.
-    modprobe = Path("/proc/sys/kernel/modprobe")
-    usual = modprobe.read_text(encoding="ascii")
-    modprobe.write_text("\n", encoding="ascii")
-    try:
-        with Stop() as going:
-            client = Worker(leave_a_dump_open, going)
-            loader = Worker(load_in_vain)
-            # The namespaces have been taken down again when this is logged.
-            wait_until(lambda: any("waiting for programs to close their sockets" in line
-                                   for line in kernel_log.lines))
-            going.set()
-            assert client.result() == repr("ESHUTDOWN")
-            loader.result()
-    finally:
-        modprobe.write_text(usual, encoding="ascii")
-    assert not is_loaded()
-    full.nft("delete table ip t")
-    load()
-    assert_echoes()
-
-
-def load_in_vain():
-    with pytest.raises(OSError) as failure:
-        modules.insert(os.environ["NLDEMO_KO"], "hooks=31")
-    assert failure.value.errno == errno.E2BIG
+        full.nft(NO_CROWD)
+        control.set(bypass=0)
+        expected = {**DEFAULTS, "bypass": 0, **told(1)}
+        assert control.config() == expected and monitor.events() == [("config", expected)]
+        assert control.stats()["hooked"] == 1
+        assert len(full.hooks(modules.NAME)) == 2
+        # Nobody listens.
+        pinger.send(2)
+        wait_until(lambda: control.stats()["ipv4"]["queued"] == 1)
+        assert not pinger.replies()
+        # The same again changes nothing now.
+        control.set(bypass=0)
+        assert not monitor.waiting()
 
 
 # Namespaces.

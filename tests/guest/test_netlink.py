@@ -14,7 +14,7 @@ import time
 import pytest
 
 import netlink
-from control import DEFAULTS, STATS, decode_config, decode_stats
+from control import DEFAULTS, NO_COUNTERS, STATS, decode_config, decode_stats, told
 from netlink import (
     ECHO,
     HELLO,
@@ -303,9 +303,9 @@ def assert_makes_sense(reply):
     elif reply.kind == NLMSG_DONE:
         assert reply.payload == bytes(4) and reply.flags & NLM_F_MULTI
     elif reply.kind == NLDEMO_MSG_CONFIG:
-        assert set(decode_config(reply.payload)) == {*DEFAULTS, "event"}
+        assert set(decode_config(reply.payload)) == {*DEFAULTS, *told(0)}
     elif reply.kind == NLDEMO_MSG_STATS:
-        assert set(decode_stats(reply.payload)) - {"cpu"} == set(STATS) - {"cpu"}
+        assert set(decode_stats(reply.payload)) - NO_COUNTERS == set(STATS) - NO_COUNTERS
     else:
         assert reply.kind in (ECHO, HELLO_REPLY)
     assert not reply.padding.strip(b"\0")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from netlink import DEADLINE, NLM_F_REQUEST, Client, pack
-from network import Namespace
+from network import NO_CROWD, Namespace, crowd, run
 from nfqueue import attribute
 from program import as_nobody
 
@@ -78,7 +78,7 @@ def test_config_all_keys_at_once(module, peer, config):
     before = config()
     status, _, errors = peer("config", "set", *SETTINGS)
     assert (status, errors) == (DONE, "")
-    assert config() == dict(SETTINGS.values()) | {"event": before["event"] + 1}
+    assert config() == dict(SETTINGS.values()) | {"event": before["event"] + 1, "hooked": True}
 
 
 def test_config_plain_table(module, peer):
@@ -88,13 +88,38 @@ def test_config_plain_table(module, peer):
     assert (status, errors) == (DONE, "") and "\x1b" not in output
     lines = [line.split(maxsplit=2) for line in output.splitlines()]
     table = {line[0]: line[1:] for line in lines}
-    assert [setting.split("=")[0] for setting in SETTINGS] + ["event"] == list(table)
+    assert [setting.split("=")[0] for setting in SETTINGS] + ["event", "hooked"] == list(table)
     assert table["queues"] == ["4", "queues 40 to 43"]
     assert table["priority"] == ["-150", "mangle"]
     assert table["ipv4-types"] == ["0,3-5,8", "5 ICMP types"]
-    del table["event"]
+    del table["event"], table["hooked"]
     assert peer("config", "set", *(f"{key}={row[0]}" for key, row in table.items()))[0] == DONE
-    assert peer("config", "show")[1].splitlines()[:-1] == output.splitlines()[:-1]
+    assert peer("config", "show")[1].splitlines()[:-2] == output.splitlines()[:-2]
+
+
+def test_namespace_without_hooks_is_told(load, peer, blue):
+    """That its packets are not seen, why, and what to do; and that it worked."""
+    def nft(ruleset):
+        run("ip", "netns", "exec", blue, "nft", "-f", "-", input=ruleset)
+
+    def hooked():
+        return [json.loads(peer("-N", blue, "-j", *command)[1])["hooked"]
+                for command in (("config", "show"), ("stats",))]
+
+    def texts():
+        return [" ".join(peer("-N", blue, *command)[1].split())
+                for command in (("config", "show"), ("stats",))]
+
+    nft(crowd("prerouting"))
+    load()
+    assert hooked() == [False, False]
+    assert all("too many hooks" in text and "nldemo config set enabled=on" in text for text in texts())
+    status, _, errors = peer("-N", blue, "config", "set", "enabled=on")
+    assert status == ERROR and "too many hooks" in errors and "nft list hooks" in errors
+    nft(NO_CROWD)
+    assert peer("-N", blue, "config", "set", "enabled=on")[0] == DONE
+    assert hooked() == [True, True]
+    assert not any("too many hooks" in text for text in texts())
 
 
 @pytest.mark.parametrize("settings, wrong", [

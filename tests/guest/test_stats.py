@@ -75,7 +75,7 @@ def test_starts_from_zero(module, namespaces):
     """In every namespace by itself."""
     with namespaces(), Control() as control:
         nothing = {"messages": 0, "bytes": 0, "acks": 0, "errors": 0, "refused": 0,
-                   "ipv4": NOTHING, "ipv6": NOTHING}
+                   "ipv4": NOTHING, "ipv6": NOTHING, "hooked": 1}
         assert control.stats() == nothing
         assert control.stats() == {**nothing, **READING}
         with namespaces(), Control() as other:

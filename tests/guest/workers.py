@@ -44,13 +44,13 @@ class Worker:
         assert status == 0, f"a worker failed with wait status {status}:\n{text}"
         return text
 
-    def kill(self):
+    def kill(self, signum=signal.SIGKILL):
         """Ends it in the middle of what it does."""
         if self._pipe is None:
             return
         self.check()
         if self._pipe is not None:
-            os.kill(self.pid, signal.SIGKILL)
+            os.kill(self.pid, signum)
             self._reap()
 
     def check(self):

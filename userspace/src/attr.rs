@@ -35,6 +35,11 @@ impl<'a> Attribute<'a> {
             .ok_or(Malformed("attribute shorter than its type"))
     }
 
+    /// Payload as an 8-bit number.
+    pub fn octet(&self) -> Result<u8, Malformed> {
+        self.prefix().map(|&[octet]| octet)
+    }
+
     /// Payload as a big-endian 32-bit number.
     pub fn be32(&self) -> Result<u32, Malformed> {
         Ok(u32::from_be_bytes(*self.prefix()?))

@@ -56,6 +56,8 @@ pub const CONFIG_A_IPV4: u16 = 9;
 pub const CONFIG_A_IPV6: u16 = 10;
 /// Configuration, u32, in answers and events: number of the latest event.
 pub const CONFIG_A_EVENT: u16 = 11;
+/// Configuration, u8, in answers and events: whether the hooks are registered.
+pub const CONFIG_A_HOOKED: u16 = 12;
 
 /// Spread by address pair.
 pub const SPREAD_FLOW: u8 = 0;
@@ -84,6 +86,8 @@ pub const STATS_A_REFUSED: u16 = 6;
 pub const STATS_A_IPV4: u16 = 7;
 /// Statistics, nest of `PACKETS_A_*`: `ICMPv6`.
 pub const STATS_A_IPV6: u16 = 8;
+/// Statistics, u8, in totals: whether the hooks are registered.
+pub const STATS_A_HOOKED: u16 = 9;
 
 /// Packets, counter: all that the hooks met.
 pub const PACKETS_A_SEEN: u16 = 1;

@@ -136,6 +136,7 @@ fn config() -> Vec<u8> {
         setting.append_to(&mut payload);
     }
     attr::append(&mut payload, protocol::CONFIG_A_EVENT, 8_u32.to_ne_bytes());
+    attr::append(&mut payload, protocol::CONFIG_A_HOOKED, [1]);
     payload
 }
 

@@ -13,6 +13,7 @@ use nix::libc;
 use nldemo::control::Config;
 use nldemo::control::CpuStats;
 use nldemo::control::Stats;
+use nldemo::control::Totals;
 use nldemo::message::HEADER_LEN;
 use nldemo::message::Message;
 use nldemo::message::Messages;
@@ -175,7 +176,8 @@ impl Answer {
             What::Stats => {
                 let is_stats = (message.kind, message.flags) == (protocol::MSG_STATS, 0);
                 if is_stats {
-                    check_stats(&Stats::parse(message.payload).expect("sound statistics"));
+                    let totals = Totals::parse(message.payload).expect("sound statistics");
+                    check_stats(&totals.stats);
                 }
                 is(is_stats)
             }

@@ -164,7 +164,8 @@ impl Attribute {
             11..=23 if depth > 0 => protocol::FAMILY_A_TYPES,
             known @ 11..=20 => known - 10,
             21..=25 => protocol::CONFIG_A_IPV4,
-            26..=29 => protocol::CONFIG_A_EVENT,
+            26..=27 => protocol::CONFIG_A_EVENT,
+            28..=29 => protocol::CONFIG_A_HOOKED,
             _ => bytes.arbitrary()?,
         };
         let nest = matches!(number, protocol::CONFIG_A_IPV4 | protocol::CONFIG_A_IPV6);

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use super::config::Config;
 use super::setting::Setting;
 use super::stats::CpuStats;
-use super::stats::Stats;
+use super::stats::Totals;
 use crate::error::Error;
 use crate::error::Result;
 use crate::message;
@@ -73,11 +73,11 @@ impl Control {
     }
 
     /// Reads the statistics, totals over all CPUs.
-    pub fn stats(&mut self) -> Result<Stats> {
+    pub fn stats(&mut self) -> Result<Totals> {
         let stats = self.get(
             "read the statistics",
             (protocol::MSG_STATS_GET, NLM_F_ACK),
-            (protocol::MSG_STATS, Stats::parse),
+            (protocol::MSG_STATS, Totals::parse),
             |_| Ok(()),
         )?;
         one_of(stats)
@@ -182,6 +182,9 @@ fn check(operation: &str, status: Option<Status>) -> Result<()> {
              run as root",
         ),
         Errno::EAGAIN | Errno::EBUSY => refused.with_fix("something else holds it: try again"),
+        Errno::E2BIG => {
+            refused.with_fix("remove some of the other hooks there: nft list hooks shows them")
+        }
         Errno::ENOMEM => refused.with_fix("the kernel is short of memory: try again"),
         Errno::EOPNOTSUPP => {
             refused.with_fix("the module that is loaded does not know this request: update it")

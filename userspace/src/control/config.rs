@@ -14,6 +14,7 @@ use crate::attr::Attributes;
 use crate::error::Error;
 use crate::error::Result;
 use crate::protocol::CONFIG_A_EVENT;
+use crate::protocol::CONFIG_A_HOOKED;
 
 /// What is queued of a network namespace's ICMP traffic, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -40,6 +41,9 @@ pub struct Config {
     pub ipv6_types: TypeSet,
     /// The number of the namespace's latest event.
     pub event: u32,
+    /// Whether the hooks are registered. If not, the namespace had no room for them, and no packet
+    /// is queued until a change succeeds.
+    pub hooked: bool,
 }
 
 impl Config {
@@ -60,20 +64,27 @@ impl Config {
             ipv4_types: TypeSet::NONE,
             ipv6_types: TypeSet::NONE,
             event: 0,
+            hooked: false,
         };
         let mut missing = Key::ALL.to_vec();
-        let mut event = None;
+        let (mut event, mut hooked) = (None, None);
         for attribute in Attributes::new(payload) {
             let attribute = attribute?;
             if attribute.kind == CONFIG_A_EVENT {
                 event = Some(attribute.host32()?);
+            } else if attribute.kind == CONFIG_A_HOOKED {
+                hooked = Some(attribute.octet()? != 0);
             } else if let Some(setting) = Setting::decode(&attribute)? {
                 config.apply(setting);
                 missing.retain(|&key| key != setting.key());
             }
         }
-        match event {
-            Some(event) if missing.is_empty() => Ok(Self { event, ..config }),
+        match (event, hooked) {
+            (Some(event), Some(hooked)) if missing.is_empty() => Ok(Self {
+                event,
+                hooked,
+                ..config
+            }),
             _ => Err(Error::Malformed("configuration with parts missing")),
         }
     }
@@ -144,6 +155,7 @@ pub(super) mod tests {
             ipv4_types: TypeSet::ALL,
             ipv6_types: TypeSet::NONE,
             event,
+            hooked: true,
         }
     }
 
@@ -153,6 +165,7 @@ pub(super) mod tests {
         for setting in config.settings() {
             setting.append_to(&mut payload);
         }
+        attr::append(&mut payload, CONFIG_A_HOOKED, [u8::from(config.hooked)]);
         attr::append(&mut payload, CONFIG_A_EVENT, config.event.to_ne_bytes());
         payload
     }
@@ -192,7 +205,7 @@ pub(super) mod tests {
             serde_json::to_string(&config).unwrap(),
             r#"{"enabled":true,"queue":0,"queues":1,"spread":"flow","bypass":true,"#.to_owned()
                 + r#""hooks":["pre-routing"],"priority":0,"skip_mark":0,"ipv4_types":"none","#
-                + r#""ipv6_types":"128-129","event":3}"#
+                + r#""ipv6_types":"128-129","event":3,"hooked":true}"#
         );
     }
 
@@ -212,7 +225,7 @@ pub(super) mod tests {
         #[test]
         fn attributes_of_any_order_length_and_number_are_read_without_panic(
             attributes in prop::collection::vec(
-                (0..14_u16, prop::collection::vec(any::<u8>(), 0..44)), 0..20),
+                (0..15_u16, prop::collection::vec(any::<u8>(), 0..44)), 0..20),
             cut in 0..400_usize,
         ) {
             let mut payload = Vec::new();

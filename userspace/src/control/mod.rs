@@ -11,7 +11,7 @@
 //! let mut control = Control::open(PROTOCOL_DEFAULT)?;
 //! let setting: Setting = "ipv6-types=echo,1-4".parse().unwrap();
 //! control.change(&[Setting::Queues(4), setting])?;
-//! println!("{} packets queued", control.stats()?.ipv4.queued);
+//! println!("{} packets queued", control.stats()?.stats.ipv4.queued);
 //! while let Some(notice) = monitor.next(None, None)? {
 //!     if let Notice::Config { changes, .. } = notice {
 //!         println!("{changes:?}");
@@ -50,4 +50,5 @@ pub use stats::COUNTERS;
 pub use stats::CpuStats;
 pub use stats::Packets;
 pub use stats::Stats;
+pub use stats::Totals;
 pub use types::TypeSet;

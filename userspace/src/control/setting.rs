@@ -227,15 +227,14 @@ impl Setting {
 
     /// Decodes an attribute of the configuration; `None` if it is not one of a [`Key`].
     pub fn decode(attribute: &Attribute<'_>) -> Result<Option<Self>> {
-        let octet = || attribute.prefix().map(|&[octet]| octet);
         let half = || Ok::<_, Error>(u16::from_ne_bytes(*attribute.prefix()?));
         Ok(Some(match attribute.kind {
-            protocol::CONFIG_A_ENABLED => Self::Enabled(octet()? != 0),
+            protocol::CONFIG_A_ENABLED => Self::Enabled(attribute.octet()? != 0),
             protocol::CONFIG_A_QUEUE => Self::Queue(half()?),
             protocol::CONFIG_A_QUEUES => Self::Queues(half()?),
-            protocol::CONFIG_A_SPREAD => Self::Spread(octet()?.into()),
-            protocol::CONFIG_A_BYPASS => Self::Bypass(octet()? != 0),
-            protocol::CONFIG_A_HOOKS => Self::Hooks(HookSet(octet()?)),
+            protocol::CONFIG_A_SPREAD => Self::Spread(attribute.octet()?.into()),
+            protocol::CONFIG_A_BYPASS => Self::Bypass(attribute.octet()? != 0),
+            protocol::CONFIG_A_HOOKS => Self::Hooks(HookSet(attribute.octet()?)),
             protocol::CONFIG_A_PRIORITY => Self::Priority(i32::from_ne_bytes(*attribute.prefix()?)),
             protocol::CONFIG_A_SKIP_MARK => Self::SkipMark(attribute.host32()?),
             protocol::CONFIG_A_IPV4 => Self::Ipv4Types(decode_types(attribute)?),

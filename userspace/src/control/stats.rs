@@ -46,6 +46,16 @@ pub struct Packets<N = u64> {
     pub unparsable: N,
 }
 
+/// The counters of all CPUs together, and whether packets are seen at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Whether the hooks are registered, see [`Config::hooked`](super::Config::hooked).
+    pub hooked: bool,
+    /// What was counted.
+    #[serde(flatten)]
+    pub stats: Stats,
+}
+
 /// The counters of one CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct CpuStats {
@@ -195,6 +205,23 @@ impl Stats {
     }
 }
 
+impl Totals {
+    /// Decodes the payload of the answer to a request for totals.
+    pub fn parse(payload: &[u8]) -> Result<Self> {
+        let mut hooked = None;
+        for attribute in Attributes::new(payload) {
+            let attribute = attribute?;
+            if attribute.kind == protocol::STATS_A_HOOKED {
+                hooked = Some(attribute.octet()? != 0);
+            }
+        }
+        Ok(Self {
+            hooked: hooked.ok_or(Error::Malformed("statistics with parts missing"))?,
+            stats: Stats::parse(payload)?,
+        })
+    }
+}
+
 impl CpuStats {
     /// Decodes the payload of a part of a dump.
     pub fn parse(payload: &[u8]) -> Result<Self> {
@@ -278,6 +305,17 @@ pub(super) mod tests {
             assert_eq!(object[name], value, "{group} {name}");
         }
         assert_eq!(Stats::parse(&encode(None, sample())).unwrap(), sample());
+    }
+
+    #[test]
+    fn totals_tell_whether_there_are_hooks() {
+        for hooked in [false, true] {
+            let mut payload = encode(None, sample());
+            assert!(Totals::parse(&payload).is_err());
+            attr::append(&mut payload, protocol::STATS_A_HOOKED, [u8::from(hooked)]);
+            let totals = Totals::parse(&payload).unwrap();
+            assert_eq!((totals.hooked, totals.stats), (hooked, sample()));
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use nldemo::control;
 use nldemo::control::Config;
 use nldemo::control::CpuStats;
 use nldemo::control::Stats;
+use nldemo::control::Totals;
 use nldemo::diag::Filter;
 use nldemo::diag::Query;
 use nldemo::diag::Target;
@@ -41,6 +42,7 @@ pub(crate) fn decode(datagram: &[u8]) -> usize {
         read += usize::from(Config::parse(message.payload).is_ok());
         read += usize::from(Stats::parse(message.payload).is_ok());
         read += usize::from(CpuStats::parse(message.payload).is_ok());
+        read += usize::from(Totals::parse(message.payload).is_ok());
         for query in Query::all(&Filter::default()) {
             if let Ok(socket) = query.parse(message.payload) {
                 let text = serde_json::to_string(&socket).unwrap();

@@ -21,6 +21,11 @@ use crate::table::Cell;
 use crate::table::Table;
 use crate::usage_error;
 
+/// What to do about a network namespace without the module's hooks.
+pub(crate) const NOT_HOOKED: &str = "\
+no packet is seen: there were too many hooks at a hook point when the module was loaded; remove \
+some (nft list hooks shows them), then run nldemo config set enabled=on";
+
 /// So many types of a set are named, more are counted.
 const NAMED_TYPES: usize = 4;
 
@@ -51,6 +56,7 @@ JSON keys (-j), of the configuration:
   ipv4_types, ipv6_types   text as config set takes it: all, none, or numbers and ranges such as
                            0,3-5,8
   event                    number of the network namespace's latest event (see nldemo monitor)
+  hooked                   whether the module's hooks are registered, true or false
 
 Exit status: 0 done, 1 no answer, 2 error, a refusal by the kernel included";
 
@@ -133,7 +139,17 @@ fn print(config: &Config, output: &mut Output) -> io::Result<()> {
         config.event.to_string(),
         "number of the latest event".to_owned(),
     );
-    for (key, value, meaning) in rows.chain([event]) {
+    let hooked = (
+        "hooked",
+        if config.hooked { "yes" } else { "no" }.to_owned(),
+        if config.hooked {
+            "the hooks are registered"
+        } else {
+            NOT_HOOKED
+        }
+        .to_owned(),
+    );
+    for (key, value, meaning) in rows.chain([event, hooked]) {
         table.row([
             Cell::left(key).painted(AnsiColor::Cyan),
             Cell::left(value),

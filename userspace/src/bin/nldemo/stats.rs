@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::Failure;
 use crate::Module;
 use crate::clock;
+use crate::config::NOT_HOOKED;
 use crate::output::Output;
 use crate::table::Cell;
 use crate::table::Table;
@@ -37,6 +38,7 @@ Examples:
 
 JSON keys (-j), an object for each reading:
   time                     when it was read (RFC 3339)
+  hooked                   whether the module's hooks are registered, without --per-cpu
   messages, bytes, acks, errors, refused
   ipv4, ipv6               objects: seen, matched, skipped, queued, unparsable
   per_second               null in the first reading, then an object with the same keys from
@@ -74,6 +76,8 @@ pub(crate) struct Args {
 struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     cpu: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hooked: Option<bool>,
     #[serde(flatten)]
     stats: Stats,
     per_second: Option<Stats<f64>>,
@@ -136,13 +140,15 @@ impl Reading {
     ) -> Result<Self, nldemo::Error> {
         let all: Vec<_> = if per_cpu {
             let cpus = control.stats_per_cpu()?.into_iter();
-            cpus.map(|cpu| (Some(cpu.cpu), cpu.stats)).collect()
+            cpus.map(|cpu| (Some(cpu.cpu), None, cpu.stats)).collect()
         } else {
-            vec![(None, control.stats()?)]
+            let totals = control.stats()?;
+            vec![(None, Some(totals.hooked), totals.stats)]
         };
         let at = Instant::now();
-        let rows = all.into_iter().map(|(cpu, stats)| Row {
+        let rows = all.into_iter().map(|(cpu, hooked, stats)| Row {
             cpu,
+            hooked,
             stats,
             per_second: earlier.and_then(|earlier| {
                 let before = earlier.rows.iter().find(|row| row.cpu == cpu)?;
@@ -172,7 +178,11 @@ impl Reading {
             [total] if !args.per_cpu => total.table(),
             cpus => cpu_table(cpus),
         };
-        let table = table.render(output);
+        let mut table = table.render(output);
+        if self.rows.iter().any(|row| row.hooked == Some(false)) {
+            table += NOT_HOOKED;
+            table.push('\n');
+        }
         match args.watch {
             Some(_) => format!("{}\n{table}", self.time),
             None => table,
@@ -235,6 +245,7 @@ mod tests {
     fn row(cpu: Option<u32>, per_second: Option<Stats<f64>>) -> Row {
         Row {
             cpu,
+            hooked: cpu.is_none().then_some(true),
             stats: Stats {
                 messages: 12,
                 ..Stats::default()
@@ -263,7 +274,7 @@ mod tests {
         };
         assert_eq!(
             json(vec![row(None, None)], false),
-            format!(r#"{{"time":"now",{counters},"per_second":null}}"#)
+            format!(r#"{{"time":"now","hooked":true,{counters},"per_second":null}}"#)
         );
         assert_eq!(
             json(vec![row(Some(3), None)], true),
