@@ -73,53 +73,41 @@ module! {
     authors: ["The rust_nldemo developers"],
     description: "Netlink echo and ICMP to NFQUEUE, in Rust",
     license: "GPL",
-    params: {
-        protocol: i64 {
-            default: 23,
-            description: "Netlink protocol number, 23 to 31 (default 23)",
-        },
-        queue: i64 {
-            default: 0,
-            description: "First NFQUEUE queue that ICMP packets go to, 0 to 65535 (default 0)",
-        },
-        queues: i64 {
-            default: 1,
-            description: "How many queues to spread packets over, by flow (default 1)",
-        },
-        bypass: bool {
-            default: true,
-            description: "Let packets pass when nobody listens to the queue (default true)",
-        },
-        ipv6: bool {
-            default: true,
-            description: "Queue ICMPv6 echo requests and replies too (default true)",
-        },
-        hooks: i64 {
-            default: 1,
-            description: "Hook points, bit n for NF_INET_* number n, 1 to 31 (default 1, PRE_ROUTING)",
-        },
-        priority: i64 {
-            default: 0,
-            description: "Place among the hooks of a point, lower runs earlier (default 0, filter)",
-        },
-        skip_mark: i64 {
-            default: 0,
-            description: "Packets with this mark are not queued, 0 for none (default 0)",
-        },
-    },
+}
+
+/// What the module is loaded with.
+mod parameters {
+    crate::net::module_parameters! {
+        /// Netlink protocol number, 23 to 31 (default 23)
+        protocol: i64 = 23,
+        /// First NFQUEUE queue that ICMP packets go to, 0 to 65535 (default 0)
+        queue: i64 = 0,
+        /// How many queues to spread packets over, by flow (default 1)
+        queues: i64 = 1,
+        /// Let packets pass when nobody listens to the queue (default true)
+        bypass: bool = true,
+        /// Queue ICMPv6 echo requests and replies too (default true)
+        ipv6: bool = true,
+        /// Hook points, bit n for NF_INET_* number n, 1 to 31 (default 1, PRE_ROUTING)
+        hooks: i64 = 1,
+        /// Place among the hooks of a point, lower runs earlier (default 0, filter)
+        priority: i64 = 0,
+        /// Packets with this mark are not queued, 0 for none (default 0)
+        skip_mark: i64 = 0,
+    }
 }
 
 /// The protocol and the configuration that the module was loaded with.
 fn loaded() -> Result<(Protocol, Config), OutOfRange> {
     Config::new(&Parameters {
-        protocol: module_parameters::protocol.value(),
-        queue: module_parameters::queue.value(),
-        queues: module_parameters::queues.value(),
-        bypass: module_parameters::bypass.value(),
-        ipv6: module_parameters::ipv6.value(),
-        hooks: module_parameters::hooks.value(),
-        priority: module_parameters::priority.value(),
-        skip_mark: module_parameters::skip_mark.value(),
+        protocol: parameters::protocol.value(),
+        queue: parameters::queue.value(),
+        queues: parameters::queues.value(),
+        bypass: parameters::bypass.value(),
+        ipv6: parameters::ipv6.value(),
+        hooks: parameters::hooks.value(),
+        priority: parameters::priority.value(),
+        skip_mark: parameters::skip_mark.value(),
     })
 }
 

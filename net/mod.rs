@@ -6,6 +6,7 @@
 //! - [`netlink`]: a kernel netlink socket in every network namespace, and the protocol it speaks.
 //! - [`netfilter`]: hooks on the path of packets, in every network namespace.
 //! - [`skbuff`]: a packet borrowed for the duration of one call.
+//! - [`parameters`]: parameters of the module, as modules in C have them.
 //! - [`percpu`], [`rcu`]: counters, and values that readers see whole, at no cost to readers.
 //!
 //! The pieces meet in one place: a type that implements [`pernet::Subsystem`] names what is
@@ -26,8 +27,11 @@ pub mod device;
 pub mod namespace;
 pub mod netfilter;
 pub mod netlink;
+pub mod parameters;
 pub mod percpu;
 pub mod pernet;
 pub mod random;
 pub mod rcu;
 pub mod skbuff;
+
+pub use crate::module_parameters;

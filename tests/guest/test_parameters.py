@@ -3,14 +3,36 @@
 """The module's parameters: what they do, and what happens to values out of range."""
 
 import errno
+import functools
+import re
+from pathlib import Path
 
 import pytest
 
 import module as modules
+from control import DEFAULTS, Control
 from netlink import ECHO, Client, has_kernel_socket
+from network import run
 from nfqueue import PRE_ROUTING, Listener
 
 RANGES = {"protocol": (23, 31), "queue": (0, 65535), "hooks": (1, 31)}
+BOOLS = {"bypass", "ipv6"}
+# What sysfs shows of the parameters that are not given.
+SHOWN = {"protocol": "23", "queue": "0", "queues": "1", "bypass": "Y", "ipv6": "Y",
+         "hooks": "1", "priority": "0", "skip_mark": "0"}
+SYSFS = Path("/sys/module", modules.NAME, "parameters")
+
+
+def shown():
+    """What sysfs shows of each parameter."""
+    return {file.name: file.read_text(encoding="ascii").removesuffix("\n")
+            for file in SYSFS.iterdir()}
+
+
+@pytest.fixture
+def insert(ko, load):
+    """Loads the module with parameters as insmod gets them."""
+    return functools.partial(modules.insert, ko)
 
 
 def assert_nothing_left(loopback):
@@ -46,7 +68,7 @@ def test_out_of_range_is_refused_and_named(load, kernel_log, loopback, name, val
 
 @pytest.mark.parametrize("name, value", [
     *((name, value) for name in RANGES for value in ("", "x", "23x", "23,24", 2**64)),
-    ("bypass", ""), ("bypass", "2"), ("bypass", "maybe"),
+    *((name, value) for name in sorted(BOOLS) for value in ("", "2", "maybe")),
 ])
 def test_values_that_are_none_are_refused(load, loopback, name, value):
     """The kernel's parser refuses them, by the parameter's type."""
@@ -64,10 +86,12 @@ def test_first_bad_parameter_of_several_is_named_once(load, kernel_log):
     assert "protocol" in line
 
 
-def test_unknown_parameter_is_reported(load, kernel_log):
+@pytest.mark.parametrize("name, given", [("prottocol", "prottocol=24"), ("nobypass", "nobypass")])
+def test_unknown_parameter_is_reported(insert, kernel_log, name, given):
     """The kernel ignores it, and says so."""
-    load(prottocol=24)
-    assert any("prottocol" in line and "ignored" in line for line in kernel_log.lines)
+    insert(given)
+    assert any(f"'{name}' ignored" in line for line in kernel_log.lines)
+    assert shown() == SHOWN
     with Client() as client:
         assert client.echo(b"default").payload == b"default"
 
@@ -131,3 +155,70 @@ def test_defaults(module, loopback):
             loopback.settle()
             packet = listener.receive()
             assert packet.hook == PRE_ROUTING and not listener.waiting()
+
+
+@pytest.mark.parametrize("given, last", [
+    ("queue=1 queue=2", {"queue": "2"}),
+    ("queue=7 hooks=3 queue=7", {"queue": "7", "hooks": "3"}),
+    ("skip-mark=1 skip_mark=2", {"skip_mark": "2"}),
+    ("bypass=1 bypass=0", {"bypass": "N"}),
+    ("bypass=0 bypass", {"bypass": "Y"}),
+])
+def test_last_value_given_counts(insert, given, last):
+    """Bug: modprobe.d and the command line both set a parameter, and the module does not load."""
+    insert(given)
+    assert shown() == SHOWN | last
+    with Control() as control:
+        config = control.config()
+    for name, value in last.items():
+        assert config[name.replace("_", "-")] == {"N": 0, "Y": 1}.get(value) or int(value)
+
+
+def test_only_the_last_value_must_be_in_range(insert):
+    """Ranges are checked when all parameters are known."""
+    insert("protocol=5 protocol=24")
+    assert has_kernel_socket(24)
+
+
+@pytest.mark.parametrize("name", sorted(BOOLS))
+def test_bool_without_a_value_is_true(insert, name):
+    """As with every module in C."""
+    insert(f"{name}=0 {name}")
+    assert shown() == SHOWN
+    with Control() as control:
+        assert control.settings() == DEFAULTS
+
+
+@pytest.mark.parametrize("name", sorted(set(SHOWN) - BOOLS))
+def test_number_without_a_value_is_refused(insert, loopback, name):
+    """As with every module in C."""
+    with pytest.raises(OSError) as failure:
+        insert(name)
+    assert failure.value.errno == errno.EINVAL
+    assert_nothing_left(loopback)
+
+
+def test_sysfs_shows_what_was_given(load):
+    """To everybody, but nobody can write it: the module reads its parameters without a lock."""
+    given = {"protocol": "31", "queue": "65535", "queues": "1", "bypass": "N",
+             "ipv6": "N", "hooks": "31", "priority": "-2147483648", "skip_mark": "4294967295"}
+    load(**given)
+    assert shown() == given
+    for file in SYSFS.iterdir():
+        assert file.stat().st_mode & 0o7777 == 0o444
+        file.chmod(0o644)
+        with pytest.raises(OSError) as failure:
+            file.write_text("1", encoding="ascii")
+        assert failure.value.errno == errno.EIO
+    assert shown() == given
+
+
+def test_modinfo_tells_of_all(ko):
+    """Each with its type as C has it, a description, and the default that sysfs shows."""
+    told = {}
+    for line in run("modinfo", "-p", ko).splitlines():
+        name, default, kind = re.fullmatch(
+            r"(\w+):[A-Z].*\(default (\w+)(?:, \w+)?\) \((\w+)\)", line).groups()
+        assert kind == ("bool" if name in BOOLS else "long")
+        told[name] = {"true": "Y"}.get(default, default)
+    assert told == SHOWN

@@ -44,7 +44,7 @@ def scope(header):
     plain = " ".join(without_generics(header).split())
     if match := re.search(r"\b(unsafe )?(?:extern \"\" )?fn (\w+)", plain):
         return match[2], "fn" if match[1] else None
-    if match := re.search(r"\b(unsafe )?impl (?:(\w+) for )?(\w+|\(.*?\))", plain):
+    if match := re.search(r"\b(unsafe )?impl (?:(\w+) for )?(\$?\w+|\(.*?\))", plain):
         return match[3], f"impl {match[2]}" if match[1] else None
     if match := re.search(r"\b(unsafe )?trait (\w+)", plain):
         return match[2], "trait" if match[1] else None

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Module parameters, as modules in C have them.
+//!
+//! The kernel's own `param_ops_*` parse the values and show them in `/sys/module/NAME/parameters/`. So
+//! the last of several values counts, and a `bool` without a value is true. The kernel sets a parameter
+//! before it initializes the module, and nobody can change it later.
+//!
+//! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h); `parse_args()` in
+//! `kernel/params.c`, which `load_module()` calls.
+//!
+//! # Examples
+//!
+//! ```ignore
+//! mod parameters {
+//!     crate::net::module_parameters! {
+//!         /// First queue, 0 to 65535 (default 0)
+//!         queue: u16 = 0,
+//!         /// Let packets pass when nobody listens to the queue (default true)
+//!         bypass: bool = true,
+//!     }
+//! }
+//!
+//! fn load() -> Result {
+//!     pr_info!("packets go to queue {}\n", parameters::queue.value());
+//!     Ok(())
+//! }
+//! ```
+
+use core::cell::UnsafeCell;
+
+use kernel::{
+    bindings,
+    prelude::*, //
+};
+
+/// Declares parameters of the module. Each is a `static` [`Parameter`] that the kernel knows, too.
+///
+/// `modinfo` shows the doc comment as the description. Declare parameters in a `mod` of their own: a
+/// local variable cannot have the name of a `static` in scope.
+///
+/// A name that is declared twice in a module does not compile, nor does a parameter of built-in code.
+#[macro_export]
+macro_rules! module_parameters {
+    ($(
+        $(#[doc = $description:literal])+
+        $name:ident: $type:ty = $default:expr
+    ),* $(,)?) => {
+        #[cfg(not(MODULE))]
+        ::core::compile_error!("module_parameters! does not support built-in code");
+
+        $(
+            $(#[doc = $description])+
+            #[allow(non_upper_case_globals)]
+            pub(crate) static $name: $crate::net::parameters::Parameter<$type> =
+                $crate::net::parameters::Parameter::new($default);
+
+            // Not for the default, which the caller wrote.
+            #[allow(unsafe_code)]
+            const _: () = {
+                use $crate::net::parameters::{
+                    modinfo,
+                    modinfo_len,
+                    type_of,
+                    Entry, //
+                };
+
+                // The symbol makes a second declaration of the name collide with this one.
+                #[export_name = ::core::concat!("__param_", ::core::stringify!($name))]
+                #[link_section = "__param"]
+                #[used(compiler)]
+                static ENTRY: Entry =
+                    Entry::new(::core::concat!(::core::stringify!($name), "\0"), &$name);
+
+                const PARM: [&str; 2] = [
+                    ::core::concat!("parm=", ::core::stringify!($name), ":"),
+                    ::core::concat!($($description),+),
+                ];
+                #[link_section = ".modinfo"]
+                #[used(compiler)]
+                static PARM_INFO: [u8; modinfo_len(PARM)] = modinfo(PARM);
+
+                const PARMTYPE: [&str; 2] = [
+                    ::core::concat!("parmtype=", ::core::stringify!($name), ":"),
+                    type_of(&$name),
+                ];
+                #[link_section = ".modinfo"]
+                #[used(compiler)]
+                static PARMTYPE_INFO: [u8; modinfo_len(PARMTYPE)] = modinfo(PARMTYPE);
+            };
+        )*
+    };
+}
+
+/// A type of value that a [`Parameter`] can have.
+///
+/// # Safety
+///
+/// `OPS->set()` must write only to the `Self` that `arg` of the parameter points to, and only valid
+/// values. `OPS->get()` must only read it.
+pub unsafe trait Value: Copy + 'static {
+    #[doc(hidden)]
+    const OPS: *const bindings::kernel_param_ops;
+
+    /// What C calls the type.
+    #[doc(hidden)]
+    const NAME: &'static str;
+}
+
+macro_rules! impl_value {
+    ($($(#[$attribute:meta])* $type:ty: $ops:ident, $name:literal;)*) => {$(
+        $(#[$attribute])*
+        // SAFETY: The C type of these operations is of the same size, alignment and signedness.
+        unsafe impl Value for $type {
+            const OPS: *const bindings::kernel_param_ops = &raw const bindings::$ops;
+            const NAME: &'static str = $name;
+        }
+    )*};
+}
+impl_value! {
+    bool: param_ops_bool, "bool";
+    u8: param_ops_byte, "byte";
+    i16: param_ops_short, "short";
+    u16: param_ops_ushort, "ushort";
+    i32: param_ops_int, "int";
+    u32: param_ops_uint, "uint";
+    #[cfg(CONFIG_64BIT)]
+    i64: param_ops_long, "long";
+    u64: param_ops_ullong, "ullong";
+    isize: param_ops_long, "long";
+    usize: param_ops_ulong, "ulong";
+}
+
+/// A parameter of the module.
+///
+/// # Invariants
+///
+/// Nobody writes to the value once code of the module runs.
+#[repr(transparent)]
+pub struct Parameter<T: Value>(UnsafeCell<T>);
+
+// SAFETY: By the type invariants all that share the value only read it.
+unsafe impl<T: Value> Sync for Parameter<T> {}
+
+impl<T: Value> Parameter<T> {
+    #[doc(hidden)]
+    pub const fn new(default: T) -> Self {
+        // INVARIANT: The kernel writes by way of an `Entry`. `load_module()` does so before it calls
+        // the module's initialization. sysfs does not: the entry's mode has no write permission.
+        Self(UnsafeCell::new(default))
+    }
+
+    /// The value that was given last, or the default. Context: any.
+    pub fn value(&self) -> T {
+        // SAFETY: By the type invariants nobody writes to the value.
+        unsafe { *self.0.get() }
+    }
+}
+
+/// What the kernel knows of a parameter, to be placed in the section `__param`.
+#[doc(hidden)]
+#[repr(transparent)]
+pub struct Entry(bindings::kernel_param);
+
+// SAFETY: Nobody writes to it.
+unsafe impl Sync for Entry {}
+
+impl Entry {
+    /// Describes a parameter, whose name ends with a NUL character.
+    pub const fn new<T: Value>(name: &'static str, parameter: &'static Parameter<T>) -> Self {
+        assert!(CStr::from_bytes_with_nul(name.as_bytes()).is_ok());
+        Self(bindings::kernel_param {
+            name: name.as_ptr(),
+            mod_: &raw mut bindings::__this_module,
+            ops: T::OPS,
+            perm: 0o444,
+            level: -1,
+            flags: 0,
+            __bindgen_anon_1: bindings::kernel_param__bindgen_ty_1 {
+                arg: parameter.0.get().cast(),
+            },
+        })
+    }
+}
+
+/// What C calls the type of a parameter.
+#[doc(hidden)]
+pub const fn type_of<T: Value>(_parameter: &Parameter<T>) -> &'static str {
+    T::NAME
+}
+
+/// The length of what [`modinfo`] returns.
+#[doc(hidden)]
+pub const fn modinfo_len([tag, text]: [&str; 2]) -> usize {
+    tag.len() + text.trim_ascii_start().len() + 1
+}
+
+/// An entry of the section `.modinfo`: a tag and its text, without the space that a doc comment
+/// starts with.
+#[doc(hidden)]
+pub const fn modinfo<const LEN: usize>([tag, text]: [&str; 2]) -> [u8; LEN] {
+    let (tag, text) = (tag.as_bytes(), text.trim_ascii_start().as_bytes());
+    let mut entry = [0; LEN];
+    let mut index = 0;
+    while index < LEN - 1 {
+        entry[index] = if index < tag.len() {
+            tag[index]
+        } else {
+            text[index - tag.len()]
+        };
+        // It would end the entry and start another one.
+        assert!(entry[index] != 0);
+        index += 1;
+    }
+    entry
+}
+
+#[kunit_tests(rust_nldemo_parameters)]
+mod tests {
+    use super::*;
+
+    use kernel::{
+        error::to_result,
+        fmt,
+        str::CString, //
+    };
+
+    /// What becomes of three values `old` when C parses `text` for the one in the middle.
+    fn set<T: Value>(text: fmt::Arguments<'_>, old: T) -> Result<[T; 3]> {
+        let text = CString::try_from_fmt(text)?;
+        let parameters = [old; 3].map(Parameter::new);
+        let param = bindings::kernel_param {
+            __bindgen_anon_1: bindings::kernel_param__bindgen_ty_1 {
+                arg: parameters[1].0.get().cast(),
+            },
+            ..Default::default()
+        };
+        // SAFETY: The operations are constant.
+        let set = unsafe { (*T::OPS).set }.ok_or(EINVAL)?;
+        // SAFETY: `text` and `param` are valid, and nobody else has the parameters.
+        to_result(unsafe { set(text.as_char_ptr(), &param) })?;
+        Ok(parameters.map(|parameter| parameter.value()))
+    }
+
+    /// Whether C takes `min` and `max`, nothing beyond them, and leaves the neighbours alone.
+    fn takes<T: Value + PartialEq + fmt::Display>(min: T, max: T) -> bool {
+        let within = |end| set(fmt!("{end}"), max).is_ok_and(|values| values == [max, end, max]);
+        within(min)
+            && within(max)
+            && set(fmt!("{max}0"), max).is_err()
+            && set(fmt!("-{max}0"), max).is_err()
+    }
+
+    #[test]
+    fn types_have_the_width_and_sign_of_c() {
+        assert!(takes(u8::MIN, u8::MAX));
+        assert!(takes(i16::MIN, i16::MAX));
+        assert!(takes(u16::MIN, u16::MAX));
+        assert!(takes(i32::MIN, i32::MAX));
+        assert!(takes(u32::MIN, u32::MAX));
+        #[cfg(CONFIG_64BIT)]
+        assert!(takes(i64::MIN, i64::MAX));
+        assert!(takes(u64::MIN, u64::MAX));
+        assert!(takes(isize::MIN, isize::MAX));
+        assert!(takes(usize::MIN, usize::MAX));
+    }
+}
