@@ -80,6 +80,8 @@ mod parameters {
     crate::net::module_parameters! {
         /// Netlink protocol number, 23 to 31 (default 23)
         protocol: i64 = 23,
+        /// Start network namespaces enabled; a disabled one has no hooks (default true)
+        enabled: bool = true,
         /// First NFQUEUE queue that ICMP packets go to, 0 to 65535 (default 0)
         queue: i64 = 0,
         /// How many queues to spread packets over, by flow (default 1)
@@ -101,6 +103,7 @@ mod parameters {
 fn loaded() -> Result<(Protocol, Config), OutOfRange> {
     Config::new(&Parameters {
         protocol: parameters::protocol.value(),
+        enabled: parameters::enabled.value(),
         queue: parameters::queue.value(),
         queues: parameters::queues.value(),
         bypass: parameters::bypass.value(),

@@ -50,6 +50,7 @@ const ICMPV6_ECHO: [u8; 2] = [128, 129];
 /// here, to be reported with their range.
 pub(crate) struct Parameters {
     pub(crate) protocol: i64,
+    pub(crate) enabled: bool,
     pub(crate) queue: i64,
     pub(crate) queues: i64,
     pub(crate) bypass: bool,
@@ -134,7 +135,7 @@ impl Config {
         let most = (*QUEUE.end() - i64::from(queue) + 1).min(*QUEUES.end());
         let queues = check("queues", parameters.queues, *QUEUES.start()..=most)?;
         let config = Self {
-            enabled: true,
+            enabled: parameters.enabled,
             queue,
             queues: NonZero::new(queues).unwrap_or(NonZero::<u16>::MIN),
             spread: Spread::Flow,
@@ -227,6 +228,7 @@ mod tests {
 
     const VALID: Parameters = Parameters {
         protocol: 23,
+        enabled: true,
         queue: 0,
         queues: 1,
         bypass: true,
@@ -312,6 +314,7 @@ mod tests {
     fn parameters_become_protocol_and_config() -> Result {
         let parameters = Parameters {
             protocol: 29,
+            enabled: false,
             queue: 700,
             queues: 4,
             bypass: false,
@@ -323,7 +326,7 @@ mod tests {
         let (protocol, config) = Config::new(&parameters).map_err(|_| EINVAL)?;
         assert_eq!(protocol.number(), 29);
         let expected = Config {
-            enabled: true,
+            enabled: false,
             queue: 700,
             queues: NonZero::new(4).ok_or(EINVAL)?,
             spread: Spread::Flow,

@@ -336,6 +336,7 @@ mod tests {
     fn loaded() -> Result<Config> {
         let parameters = Parameters {
             protocol: 23,
+            enabled: true,
             queue: 0,
             queues: 1,
             bypass: true,

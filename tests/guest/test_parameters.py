@@ -12,13 +12,13 @@ import pytest
 import module as modules
 from control import DEFAULTS, Control
 from netlink import ECHO, Client, has_kernel_socket
-from network import run
+from network import Pinger, run
 from nfqueue import PRE_ROUTING, Listener
 
 RANGES = {"protocol": (23, 31), "queue": (0, 65535), "hooks": (1, 31)}
-BOOLS = {"bypass", "ipv6"}
+BOOLS = {"enabled", "bypass", "ipv6"}
 # What sysfs shows of the parameters that are not given.
-SHOWN = {"protocol": "23", "queue": "0", "queues": "1", "bypass": "Y", "ipv6": "Y",
+SHOWN = {"protocol": "23", "enabled": "Y", "queue": "0", "queues": "1", "bypass": "Y", "ipv6": "Y",
          "hooks": "1", "priority": "0", "skip_mark": "0"}
 SYSFS = Path("/sys/module", modules.NAME, "parameters")
 
@@ -200,7 +200,7 @@ def test_number_without_a_value_is_refused(insert, loopback, name):
 
 def test_sysfs_shows_what_was_given(load):
     """To everybody, but nobody can write it: the module reads its parameters without a lock."""
-    given = {"protocol": "31", "queue": "65535", "queues": "1", "bypass": "N",
+    given = {"protocol": "31", "enabled": "N", "queue": "65535", "queues": "1", "bypass": "N",
              "ipv6": "N", "hooks": "31", "priority": "-2147483648", "skip_mark": "4294967295"}
     load(**given)
     assert shown() == given
@@ -222,3 +222,25 @@ def test_modinfo_tells_of_all(ko):
         assert kind == ("bool" if name in BOOLS else "long")
         told[name] = {"true": "Y"}.get(default, default)
     assert told == SHOWN
+
+
+def test_namespaces_start_disabled(load, namespaces):
+    """Those from before the module and those from after; each is enabled for itself."""
+    before = namespaces()
+    load(enabled=0, bypass=0)
+    places = before, namespaces()
+    for place in places:
+        with place, Control() as control:
+            assert control.settings() == DEFAULTS | {"enabled": 0, "bypass": 0}
+            assert place.hooks(modules.NAME) == set()
+            with Pinger(place, "127.0.0.1") as pinger:
+                pinger.ping()
+    for number, place in enumerate(places):
+        with place, Control() as control, Listener() as listener:
+            control.set(enabled=1)
+            assert place.hooks(modules.NAME) == {
+                (family, "prerouting", 0) for family in ("ip", "ip6")}
+            with Pinger(place, "127.0.0.1") as pinger:
+                pinger.send()
+                assert listener.receive().hook == PRE_ROUTING
+        assert all(other.hooks(modules.NAME) == set() for other in places[number + 1:])
