@@ -73,11 +73,24 @@ static unsigned int twin_verdict(void)
 	return NF_QUEUE_NR(queue) | NF_VERDICT_FLAG_QUEUE_BYPASS;
 }
 
+static noinline unsigned int twin_ipv4_elsewhere(struct sk_buff *skb)
+{
+	struct iphdr iph;
+
+	if (skb_copy_bits(skb, skb_network_offset(skb), &iph, sizeof(iph)) ||
+	    iph.protocol != IPPROTO_ICMP || iph.frag_off & htons(IP_OFFSET))
+		return NF_ACCEPT;
+	return twin_verdict();
+}
+
 static unsigned int twin_hook_ipv4(void *priv, struct sk_buff *skb,
 				   const struct nf_hook_state *state)
 {
 	const struct iphdr *iph = ip_hdr(skb);
 
+	/* A packet socket's ring and an xfrm interface leave it in fragments. */
+	if (unlikely(skb_headlen(skb) < sizeof(*iph)))
+		return twin_ipv4_elsewhere(skb);
 	if (iph->protocol != IPPROTO_ICMP || iph->frag_off & htons(IP_OFFSET))
 		return NF_ACCEPT;
 	return twin_verdict();
