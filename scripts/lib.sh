@@ -1,12 +1,37 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What the scripts here share: messages, the cache, locks, the list of
-# kernels. To be sourced, after `set -euo pipefail`.
+# What the scripts here share: a known environment, messages, the cache, locks, the
+# list of kernels. To be sourced, after `set -euo pipefail`.
+
+# What programs may learn from the user's environment, in the workspace too.
+ENVIRONMENT=(TERM COLORTERM NO_COLOR COLUMNS CI RUST_BACKTRACE SOURCE_DATE_EPOCH V W TZ
+	http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY all_proxy ALL_PROXY
+	"${!CARGO_NET_@}" "${!CARGO_HTTP_@}" "${!CARGO_TERM_@}" "${!CARGO_REGISTRIES_@}" "${!CARGO_SOURCE_@}")
+
+# A script starts again with these variables and those of the machine. Any other
+# variable or exported function can change what a command does: CDPATH, BASH_ENV,
+# GREP_OPTIONS, POSIXLY_CORRECT, GIT_DIR in a hook of git, MAKEFLAGS in another make.
+if [[ ! ${NLDEMO_CLEAN-} ]]; then
+	options=() environment=(NLDEMO_CLEAN=1 LC_ALL=C.UTF-8)
+	[[ $- != *x* ]] || options=(-x)
+	# Without HOME, the tilde is the home directory that the system knows.
+	[[ ${HOME-} ]] || unset HOME
+	HOME=${HOME:-~}
+	for name in "${ENVIRONMENT[@]}" PATH HOME USER LOGNAME TMPDIR XDG_CACHE_HOME XDG_CONFIG_HOME \
+		CARGO_HOME SSL_CERT_FILE "${!NLDEMO_@}" "${!PROPTEST_@}" "${!SUDO_@}"; do
+		[[ ! -v $name ]] || environment+=("$name=${!name}")
+	done
+	exec env -i "${environment[@]}" "$BASH" "${options[@]}" -- "$0" "$@"
+fi
+unset NLDEMO_CLEAN # A script that this one calls starts again, too.
+# In a guest, other users than the owner read what is built here.
+umask 022
 
 CHECKOUT=$(cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
-PROG=scripts/${0##*/}
-CACHE=${NLDEMO_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/rust_nldemo}
+PROG=$(cd -P -- "$(dirname -- "$0")" && pwd)/${0##*/}
+PROG=${PROG#"$CHECKOUT"/}
+CACHE=${NLDEMO_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/rust_nldemo}
 START=${EPOCHREALTIME/[.,]/}
 
 # No script stops without a word.
@@ -30,6 +55,12 @@ usage_error() {
 	note "try '$PROG --help'"
 	exit 2
 }
+
+# Its path becomes part of the paths of mounts and checkouts.
+if [[ -v TMPDIR && ! ($TMPDIR == /* && $TMPDIR != *[[:space:]:\\\"\',]* && -d $TMPDIR && -w $TMPDIR) ]]; then
+	note "TMPDIR '$TMPDIR' is no writable directory with a plain absolute path; /tmp is used"
+	unset TMPDIR
+fi
 
 # The help text of a script is the comment block at its top.
 help_text() { sed -n '4,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$0"; }
