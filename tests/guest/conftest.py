@@ -17,6 +17,7 @@ import module as modules
 from netlink import DEADLINE, wait_until
 from network import Namespace, Path4, all_are_gone, connect_by_router, join, named, pinned, run
 from program import Consumer, Program
+from reports import AtOnce
 from workers import TIME_LIMIT, Stop, Worker
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -37,8 +38,9 @@ if "nldemo.icount" not in Path("/proc/cmdline").read_text(encoding="ascii"):
     collect_ignore += ["test_cost.py", "test_ratios.py"]
 
 
-def pytest_configure():
+def pytest_configure(config):
     assert os.geteuid() == 0, "these tests need root, inside the virtual machine (scripts/vm)"
+    config.pluginmanager.register(AtOnce(config))
 
 
 def pytest_collection_modifyitems(items):

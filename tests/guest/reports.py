@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Prints a failure when it happens: the guest may be stopped before pytest's summary comes."""
+
+import pytest
+
+
+class AtOnce:
+    """A plugin of pytest, which prints all that its summary would."""
+
+    def __init__(self, config):
+        self._config = config
+
+    def _print(self, title, text, sections=()):
+        terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        terminal.ensure_newline()
+        terminal.write_sep("_", title, red=True, bold=True)
+        terminal.write_line(text)
+        for name, content in sections:
+            terminal.write_sep("-", name)
+            terminal.write_line(content.rstrip("\n"))
+        terminal.flush()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            self._print(f"{report.nodeid}, {report.when}", report.longreprtext, report.sections)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collectreport(self, report):
+        if report.failed:
+            self._print(report.nodeid, report.longreprtext)
+
+    def pytest_sessionfinish(self):
+        # Once is enough.
+        self._config.option.tbstyle = "no"
