@@ -2,20 +2,24 @@
 
 """Fixtures of the tests that run as root inside the virtual machine."""
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
+import threading
 import traceback
 from pathlib import Path
 
 import pytest
 
 import module as modules
-from netlink import DEADLINE, wait_until
-from network import Namespace, Path4, all_are_gone, connect_by_router, join, named, pinned, run
+from leftovers import Leftovers, adopt_orphans
+from netlink import DEADLINE
+from network import Namespace, Path4, connect_by_router, join, named, pinned, run
 from program import Consumer, Program
 from reports import AtOnce
 from workers import TIME_LIMIT, Stop, Worker
@@ -38,9 +42,26 @@ if "nldemo.icount" not in Path("/proc/cmdline").read_text(encoding="ascii"):
     collect_ignore += ["test_cost.py", "test_ratios.py"]
 
 
+FAILED = pytest.StashKey()
+LEFT_BEHIND = pytest.StashKey()
+STATUS = pytest.StashKey()
+
+
 def pytest_configure(config):
     assert os.geteuid() == 0, "these tests need root, inside the virtual machine (scripts/vm)"
+    adopt_orphans()
     config.pluginmanager.register(AtOnce(config))
+
+
+def pytest_sessionfinish(session, exitstatus):
+    session.config.stash[STATUS] = exitstatus
+
+
+def pytest_unconfigure(config):
+    # Python waits for all threads before it ends, and a test may have left one that never ends.
+    if threading.active_count() > 1 and STATUS in config.stash:
+        sys.stdout.flush()
+        os._exit(config.stash[STATUS])
 
 
 def pytest_collection_modifyitems(items):
@@ -48,15 +69,27 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name == "test_leaks.py")
 
 
+def _causes(error):
+    """The exception, and all exceptions that led to it."""
+    pending, found = [error], []
+    while pending:
+        error = pending.pop()
+        if error and error not in found:
+            found.append(error)
+            pending += [error.__context__, error.__cause__, *getattr(error, "exceptions", ())]
+    return found
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(call):
-    """Lets go of what a failed test had in its variables. A socket that was left open there would
-    keep its network namespace, for which the tests behind would wait in vain."""
+def pytest_runtest_makereport(item, call):
+    """Clears the variables of a test that failed: the traceback would keep its sockets open."""
     report = yield
-    error = call.excinfo and call.excinfo.value
-    while error:
+    for error in _causes(call.excinfo and call.excinfo.value):
         traceback.clear_frames(error.__traceback__)
-        error = error.__context__
+    if report.failed:
+        item.stash[FAILED] = True
+    if report.when == "teardown":
+        report.left_behind = item.stash.get(LEFT_BEHIND, [])
     return report
 
 
@@ -113,20 +146,36 @@ def twin_ko(ko, tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def _time_limit():
-    """Fails a test that hangs, where it hangs."""
+def left_behind(request):
+    """Frees what the test leaves behind before the next test starts. A test that passes must leave
+    nothing."""
+    leftovers = Leftovers()
+    found = {}
+    yield found
+    found |= leftovers.free()
+    found |= leftovers.wait_for_namespaces()
+    said = [text if freed else f"{text}, for good" for text, freed in found.items()]
+    if FAILED in request.node.stash and all(found.values()):
+        request.node.stash[LEFT_BEHIND] = said
+    elif said:
+        pytest.fail(f"left behind: {', '.join(said)}", pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def _time_limit(left_behind):
+    """Fails a test that hangs, where it hangs, and once more where its cleanup hangs."""
     def too_long(*_):
         raise TimeoutError(f"the test takes more than {TIME_LIMIT} s")
 
     before = signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(TIME_LIMIT)
+    signal.setitimer(signal.ITIMER_REAL, TIME_LIMIT, TIME_LIMIT)
     yield
-    signal.alarm(0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(autouse=True)
-def kernel_log():
+def kernel_log(left_behind):
     """What the kernel logs during the test; nothing alarming, whatever the test is about."""
     log = modules.KernelLog()
     taints = modules.taints()
@@ -140,32 +189,37 @@ def kernel_log():
 
 
 @pytest.fixture
-def load(ko, kernel_log):
+def load(ko, kernel_log, left_behind):
     """Loads the module with parameters; unloads it behind the test, which must work."""
     def load(path=ko, **parameters):
         modules.insert(path, " ".join(f"{name}={value}" for name, value in parameters.items()))
 
-    assert not modules.is_loaded()
-    # The module tells of each that goes, even of those that another test has left.
-    wait_until(all_are_gone)
-    yield load
-    for name in (modules.NAME, modules.TWIN):
+    def unload(name, timeout=DEADLINE):
         if modules.is_loaded(name):
-            modules.remove_when_unused(name)
+            modules.remove_when_unused(name, timeout)
+
+    for name in (modules.NAME, modules.TWIN):
+        # It is loaded if an earlier test failed to unload it, and is perhaps unused by now.
+        unload(name, timeout=0)
+    leftovers = Leftovers()
+    with contextlib.ExitStack() as unloading:
+        for name in (modules.NAME, modules.TWIN):
+            unloading.callback(unload, name)
+        yield load
+        # Clients and packet queues that the test left may use the module.
+        left_behind |= leftovers.free()
 
 
 @pytest.fixture
 def start(load):
     """Starts workers, which come to an end before the module is unloaded."""
-    workers = []
+    with contextlib.ExitStack() as workers:
+        def start(function, *arguments):
+            worker = Worker(function, *arguments)
+            workers.callback(worker.kill)
+            return worker
 
-    def start(function, *arguments):
-        workers.append(Worker(function, *arguments))
-        return workers[-1]
-
-    yield start
-    for worker in workers:
-        worker.kill()
+        yield start
 
 
 @pytest.fixture
@@ -179,33 +233,28 @@ def stop():
 @pytest.fixture
 def running(peer_program, load):
     """Starts the peer with JSON."""
-    programs = []
+    with contextlib.ExitStack() as programs:
+        def running(*arguments):
+            program = Program([peer_program, "-j", *arguments])
+            programs.callback(program.close)
+            return program
 
-    def running(*arguments):
-        programs.append(Program([peer_program, "-j", *arguments]))
-        return programs[-1]
-
-    yield running
-    for program in programs:
-        program.close()
+        yield running
 
 
 @pytest.fixture
 def consume(peer_program, load):
     """Starts `nldemo -j queue run`, in a network namespace, and waits until it listens."""
-    running = []
+    with contextlib.ExitStack() as consumers:
+        def consume(namespace, *arguments, queues=1):
+            with namespace:
+                consumer = Consumer([peer_program, "-j", "queue", "run", *arguments])
+            consumers.callback(consumer.close)
+            for _ in range(queues):
+                assert consumer.event()["event"] == "ready"
+            return consumer
 
-    def consume(namespace, *arguments, queues=1):
-        with namespace:
-            consumer = Consumer([peer_program, "-j", "queue", "run", *arguments])
-        running.append(consumer)
-        for _ in range(queues):
-            assert consumer.event()["event"] == "ready"
-        return consumer
-
-    yield consume
-    for consumer in running:
-        consumer.close()
+        yield consume
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from netlink import (
     SLOW,
     Client,
     attribute,
+    attributes,
     pack,
 )
 
@@ -70,19 +71,20 @@ def unshare():
     return fd
 
 
-def all_are_gone():
-    """Whether all namespaces that were made by `unshare()` are gone from the kernel's list of them.
-
-    The last file of one may be closed long before: sockets go when readers of RCU have.
-    """
+def numbered():
+    """The numbers of all namespaces that were made by `unshare()` and that the kernel still has."""
     with Client(NETLINK_ROUTE) as client:
         client.send(pack(RTM_GETNSID, RTGENMSG, flags=NLM_F_REQUEST | NLM_F_DUMP))
-        return client.receive().kind == NLMSG_DONE
+        numbers = set()
+        while (message := client.receive()).kind != NLMSG_DONE:
+            found = attributes(message.payload[len(RTGENMSG):])
+            numbers.add(struct.unpack("=i", found[NETNSA_NSID])[0])
+        return numbers
 
 
 @contextlib.contextmanager
 def named(name):
-    """A network namespace with a name as of `ip netns`, known to `all_are_gone()`, too."""
+    """A network namespace with a name as of `ip netns`, which has a number, too."""
     run("ip", "netns", "add", name)
     run("ip", "netns", "set", name, "auto")
     try:

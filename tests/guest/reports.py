@@ -25,6 +25,8 @@ class AtOnce:
     def pytest_runtest_logreport(self, report):
         if report.failed:
             self._print(f"{report.nodeid}, {report.when}", report.longreprtext, report.sections)
+        if left_behind := getattr(report, "left_behind", ()):
+            self._print(f"{report.nodeid} left behind", "\n".join(left_behind))
 
     @pytest.hookimpl(trylast=True)
     def pytest_collectreport(self, report):

@@ -13,26 +13,67 @@ import pytest
 
 from netlink import DEADLINE
 
-FAILING = """
+HEAD = """
+import os
+import signal
 import socket
+import subprocess
+import threading
+
+from netlink import Client
+from network import run
+
+KEPT = []
 
 
-def test_fails_with_a_socket_open(namespaces):
-    left_open = namespaces().socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        left_open.connect(("127.0.0.1", 9))
-    except OSError:
-        assert not left_open
+def wait_for_ever(namespace, ready):
+    with namespace:
+        ready.set()
+        threading.Event().wait()
 
 
-def test_passes(load):
-    load()
+def test_first(load, namespaces):
 """
+BEHIND = """
+
+def test_behind(load, namespaces):
+    assert os.path.samefile("/proc/thread-self/ns/net", "/proc/1/ns/net")
+    load()
+    namespaces()
+"""
+# Ways to keep the module or a network namespace in use, and a part of the report on each.
+WAYS = {
+    "process": ("""
+    with namespaces():
+        KEPT.append(subprocess.Popen(["sleep", "1001"]))
+""", "sleep 1001"),
+    "orphan": ("""
+    with namespaces():
+        subprocess.run(["sh", "-c", "setsid sleep 1002 &"])
+""", "sleep 1002"),
+    "socket": ("""
+    KEPT.append(namespaces().socket(socket.AF_INET, socket.SOCK_STREAM))
+""", "socket:["),
+    "client": ("""
+    load()
+    KEPT.append(Client())
+""", "socket:["),
+    "descriptor": ("""
+    KEPT.append(os.dup(namespaces().fd))
+""", "net:["),
+    "name": ("""
+    run("ip", "netns", "add", "left")
+    run("ip", "netns", "set", "left", "auto")
+""", "/run/netns/left"),
+    "place": ("""
+    namespaces().__enter__()
+""", "own thread"),
+}
 
 
 @pytest.fixture
 def outcome(ko, tmp_path):
-    """Runs tests: what is printed, and what pytest says at the end, if it comes to that."""
+    """Runs tests; returns all that pytest prints, and the counts in its last line if it gets there."""
     def outcome(tests, status=1):
         file = tmp_path / "test_inner.py"
         file.write_text(tests, encoding="ascii")
@@ -47,20 +88,52 @@ def outcome(ko, tmp_path):
     return outcome
 
 
-def test_failed_test_keeps_no_network_namespace(outcome):
-    """Bug: a report of a failure, by whose traceback all that was open then stays open."""
-    printed, end = outcome(FAILING)
+@pytest.mark.parametrize("way", WAYS)
+def test_failed_test_leaves_nothing(outcome, way):
+    """Bug: tests that wait for what a failed one has left, until the guest's time is up."""
+    leave, said = WAYS[way]
+    printed, end = outcome(HEAD + leave + "    assert not KEPT, 'it fails'\n    assert False\n" + BEHIND)
     assert end == "1 failed, 1 passed", printed
+    assert printed.count("left behind") == 1 and printed.count(said) >= 1, printed
+
+
+@pytest.mark.parametrize("way", ["process", "socket"])
+def test_passed_test_must_leave_nothing(outcome, way):
+    """What it leaves is an error of this test and of no other."""
+    leave, said = WAYS[way]
+    printed, end = outcome(HEAD + leave + BEHIND)
+    assert end == "2 passed, 1 error", printed
+    assert "test_first, teardown" in printed and said in printed
+
+
+def test_failed_test_keeps_none_of_its_variables(outcome):
+    """Bug: a report of a failure, by whose traceback all that was open then stays open."""
+    printed, end = outcome(HEAD + """
+    left_open = namespaces().socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        left_open.connect(("127.0.0.1", 9))
+    except OSError:
+        assert not left_open
+""" + BEHIND)
+    assert end == "1 failed, 1 passed" and "left behind" not in printed, printed
+
+
+def test_thread_that_cannot_be_ended(outcome):
+    """Only the test that left it waits for its namespace; and pytest ends in spite of the thread."""
+    printed, end = outcome(HEAD + """
+    ready = threading.Event()
+    threading.Thread(target=wait_for_ever, args=(namespaces(), ready), name="left").start()
+    ready.wait()
+    assert False
+""" + BEHIND)
+    assert end == "1 failed, 1 passed, 1 error", printed
+    for what in ("thread left", "network namespace number 0"):
+        assert f"{what}, for good" in printed, printed
 
 
 def test_failure_is_printed_at_once(outcome):
     """Bug: nobody learns what failed before the guest, or pytest, was stopped."""
-    printed, _ = outcome("""
-import os
-import signal
-
-
-def test_fails():
+    printed, _ = outcome(HEAD + """
     assert not "said at once"
 
 

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Finds and frees what a test leaves behind: it would keep the module in use, or a network namespace
+alive, and the tests after it would fail."""
+
+import ctypes
+import gc
+import os
+import select
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+from netlink import DEADLINE, SLOW, wait_until
+from network import numbered
+
+PR_SET_CHILD_SUBREAPER = 36
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_HOME = os.open("/proc/self/ns/net", os.O_RDONLY)
+
+
+def adopt_orphans():
+    """Makes this process the parent of every descendant whose own parent ends, so that
+    `Leftovers` finds them all."""
+    if _LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+# Each kind has a function that lists all of it, as {key: description}, and a function that frees what a
+# key stands for and returns whether that worked. What has no description is freed but not reported.
+
+def _places():
+    place = os.readlink("/proc/thread-self/ns/net")
+    return {place: f"the test's own thread in {place}"}
+
+
+def _go_home(_):
+    os.setns(_HOME, os.CLONE_NEWNET)
+    return True
+
+
+def _processes():
+    """The children of this process. Those that have ended have no description."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return {}
+    found = {}
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            state, parent = (directory / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:2]
+            command = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(parent) == os.getpid():
+            pid = int(directory.name)
+            found[pid] = f"process {pid}: {command}" if state not in "ZX" else None
+    return found
+
+
+def _kill(pid):
+    # It stays a zombie, and its number its own, until it is waited for.
+    os.kill(pid, signal.SIGKILL)
+    process = os.pidfd_open(pid)
+    try:
+        if not select.select([process], [], [], DEADLINE)[0]:
+            return False
+    finally:
+        os.close(process)
+    os.waitpid(pid, 0)
+    return True
+
+
+def _descriptors():
+    found = {}
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            file = os.readlink(f"/proc/self/fd/{number}")
+        except FileNotFoundError:
+            # The list's own.
+            continue
+        if file != os.devnull:
+            found[int(number), file] = f"file descriptor {number}: {file}"
+    return found
+
+
+def _close(key):
+    """Lets go of the file, but keeps the number in use: the object that has it may still close it."""
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, key[0], inheritable=False)
+    os.close(null)
+    return True
+
+
+def _mounts():
+    """Namespaces that have a name, as `ip netns add` gives them one."""
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    places = {line.split()[4] for line in lines if " - nsfs " in line}
+    return {place: f"network namespace mounted at {place}" for place in places}
+
+
+def _unmount(place):
+    done = subprocess.run(["umount", "--lazy", place], capture_output=True, check=False)
+    Path(place).unlink(missing_ok=True)
+    return done.returncode == 0
+
+
+def _threads():
+    return {thread: f"thread {thread.name}" for thread in threading.enumerate()}
+
+
+def _join(thread):
+    # Nothing can end a thread, but what this one waited for may just have been freed.
+    thread.join(SLOW)
+    return not thread.is_alive()
+
+
+_KINDS = ((_places, _go_home), (_processes, _kill), (_descriptors, _close), (_mounts, _unmount),
+          (_threads, _join))
+
+
+class Leftovers:
+    """Whatever has come since this was made and is still there."""
+
+    def __init__(self):
+        self._before = {there: set(there()) for there, _ in _KINDS}
+        self._namespaces = numbered()
+
+    def free(self):
+        """Frees all of it; returns {description: whether that worked}."""
+        found = {}
+        for there, free in _KINDS:
+            seen = self._before[there].copy()
+
+            def new(there=there, seen=seen):
+                return {key: text for key, text in there().items() if key not in seen}
+
+            if there is _descriptors and new():
+                # Objects that only refer to each other close their files now.
+                gc.collect()
+            # A process that ends may leave its own children to this one.
+            while these := new():
+                for key, text in these.items():
+                    seen.add(key)
+                    freed = free(key)
+                    if text:
+                        found[text] = freed
+        return found
+
+    def namespaces_are_gone(self):
+        """Whether all network namespaces that were made since are gone."""
+        return numbered() <= self._namespaces
+
+    def wait_for_namespaces(self):
+        """Waits until they are, or for so long that they never will be; returns what `free()` does.
+
+        The kernel takes a namespace apart some time after its last file was closed: it frees sockets
+        after a grace period of RCU.
+        """
+        try:
+            wait_until(self.namespaces_are_gone)
+            return {}
+        except TimeoutError:
+            return {f"network namespace number {number}": False
+                    for number in numbered() - self._namespaces}
