@@ -2,9 +2,9 @@
 
 """What the control plane costs the packets, where the clock counts instructions (--icount)."""
 
+import contextlib
 import gc
 import os
-import signal
 import socket
 import statistics
 import struct
@@ -14,6 +14,7 @@ import pytest
 
 from control import Control
 from network import ICMP_FILTER, SOL_RAW, icmp
+from workers import Worker
 
 PACKETS = 2000
 ROUNDS = 5
@@ -46,43 +47,47 @@ def cost(sender, receiver, packet):
     return statistics.median(times)
 
 
-class Beside:
+def _keep_doing(something):
+    with Control() as control:
+        while True:
+            something(control)
+
+
+@contextlib.contextmanager
+def beside(something):
     """Does something over and over in another process, on the same CPU."""
+    worker = Worker(_keep_doing, something)
+    try:
+        yield
+    finally:
+        worker.kill()
 
-    def __init__(self, something):
-        self._pid = os.fork()
-        if self._pid == 0:
-            with Control() as control:
-                while True:
-                    something(control)
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        os.kill(self._pid, signal.SIGKILL)
-        os.waitpid(self._pid, 0)
+@pytest.fixture
+def uncollected():
+    """Python collects no garbage in between."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 BESIDE = {"work": lambda _: os.getppid(), "totals": Control.stats, "dumps": Control.per_cpu}
 
 
 @pytest.mark.parametrize("path", [_udp, _ping], ids=["udp", "ping"])
-def test_reading_statistics_costs_packets_nothing(load, path):
+def test_reading_statistics_costs_packets_nothing(load, uncollected, path):
     """Beside a reader that never rests a packet costs what it costs beside any other work."""
     load(hooks=31)
-    gc.disable()
     sender, receiver, packet = path()
     cost(sender, receiver, packet)
     costs, reads = {name: [] for name in BESIDE}, dict.fromkeys(BESIDE, 0)
     with Control() as control:
         for _ in range(ROUNDS):
             for name, something in BESIDE.items():
-                with Beside(something):
+                with beside(something):
                     before = control.stats()["messages"]
                     costs[name].append(cost(sender, receiver, packet))
                     reads[name] += control.stats()["messages"] - before - 1
-    gc.enable()
     sender.close()
     receiver.close()
     median = {name: statistics.median(values) for name, values in costs.items()}
