@@ -84,11 +84,20 @@ def _echo_and_count(stop):
     return echoes
 
 
-def test_cpus_go_and_come(module, namespaces, start, stop, tally):
-    """CPUs are taken away in the middle, with what they have counted and queued."""
+@pytest.fixture
+def switches():
+    """The files that turn a CPU off and on. In the end all CPUs are on."""
     switches = [path for cpu in range(1, os.sysconf("SC_NPROCESSORS_CONF"))
                 if (path := Path(f"/sys/devices/system/cpu/cpu{cpu}/online")).exists()]
     assert switches, "a guest with CPUs that can be taken away (scripts/churn makes one)"
+    yield switches
+    for switch in switches:
+        if switch.read_text(encoding="ascii").strip() == "0":
+            switch.write_text("1", encoding="ascii")
+
+
+def test_cpus_go_and_come(module, namespaces, start, stop, tally, switches):
+    """CPUs are taken away in the middle, with what they have counted and queued."""
     count = tally.of(100)
     source = random.Random(8)
     place = namespaces()
@@ -103,9 +112,6 @@ def test_cpus_go_and_come(module, namespaces, start, stop, tally):
         for load in loads:
             load.check()
         tally.progress("CPUs switched", number, count)
-    for switch in switches:
-        if switch.read_text(encoding="ascii").strip() == "0":
-            switch.write_text("1", encoding="ascii")
     stop.set()
     sent, _ = counts(loads[0])
     tally.survived(CPUs_switched_off_or_on=count, pings_sent_meanwhile=sent,
