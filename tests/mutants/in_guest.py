@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ GUEST_TESTS = CHECKOUT / "tests" / "guest"
 sys.path.insert(0, str(GUEST_TESTS))
 
 import module as modules  # noqa: E402 # found by the line above
+from leftovers import Leftovers, adopt_orphans  # noqa: E402
 from netlink import has_kernel_socket  # noqa: E402
 from workers import TIME_LIMIT  # noqa: E402
 
@@ -95,15 +97,19 @@ def main():
     # Imported once, for all who are to run some: that takes longer than many a test.
     run_tests({test.partition("::")[0] for line in plan for test in line.split()[1:]},
               "--collect-only", "-q")
+    adopt_orphans()
     for line in plan:
         name, *tests = line.split()
         tell("begin", name)
         Path("/dev/kmsg").write_text(f"<6>mutant {name} begins\n", encoding="ascii")
         log = modules.KernelLog()
+        leftovers = Leftovers()
         child = os.fork()
         if child == 0:
             try:
                 attempt(name, directory / f"{name}.ko", tests)
+            except BaseException:  # pylint: disable=broad-exception-caught
+                traceback.print_exc()
             finally:
                 sys.stdout.flush()
                 os._exit(0)
@@ -112,7 +118,8 @@ def main():
             signal.alarm(2 * TIME_LIMIT)
         os.waitpid(child, 0)
         signal.alarm(0)
-        if not in_order(log):
+        freed = leftovers.free()
+        if not all(freed.values()) or not in_order(log):
             tell("disorder", name)
             break
         log.close()
