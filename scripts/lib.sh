@@ -84,14 +84,22 @@ check_kernel_name() {
 		usage_error "unknown kernel '$1'; known are: $KERNEL_NAMES"
 }
 
-# lock FD FILE WHAT: wait for an exclusive lock, saying for what.
+# lock FD FILE WHAT [-s]: wait for a lock, exclusive or (-s) shared, saying for what.
 lock() {
 	mkdir -p -- "${2%/*}" || die "cannot create ${2%/*}"
 	eval "exec $1>>\"\$2\"" || die "cannot write to $2"
-	flock -n "$1" && return
+	flock -n "${@:4}" "$1" && return
 	say "waiting for another run that $3"
-	flock "$1" || die "cannot lock $2"
+	flock "${@:4}" "$1" || die "cannot lock $2"
 	say "the other run is done"
+}
+
+# put FILE DEST: a copy of FILE as DEST, which is in the checkout, if it differs. Who reads
+# DEST finds the old file or the new one, and nothing between.
+put() {
+	local new=$CHECKOUT/build/.new.$$
+	cmp -s -- "$1" "$2" && return
+	cp -- "$1" "$new" && mv -f -- "$new" "$2"
 }
 
 # explain_failure LOG WHAT: the end of a log, and what to do about it.
@@ -138,6 +146,27 @@ remove_tree() {
 	rm -rf --one-file-system -- "$dir" 2>/dev/null ||
 		{ chmod -R u+rwX -- "$dir" && rm -rf --one-file-system -- "$dir"; } ||
 		die "cannot remove $dir"
+}
+
+# remove_unlinked DIR [WHAT]: what is kept in DIR by links to directories: the links that
+# were not used for two weeks, and directories without a link, which a killed run left or
+# another one replaced. One in use is locked.
+remove_unlinked() {
+	local d linked
+	find "$1" -maxdepth 1 -type l -mtime +14 -delete
+	linked=$(find "$1" -maxdepth 1 -type l ! -name '*.link' -printf '%l\n')
+	for d in "$1"/*; do
+		if [[ -L $d ]]; then
+			[[ $d != *.link ]] || rm -- "$d"
+		elif [[ -d $d ]] && ! grep -qxF -- "${d##*/}" <<<"$linked"; then
+			(
+				exec 4<"$d"
+				flock -n 4 || exit 0
+				[[ ! ${2-} ]] || say "removing ${d##*/}, $2"
+				remove_tree "$d"
+			)
+		fi
+	done
 }
 
 # Where the finished root of a kernel is: a link that setup moves in one
