@@ -10,12 +10,15 @@
 KERNEL ?= stock
 TIME ?= 600
 
-# Objects lie in build/RELEASE, so that one kernel's never meet another's.
+# Objects lie in build/RELEASE, and with KDIR= in a directory for that, so that one kernel's
+# never meet another's. What two runs at once would both write is locked, and moved to its
+# place when it is complete.
 .PHONY: all module peer demo test kunit mutants churn bench fuzz check clean help setup
 all: module peer ## build rust_nldemo.ko and the peer (the default)
 
 ifdef KDIR
 kdir := $(abspath $(KDIR))
+out := $(CURDIR)/build/kdir$(subst /,-,$(kdir))
 module:
 	@test -f '$(kdir)/Makefile' || { \
 		echo "make: KDIR=$(KDIR) is not a kernel build directory" >&2; exit 1; }
@@ -23,14 +26,16 @@ module:
 		echo "make: KDIR=$(KDIR) has no Rust SDK (no rust/libkernel.rmeta): headers of distributions come" >&2; \
 		echo "      without. scripts/sdk makes one for an installed kernel and prints the KDIR= to use." >&2; \
 		exit 1; }
-	@out="$(CURDIR)/build/$$($(MAKE) -s --no-print-directory -C '$(kdir)' kernelrelease)" && \
-		mkdir -p "$$out" && \
-		$(MAKE) --no-print-directory -C '$(kdir)' M='$(CURDIR)' MO="$$out" && \
-		cp "$$out/rust_nldemo.ko" .
+	@mkdir -p '$(out)' && exec 9>>'$(out)/.lock' && flock 9 && \
+		$(MAKE) --no-print-directory -C '$(kdir)' M='$(CURDIR)' MO='$(out)' && \
+		cp '$(out)/rust_nldemo.ko' build/.new.$$$$ && mv build/.new.$$$$ rust_nldemo.ko
 peer:
 	@command -v cargo >/dev/null || { echo "make: there is no cargo here to build the peer with" >&2; exit 1; }
-	cargo build --release --locked --manifest-path userspace/Cargo.toml --target-dir build/cargo
-	cp build/cargo/release/nldemo build/nldemo
+	@target=$$(rustc -vV | sed -n 's/^host: //p') && \
+		mkdir -p build/cargo/native && exec 9>>build/cargo/native/.lock && flock 9 && \
+		cargo build --release --locked --manifest-path userspace/Cargo.toml \
+			--target-dir build/cargo/native --target "$$target" && \
+		cp "build/cargo/native/$$target/release/nldemo" build/.new.$$$$ && mv build/.new.$$$$ build/nldemo
 else
 module: ## build rust_nldemo.ko (KERNEL=stock|rt|debug|VERSION, or KDIR=DIR)
 	@scripts/build-module --kernel '$(KERNEL)' --copy
