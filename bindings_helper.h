@@ -11,7 +11,8 @@
 #include <net/netns/generic.h>
 #include <net/sock.h>
 
-/* Structs without names hold it in struct sk_buff. */
+/* Structs and unions without names hold them. */
 static const size_t SK_BUFF_MARK = offsetof(struct sk_buff, mark);
+static const size_t SOCK_FLAGS = offsetof(struct sock, sk_flags);
 /* struct net_device is opaque to kernel::bindings, and too entangled to bind here. */
 static const size_t NET_DEVICE_IFINDEX = offsetof(struct net_device, ifindex);

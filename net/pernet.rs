@@ -637,10 +637,13 @@ fn is_static_data<M: ModuleMetadata>(address: *const c_void) -> bool {
     if module.is_null() {
         return true;
     }
-    // SAFETY: The module is loaded, since its code runs, and this element is constant meanwhile.
-    let data = unsafe { &(*module).mem[bindings::mod_mem_type_MOD_DATA as usize] };
-    let offset = (address as usize).wrapping_sub(data.base as usize);
-    offset < data.size as usize
+    // SAFETY: The module is loaded, since its code runs. These two are constant meanwhile; what is
+    // beside them is not, as the kernel keeps the element in a tree.
+    let (base, size) = unsafe {
+        let data = &raw const (*module).mem[bindings::mod_mem_type_MOD_DATA as usize];
+        ((*data).base, (*data).size)
+    };
+    (address as usize).wrapping_sub(base as usize) < size as usize
 }
 
 /// Waits until only the loader refers to the module `M`, which the kernel is about to discard; false

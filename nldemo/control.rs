@@ -300,6 +300,10 @@ pub(crate) fn set(
 ///
 /// Context: process, may sleep.
 pub(crate) fn gone(instance: &Instance<'_, NetNs>, initial: &Instance<'_, NetNs>) {
+    // It stays itself when the module goes.
+    if instance.net().cookie() == initial.net().cookie() {
+        return;
+    }
     let Some((_, socket)) = initial.attachments() else {
         return;
     };

@@ -142,24 +142,38 @@ pub struct Point {
     pub priority: Priority,
 }
 
-/// The number of points that the [`Hooks`] of an instance may name at once.
-pub const POINTS_MAX: usize = 64;
+/// The number of points that [`Hooks`] may have at one hook point of a family, with priorities that
+/// differ.
+///
+/// Each takes some of the stack where a packet is to be queued and the full queue lets it pass
+/// (`NFQA_CFG_F_FAIL_OPEN`): the kernel calls the next hook from within the one before.
+pub const PRIORITIES_MAX: usize = 4;
+
+/// The number of points that [`Hooks`] may name at once, of all families and hook points.
+pub const POINTS_MAX: usize = 2 * Hooknum::ALL.len() * PRIORITIES_MAX;
 
 /// Collects `points`, which may be different ones each time, or endless. A point that is named twice
 /// counts once.
 ///
 /// # Errors
 ///
-/// `E2BIG`: more than [`POINTS_MAX`] were named. `ENOMEM`.
+/// `E2BIG`: more than [`POINTS_MAX`] were named, or more than [`PRIORITIES_MAX`] at one hook point.
+/// `ENOMEM`.
 fn collect(points: impl Iterator<Item = Point>) -> Result<KVec<Point>> {
     let mut collected = KVec::new();
     for (named, point) in points.enumerate() {
         if named == POINTS_MAX {
             return Err(E2BIG);
         }
-        if !collected.contains(&point) {
-            collected.push(point, GFP_KERNEL)?;
+        if collected.contains(&point) {
+            continue;
         }
+        let beside =
+            |other: &&Point| (other.family, other.hooknum) == (point.family, point.hooknum);
+        if collected.iter().filter(beside).count() == PRIORITIES_MAX {
+            return Err(E2BIG);
+        }
+        collected.push(point, GFP_KERNEL)?;
     }
     Ok(collected)
 }
@@ -167,7 +181,7 @@ fn collect(points: impl Iterator<Item = Point>) -> Result<KVec<Point>> {
 /// A subsystem that looks at packets.
 pub trait Hook: Subsystem {
     /// The points that [`Hooks`] registers for an instance to begin with, at most
-    /// [`POINTS_MAX`].
+    /// [`POINTS_MAX`], of which [`PRIORITIES_MAX`] at one hook point.
     fn points(&self) -> impl Iterator<Item = Point>;
 
     /// Decides what happens to a packet that meets the hook at `point`.
@@ -223,8 +237,9 @@ impl State {
 
 /// The hooks of one instance of `T` in its network namespace.
 ///
-/// Unregistering a hook, as a rule, also drops the packets of the namespace that wait in a queue
-/// (`nf_queue_nf_hook_drop()`). It does not wait for hooks that run on other CPUs: an RCU grace
+/// Unregistering a hook also drops, as a rule, the packets of the namespace that wait in a queue
+/// (`nf_queue_nf_hook_drop()`). The kernel does not drop them if it lacks memory for a smaller array of
+/// hooks. It does not wait for hooks that run on other CPUs: an RCU grace
 /// period does.
 ///
 /// # Invariants
@@ -354,11 +369,13 @@ unsafe extern "C" fn callback<T: Hook, const FAMILY: u8>(
     skb: *mut bindings::sk_buff,
     state: *const nf_hook_state,
 ) -> c_uint {
-    // SAFETY: The entry is valid until a grace period has passed since the hook was unregistered;
-    // hooks run under RCU.
-    let entry = unsafe { &*entry.cast_const().cast::<Entry<T>>() };
+    let entry = entry.cast_const().cast::<Entry<T>>();
+    // SAFETY: The entry is valid until a grace period has passed since the hook was unregistered, and
+    // hooks run under RCU. There is no reference to `ops`, to which the C side writes once the hook is
+    // unregistered. The point is constant. The instance is valid for as long as the entry, and shared.
+    let (point, instance) = unsafe { (&(*entry).point, (*entry).instance.as_ref()) };
     // SAFETY: `Registration::new` took this function for a point of `FAMILY`.
-    unsafe { assert_unchecked(entry.point.family as u8 == FAMILY) };
+    unsafe { assert_unchecked(point.family as u8 == FAMILY) };
     // SAFETY: The kernel passes a valid packet, which belongs to the hook that runs: nobody else
     // changes its lengths or its linear part, and the hook is given no means to.
     let packet = unsafe { Packet::from_raw(skb) };
@@ -368,13 +385,9 @@ unsafe extern "C" fn callback<T: Hook, const FAMILY: u8>(
     let state = unsafe { &*state.cast::<State>() };
     // The compiler knows from here on that a peek at the header finds it.
     if packet.linear_len() < header_len(FAMILY) {
-        // SAFETY: As below.
-        return unsafe { header_elsewhere(entry, packet, state) };
+        return header_elsewhere(instance, packet, state, point);
     }
-    // SAFETY: The instance is valid for as long as the entry, and shared, as is all that this
-    // function makes references to.
-    let instance = unsafe { entry.instance.as_ref() };
-    instance.hook(packet, state, &entry.point).into_raw()
+    instance.hook(packet, state, point).into_raw()
 }
 
 /// The same for a packet whose linear part does not hold a whole IP header.
@@ -384,16 +397,15 @@ unsafe extern "C" fn callback<T: Hook, const FAMILY: u8>(
 /// shorten a packet until its header is incomplete, and then have it routed again
 /// (`bpf_skb_change_tail()`, `bpf_lwt_xmit_reroute()`). In some kernel versions a verdict can do so
 /// (`nfqnl_mangle()`).
-///
-/// # Safety
-///
-/// The entry's instance must be valid, and shared only.
 #[cold]
 #[inline(never)]
-unsafe fn header_elsewhere<T: Hook>(entry: &Entry<T>, packet: &Packet, state: &State) -> c_uint {
-    // SAFETY: The caller's promise.
-    let instance = unsafe { entry.instance.as_ref() };
-    instance.hook(packet, state, &entry.point).into_raw()
+fn header_elsewhere<T: Hook>(
+    instance: &T,
+    packet: &Packet,
+    state: &State,
+    point: &Point,
+) -> c_uint {
+    instance.hook(packet, state, point).into_raw()
 }
 
 /// The length of an IP header without options or extension headers, in bytes (RFCs 791 and 8200).
@@ -432,7 +444,7 @@ impl<T: Hook> Hooks<T> {
     /// a packet may meet the hook at points old and new. Whenever a hook is unregistered, the packets
     /// of the namespace that wait in a queue are dropped.
     ///
-    /// `publish` must not call this again.
+    /// `publish` must not call this again, nor [`are_complete`](Self::are_complete).
     ///
     /// Context: process, may sleep.
     ///
@@ -441,7 +453,8 @@ impl<T: Hook> Hooks<T> {
     /// On an error the points stay as they were, and `publish` was not called.
     ///
     /// - `ENOMEM`.
-    /// - `E2BIG`: there are too many hooks at a point, or more than [`POINTS_MAX`] points.
+    /// - `E2BIG`: there are too many hooks at a point, or more points than [`POINTS_MAX`] and
+    ///   [`PRIORITIES_MAX`] allow.
     /// - `ESHUTDOWN`: the namespace is going.
     pub fn change(
         &self,
@@ -675,8 +688,19 @@ mod tests {
 
     #[test]
     fn points_have_a_limit() -> Result {
-        assert!(collect(points(POINTS_MAX))?.len() == POINTS_MAX);
-        assert!(collect(points(POINTS_MAX + 1)).err() == Some(E2BIG));
+        assert!(collect(points(PRIORITIES_MAX))?.len() == PRIORITIES_MAX);
+        assert!(collect(points(PRIORITIES_MAX + 1)).err() == Some(E2BIG));
+        let everywhere = [Family::Ipv4, Family::Ipv6]
+            .into_iter()
+            .flat_map(|family| Hooknum::ALL.map(|hooknum| (family, hooknum)))
+            .flat_map(|(family, hooknum)| {
+                points(PRIORITIES_MAX).map(move |point| Point {
+                    family,
+                    hooknum,
+                    ..point
+                })
+            });
+        assert!(collect(everywhere)?.len() == POINTS_MAX);
         // Without end, and always the same.
         assert!(collect(points(1).cycle()).err() == Some(E2BIG));
         Ok(())
@@ -684,8 +708,8 @@ mod tests {
 
     #[test]
     fn point_that_is_named_twice_counts_once() -> Result {
-        let twice = Iterator::chain(points(3), points(5));
-        assert!(collect(twice)?.iter().copied().eq(points(5)));
+        let twice = Iterator::chain(points(3), points(4));
+        assert!(collect(twice)?.iter().copied().eq(points(4)));
         Ok(())
     }
 }

@@ -242,9 +242,10 @@ impl<T: Input> KernelSocket<T> {
         let instance = unsafe { T::KEY.instance(buffer.net()) };
 
         for message in Messages::new(buffer.bytes()) {
-            // A buffer can hold hundreds of thousands of messages.
+            // A buffer can hold hundreds of thousands of messages, and somebody may wait for its end:
+            // who kills the sender, or who takes the socket down.
             if message.offset != 0 {
-                if fatal_signal_pending() {
+                if fatal_signal_pending() || buffer.is_orphaned() {
                     return;
                 }
                 cond_resched();

@@ -52,8 +52,8 @@ impl<T: Input> KernelSocket<T> {
     /// - `EMSGSIZE`, `ENOBUFS`: no buffer can hold `payload`.
     /// - `ESHUTDOWN`: the socket is being taken down.
     ///
-    /// A listener that misses the message, for its receive buffer is full or there is no memory for
-    /// what is sent, has its socket report `ENOBUFS`.
+    /// If the receive buffer of a listener is full, its socket reports `ENOBUFS`. If there is no memory
+    /// for the message, the sockets of the namespace do, and those of others report nothing.
     pub fn broadcast(&self, group: Group, msg_type: u16, payload: &[u8]) -> Result {
         if self.is_released() {
             return Err(ESHUTDOWN);

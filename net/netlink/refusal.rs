@@ -18,11 +18,17 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Says in words what is wrong, as `NL_SET_ERR_MSG()` does.
+    /// The length of the longest text, in bytes. The length of an attribute has 16 bits, and
+    /// `netlink_ack()` does not check it.
+    const TEXT_MAX: usize = 1024;
+
+    /// Says in words what is wrong, as `NL_SET_ERR_MSG()` does. Of a text of more than 1,024 bytes,
+    /// nothing is said.
     pub const fn new(error: Error, message: &'static CStr) -> Self {
+        let fits = message.count_bytes() <= Self::TEXT_MAX;
         Self {
             error,
-            message: Some(message),
+            message: if fits { Some(message) } else { None },
             offset: None,
             missing: None,
             nest: None,
@@ -83,5 +89,35 @@ impl From<Error> for Refusal {
             missing: None,
             nest: None,
         }
+    }
+}
+
+#[kunit_tests(rust_nldemo_refusal)]
+mod tests {
+    use super::*;
+
+    /// A text of `LEN` - 1 bytes.
+    struct Text<const LEN: usize>([u8; LEN]);
+
+    impl<const LEN: usize> Text<LEN> {
+        const fn new() -> Self {
+            let mut text = [b'x'; LEN];
+            text[LEN - 1] = 0;
+            Self(text)
+        }
+
+        fn is_said(&'static self) -> bool {
+            CStr::from_bytes_with_nul(&self.0)
+                .is_ok_and(|text| Refusal::new(EINVAL, text).message() == Some(text))
+        }
+    }
+
+    static LONGEST: Text<1025> = Text::new();
+    static TOO_LONG: Text<1026> = Text::new();
+
+    #[test]
+    fn text_that_fits_no_attribute_is_not_said() {
+        assert!(LONGEST.is_said());
+        assert!(!TOO_LONG.is_said());
     }
 }

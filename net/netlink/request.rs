@@ -30,7 +30,11 @@ use super::{
 };
 
 use crate::net::{
-    bindings::sock_common,
+    bindings::{
+        sock_common,
+        sock_flags_SOCK_DEAD,
+        SOCK_FLAGS, //
+    },
     namespace::Net, //
 };
 
@@ -70,6 +74,16 @@ impl Buffer {
     pub(super) fn socket(&self) -> NonNull<bindings::sock> {
         // SAFETY: By the type invariants `skb` is valid and its socket is not null.
         unsafe { NonNull::new_unchecked((*self.skb.as_ptr()).sk) }
+    }
+
+    /// Whether that socket was released meanwhile (`sock_orphan()`). Whoever takes it down waits for
+    /// the callback.
+    pub(super) fn is_orphaned(&self) -> bool {
+        let socket = self.socket().cast::<c_ulong>().as_ptr();
+        // SAFETY: The socket is valid, and its flags are at the offset. Others may set flags at any
+        // time: they are read once.
+        let flags = unsafe { socket.byte_add(SOCK_FLAGS).read_volatile() };
+        flags & 1 << sock_flags_SOCK_DEAD != 0
     }
 
     /// The namespace of that socket, which is the sender's too.

@@ -82,7 +82,8 @@ fn may_lead_to_icmpv6(next: u8) -> bool {
 
 /// Classifies an IPv6 packet that starts at offset 0.
 ///
-/// It goes by what the kernel would take for ICMPv6, so as not to miss any that it answers.
+/// The rules are those by which the kernel finds ICMPv6 in what it receives as IPv6. What the kernel
+/// takes out of UDP (FOU, GUE) meets no hook point.
 /// Extension headers are walked over in any order, as `ipv6_skip_exthdr()` does, and their options
 /// are not looked at, be they router alerts (which multicast listener discovery has) or others.
 pub(crate) fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {

@@ -25,7 +25,7 @@ from netlink import (
     pack,
     wait_until,
 )
-from network import NO_CROWD, Namespace, Pinger, crowd, loopback_up, nft, run, unshare
+from network import NO_CROWD, Namespace, Pinger, crowd, loopback_up, nft, pinned, run, unshare
 from nfqueue import ACCEPT, DROP, Listener
 from traffic import (
     Here,
@@ -531,6 +531,25 @@ def test_unload_during_a_ping_flood(load, namespaces, stop, start):
     for namespace in (quiet, heard):
         with Pinger(namespace, "127.0.0.1") as pinger:
             pinger.ping()
+
+
+def _keep_pinging_on(cpu, stop):
+    os.sched_setaffinity(0, {cpu})
+    return keep_pinging(stop)
+
+
+def test_unload_while_a_hook_runs(load, stop, start):
+    """Bug: what a hook reads is freed while the hook runs on another CPU."""
+    ours, *_, theirs = sorted(os.sched_getaffinity(0))
+    pinger = start(_keep_pinging_on, theirs, stop)
+    with pinned(ours):
+        for _ in range(2):
+            load(hooks=31)
+            with Control() as control:
+                wait_until(lambda: control.stats()["ipv4"]["seen"] > 0)
+            remove()
+    stop.set()
+    assert counts(pinger)[0] > 0
 
 
 def test_unload_while_echo_clients_run(load, stop, start):
