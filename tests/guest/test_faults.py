@@ -270,14 +270,21 @@ def test_request_in_memory_of_vmalloc(client):
 MANY, LATE = 10, 250
 
 
-def open_early():
-    """A client, as soon as there can be one."""
+def early(ready, function, *arguments):
+    """Calls `function(client, ready, ...)` with a client as soon as there can be one. `function` says
+    when it is ready for the load to fail. None if that was too late."""
     deadline = time.monotonic() + TIME_LIMIT
     while True:
         try:
-            return Client()
+            client = Client()
+            break
         except OSError:
             assert time.monotonic() < deadline, "no socket before the load was over"
+    with client:
+        try:
+            return function(client, ready, *arguments)
+        except ConnectionRefusedError:
+            return None
 
 
 def load_with_fault(number):
@@ -294,19 +301,66 @@ def load_with_fault(number):
     return None
 
 
-def leave_a_dump_open(going):
-    """Leaves a dump open as soon as a client can have a socket, and goes on with it when told to.
+@pytest.fixture
+def loading(load, namespaces, kernel_log):
+    """A worker that calls a function with an early client, and one that loads the module in vain; both
+    when the loader waits for the other."""
+    def waits():
+        # The namespaces have been taken down again when this is logged.
+        return sum("waiting for programs to close their sockets" in line for line in kernel_log.lines)
+
+    def attempt(number, function, *arguments):
+        before, ended = waits(), None
+        with Stop() as ready:
+            client = Worker(early, ready, function, *arguments)
+            loader = Worker(load_with_fault, number)
+            workers.extend((client, loader))
+
+            def settled():
+                nonlocal ended
+                ended = ended or loader.check()
+                return ended or waits() > before
+
+            wait_until(settled)
+            if not ended:
+                wait_until(lambda: ready.is_set() or client.check())
+                if ready.is_set():
+                    return client, loader
+        # The client came too late, on a busy machine, or the kernel got by without the memory.
+        client.kill()
+        if not ended:
+            loader.result()
+        if is_loaded():
+            remove()
+        return None
+
+    def loading(function, *arguments):
+        for _ in range(MANY):
+            namespaces()
+        for number in range(LATE, LATE + 100):
+            if both := attempt(number, function, *arguments):
+                return both
+        raise AssertionError("no load failed in time")
+
+    workers = []
+    yield loading
+    for worker in workers:
+        worker.kill()
+
+
+def leave_a_dump_open(client, ready, going):
+    """Leaves a dump open, and goes on with it when told to.
 
     The first buffer finds no room beside the replies that are not read: the dump waits for a reader.
     """
-    with open_early() as client:
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-        for _ in range(3):
-            client.send(pack(ECHO, bytes(1500)))
-        with contextlib.suppress(OSError):  # ENOBUFS, or too late to find the kernel
-            client.send(pack(NLDEMO_MSG_STATS_GET, flags=NLM_F_REQUEST | NLM_F_DUMP))
-        assert going.wait(TIME_LIMIT)
-        return read_the_rest(client)
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    for _ in range(3):
+        client.send(pack(ECHO, bytes(1500)))
+    with contextlib.suppress(OSError):  # ENOBUFS, or too late to find the kernel
+        client.send(pack(NLDEMO_MSG_STATS_GET, flags=NLM_F_REQUEST | NLM_F_DUMP))
+    ready.set()
+    assert going.wait(TIME_LIMIT)
+    return read_the_rest(client)
 
 
 def read_the_rest(client):
@@ -324,30 +378,6 @@ def read_the_rest(client):
     return None
 
 
-@pytest.fixture
-def loading(load, namespaces, kernel_log):
-    """A worker that loads the module in vain, with another that runs a function meanwhile; both when
-    the loader waits for the other."""
-    def loading(function, *arguments):
-        for _ in range(MANY):
-            namespaces()
-        number = LATE
-        while load_with_fault(number) is None:
-            remove()
-            number += 1
-        workers.append(Worker(function, *arguments))
-        workers.append(Worker(load_with_fault, number))
-        # The namespaces have been taken down again when this is logged.
-        wait_until(lambda: any("waiting for programs to close their sockets" in line
-                               for line in kernel_log.lines))
-        return workers
-
-    workers = []
-    yield loading
-    for worker in workers:
-        worker.kill()
-
-
 def test_failed_load_with_a_dump_open(loading, load):
     """Bug: a dump that goes on in what is gone; or that keeps the request, which is charged to a
     kernel socket that is freed.
@@ -363,9 +393,9 @@ def test_failed_load_with_a_dump_open(loading, load):
         assert client.echo(b"loaded").payload == b"loaded"
 
 
-def keep_open(going):
-    with open_early():
-        assert going.wait(TIME_LIMIT)
+def keep_open(_client, ready, going):
+    ready.set()
+    assert going.wait(TIME_LIMIT)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
