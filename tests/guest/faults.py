@@ -12,12 +12,28 @@ FAIL_NTH = Path("/proc/thread-self/fail-nth")
 # does on their behalf. All else of a system call works, or it would seldom get as far as the module.
 MODULES = 0xFFFF_FFFF_A000_0000, 0xFFFF_FFFF_FF00_0000
 ANYWHERE = 0, 0xFFFF_FFFF_FFFF_FFFF
-# Every allocation; and of pages, those that ask for more than one in a row.
+# Every allocation.
 ALL = {
     "failslab": {"ignore-gfp-wait": "N"},
     "fail_page_alloc": {"ignore-gfp-wait": "N", "ignore-gfp-highmem": "N", "min-order": "0"},
 }
-CONTIGUOUS_PAGES = {"fail_page_alloc": {**ALL["fail_page_alloc"], "min-order": "1"}}
+
+
+def _function(name):
+    """The range of addresses of a function of the kernel's."""
+    symbols = [line.split()[:3] for line in
+               Path("/proc/kallsyms").read_text(encoding="ascii").splitlines()]
+    starts = [int(address, 16) for address, _, symbol in symbols if symbol == name]
+    assert len(starts) == 1, f"{name}: {len(starts)} functions"
+    return starts[0], min(int(address, 16) for address, *_ in symbols if int(address, 16) > starts[0])
+
+
+def contiguous_pages():
+    """The allocations of more than one page in a row, except those of new slabs: with the red zones of
+    KASAN, two objects of 4 KiB do not fit a page, and the kernel has no smaller slab to try."""
+    start, end = map(hex, _function("new_slab"))
+    return {"fail_page_alloc": {**ALL["fail_page_alloc"], "min-order": "1",
+                                "reject-start": start, "reject-end": end}}
 
 
 class Faults:

@@ -16,7 +16,7 @@ import pytest
 import module as modules
 from control import Control, Monitor, Refused
 from drop_monitor import DropMonitor
-from faults import ANYWHERE, CONTIGUOUS_PAGES, Faults
+from faults import ANYWHERE, Faults, contiguous_pages
 from module import is_loaded, remove
 from netlink import (
     ECHO,
@@ -227,10 +227,12 @@ def test_replies_need_no_contiguous_memory(client, size):
     """Bug: a reply that asks for pages in a row, and fails (or has a process killed for it) where
     memory is fragmented."""
     payload = os.urandom(size)
-    with Faults(100, kinds=CONTIGUOUS_PAGES):
-        # The two share a buffer, so that neither goes back in it.
-        client.send(pack(ECHO, payload, seq=1) + pack(ECHO, payload, seq=2))
-        for seq in (1, 2):
+    with Faults(100, kinds=contiguous_pages()):
+        # More replies wait than the allocator has memory at hand for.
+        for seq in range(0, 40, 2):
+            # The two share a buffer, so that neither goes back in it.
+            client.send(pack(ECHO, payload, seq=seq) + pack(ECHO, payload, seq=seq + 1))
+        for seq in range(40):
             reply = client.receive()
             assert (reply.kind, reply.seq, reply.payload) == (ECHO, seq, payload)
 
