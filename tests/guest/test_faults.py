@@ -26,6 +26,8 @@ from netlink import (
     NLM_F_REQUEST,
     NLMSG_DONE,
     NLMSG_ERROR,
+    SO_RCVBUFFORCE,
+    SO_SNDBUFFORCE,
     Client,
     ack,
     has_kernel_socket,
@@ -393,6 +395,26 @@ def test_failed_load_with_a_dump_open(loading, load):
     load()
     with Client() as client:
         assert client.echo(b"loaded").payload == b"loaded"
+
+
+def send_many(client, ready, count):
+    """Sends so many requests in one buffer; how many of them are answered."""
+    client.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 28)
+    client.socket.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 1 << 28)
+    client.send(pack(ECHO, b"") * count)
+    ready.set()
+    return len(client.drain())
+
+
+def test_batch_ends_with_its_socket(loading):
+    """Bug: a load that failed and waits, for minutes, for the end of one client's batch, to which a
+    socket that was taken down goes on replying.
+    """
+    count = 20_000
+    client, loader = loading(send_many, count)
+    assert 0 < int(client.result()) < count
+    assert loader.result() == repr(errno.ENOMEM)
+    assert not is_loaded()
 
 
 def keep_open(_client, ready, going):
