@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::message::Message;
 use crate::message::Messages;
-use crate::message::Status;
+use crate::status::Status;
 
 /// The answer to one request, as far as it was read.
 pub(crate) struct Answer {

@@ -9,10 +9,9 @@
 use netlink_packet_core::NLA_F_NESTED;
 use netlink_packet_core::NLA_TYPE_MASK;
 
-use crate::error::Malformed;
-use crate::error::Result;
-use crate::message::aligned;
-use crate::message::pad;
+use crate::framing::Malformed;
+use crate::framing::aligned;
+use crate::framing::pad;
 
 const HEADER_LEN: usize = 4;
 

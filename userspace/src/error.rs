@@ -8,21 +8,15 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use crate::echo::Mismatch;
+use crate::framing::Malformed;
 use crate::interface::NoInterface;
-use crate::message::Status;
+use crate::mismatch::Mismatch;
 use crate::queue::QueueHolder;
 use crate::queue::Unwritable;
+use crate::status::Status;
 
 /// Shorthand for this crate's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// Bytes are not what they should be, and why not: what decoders fail with.
-///
-/// It takes no more room than what is decoded, which matters where that is done for every packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("malformed message: {0}")]
-pub struct Malformed(pub &'static str);
 
 /// Everything that can go wrong in this crate.
 #[derive(Debug, thiserror::Error)]

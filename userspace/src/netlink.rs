@@ -22,8 +22,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::error::errno_of;
 use crate::message::Message;
-use crate::message::Status;
-use crate::stop::Stop;
+use crate::status::Status;
 use crate::wait;
 use crate::wait::Wake;
 
@@ -164,8 +163,8 @@ impl KernelSocket {
         }
     }
 
-    /// Blocks until there is something to receive, the deadline passes or `stop` is requested.
-    pub fn wait(&self, deadline: Option<Instant>, stop: Option<&Stop>) -> Result<Wake> {
+    /// Blocks until there is something to receive, the deadline passes or `stop` can be read.
+    pub fn wait(&self, deadline: Option<Instant>, stop: Option<BorrowedFd<'_>>) -> Result<Wake> {
         wait::wait(Some(self.as_fd()), deadline, stop)
     }
 
@@ -207,7 +206,7 @@ impl KernelSocket {
     }
 
     /// Sends a request, and returns its sequence number.
-    pub(crate) fn request(&mut self, kind: u16, flags: u16, payload: &[u8]) -> Result<u32> {
+    pub fn request(&mut self, kind: u16, flags: u16, payload: &[u8]) -> Result<u32> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut request = Vec::new();
         Message {

@@ -101,6 +101,7 @@ mod tests {
         assert!(!stop.requested());
         signal_hook::low_level::raise(SIGINT).unwrap();
         assert!(stop.requested());
-        assert_eq!(wait(None, None, Some(&stop)).unwrap(), Wake::Stopped);
+        let woken = wait(None, None, Some(stop.as_fd())).unwrap();
+        assert_eq!(woken, Wake::Stopped);
     }
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Waiting for a file descriptor, a point in time and the user's wish to stop, all at once.
+//! Waiting for a file descriptor, a point in time and the wish to stop, all at once.
 
-use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
@@ -13,7 +12,6 @@ use nix::poll::PollTimeout;
 
 use crate::error::Error;
 use crate::error::Result;
-use crate::stop::Stop;
 
 /// What ended a [`wait`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,20 +20,20 @@ pub enum Wake {
     Readable,
     /// The deadline passed.
     TimedOut,
-    /// The user asked to stop.
+    /// It is time to stop.
     Stopped,
 }
 
-/// Blocks until `source` can be read, the deadline passes or `stop` is requested.
+/// Blocks until `source` can be read, the deadline passes or `stop` can be read, which tells that it
+/// is time to stop.
+///
+/// Of several the first in this order is told: stop, source, deadline.
 pub fn wait(
     source: Option<BorrowedFd<'_>>,
     deadline: Option<Instant>,
-    stop: Option<&Stop>,
+    stop: Option<BorrowedFd<'_>>,
 ) -> Result<Wake> {
     loop {
-        if stop.is_some_and(Stop::requested) {
-            return Ok(Wake::Stopped);
-        }
         let timeout = match deadline {
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
@@ -46,14 +44,17 @@ pub fn wait(
             None => PollTimeout::NONE,
         };
         let poll_in = |fd| PollFd::new(fd, PollFlags::POLLIN);
-        let mut fds: Vec<_> = source.into_iter().map(poll_in).collect();
-        fds.extend(stop.map(|stop| poll_in(stop.as_fd())));
+        let mut fds: Vec<_> = stop.into_iter().chain(source).map(poll_in).collect();
         match nix::poll::poll(&mut fds, timeout) {
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(Error::system("poll", errno)),
             Ok(_) => {
                 // POLLERR counts too: receiving is what tells the error.
-                if source.is_some() && fds[0].any() == Some(true) {
+                let mut ready = fds.iter().map(|fd| fd.any() == Some(true));
+                if stop.is_some() && ready.next() == Some(true) {
+                    return Ok(Wake::Stopped);
+                }
+                if ready.next() == Some(true) {
                     return Ok(Wake::Readable);
                 }
                 if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
@@ -67,6 +68,7 @@ pub fn wait(
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
     use std::time::Duration;
 
@@ -89,5 +91,19 @@ mod tests {
         writable.write_all(b"!").unwrap();
         let woken = wait(Some(readable.as_fd()), None, None).unwrap();
         assert_eq!(woken, Wake::Readable);
+    }
+
+    #[test]
+    fn wish_to_stop_comes_before_all_else() {
+        let (source, mut sending) = UnixStream::pair().unwrap();
+        let (stop, mut stopping) = UnixStream::pair().unwrap();
+        let (source, stop) = (Some(source.as_fd()), Some(stop.as_fd()));
+        let past = Some(Instant::now());
+        assert_eq!(wait(source, past, stop).unwrap(), Wake::TimedOut);
+        sending.write_all(b"!").unwrap();
+        assert_eq!(wait(source, past, stop).unwrap(), Wake::Readable);
+        stopping.write_all(b"!").unwrap();
+        assert_eq!(wait(source, past, stop).unwrap(), Wake::Stopped);
+        assert_eq!(wait(None, None, stop).unwrap(), Wake::Stopped);
     }
 }

@@ -17,7 +17,7 @@ use nldemo::control::Totals;
 use nldemo::message::HEADER_LEN;
 use nldemo::message::Message;
 use nldemo::message::Messages;
-use nldemo::message::Status;
+use nldemo::Status;
 use nldemo::protocol;
 
 /// Types below are of netlink itself (`NLMSG_MIN_TYPE`).
@@ -71,7 +71,7 @@ pub fn answers(buffer: &[u8], privileged: bool) -> Vec<Answer> {
     for message in Messages::new(buffer).flatten() {
         let end = start + HEADER_LEN + message.payload.len();
         answer(&message, &buffer[start..end], privileged, &mut expected);
-        start = nldemo::message::aligned(end);
+        start = nldemo::aligned(end);
     }
     expected
 }

@@ -11,7 +11,7 @@ use netlink_packet_core::NLM_F_ACK;
 use netlink_packet_core::NLM_F_DUMP;
 use netlink_packet_core::NLM_F_REQUEST;
 use nldemo::message::HEADER_LEN;
-use nldemo::message::aligned;
+use nldemo::aligned;
 use nldemo::protocol;
 
 use crate::pattern;

@@ -14,9 +14,9 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::message;
 use crate::message::Message;
-use crate::message::Status;
 use crate::netlink::KernelSocket;
 use crate::protocol;
+use crate::status::Status;
 
 /// How often a dump is begun that changes while it is read.
 const DUMP_ATTEMPTS: usize = 5;

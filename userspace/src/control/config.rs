@@ -231,7 +231,7 @@ pub(super) mod tests {
             let mut payload = Vec::new();
             for (kind, content) in attributes {
                 attr::append_nest(&mut payload, kind, |nest| nest.extend(content));
-                payload.resize(crate::message::aligned(payload.len()), 0);
+                payload.resize(crate::framing::aligned(payload.len()), 0);
             }
             payload.truncate(cut);
             let _ = Config::parse(&payload);

@@ -3,6 +3,7 @@
 //! Following the events, with what was missed.
 
 use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use super::client::Control;
@@ -17,7 +18,6 @@ use crate::filter::SocketFilter;
 use crate::message::Messages;
 use crate::netlink::RECEIVE_LEN;
 use crate::protocol::GROUP_EVENTS;
-use crate::stop::Stop;
 use crate::wait::Wake;
 
 /// What a [`Monitor`] has to tell.
@@ -115,11 +115,11 @@ impl Monitor {
         &self.follower.known
     }
 
-    /// Waits for the next notice; `None` if the deadline passed or `stop` was requested before.
+    /// Waits for the next notice; `None` if the deadline passed or `stop` could be read before.
     pub fn next(
         &mut self,
         deadline: Option<Instant>,
-        stop: Option<&Stop>,
+        stop: Option<BorrowedFd<'_>>,
     ) -> Result<Option<Notice>> {
         loop {
             if let Some(notice) = self.follower.notices.pop_front() {

@@ -23,8 +23,8 @@ use super::wire::SOCK_DESTROY;
 use super::wire::SOCK_DIAG_BY_FAMILY;
 use crate::error::Error;
 use crate::error::Result;
-use crate::message::Status;
 use crate::netlink::KernelSocket;
+use crate::status::Status;
 
 /// A socket that is to be destroyed, and no other in its place.
 ///

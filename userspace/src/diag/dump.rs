@@ -22,11 +22,11 @@ use super::wire::NETLINK_SOCK_DIAG;
 use super::wire::SOCK_DIAG_BY_FAMILY;
 use crate::answer::Answer;
 use crate::error::Error;
-use crate::error::Malformed;
 use crate::error::Result;
-use crate::message::Status;
+use crate::framing::Malformed;
 use crate::netlink::KernelSocket;
 use crate::netlink::RECEIVE_LEN;
+use crate::status::Status;
 
 /// What is asked for at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use super::wire::Fields;
 use super::wire::append_cookie;
 use crate::attr;
 use crate::attr::Attributes;
-use crate::error::Malformed;
+use crate::framing::Malformed;
 
 const REQ_BYTECODE: u16 = 1;
 

@@ -15,8 +15,8 @@ use super::wire::Fields;
 use super::wire::NO_COOKIE;
 use super::wire::append_cookie;
 use crate::attr::Attributes;
-use crate::error::Malformed;
 use crate::error::Result;
+use crate::framing::Malformed;
 
 /// Stands for all protocols (`NDIAG_PROTO_ALL`).
 const ALL_PROTOCOLS: u8 = u8::MAX;

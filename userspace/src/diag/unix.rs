@@ -15,7 +15,7 @@ use super::wire::Fields;
 use super::wire::NO_COOKIE;
 use super::wire::append_cookie;
 use crate::attr::Attributes;
-use crate::error::Malformed;
+use crate::framing::Malformed;
 
 const SHOW_NAME: u32 = 0x01;
 const SHOW_PEER: u32 = 0x04;

@@ -6,7 +6,7 @@
 //! `linux/netlink_diag.h` and `linux/packet_diag.h`. Numbers are in host byte order but for ports
 //! and addresses.
 
-use crate::error::Malformed;
+use crate::framing::Malformed;
 
 /// The netlink protocol.
 pub(super) const NETLINK_SOCK_DIAG: u8 = octet(libc::NETLINK_SOCK_DIAG);

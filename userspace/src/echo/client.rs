@@ -10,19 +10,19 @@ use std::time::Instant;
 use netlink_packet_core::NLM_F_ACK;
 use netlink_packet_core::NLM_F_REQUEST;
 
-use super::RoundTrips;
 use super::exchange::Exchange;
 use super::exchange::Expectation;
-use super::exchange::Mismatch;
 use super::payload::Payload;
+use crate::durations::Durations;
 use crate::error::Error;
 use crate::error::Result;
+use crate::framing::aligned;
 use crate::message;
 use crate::message::Message;
 use crate::message::Messages;
+use crate::mismatch::Mismatch;
 use crate::netlink::KernelSocket;
 use crate::protocol;
-use crate::stop::Stop;
 use crate::wait::Wake;
 
 /// Room for whatever the kernel says apart from echoing: a status with its text.
@@ -107,13 +107,13 @@ impl Client {
     /// Sends `batch` messages in one datagram and waits until the kernel has answered them all.
     ///
     /// Every reply is compared with its request, byte for byte; the time of each goes to
-    /// `round_trips`. Returns false if `stop` was requested before all replies were there.
+    /// `round_trips`. Returns false if `stop` could be read before all replies were there.
     pub fn exchange(
         &mut self,
         payload: &Payload,
         batch: usize,
-        stop: Option<&Stop>,
-        round_trips: &mut RoundTrips,
+        stop: Option<BorrowedFd<'_>>,
+        round_trips: &mut Durations,
     ) -> Result<bool> {
         let first_sequence = self.sequence;
         self.compose(payload, batch);
@@ -217,7 +217,7 @@ impl Client {
         }
         self.socket
             .grow_receive_buffer(room.saturating_mul(batch))?;
-        let longest = message::HEADER_LEN + message::aligned(payload_len);
+        let longest = message::HEADER_LEN + aligned(payload_len);
         if self.receive.len() < longest {
             self.receive.resize(longest.max(MIN_RECEIVE_LEN), 0);
         }

@@ -19,8 +19,8 @@ mod payload;
 
 pub use client::Client;
 pub use client::Options;
-pub use exchange::Mismatch;
 pub use payload::Payload;
 
 pub use crate::durations::Durations as RoundTrips;
 pub use crate::durations::Figures as Summary;
+pub use crate::mismatch::Mismatch;

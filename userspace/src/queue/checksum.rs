@@ -5,8 +5,8 @@
 use etherparse::IpNumber;
 use etherparse::checksum::Sum16BitWords;
 
-use super::rewrite::Layout;
-use super::rewrite::Unwritable;
+use super::layout::Layout;
+use super::unwritable::Unwritable;
 
 /// What a transport checksum is computed from: addresses, and the transport header with what
 /// follows.

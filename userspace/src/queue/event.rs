@@ -7,11 +7,11 @@ use super::wire::MSG_CONFIG;
 use super::wire::MSG_PACKET;
 use super::wire::MSG_VERDICT;
 use super::wire::MSG_VERDICT_BATCH;
-use crate::error::Malformed;
 use crate::error::Result;
+use crate::framing::Malformed;
 use crate::message::Message;
 use crate::message::Messages;
-use crate::message::Status;
+use crate::status::Status;
 
 /// What a message on the queue's socket means.
 #[derive(Clone, Debug, PartialEq, Eq)]

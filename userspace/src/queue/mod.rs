@@ -29,6 +29,8 @@
 mod checksum;
 mod event;
 mod hook;
+mod layout;
+mod namespace;
 mod options;
 mod outbox;
 mod owner;
@@ -39,6 +41,7 @@ mod replacement;
 mod rewrite;
 mod socket;
 mod summary;
+mod unwritable;
 mod verdict;
 mod wire;
 
@@ -62,10 +65,10 @@ pub use replacement::ParseReplacementError;
 pub use replacement::Replacement;
 pub use rewrite::Edit;
 pub use rewrite::Rewritten;
-pub use rewrite::Unwritable;
 pub use socket::Closed;
 pub use socket::Queue;
 pub use summary::Icmp;
 pub use summary::Summary;
+pub use unwritable::Unwritable;
 pub use verdict::Decision;
 pub use verdict::Verdict;

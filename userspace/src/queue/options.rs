@@ -5,12 +5,10 @@
 use std::num::NonZero;
 use std::time::Duration;
 
-use super::socket::Queue;
 use super::wire::nfgenmsg;
 use super::wire::number;
 use super::wire::octet;
 use crate::attr;
-use crate::error::Result;
 
 /// What of each packet is copied to the consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,11 +131,6 @@ impl Options {
             self.flags & !flag
         };
         Self { flags, ..self }
-    }
-
-    /// Takes a queue of the current network namespace; needs `CAP_NET_ADMIN` in it.
-    pub fn bind(self, number: u16) -> Result<Queue> {
-        Queue::open(number, self)
     }
 
     /// The payload of the message that takes a queue.

@@ -11,8 +11,8 @@ use super::wire::NFGENMSG_LEN;
 use super::wire::number;
 use crate::attr::Attribute;
 use crate::attr::Attributes;
-use crate::error::Malformed;
 use crate::error::Result;
+use crate::framing::Malformed;
 
 // Attribute types as patterns.
 pub(super) const NFQA_PACKET_HDR: u16 = number(libc::NFQA_PACKET_HDR);

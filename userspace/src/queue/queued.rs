@@ -6,8 +6,8 @@ use super::packet::NFQA_PACKET_HDR;
 use super::packet::Packet;
 use super::wire::NFGENMSG_LEN;
 use crate::attr::Attributes;
-use crate::error::Malformed;
 use crate::error::Result;
+use crate::framing::Malformed;
 
 /// A packet that awaits its verdict, borrowed from the receive buffer.
 ///

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::packet::Packet;
 use super::rewrite::Edit;
 use super::rewrite::Rewritten;
-use super::rewrite::Unwritable;
+use super::unwritable::Unwritable;
 
 /// What of a packet gets another value. The text forms are `ttl=N`, `payload=TEXT` and
 /// `payload=hex:DIGITS`.

@@ -5,81 +5,18 @@
 //! What `nfqnl_mangle` in `net/netfilter/nfnetlink_queue.c` does not like it turns into a drop,
 //! without a word. So all of its conditions are checked here, before a verdict is sent.
 
-use std::fs;
-use std::path::Path;
-
 use etherparse::IpNumber;
-use etherparse::IpSlice;
-use etherparse::Ipv6ExtensionSlice;
 
 use super::checksum;
+use super::layout::IPV6_HEADER_LEN;
+use super::layout::Layout;
 use super::packet::Packet;
+use super::unwritable::Unwritable;
 use super::wire::MAX_PAYLOAD;
 
 const IPV4_HEADER_LEN: usize = 20;
-const IPV6_HEADER_LEN: usize = 40;
 /// In the flags and offset of an IPv4 header, what may be changed.
 const DONT_FRAGMENT: u8 = 0x40;
-/// As many extension headers as the kernel compares (`IP6_MAX_EXT_HDRS_CNT`).
-const MAX_EXTENSIONS: usize = 12;
-
-/// Why the kernel would drop a packet instead of giving it other content, or why the result would
-/// be wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Unwritable {
-    /// The network namespace belongs to a container.
-    #[error(
-        "the kernel takes no other content in a network namespace that is not owned by the \
-         initial user namespace"
-    )]
-    Namespace,
-    /// The queue's copy mode leaves the content out.
-    #[error("the packet's content is not here: take the queue with --copy packet")]
-    NotCopied,
-    /// The kernel would cut the packet to what was copied of it.
-    #[error("only {copied} of the packet's {length} bytes were copied")]
-    Truncated {
-        /// How much of it there is.
-        copied: usize,
-        /// How long it is.
-        length: usize,
-    },
-    /// The packet was caught on a bridge, for instance.
-    #[error("the kernel takes other content for IPv4 and IPv6 hooks only")]
-    Family,
-    /// Several packets in one.
-    #[error("the packet is to be segmented later: take the queue without --gso")]
-    Gso,
-    /// With connection tracking the kernel takes no other content for fragments, and their
-    /// checksum covers more than what is here.
-    #[error("the packet is a fragment")]
-    Fragment,
-    /// The headers are broken.
-    #[error("the packet's headers are broken")]
-    Unparsable,
-    /// It has more extension headers than the kernel compares.
-    #[error("the packet has too many extension headers")]
-    Extensions,
-    /// The checksum was wrong before, or is over something that is not in the packet.
-    #[error("the packet's checksum does not fit its content, a new one would hide that")]
-    Checksum,
-    /// It is not known how a checksum is made for this.
-    #[error("the checksum of protocol {0} is not known")]
-    Protocol(u8),
-    /// Data is what echo requests, echo replies and UDP have.
-    #[error("the packet is no echo message and no UDP, it has no data that could be replaced")]
-    NoData,
-    /// The new content does not fit a message.
-    #[error("{0} bytes are more than the {MAX_PAYLOAD} that the kernel takes")]
-    TooLong(usize),
-    /// The new content lacks a part of a header.
-    #[error("the new content ends within its headers")]
-    TooShort,
-    /// The new content differs where the kernel does not allow it.
-    #[error("the kernel does not take another {0}")]
-    Header(&'static str),
-}
 
 /// Other content for a packet, which the kernel takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,71 +55,6 @@ pub struct Edit<'a> {
     packet: &'a Packet<'a>,
     layout: Layout,
     content: Vec<u8>,
-}
-
-/// Where things are in a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Layout {
-    pub(super) ipv4: bool,
-    /// Offset of the transport header.
-    pub(super) transport: usize,
-    /// Transport protocol.
-    pub(super) protocol: IpNumber,
-}
-
-impl Layout {
-    /// Reads the headers of a whole packet that is no fragment.
-    fn read(bytes: &[u8]) -> Result<Self, Unwritable> {
-        let ip = IpSlice::from_slice(bytes).map_err(|_| Unwritable::Unparsable)?;
-        let payload = ip.payload();
-        let mut fragment = payload.fragmented;
-        let (ipv4, length) = match &ip {
-            IpSlice::Ipv4(ip) => (true, usize::from(ip.header().total_len())),
-            IpSlice::Ipv6(ip) => {
-                let extensions = ip.extensions().clone().into_iter();
-                let mut count = 0;
-                for extension in extensions {
-                    count += 1;
-                    // Even if it is the only fragment.
-                    fragment |= matches!(extension, Ipv6ExtensionSlice::Fragment(_));
-                }
-                if count > MAX_EXTENSIONS {
-                    return Err(Unwritable::Extensions);
-                }
-                let payload_length = usize::from(ip.header().payload_length());
-                (false, IPV6_HEADER_LEN + payload_length)
-            }
-        };
-        if fragment {
-            return Err(Unwritable::Fragment);
-        }
-        if length != bytes.len() {
-            return Err(Unwritable::Unparsable);
-        }
-        Ok(Self {
-            ipv4,
-            transport: bytes.len() - payload.payload.len(),
-            protocol: payload.ip_number,
-        })
-    }
-
-    /// How long the part of the transport header is that the kernel wants to see, as
-    /// `nfqnl_validate_l4` has it; endless if the header lies about it.
-    fn transport_min(&self, transport: &[u8]) -> usize {
-        match self.protocol {
-            IpNumber::TCP => match transport.get(12).map(|octet| usize::from(octet >> 4)) {
-                Some(words) if words >= 5 => words * 4,
-                _ => usize::MAX,
-            },
-            IpNumber::UDP
-            | IpNumber::ICMP
-            | IpNumber::IPV6_ICMP
-            | IpNumber::ENCAPSULATING_SECURITY_PAYLOAD => 8,
-            IpNumber::SCTP => 12,
-            IpNumber::GRE => 4,
-            _ => 0,
-        }
-    }
 }
 
 impl<'a> Edit<'a> {
@@ -353,29 +225,11 @@ fn check_ipv6(old: &[u8], new: &[u8], transport: usize) -> Result<(), Unwritable
     Ok(())
 }
 
-/// Whether the calling thread's network namespace is one where the kernel takes other content: the
-/// initial user namespace must own it. True if nothing speaks against it.
-///
-/// The kernel tells the owner by ioctl only. But in all other network namespaces it leaves most
-/// settings of the IPv6 route table out, which shows where there is IPv6 at all.
-pub(super) fn namespace_allows() -> bool {
-    allows(Path::new("/proc/sys/net"), Path::new("/proc/self/ns/user"))
-}
-
-fn allows(settings: &Path, user_namespace: &Path) -> bool {
-    /// `PROC_USER_INIT_INO`.
-    const INITIAL: &str = "user:[4026531837]";
-    let ipv6 = settings.join("ipv6");
-    let hidden = ipv6.join("conf").exists() && !ipv6.join("route/mtu_expires").exists();
-    // Who is in another user namespace has rights on network namespaces below it only.
-    let inside = fs::read_link(user_namespace).is_ok_and(|link| link.as_os_str() != INITIAL);
-    !hidden && !inside
-}
-
 #[cfg(test)]
 mod tests {
     use etherparse::Icmpv4Slice;
     use etherparse::Icmpv6Slice;
+    use etherparse::IpSlice;
     use etherparse::Ipv4HeaderSlice;
     use etherparse::PacketBuilder;
     use proptest::prelude::*;
@@ -657,26 +511,6 @@ mod tests {
         assert!(edited(&bytes, |edit| edit.set_ttl(1).unwrap()).is_ok());
         let refused = edited(&bytes, |edit| edit.content_mut()[40] ^= 1);
         assert_eq!(refused, Err(Unwritable::Protocol(132)));
-    }
-
-    #[test]
-    fn namespaces_of_containers_are_told_by_what_they_lack() {
-        let directory = std::env::temp_dir().join(format!("nldemo-rewrite-{}", std::process::id()));
-        let routes = directory.join("ipv6/route");
-        let user = directory.join("user");
-        let mut seen = vec![allows(&directory, &user)];
-        fs::create_dir_all(directory.join("ipv6/conf")).unwrap();
-        fs::create_dir_all(&routes).unwrap();
-        seen.push(allows(&directory, &user));
-        fs::write(routes.join("mtu_expires"), "").unwrap();
-        seen.push(allows(&directory, &user));
-        std::os::unix::fs::symlink("user:[4026531837]", &user).unwrap();
-        seen.push(allows(&directory, &user));
-        fs::remove_file(&user).unwrap();
-        std::os::unix::fs::symlink("user:[4026532000]", &user).unwrap();
-        seen.push(allows(&directory, &user));
-        fs::remove_dir_all(&directory).unwrap();
-        assert_eq!(seen, [true, false, true, true, false]);
     }
 
     proptest! {

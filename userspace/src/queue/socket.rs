@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use super::event::Event;
 use super::event::Events;
 use super::event::packet_ids;
+use super::namespace::namespace_allows;
 use super::options::CopyMode;
 use super::options::Options;
 use super::options::unbind_payload;
@@ -20,16 +21,15 @@ use super::outbox::Outbox;
 use super::owner;
 use super::owner::KernelLosses;
 use super::rewrite::Rewritten;
-use super::rewrite::Unwritable;
-use super::rewrite::namespace_allows;
+use super::unwritable::Unwritable;
 use super::verdict::Decision;
 use super::wire::MSG_CONFIG;
 use crate::error::Error;
 use crate::error::Result;
-use crate::message::Status;
 use crate::netlink::KernelSocket;
-use crate::stop::Stop;
+use crate::status::Status;
 use crate::wait::Wake;
+use crate::wait::wait;
 
 /// What a waiting packet is charged with: the memory that a full-size Ethernet frame takes.
 const PACKET_CHARGE: usize = 4096;
@@ -77,6 +77,13 @@ pub struct Closed {
     pub malformed: u64,
 }
 
+impl Options {
+    /// Takes a queue of the current network namespace; needs `CAP_NET_ADMIN` in it.
+    pub fn bind(self, number: u16) -> Result<Queue> {
+        Queue::open(number, self)
+    }
+}
+
 impl Queue {
     /// Takes a queue of the current network namespace with the default [`Options`]; needs
     /// `CAP_NET_ADMIN` in it.
@@ -84,7 +91,7 @@ impl Queue {
         Options::default().bind(number)
     }
 
-    pub(super) fn open(number: u16, options: Options) -> Result<Self> {
+    fn open(number: u16, options: Options) -> Result<Self> {
         let socket = KernelSocket::open(NETLINK_NETFILTER).map_err(|error| {
             if error.errno() == Some(Errno::EPROTONOSUPPORT) {
                 return error.with_fix(
@@ -143,12 +150,21 @@ impl Queue {
         &self.options
     }
 
-    /// Blocks until there is something to receive, the deadline passes or `stop` is requested.
+    /// Blocks until there is something to receive, the deadline passes or `stop` can be read.
     ///
     /// Verdicts are sent meanwhile when their time has come.
-    pub fn wait(&mut self, deadline: Option<Instant>, stop: Option<&Stop>) -> Result<Wake> {
-        if !self.early.is_empty() && !stop.is_some_and(Stop::requested) {
-            return Ok(Wake::Readable);
+    pub fn wait(
+        &mut self,
+        deadline: Option<Instant>,
+        stop: Option<BorrowedFd<'_>>,
+    ) -> Result<Wake> {
+        if !self.early.is_empty() {
+            // Only to see whether it is time to stop.
+            let now = Some(Instant::now());
+            return Ok(match wait(None, now, stop)? {
+                Wake::TimedOut => Wake::Readable,
+                woken => woken,
+            });
         }
         if self.options.batching.time.is_zero() {
             self.flush()?;

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use nldemo::Status;
 use nldemo::attr::Attributes;
 use nldemo::control;
 use nldemo::control::Config;
@@ -15,7 +16,6 @@ use nldemo::diag::Query;
 use nldemo::diag::Target;
 use nldemo::hexdump::Hexdump;
 use nldemo::message::Messages;
-use nldemo::message::Status;
 use nldemo::pcapng;
 use nldemo::queue::Event;
 use nldemo::queue::Events;

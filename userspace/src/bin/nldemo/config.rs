@@ -14,12 +14,11 @@ use nldemo::control::TypeSet;
 use nldemo::control::priority_name;
 use nldemo::icmp::Family;
 
-use crate::Failure;
-use crate::Module;
+use crate::arguments::Module;
+use crate::failure::Failure;
 use crate::output::Output;
 use crate::table::Cell;
 use crate::table::Table;
-use crate::usage_error;
 
 /// What to do about a network namespace without the module's hooks.
 pub(crate) const NOT_HOOKED: &str = "\
@@ -106,7 +105,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<(), Failure> {
     let module = match &args.command {
         Command::Show(show) => &show.module,
         Command::Set(set) => {
-            refuse_duplicates(&set.settings);
+            refuse_duplicates(&set.settings)?;
             Control::open(set.module.protocol)?.change(&set.settings)?;
             &set.module
         }
@@ -115,13 +114,15 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<(), Failure> {
     Ok(print(&config, output)?)
 }
 
-fn refuse_duplicates(settings: &[Setting]) {
+fn refuse_duplicates(settings: &[Setting]) -> Result<(), Failure> {
     for (index, setting) in settings.iter().enumerate() {
         let key = setting.key();
         if settings[..index].iter().any(|earlier| earlier.key() == key) {
-            usage_error(format!("{key} is set twice; give each key once"));
+            let message = format!("{key} is set twice; give each key once");
+            return Err(Failure::usage(message));
         }
     }
+    Ok(())
 }
 
 fn print(config: &Config, output: &mut Output) -> io::Result<()> {

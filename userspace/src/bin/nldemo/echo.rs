@@ -3,6 +3,7 @@
 //! `nldemo echo`.
 
 use std::ffi::OsString;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 use std::time::Instant;
@@ -17,10 +18,10 @@ use nldemo::echo::Summary;
 use nldemo::stop::Stop;
 use serde::Serialize;
 
-use crate::Failure;
-use crate::Module;
+use crate::arguments::Module;
+use crate::arguments::seconds;
+use crate::failure::Failure;
 use crate::output::Output;
-use crate::usage_error;
 
 /// What the old demo's client said.
 const DEFAULT_TEXT: &str = "hello kernel";
@@ -71,7 +72,7 @@ pub(crate) struct Args {
     )]
     batch: u64,
     /// Wait at most S seconds for the replies to a batch
-    #[arg(long, value_name = "S", default_value = "5", value_parser = crate::seconds)]
+    #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
     timeout: Duration,
     #[command(flatten)]
     module: Module,
@@ -108,7 +109,8 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
     let count = args.count.unwrap_or(args.batch);
     let batch = args.batch.min(count);
     if batch * payload.len() as u64 > MAX_BYTES {
-        usage_error(format!("--size times --batch exceeds {MAX_BYTES} bytes"));
+        let message = format!("--size times --batch exceeds {MAX_BYTES} bytes");
+        return Err(Failure::usage(message));
     }
 
     let mut client = Client::open(Options {
@@ -126,7 +128,7 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
         let batch = batch.min(count - sent);
         sent += batch;
         let messages = usize::try_from(batch).expect("within MAX_BATCH");
-        outcome = client.exchange(&payload, messages, Some(stop), &mut round_trips);
+        outcome = client.exchange(&payload, messages, Some(stop.as_fd()), &mut round_trips);
         progress.set_position(sent);
     }
     let seconds = start.elapsed().as_secs_f64();

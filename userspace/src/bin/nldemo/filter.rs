@@ -7,7 +7,7 @@ mod count;
 
 use nldemo::stop::Stop;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::output::Output;
 
 /// Have the kernel run BPF programs for sockets: count traffic, let through some messages only

@@ -2,10 +2,12 @@
 
 //! `nldemo`: the userspace peer of the `rust_nldemo` kernel module.
 
+mod arguments;
 mod clock;
 mod config;
 mod diag;
 mod echo;
+mod failure;
 mod filter;
 mod monitor;
 mod output;
@@ -13,10 +15,7 @@ mod queue;
 mod stats;
 mod table;
 
-use std::fmt::Display;
-use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::ColorChoice;
 use clap::CommandFactory;
@@ -24,9 +23,9 @@ use clap::FromArgMatches;
 use clap::Parser;
 use clap::Subcommand;
 use clap::error::ErrorKind;
-use nldemo::protocol;
 use nldemo::stop::Stop;
 
+use crate::failure::Failure;
 use crate::output::Format;
 use crate::output::Output;
 
@@ -89,52 +88,15 @@ enum Command {
     Diag(diag::Args),
 }
 
-/// Where the module is to be found.
-#[derive(clap::Args)]
-struct Module {
-    /// Netlink protocol number: the module's parameter `protocol`
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = protocol::PROTOCOL_DEFAULT,
-        value_parser = clap::value_parser!(u8).range(
-            i64::from(protocol::PROTOCOL_MIN)..=i64::from(protocol::PROTOCOL_MAX)
-        )
-    )]
-    protocol: u8,
-}
-
-/// Why a command failed.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Peer(#[from] nldemo::Error),
-    #[error("{}", nldemo::Error::io("write to standard output", .0))]
-    Output(#[from] io::Error),
-    #[error("{0}")]
-    Negative(String),
-}
-
-impl Failure {
-    fn is_closed_pipe(&self) -> bool {
-        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
-    }
-
-    fn status(&self) -> u8 {
-        match self {
-            Self::Negative(_) => 1,
-            Self::Peer(error) if error.is_negative_answer() => 1,
-            _ => 2,
-        }
-    }
-}
-
 fn main() -> ExitCode {
     let cli = parse();
     match run(cli.global.color, &cli) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads the output has seen enough.
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(Failure::Usage(message)) => Cli::command()
+            .error(ErrorKind::ValueValidation, message)
+            .exit(),
         Err(failure) => {
             output::print_error(cli.global.color, &failure);
             ExitCode::from(failure.status())
@@ -184,23 +146,6 @@ fn parse() -> Cli {
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-/// Ends the program over arguments that are right one by one and not together.
-fn usage_error(message: impl Display) -> ! {
-    Cli::command()
-        .error(ErrorKind::ValueValidation, message)
-        .exit()
-}
-
-/// Parses a number of seconds, fractions allowed.
-fn seconds(text: &str) -> Result<Duration, String> {
-    // The bound keeps deadlines within what a clock can hold.
-    text.parse()
-        .ok()
-        .filter(|seconds| (0.001..=1e9).contains(seconds))
-        .map(Duration::from_secs_f64)
-        .ok_or_else(|| "expected a number of seconds from 0.001 to 1000000000".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,13 +153,5 @@ mod tests {
     #[test]
     fn command_line_definition_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn seconds_are_bounded() {
-        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
-        for text in ["", "x", "0", "-1", "NaN", "inf", "1e30"] {
-            assert!(seconds(text).is_err(), "{text}");
-        }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::os::fd::AsFd;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -15,9 +16,10 @@ use nldemo::control::Notice;
 use nldemo::stop::Stop;
 use serde::Serialize;
 
-use crate::Failure;
-use crate::Module;
+use crate::arguments::Module;
+use crate::arguments::seconds;
 use crate::clock;
+use crate::failure::Failure;
 use crate::output::Output;
 
 const DETAILS: &str = "\
@@ -55,7 +57,7 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
     /// Stop after S seconds
-    #[arg(long, value_name = "S", value_parser = crate::seconds)]
+    #[arg(long, value_name = "S", value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
 }
 
@@ -121,7 +123,7 @@ pub(crate) fn follow(
         && !stop.requested()
         && deadline.is_none_or(|deadline| Instant::now() < deadline)
     {
-        let Some(notice) = monitor.next(deadline, Some(stop))? else {
+        let Some(notice) = monitor.next(deadline, Some(stop.as_fd()))? else {
             break;
         };
         // What did not come is no event.

@@ -5,6 +5,7 @@
 mod numbers;
 mod record;
 mod run;
+mod seen;
 mod session;
 mod show;
 mod sink;
@@ -13,7 +14,7 @@ mod totals;
 use clap::Subcommand;
 use nldemo::stop::Stop;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::output::Output;
 
 /// Decide what becomes of queued packets

@@ -2,6 +2,7 @@
 
 //! `nldemo stats`.
 
+use std::os::fd::AsFd;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -13,10 +14,11 @@ use nldemo::wait;
 use nldemo::wait::Wake;
 use serde::Serialize;
 
-use crate::Failure;
-use crate::Module;
+use crate::arguments::Module;
+use crate::arguments::seconds;
 use crate::clock;
 use crate::config::NOT_HOOKED;
+use crate::failure::Failure;
 use crate::output::Output;
 use crate::table::Cell;
 use crate::table::Table;
@@ -61,7 +63,7 @@ pub(crate) struct Args {
         value_name = "S",
         num_args = 0..=1,
         default_missing_value = "1",
-        value_parser = crate::seconds
+        value_parser = seconds
     )]
     watch: Option<Duration>,
     /// Stop watching after N readings
@@ -125,7 +127,7 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
         let (Some(interval), true) = (args.watch, left != Some(0)) else {
             return Ok(());
         };
-        if wait::wait(None, Some(reading.at + interval), Some(stop))? == Wake::Stopped {
+        if wait::wait(None, Some(reading.at + interval), Some(stop.as_fd()))? == Wake::Stopped {
             return Ok(());
         }
         earlier = Some(reading);

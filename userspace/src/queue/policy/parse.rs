@@ -4,14 +4,15 @@
 
 use std::fmt;
 use std::num::NonZero;
+use std::str::FromStr;
 
-use super::Policy;
-use super::Rule;
 use super::condition::Comparison;
 use super::condition::Condition;
 use super::condition::Interface;
 use super::rate;
 use super::rate::Rate;
+use super::rules::Policy;
+use super::rules::Rule;
 use crate::icmp::ECHO_REPLY;
 use crate::icmp::ECHO_REQUEST;
 use crate::icmp::Family;
@@ -81,7 +82,7 @@ fn class(character: char) -> Class {
     }
 }
 
-pub(super) fn policy(text: &str) -> Result<Policy> {
+fn policy(text: &str) -> Result<Policy> {
     let mut parser = Parser { text, place: 0 };
     let mut rules = Vec::new();
     if parser.take("echo-size") {
@@ -107,6 +108,14 @@ pub(super) fn policy(text: &str) -> Result<Policy> {
                 format!("the end, as '{}' is for every packet", start.text),
             ));
         }
+    }
+}
+
+impl FromStr for Policy {
+    type Err = ParsePolicyError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        policy(text)
     }
 }
 

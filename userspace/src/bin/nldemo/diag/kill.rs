@@ -18,14 +18,13 @@ use nldemo::wait::Wake;
 use nldemo::wait::wait;
 use serde::Serialize;
 
-use super::FILTERS;
 use super::row;
 use super::search;
-use crate::Failure;
+use super::search::FILTERS;
+use crate::failure::Failure;
 use crate::output::Output;
 use crate::table::Cell;
 use crate::table::Table;
-use crate::usage_error;
 
 const DETAILS: &str = "\
 Only tcp, udp and raw sockets can be destroyed, and these are meant unless other kinds are named.
@@ -209,9 +208,11 @@ fn check(stop: &Stop) -> Result<(), Failure> {
 }
 
 fn find_targets(args: &Args, output: &mut Output, stop: &Stop) -> Result<Vec<Target>, Failure> {
-    let filter = search::filter(&args.terms).or_kinds(&Kind::DESTRUCTIBLE);
+    let filter = search::filter(&args.terms)?.or_kinds(&Kind::DESTRUCTIBLE);
     if !filter.chooses() && !args.all {
-        usage_error("this means all sockets of their kinds; if that is meant, add --all");
+        return Err(Failure::usage(
+            "this means all sockets of their kinds; if that is meant, add --all",
+        ));
     }
     let mut targets = Vec::new();
     search::search(&filter, output, stop, |_, sockets| {
@@ -230,13 +231,13 @@ fn find_targets(args: &Args, output: &mut Output, stop: &Stop) -> Result<Vec<Tar
 fn read_targets(stop: &Stop) -> Result<Vec<Target>, Failure> {
     let input = io::BufReader::new(Input::open(stop)?);
     let targets = serde_json::Deserializer::from_reader(input).into_iter();
-    let targets: serde_json::Result<_> = targets.collect();
+    let targets: serde_json::Result<Vec<_>> = targets.collect();
     check(stop)?;
-    let targets: Vec<_> = targets.unwrap_or_else(|error| {
-        usage_error(format!(
+    let targets = targets.map_err(|error| {
+        Failure::usage(format!(
             "standard input: not a socket as nldemo -j diag list prints it: {error}"
         ))
-    });
+    })?;
     if targets.is_empty() {
         return Err(Failure::Negative("standard input has no socket".to_owned()));
     }
@@ -260,7 +261,7 @@ impl<'s> Input<'s> {
 
 impl Read for Input<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match wait(Some(self.file.as_fd()), None, Some(self.stop)) {
+        match wait(Some(self.file.as_fd()), None, Some(self.stop.as_fd())) {
             Ok(Wake::Readable) => self.file.read(buffer),
             Ok(Wake::Stopped | Wake::TimedOut) => Ok(0),
             Err(error) => Err(io::Error::other(error)),

@@ -6,11 +6,11 @@ use nldemo::diag::Owners;
 use nldemo::diag::Term;
 use nldemo::stop::Stop;
 
-use super::FILTERS;
 use super::row::Context;
 use super::search;
-use crate::Failure;
-use crate::Module;
+use super::search::FILTERS;
+use crate::arguments::Module;
+use crate::failure::Failure;
 use crate::output::Output;
 use crate::table::Table;
 
@@ -61,7 +61,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
-    let filter = search::filter(&args.terms);
+    let filter = search::filter(&args.terms)?;
     let processes = args.processes || filter.asks_for_processes();
     let owners = processes.then(Owners::look_up);
     let mut context = Context::new(owners, args.module.protocol);

@@ -17,8 +17,9 @@ use nldemo::filter;
 use nldemo::stop::Stop;
 use serde::Serialize;
 
-use crate::Failure;
-use crate::Module;
+use crate::arguments::Module;
+use crate::arguments::seconds;
+use crate::failure::Failure;
 use crate::monitor;
 use crate::output::Output;
 
@@ -65,7 +66,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// Stop listening to events after S seconds
-    #[arg(long, value_name = "S", requires = "events", value_parser = crate::seconds)]
+    #[arg(long, value_name = "S", requires = "events", value_parser = seconds)]
     timeout: Option<Duration>,
     #[command(flatten)]
     module: Module,

@@ -2,6 +2,7 @@
 
 //! `nldemo filter count`.
 
+use std::os::fd::AsFd;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -13,8 +14,9 @@ use nldemo::wait;
 use nldemo::wait::Wake;
 use serde::Serialize;
 
-use crate::Failure;
+use crate::arguments::seconds;
 use crate::clock;
+use crate::failure::Failure;
 use crate::output::Output;
 use crate::table::Cell;
 use crate::table::Table;
@@ -53,7 +55,7 @@ pub(crate) struct Args {
     #[arg(value_name = "IFACE")]
     interface: String,
     /// Show the counts every S seconds
-    #[arg(long, value_name = "S", default_value = "1", value_parser = crate::seconds)]
+    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
     interval: Duration,
     /// Stop after showing them N times
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -94,7 +96,7 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
     let mut earlier = (start, Counts::default());
     let mut left = args.count;
     while left != Some(0)
-        && wait::wait(None, Some(earlier.0 + args.interval), Some(stop))? != Wake::Stopped
+        && wait::wait(None, Some(earlier.0 + args.interval), Some(stop.as_fd()))? != Wake::Stopped
         && counter.check().is_ok()
     {
         let latest = (Instant::now(), counter.read()?);

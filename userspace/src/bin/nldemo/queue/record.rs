@@ -17,7 +17,7 @@ use nldemo::queue::Summary;
 use nldemo::queue::Verdict;
 use serde::Serialize;
 
-use super::sink::Seen;
+use super::seen::Seen;
 use crate::output::Output;
 
 /// First JSON object: the queue is bound, packets will be seen from now on.

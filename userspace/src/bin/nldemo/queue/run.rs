@@ -26,10 +26,10 @@ use super::session::Shared;
 use super::sink;
 use super::sink::Sink;
 use super::totals::Totals;
-use crate::Failure;
-use crate::Module;
+use crate::arguments::Module;
+use crate::arguments::seconds;
+use crate::failure::Failure;
 use crate::output::Output;
-use crate::usage_error;
 
 const DETAILS: &str = "\
 Policies: rules with ; between them. The first rule whose conditions all hold decides; a packet
@@ -136,7 +136,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// Stop after S seconds
-    #[arg(long, value_name = "S", value_parser = crate::seconds)]
+    #[arg(long, value_name = "S", value_parser = seconds)]
     timeout: Option<Duration>,
     #[command(flatten)]
     module: Module,
@@ -160,10 +160,8 @@ impl Args {
 
 pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
     let mut policy = args.policy.clone();
-    if let Err(error) = policy.find_interfaces() {
-        usage_error(error);
-    }
-    refuse_loops(args, &policy, output);
+    policy.find_interfaces().map_err(Failure::usage)?;
+    refuse_loops(args, &policy, output)?;
     let queues = bind(args)?;
     let capture = match &args.pcap {
         Some(path) => Some(sink::capture(path, queues.iter().map(Queue::number))?),
@@ -240,29 +238,29 @@ fn serve(queues: Vec<Queue>, shared: &Shared<'_>) -> (Totals, Result<(), Failure
     })
 }
 
-/// Ends the program over a policy that would send packets round for ever.
-fn refuse_loops(args: &Args, policy: &Policy, output: &Output) {
+/// Fails over a policy that would send packets round for ever.
+fn refuse_loops(args: &Args, policy: &Policy, output: &Output) -> Result<(), Failure> {
     let numbers = &args.queue.0;
     if let Some(queue) = policy.queues().find(|queue| numbers.contains(queue)) {
-        usage_error(format!(
+        return Err(Failure::usage(format!(
             "the policy sends packets to queue {queue}, which it is for as well, so that they would \
              go round for ever; choose a queue that another program listens to"
-        ));
+        )));
     }
     let mut marks = policy.repeat_marks().peekable();
     if marks.peek().is_none() {
-        return;
+        return Ok(());
     }
     let config = Control::open(args.module.protocol).and_then(|mut control| control.config());
     match config {
         Ok(config) => {
             if let Some(mark) = marks.find(|&mark| mark != config.skip_mark) {
-                usage_error(format!(
+                return Err(Failure::usage(format!(
                     "the policy repeats packets with mark {mark:#x}, and the module would queue \
                      them again for ever, as it skips mark {:#x}; run `nldemo config set \
                      skip-mark={mark:#x}`",
                     config.skip_mark
-                ));
+                )));
             }
         }
         Err(error) => output.warn(format_args!(
@@ -270,4 +268,5 @@ fn refuse_loops(args: &Args, policy: &Policy, output: &Output) {
              round for ever. Whether it does cannot be told: {error}"
         )),
     }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 //! One queue while `nldemo queue run` listens to it.
 
+use std::os::fd::AsFd;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -22,10 +23,10 @@ use nldemo::queue::Verdict;
 use nldemo::stop::Stop;
 use nldemo::wait::Wake;
 
-use super::sink::Seen;
+use super::seen::Seen;
 use super::sink::Sink;
 use super::totals::Totals;
-use crate::Failure;
+use crate::failure::Failure;
 
 /// How long stopping may take while packets keep coming.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
@@ -114,7 +115,7 @@ impl<'s, 'a> Session<'s, 'a> {
                 continue;
             }
             sink.flush()?;
-            let waited = self.queue.wait(deadline, Some(stop));
+            let waited = self.queue.wait(deadline, Some(stop.as_fd()));
             self.note_sent();
             self.without_pause = 0;
             match waited {

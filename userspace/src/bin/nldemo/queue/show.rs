@@ -7,7 +7,7 @@ use nldemo::queue::QueueState;
 use nldemo::queue::bound_queues;
 use serde::Serialize;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::output::Output;
 use crate::table::Cell;
 use crate::table::Table;

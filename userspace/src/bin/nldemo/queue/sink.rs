@@ -16,26 +16,11 @@ use std::time::SystemTime;
 use nldemo::Error;
 use nldemo::pcapng::Captured;
 use nldemo::pcapng::Writer;
-use nldemo::queue::Decision;
-use nldemo::queue::Packet;
-use nldemo::queue::Summary;
-use nldemo::queue::Unwritable;
 
 use super::record::Record;
-use crate::Failure;
+use super::seen::Seen;
+use crate::failure::Failure;
 use crate::output::Output;
-
-/// A packet that was decided.
-#[derive(Clone, Copy)]
-pub(super) struct Seen<'a> {
-    pub(super) packet: &'a Packet<'a>,
-    pub(super) ip: Option<&'a Summary>,
-    pub(super) decision: Decision,
-    /// How giving it other content went, if that was wanted.
-    pub(super) rewriting: Option<&'a Result<(), Unwritable>>,
-    /// Place of its queue among those that are listened to.
-    pub(super) queue_index: u32,
-}
 
 /// Takes packets from all threads.
 pub(super) struct Sink<'a> {
