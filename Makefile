@@ -33,7 +33,7 @@ peer:
 	@command -v cargo >/dev/null || { echo "make: there is no cargo here to build the peer with" >&2; exit 1; }
 	@target=$$(rustc -vV | sed -n 's/^host: //p') && \
 		mkdir -p build/cargo/native && exec 9>>build/cargo/native/.lock && flock 9 && \
-		cargo build --release --locked --manifest-path userspace/Cargo.toml \
+		cargo build --release --locked --package nldemo --manifest-path userspace/Cargo.toml \
 			--target-dir build/cargo/native --target "$$target" && \
 		cp "build/cargo/native/$$target/release/nldemo" build/.new.$$$$ && mv build/.new.$$$$ build/nldemo
 else

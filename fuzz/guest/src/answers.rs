@@ -2,6 +2,10 @@
 
 //! What the module has to answer, by docs/protocol.md.
 
+use knetlink::HEADER_LEN;
+use knetlink::Message;
+use knetlink::Messages;
+use knetlink::Status;
 use netlink_packet_core::NLM_F_ACK;
 use netlink_packet_core::NLM_F_CAPPED;
 use netlink_packet_core::NLM_F_DUMP;
@@ -14,10 +18,6 @@ use nldemo::control::Config;
 use nldemo::control::CpuStats;
 use nldemo::control::Stats;
 use nldemo::control::Totals;
-use nldemo::message::HEADER_LEN;
-use nldemo::message::Message;
-use nldemo::message::Messages;
-use nldemo::Status;
 use nldemo::protocol;
 
 /// Types below are of netlink itself (`NLMSG_MIN_TYPE`).
@@ -71,7 +71,7 @@ pub fn answers(buffer: &[u8], privileged: bool) -> Vec<Answer> {
     for message in Messages::new(buffer).flatten() {
         let end = start + HEADER_LEN + message.payload.len();
         answer(&message, &buffer[start..end], privileged, &mut expected);
-        start = nldemo::aligned(end);
+        start = knetlink::aligned(end);
     }
     expected
 }

@@ -6,13 +6,13 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::mem;
 
+use knetlink::Message;
+use knetlink::Messages;
 use netlink_sys::Socket;
 use netlink_sys::SocketAddr;
 use nix::libc;
 use nix::unistd::Uid;
 use nix::unistd::seteuid;
-use nldemo::message::Message;
-use nldemo::message::Messages;
 use nldemo::protocol;
 
 use crate::answers;

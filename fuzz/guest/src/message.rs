@@ -5,13 +5,13 @@
 use arbitrary::Arbitrary;
 use arbitrary::Result;
 use arbitrary::Unstructured;
+use knetlink::HEADER_LEN;
+use knetlink::aligned;
 use netlink_packet_core::NLA_F_NESTED;
 use netlink_packet_core::NLA_TYPE_MASK;
 use netlink_packet_core::NLM_F_ACK;
 use netlink_packet_core::NLM_F_DUMP;
 use netlink_packet_core::NLM_F_REQUEST;
-use nldemo::message::HEADER_LEN;
-use nldemo::aligned;
 use nldemo::protocol;
 
 use crate::pattern;
@@ -281,7 +281,7 @@ impl Message {
             &Payload::Pattern { len, seed } => (pattern(len, seed), &[]),
             Payload::Attributes(attributes) => (Vec::new(), attributes),
         };
-        nldemo::message::Message {
+        knetlink::Message {
             kind: self.kind,
             flags: self.flags,
             sequence,

@@ -5,10 +5,10 @@
 use arbitrary::Arbitrary;
 use arbitrary::Result;
 use arbitrary::Unstructured;
+use knetlink::Message;
+use knetlink::attr;
 use netlink_packet_core::NLM_F_ACK;
 use netlink_packet_core::NLM_F_REQUEST;
-use nldemo::attr;
-use nldemo::message::Message;
 use nldemo::protocol;
 
 use crate::rarely;

@@ -15,10 +15,10 @@ use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 
 use arbitrary::Arbitrary;
+use knetlink::Message;
 use libfuzzer_sys::fuzz_target;
 use netlink_packet_core::NLM_F_REQUEST;
 use nix::unistd::write;
-use nldemo::message::Message;
 use nldemo::protocol;
 use socket2::Domain;
 use socket2::Protocol;

@@ -7,14 +7,14 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 
-use nldemo::attr::Attributes;
+use knetlink::attr::Attributes;
+use knetlink::Message;
+use knetlink::Messages;
 use nldemo::control::Setting;
-use nldemo::message::Message;
-use nldemo::message::Messages;
-use nldemo::queue::Policy;
-use nldemo::queue::Replacement;
+use nldemo::policy::Policy;
+use nldemo::replacement::Replacement;
 
-#[path = "../../../../userspace/tests/decode/mod.rs"]
+#[path = "../../../../userspace/nldemo/tests/decode/mod.rs"]
 mod decode;
 
 #[derive(Debug, Arbitrary)]

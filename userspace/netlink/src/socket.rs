@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A netlink socket that talks to the kernel and hears nobody else.
+
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+use std::time::Instant;
+
+use linux_names::errno_of;
+use netlink_packet_core::NLM_F_REQUEST;
+use netlink_sys::Socket;
+use netlink_sys::SocketAddr;
+use nix::errno::Errno;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::RcvBuf;
+use nix::sys::socket::sockopt::RcvBufForce;
+use nix::sys::socket::sockopt::SndBuf;
+use nix::sys::socket::sockopt::SndBufForce;
+
+use crate::answer::Answer;
+use crate::error::Error;
+use crate::error::Result;
+use crate::message::Message;
+use crate::status::Status;
+use crate::wait::Wake;
+use crate::wait::wait;
+
+/// The port number of every kernel socket.
+const KERNEL_PORTID: u32 = 0;
+
+/// Length of a buffer that any datagram fits but those that echo longer ones: a part of a dump has
+/// up to 32 KiB, a queued packet comes as one attribute of up to 64 KiB and some others.
+pub const RECEIVE_LEN: usize = 128 * 1024;
+
+/// A raw netlink socket whose other end is the kernel.
+///
+/// Messages from any other sender are discarded and counted: netlink lets privileged processes
+/// write to each other's sockets, and only the source address tells them from the kernel.
+pub struct KernelSocket {
+    socket: Socket,
+    portid: u32,
+    /// Of the latest request.
+    sequence: u32,
+    foreign: u64,
+}
+
+impl KernelSocket {
+    /// Opens and binds a socket, with extended acknowledgements that do not copy the request.
+    pub fn open(protocol: u8) -> Result<Self> {
+        let failed = |error| {
+            linux_names::Error::io(format!("open netlink socket, protocol {protocol}"), &error)
+        };
+        let mut socket = Socket::new(isize::from(protocol)).map_err(failed)?;
+        let portid = socket.bind_auto().map_err(failed)?.port_number();
+        socket.set_ext_ack(true).map_err(failed)?;
+        socket.set_cap_ack(true).map_err(failed)?;
+        Ok(Self {
+            socket,
+            portid,
+            sequence: 0,
+            foreign: 0,
+        })
+    }
+
+    /// The address that the kernel answers to.
+    #[must_use]
+    pub fn portid(&self) -> u32 {
+        self.portid
+    }
+
+    /// How many messages were discarded because the kernel did not send them.
+    #[must_use]
+    pub fn foreign(&self) -> u64 {
+        self.foreign
+    }
+
+    /// Keeps the socket receiving after an overrun, instead of refusing everything until it has
+    /// been read empty and reporting `ENOBUFS` once.
+    pub fn keep_receiving_when_full(&self) -> Result<()> {
+        let set = self.socket.set_no_enobufs(true);
+        set.map_err(|error| linux_names::Error::io("set NETLINK_NO_ENOBUFS", &error))?;
+        Ok(())
+    }
+
+    /// Enlarges the receive buffer to `bytes` of kernel accounting, as far as this process may.
+    ///
+    /// Falling short is not an error here: the estimate is generous, and if the buffer does
+    /// overflow, [`receive`](Self::receive) reports it.
+    pub fn grow_receive_buffer(&self, bytes: usize) -> Result<()> {
+        let failed = |errno| linux_names::Error::new("set SO_RCVBUF", errno);
+        if self.receive_capacity()? < bytes {
+            let half = option_value(bytes);
+            setsockopt(&self.socket, RcvBufForce, &half)
+                .or_else(|_| setsockopt(&self.socket, RcvBuf, &half))
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Enlarges the send buffer so that one datagram of `bytes` fits, as far as this process may.
+    pub fn grow_send_buffer(&self, bytes: usize) -> Result<()> {
+        let failed = |errno| linux_names::Error::new("set SO_SNDBUF", errno);
+        // The kernel takes 32 bytes off the buffer before it compares.
+        let bytes = bytes.saturating_add(32);
+        if getsockopt(&self.socket, SndBuf).map_err(failed)? < bytes {
+            let half = option_value(bytes);
+            setsockopt(&self.socket, SndBufForce, &half)
+                .or_else(|_| setsockopt(&self.socket, SndBuf, &half))
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Sends one datagram, of one message or several, to the kernel.
+    ///
+    /// The kernel works through all of it before this returns.
+    pub fn send(&self, datagram: &[u8]) -> Result<()> {
+        let sent = self
+            .socket
+            .send_to(datagram, &SocketAddr::new(KERNEL_PORTID, 0), 0)
+            .map_err(|error| {
+                let operation = format!("netlink send of {} bytes", datagram.len());
+                let failed = linux_names::Error::io(operation, &error);
+                if failed.errno() == Errno::EMSGSIZE {
+                    return failed.with_fix(
+                        "it does not fit the send buffer: send less at once, or run with \
+                         CAP_NET_ADMIN, or raise the limit with `sysctl -w \
+                         net.core.wmem_max=BYTES`",
+                    );
+                }
+                failed
+            })?;
+        debug_assert_eq!(sent, datagram.len(), "netlink datagrams are all or nothing");
+        Ok(())
+    }
+
+    /// Receives one datagram from the kernel into `buffer`; `None` if there is none yet.
+    ///
+    /// A datagram longer than `buffer` is [`Error::Truncated`], a full receive buffer is
+    /// [`Error::Overrun`]; the socket can be used on after both.
+    pub fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>> {
+        let length = loop {
+            let mut free = &mut *buffer;
+            // With MSG_TRUNC the kernel returns the length before truncation.
+            let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
+            match self.socket.recv_from(&mut free, flags) {
+                Ok((length, source)) if source.port_number() == KERNEL_PORTID => break length,
+                Ok(_) => self.foreign += 1,
+                Err(error) => match errno_of(&error) {
+                    Errno::EAGAIN => return Ok(None),
+                    Errno::EINTR => {}
+                    Errno::ENOBUFS => {
+                        return Err(Error::Overrun {
+                            capacity: self.receive_capacity()?,
+                        });
+                    }
+                    errno => return Err(linux_names::Error::new("netlink receive", errno).into()),
+                },
+            }
+        };
+        let capacity = buffer.len();
+        match buffer.get(..length) {
+            Some(datagram) => Ok(Some(datagram)),
+            None => Err(Error::Truncated { length, capacity }),
+        }
+    }
+
+    /// Blocks until there is something to receive, the deadline passes or `stop` can be read.
+    pub fn wait(&self, deadline: Option<Instant>, stop: Option<BorrowedFd<'_>>) -> Result<Wake> {
+        wait(Some(self.as_fd()), deadline, stop)
+    }
+
+    /// Joins a multicast group, whose messages are received along with all others.
+    pub fn join(&self, group: u32) -> Result<()> {
+        let joined = self.socket.add_membership(group);
+        joined.map_err(|error| {
+            linux_names::Error::io(format!("join multicast group {group}"), &error)
+        })?;
+        Ok(())
+    }
+
+    /// Sends a request that asks for an acknowledgement or a dump, and reads what comes back up to
+    /// its end, which is returned. Everything else goes to `other`.
+    ///
+    /// The kernel answers before the send returns, and goes on with a dump whenever it is read.
+    /// So if the socket has been read empty without finding the end, there was no room for it:
+    /// that is `None`. A dump that is not consistent is [`Error::Interrupted`].
+    pub fn ask(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        payload: &[u8],
+        mut other: impl FnMut(&Message<'_>) -> Result<()>,
+    ) -> Result<Option<Status>> {
+        let sequence = self.request(kind, flags, payload)?;
+        let mut buffer = vec![0; RECEIVE_LEN];
+        let mut answer = Answer::new(kind, sequence);
+        loop {
+            match self.receive(&mut buffer) {
+                Ok(Some(datagram)) => {
+                    if let Some(end) = answer.read(datagram, &mut other)? {
+                        return Ok(Some(end));
+                    }
+                }
+                Ok(None) => return Ok(None),
+                Err(Error::Overrun { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Sends a request, and returns its sequence number.
+    pub fn request(&mut self, kind: u16, flags: u16, payload: &[u8]) -> Result<u32> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut request = Vec::new();
+        Message {
+            kind,
+            flags: NLM_F_REQUEST | flags,
+            sequence: self.sequence,
+            portid: self.portid,
+            payload,
+        }
+        .append_to(&mut request);
+        self.send(&request)?;
+        Ok(self.sequence)
+    }
+
+    fn receive_capacity(&self) -> Result<usize> {
+        let capacity = getsockopt(&self.socket, RcvBuf);
+        Ok(capacity.map_err(|errno| linux_names::Error::new("get SO_RCVBUF", errno))?)
+    }
+}
+
+impl AsFd for KernelSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The buffer size to ask for: the kernel doubles it and keeps it in a signed 32-bit number.
+fn option_value(bytes: usize) -> usize {
+    bytes.div_ceil(2).min(i32::MAX as usize / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use netlink_packet_core::NLM_F_ACK;
+    use netlink_packet_core::NLM_F_DUMP;
+    use netlink_packet_core::NLM_F_REQUEST;
+
+    use super::*;
+    use crate::message::Messages;
+
+    // Every Linux has these two, and asking them needs no privilege.
+    const NETLINK_ROUTE: u8 = 0;
+    const NETLINK_USERSOCK: u8 = 2;
+
+    fn request(socket: &KernelSocket, kind: u16, payload: &[u8]) -> Vec<u8> {
+        let mut datagram = Vec::new();
+        let message = Message {
+            kind,
+            flags: NLM_F_REQUEST | NLM_F_ACK,
+            sequence: 7,
+            portid: socket.portid(),
+            payload,
+        };
+        message.append_to(&mut datagram);
+        datagram
+    }
+
+    #[test]
+    fn kernel_answers_with_a_status() {
+        let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
+        let mut buffer = [0; 4096];
+        assert_eq!(socket.receive(&mut buffer).unwrap(), None);
+        // RTM_GETLINK for an interface index that cannot exist.
+        let mut payload = [0; 16];
+        payload[4..8].copy_from_slice(&i32::MAX.to_ne_bytes());
+        socket.send(&request(&socket, 18, &payload)).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        assert_eq!(socket.wait(Some(deadline), None).unwrap(), Wake::Readable);
+        let datagram = socket.receive(&mut buffer).unwrap().unwrap();
+        let message = Messages::new(datagram).next().unwrap().unwrap();
+        assert_eq!((message.sequence, message.portid), (7, socket.portid()));
+        let status = Status::parse(&message).unwrap().unwrap();
+        assert_eq!((status.errno, status.request), (Some(Errno::ENODEV), 18));
+    }
+
+    #[test]
+    fn requests_are_answered_up_to_their_acknowledgement_or_the_end_of_the_dump() {
+        let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
+        // RTM_GETLINK for all interfaces, lo at least, then for one that cannot exist.
+        let mut links = 0;
+        let mut count = |message: &Message<'_>| {
+            links += usize::from(message.kind == 16);
+            Ok(())
+        };
+        let end = socket.ask(18, NLM_F_DUMP, &[0; 16], &mut count).unwrap();
+        assert_eq!(end.unwrap().errno, None);
+        let mut payload = [0; 16];
+        payload[4..8].copy_from_slice(&i32::MAX.to_ne_bytes());
+        let end = socket.ask(18, NLM_F_ACK, &payload, &mut count).unwrap();
+        assert_eq!(end.unwrap().errno, Some(Errno::ENODEV));
+        // NLMSG_NOOP, which without NLM_F_ACK has no answer at all.
+        assert_eq!(socket.ask(1, 0, &[], &mut count).unwrap(), None);
+        assert_eq!(socket.receive(&mut [0; 64]).unwrap(), None);
+        assert!(links > 0);
+    }
+
+    #[test]
+    fn truncated_message_is_an_error() {
+        let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
+        socket.send(&request(&socket, 18, &[0; 16])).unwrap();
+        let error = socket.receive(&mut [0; 20]).unwrap_err();
+        assert!(matches!(error, Error::Truncated { length, capacity: 20 } if length > 20));
+    }
+
+    #[test]
+    fn messages_from_other_processes_are_discarded() {
+        let mut victim = KernelSocket::open(NETLINK_USERSOCK).unwrap();
+        let attacker = Socket::new(isize::from(NETLINK_USERSOCK)).unwrap();
+        let target = SocketAddr::new(victim.portid(), 0);
+        attacker
+            .send_to(&request(&victim, 16, b"forged"), &target, 0)
+            .unwrap();
+        assert_eq!(victim.receive(&mut [0; 64]).unwrap(), None);
+        assert_eq!(victim.foreign(), 1);
+    }
+
+    #[test]
+    fn thousand_answers_fit_or_their_loss_is_told() {
+        let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
+        socket.grow_receive_buffer(1000 * 1024).unwrap();
+        // NLMSG_NOOP: nothing is done but acknowledge.
+        let noop = request(&socket, 1, &[]);
+        socket.send(&noop.repeat(1000)).unwrap();
+        let mut buffer = [0; 4096];
+        let mut answers = 0;
+        loop {
+            match socket.receive(&mut buffer) {
+                Ok(Some(_)) => answers += 1,
+                Ok(None) => break assert_eq!(answers, 1000),
+                Err(Error::Overrun { capacity }) => break assert!(capacity < 1000 * 1024),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn oversized_datagram_names_the_limit() {
+        let socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
+        let error = socket.send(&vec![0; 64 << 20]).unwrap_err();
+        assert_eq!(error.errno(), Some(Errno::EMSGSIZE));
+        assert!(error.to_string().contains("net.core.wmem_max"), "{error}");
+    }
+
+    #[test]
+    fn unused_protocol_is_refused() {
+        let error = KernelSocket::open(31).err().unwrap();
+        assert_eq!(error.errno(), Some(Errno::EPROTONOSUPPORT));
+    }
+}

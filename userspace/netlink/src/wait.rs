@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Waiting for a file descriptor, a point in time and the wish to stop, all at once.
+
+use std::os::fd::BorrowedFd;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::poll::PollFd;
+use nix::poll::PollFlags;
+use nix::poll::PollTimeout;
+
+use crate::error::Result;
+
+/// What ended a [`wait`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// There is something to receive.
+    Readable,
+    /// The deadline passed.
+    TimedOut,
+    /// It is time to stop.
+    Stopped,
+}
+
+/// Blocks until `source` can be read, the deadline passes or `stop` can be read, which tells that it
+/// is time to stop.
+///
+/// Of several the first in this order is told: stop, source, deadline.
+pub fn wait(
+    source: Option<BorrowedFd<'_>>,
+    deadline: Option<Instant>,
+    stop: Option<BorrowedFd<'_>>,
+) -> Result<Wake> {
+    loop {
+        let timeout = match deadline {
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                // Rounded up, or the last fraction of a millisecond would be a busy loop.
+                let millis = left.as_nanos().div_ceil(1_000_000);
+                PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
+            }
+            None => PollTimeout::NONE,
+        };
+        let poll_in = |fd| PollFd::new(fd, PollFlags::POLLIN);
+        let mut fds: Vec<_> = stop.into_iter().chain(source).map(poll_in).collect();
+        match nix::poll::poll(&mut fds, timeout) {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(linux_names::Error::new("poll", errno).into()),
+            Ok(_) => {
+                // POLLERR counts too: receiving is what tells the error.
+                let mut ready = fds.iter().map(|fd| fd.any() == Some(true));
+                if stop.is_some() && ready.next() == Some(true) {
+                    return Ok(Wake::Stopped);
+                }
+                if ready.next() == Some(true) {
+                    return Ok(Wake::Readable);
+                }
+                if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                    return Ok(Wake::TimedOut);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn deadline_ends_a_wait_and_not_before() {
+        let (readable, _writable) = UnixStream::pair().unwrap();
+        for source in [None, Some(readable.as_fd())] {
+            let start = Instant::now();
+            let deadline = start + Duration::from_millis(30);
+            assert_eq!(wait(source, Some(deadline), None).unwrap(), Wake::TimedOut);
+            assert!(start.elapsed() >= Duration::from_millis(30));
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_ends_a_wait_without_deadline() {
+        let (readable, mut writable) = UnixStream::pair().unwrap();
+        writable.write_all(b"!").unwrap();
+        let woken = wait(Some(readable.as_fd()), None, None).unwrap();
+        assert_eq!(woken, Wake::Readable);
+    }
+
+    #[test]
+    fn wish_to_stop_comes_before_all_else() {
+        let (source, mut sending) = UnixStream::pair().unwrap();
+        let (stop, mut stopping) = UnixStream::pair().unwrap();
+        let (source, stop) = (Some(source.as_fd()), Some(stop.as_fd()));
+        let past = Some(Instant::now());
+        assert_eq!(wait(source, past, stop).unwrap(), Wake::TimedOut);
+        sending.write_all(b"!").unwrap();
+        assert_eq!(wait(source, past, stop).unwrap(), Wake::Readable);
+        stopping.write_all(b"!").unwrap();
+        assert_eq!(wait(source, past, stop).unwrap(), Wake::Stopped);
+        assert_eq!(wait(None, None, stop).unwrap(), Wake::Stopped);
+    }
+}

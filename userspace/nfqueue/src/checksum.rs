@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The Internet checksums of a packet (RFC 1071).
+
+use etherparse::IpNumber;
+use etherparse::checksum::Sum16BitWords;
+
+use crate::layout::Layout;
+use crate::unwritable::Unwritable;
+
+/// What a transport checksum is computed from: addresses, and the transport header with what
+/// follows.
+pub(crate) type Inputs<'a> = (&'a [u8], &'a [u8]);
+
+pub(crate) fn inputs<'a>(layout: &Layout, bytes: &'a [u8]) -> Inputs<'a> {
+    let addresses = if layout.ipv4 { 12..20 } else { 8..40 };
+    let part = |range| bytes.get(range).unwrap_or_default();
+    (
+        part(addresses),
+        bytes.get(layout.transport..).unwrap_or_default(),
+    )
+}
+
+/// Computes the checksum of an IPv4 header.
+pub(crate) fn fill_ipv4_header(bytes: &mut [u8]) -> Result<(), Unwritable> {
+    let words = bytes.first().map_or(0, |octet| octet & 0xf);
+    let header = bytes
+        .get_mut(..usize::from(words) * 4)
+        .ok_or(Unwritable::TooShort)?;
+    put(header, 10, [0, 0])?;
+    let sum = Sum16BitWords::new().add_slice(header).ones_complement();
+    put(header, 10, sum.to_ne_bytes())
+}
+
+/// Whether the transport checksum of a packet is right, or there is none.
+pub(crate) fn is_right(layout: &Layout, bytes: &[u8]) -> Result<bool, Unwritable> {
+    place(layout)?;
+    Ok(is_absent(layout, bytes) || sum(layout, bytes) == 0)
+}
+
+/// Computes the transport checksum of a packet, unless it goes without.
+pub(crate) fn fill(layout: &Layout, bytes: &mut [u8]) -> Result<(), Unwritable> {
+    let place = place(layout)?;
+    if is_absent(layout, bytes) {
+        return Ok(());
+    }
+    put(bytes, layout.transport + place, [0, 0])?;
+    let mut sum = sum(layout, bytes);
+    if sum == 0 && layout.protocol == IpNumber::UDP {
+        // 0 stands for no checksum, and in this arithmetic all ones are 0 as well.
+        sum = u16::MAX;
+    }
+    put(bytes, layout.transport + place, sum.to_ne_bytes())
+}
+
+/// Where in the transport header the checksum is.
+fn place(layout: &Layout) -> Result<usize, Unwritable> {
+    match (layout.protocol, layout.ipv4) {
+        (IpNumber::ICMP, true) | (IpNumber::IPV6_ICMP, false) => Ok(2),
+        (IpNumber::TCP, _) => Ok(16),
+        (IpNumber::UDP, _) => Ok(6),
+        (protocol, _) => Err(Unwritable::Protocol(protocol.0)),
+    }
+}
+
+/// UDP over IPv4 may go without.
+fn is_absent(layout: &Layout, bytes: &[u8]) -> bool {
+    let start = layout.transport;
+    layout.ipv4
+        && layout.protocol == IpNumber::UDP
+        && bytes.get(start + 6..start + 8) == Some(&[0, 0])
+}
+
+/// The complement of the sum over all, in the order that the bytes have in memory.
+fn sum(layout: &Layout, bytes: &[u8]) -> u16 {
+    let (addresses, transport) = inputs(layout, bytes);
+    let mut sum = Sum16BitWords::new();
+    if layout.protocol != IpNumber::ICMP {
+        // The same for both families: all but the lower 16 bits of the length is 0 here.
+        let length = u16::try_from(transport.len()).unwrap_or(u16::MAX);
+        sum = sum
+            .add_slice(addresses)
+            .add_2bytes(length.to_be_bytes())
+            .add_2bytes([0, layout.protocol.0]);
+    }
+    sum.add_slice(transport).ones_complement()
+}
+
+fn put(bytes: &mut [u8], place: usize, value: [u8; 2]) -> Result<(), Unwritable> {
+    let field = bytes
+        .get_mut(place..place + 2)
+        .ok_or(Unwritable::TooShort)?;
+    field.copy_from_slice(&value);
+    Ok(())
+}

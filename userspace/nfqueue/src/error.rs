@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What can go wrong with a queue.
+
+use std::fmt;
+
+use knetlink::Malformed;
+use nix::errno::Errno;
+
+use crate::owner::QueueHolder;
+use crate::unwritable::Unwritable;
+
+/// Shorthand for this crate's results.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong with a queue.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The socket to the kernel failed, or the kernel refused a request.
+    #[error(transparent)]
+    Netlink(#[from] knetlink::Error),
+    /// Another socket holds the queue.
+    #[error(
+        "queue {queue} is already bound by portid {}{}; \
+         stop that program or choose another --queue",
+        .holder.portid, ProcessName(.holder)
+    )]
+    QueueBusy {
+        /// Number of the queue.
+        queue: u16,
+        /// Who holds it.
+        holder: QueueHolder,
+    },
+    /// A packet cannot get other content.
+    #[error("rewrite packet: {0}")]
+    Unwritable(#[from] Unwritable),
+}
+
+impl Error {
+    /// The errno of a failed system call or of the kernel's answer.
+    #[must_use]
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::Netlink(error) => error.errno(),
+            _ => None,
+        }
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Self {
+        Self::Netlink(malformed.into())
+    }
+}
+
+struct ProcessName<'a>(&'a QueueHolder);
+
+impl fmt::Display for ProcessName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.process {
+            Some(process) => write!(f, " (process {} '{}')", process.pid, process.name),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use linux_names::process::Process;
+
+    use super::*;
+
+    #[test]
+    fn busy_queue_names_its_holder() {
+        let error = |process| Error::QueueBusy {
+            queue: 5,
+            holder: QueueHolder {
+                portid: 4711,
+                process,
+            },
+        };
+        assert_eq!(
+            error(None).to_string(),
+            "queue 5 is already bound by portid 4711; stop that program or choose another --queue"
+        );
+        let process = Process {
+            pid: 12,
+            name: "suricata".to_owned(),
+        };
+        let text = error(Some(process)).to_string();
+        assert!(
+            text.contains(" portid 4711 (process 12 'suricata'); "),
+            "{text}"
+        );
+    }
+}

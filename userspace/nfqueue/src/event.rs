@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What comes from a queue's socket.
+
+use knetlink::Malformed;
+use knetlink::Message;
+use knetlink::Messages;
+use knetlink::Status;
+
+use crate::queued::Queued;
+use crate::wire::MSG_CONFIG;
+use crate::wire::MSG_PACKET;
+use crate::wire::MSG_VERDICT;
+use crate::wire::MSG_VERDICT_BATCH;
+
+/// What a message on the queue's socket means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A packet awaits its verdict.
+    Packet(Queued<'a>),
+    /// The kernel refused a verdict; [`Status::errno`] is `ENOENT` when the packet was gone, or
+    /// all packets were that a batch was for.
+    VerdictRefused {
+        /// Which packet it was for, or which one a batch was to end with.
+        id: u32,
+        /// The refusal.
+        status: Status,
+    },
+    /// The answer to a configuration request.
+    Configured(Status),
+    /// A message that no consumer needs to know.
+    Other,
+}
+
+/// Walks the events in a datagram.
+#[derive(Clone, Debug)]
+pub struct Events<'a> {
+    messages: Messages<'a>,
+}
+
+impl<'a> Events<'a> {
+    /// Starts at the first message of `datagram`.
+    #[must_use]
+    pub fn new(datagram: &'a [u8]) -> Self {
+        Self {
+            messages: Messages::new(datagram),
+        }
+    }
+}
+
+impl<'a> Iterator for Events<'a> {
+    type Item = Result<Event<'a>, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.messages.next()?.and_then(|message| event(&message)))
+    }
+}
+
+/// The ids of the packets in a datagram.
+pub(crate) fn packet_ids(datagram: &[u8]) -> impl Iterator<Item = u32> {
+    Messages::new(datagram)
+        .flatten()
+        .filter(|message| message.kind == MSG_PACKET)
+        .filter_map(|message| Queued::parse(message.payload).ok())
+        .map(|queued| queued.id)
+}
+
+fn event<'a>(message: &Message<'a>) -> Result<Event<'a>, Malformed> {
+    if message.kind == MSG_PACKET {
+        return Queued::parse(message.payload).map(Event::Packet);
+    }
+    Ok(match Status::parse(message)? {
+        // Verdicts carry the packet's id for a sequence number.
+        Some(status) if matches!(status.request, MSG_VERDICT | MSG_VERDICT_BATCH) => {
+            Event::VerdictRefused {
+                id: message.sequence,
+                status,
+            }
+        }
+        Some(status) if status.request == MSG_CONFIG => Event::Configured(status),
+        _ => Event::Other,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_core::NLMSG_ERROR;
+    use nix::errno::Errno;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::packet::tests::packet_payload;
+    use crate::verdict::Decision;
+    use crate::verdict::append_batch;
+    use crate::verdict::append_verdict;
+
+    fn message(kind: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
+        let mut datagram = Vec::new();
+        Message {
+            kind,
+            flags: 0,
+            sequence,
+            portid: 0,
+            payload,
+        }
+        .append_to(&mut datagram);
+        datagram
+    }
+
+    #[test]
+    fn refused_verdicts_name_their_packet() {
+        let append: [fn(&mut Vec<u8>); 2] = [
+            |buffer| append_verdict(buffer, 0, 77, Decision::DROP, None),
+            |buffer| append_batch(buffer, 0, 77, Decision::DROP),
+        ];
+        for append in append {
+            let mut payload = (-libc::ENOENT).to_ne_bytes().to_vec();
+            append(&mut payload);
+            let datagram = message(NLMSG_ERROR, 77, &payload[..20]);
+            match Events::new(&datagram).next().unwrap().unwrap() {
+                Event::VerdictRefused { id: 77, status } => {
+                    assert_eq!(status.errno, Some(Errno::ENOENT));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_datagram_is_decoded_without_panic(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+        ) {
+            for event in Events::new(&bytes) {
+                let _ = event;
+            }
+            let _ = Queued::parse(&bytes).map(|queued| queued.packet());
+        }
+
+        #[test]
+        fn damaged_packets_are_decoded_without_panic(
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut payload = packet_payload(1);
+            for (place, byte) in damage {
+                *place.get_mut(&mut payload) = byte;
+            }
+            payload.truncate(cut.index(payload.len() + 1));
+            let datagram = message(MSG_PACKET, 0, &payload);
+            for event in Events::new(&datagram).flatten() {
+                if let Event::Packet(queued) = event {
+                    if let Ok(packet) = queued.packet() {
+                        prop_assert_eq!(packet.id, queued.id);
+                        prop_assert!(packet.payload.len() <= payload.len());
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Whether the kernel takes other content for packets in this network namespace.
+
+use std::fs;
+use std::path::Path;
+
+/// Whether the calling thread's network namespace is one where the kernel takes other content: the
+/// initial user namespace must own it. True if nothing speaks against it.
+///
+/// The kernel tells the owner by ioctl only. But in all other network namespaces it leaves most
+/// settings of the IPv6 route table out, which shows where there is IPv6 at all.
+pub(crate) fn namespace_allows() -> bool {
+    allows(Path::new("/proc/sys/net"), Path::new("/proc/self/ns/user"))
+}
+
+fn allows(settings: &Path, user_namespace: &Path) -> bool {
+    /// `PROC_USER_INIT_INO`.
+    const INITIAL: &str = "user:[4026531837]";
+    let ipv6 = settings.join("ipv6");
+    let hidden = ipv6.join("conf").exists() && !ipv6.join("route/mtu_expires").exists();
+    // Who is in another user namespace has rights on network namespaces below it only.
+    let inside = fs::read_link(user_namespace).is_ok_and(|link| link.as_os_str() != INITIAL);
+    !hidden && !inside
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_of_containers_are_told_by_what_they_lack() {
+        let directory = std::env::temp_dir().join(format!("nldemo-rewrite-{}", std::process::id()));
+        let routes = directory.join("ipv6/route");
+        let user = directory.join("user");
+        let mut seen = vec![allows(&directory, &user)];
+        fs::create_dir_all(directory.join("ipv6/conf")).unwrap();
+        fs::create_dir_all(&routes).unwrap();
+        seen.push(allows(&directory, &user));
+        fs::write(routes.join("mtu_expires"), "").unwrap();
+        seen.push(allows(&directory, &user));
+        std::os::unix::fs::symlink("user:[4026531837]", &user).unwrap();
+        seen.push(allows(&directory, &user));
+        fs::remove_file(&user).unwrap();
+        std::os::unix::fs::symlink("user:[4026532000]", &user).unwrap();
+        seen.push(allows(&directory, &user));
+        fs::remove_dir_all(&directory).unwrap();
+        assert_eq!(seen, [true, false, true, true, false]);
+    }
+}

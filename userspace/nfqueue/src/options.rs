@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How a queue is taken, and the configuration messages that do it.
+
+use std::num::NonZero;
+use std::time::Duration;
+
+use knetlink::attr;
+
+use crate::wire::nfgenmsg;
+use crate::wire::number;
+use crate::wire::octet;
+
+/// What of each packet is copied to the consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyMode {
+    /// Nothing, not even that there is a packet. The kernel then drops every packet that is queued,
+    /// `bypass` or not.
+    None,
+    /// All but its content.
+    Meta,
+    /// Its content, too, from the network header on.
+    Packet {
+        /// How many bytes of it at most; `None` for as many as a message can carry, 65531.
+        range: Option<NonZero<u32>>,
+    },
+}
+
+/// When verdicts are sent that could wait for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batching {
+    /// At the latest when so many are there; 1 sends each at once.
+    pub count: NonZero<usize>,
+    /// At the latest when the first of them has waited so long. Zero sends the first after a pause
+    /// at once, and others before waiting for more packets, so that none waits longer than it takes
+    /// to decide those that are there.
+    pub time: Duration,
+}
+
+impl Batching {
+    /// Every verdict is sent at once.
+    pub const OFF: Self = Self {
+        count: NonZero::<usize>::MIN,
+        time: Duration::ZERO,
+    };
+
+    pub(crate) fn is_on(self) -> bool {
+        self.count.get() > 1
+    }
+}
+
+/// How to take a queue.
+///
+/// ```no_run
+/// use nfnetlink_queue::{CopyMode, Options};
+///
+/// let queue = Options::default()
+///     .copy_mode(CopyMode::Meta)
+///     .max_length(4096)
+///     .fail_open(true)
+///     .bind(0)?;
+/// # Ok::<(), nfnetlink_queue::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Options {
+    pub(crate) copy_mode: CopyMode,
+    pub(crate) max_length: Option<u32>,
+    pub(crate) batching: Batching,
+    /// `NFQA_CFG_F_*`.
+    flags: u32,
+}
+
+impl Default for Options {
+    /// Whole packets, segmented and with their checksums; the kernel's default of 1024 packets;
+    /// no batching.
+    fn default() -> Self {
+        Self {
+            copy_mode: CopyMode::Packet { range: None },
+            max_length: None,
+            batching: Batching::OFF,
+            flags: 0,
+        }
+    }
+}
+
+impl Options {
+    /// What is copied of each packet.
+    pub fn copy_mode(self, copy_mode: CopyMode) -> Self {
+        Self { copy_mode, ..self }
+    }
+
+    /// How many packets may wait for a verdict; those beyond are dropped.
+    pub fn max_length(self, packets: u32) -> Self {
+        Self {
+            max_length: Some(packets),
+            ..self
+        }
+    }
+
+    /// How verdicts are gathered.
+    pub fn batching(self, batching: Batching) -> Self {
+        Self { batching, ..self }
+    }
+
+    /// Whether packets pass, instead of being dropped, that find no room in the queue.
+    pub fn fail_open(self, on: bool) -> Self {
+        self.flag(libc::NFQA_CFG_F_FAIL_OPEN, on)
+    }
+
+    /// Whether the kernel tells which connection a packet belongs to.
+    pub fn conntrack(self, on: bool) -> Self {
+        self.flag(libc::NFQA_CFG_F_CONNTRACK, on)
+    }
+
+    /// Whether packets come as they are: several in one where they are to be segmented later, and
+    /// without the checksum that is to be computed later.
+    pub fn gso(self, on: bool) -> Self {
+        self.flag(libc::NFQA_CFG_F_GSO, on)
+    }
+
+    /// Whether the kernel tells who sent a packet of this machine.
+    pub fn uid_gid(self, on: bool) -> Self {
+        self.flag(libc::NFQA_CFG_F_UID_GID, on)
+    }
+
+    fn flag(self, flag: libc::c_int, on: bool) -> Self {
+        let flag = flag.unsigned_abs();
+        let flags = if on {
+            self.flags | flag
+        } else {
+            self.flags & !flag
+        };
+        Self { flags, ..self }
+    }
+
+    /// The payload of the message that takes a queue.
+    ///
+    /// All in one, so that no packet arrives in between without its content.
+    pub(crate) fn bind_payload(&self, queue: u16) -> Vec<u8> {
+        let mut payload = command_payload(queue, libc::NFQNL_CFG_CMD_BIND);
+        let (mode, range) = match self.copy_mode {
+            CopyMode::None => (libc::NFQNL_COPY_NONE, 0),
+            CopyMode::Meta => (libc::NFQNL_COPY_META, 0),
+            // The kernel takes 0 for as much as fits an attribute.
+            CopyMode::Packet { range } => (libc::NFQNL_COPY_PACKET, range.map_or(0, NonZero::get)),
+        };
+        let [range0, range1, range2, range3] = range.to_be_bytes();
+        let params = [range0, range1, range2, range3, octet(mode)];
+        attr::append(&mut payload, number(libc::NFQA_CFG_PARAMS), params);
+        if let Some(packets) = self.max_length {
+            let packets = packets.to_be_bytes();
+            attr::append(&mut payload, number(libc::NFQA_CFG_QUEUE_MAXLEN), packets);
+        }
+        if self.flags != 0 {
+            let flags = self.flags.to_be_bytes();
+            attr::append(&mut payload, number(libc::NFQA_CFG_FLAGS), flags);
+            attr::append(&mut payload, number(libc::NFQA_CFG_MASK), flags);
+        }
+        payload
+    }
+}
+
+/// The payload of the message that gives a queue back; the kernel drops what still waits in it.
+pub(crate) fn unbind_payload(queue: u16) -> Vec<u8> {
+    command_payload(queue, libc::NFQNL_CFG_CMD_UNBIND)
+}
+
+fn command_payload(queue: u16, command: libc::c_int) -> Vec<u8> {
+    let mut payload = nfgenmsg(queue).to_vec();
+    // Command, padding, a protocol family that the kernel ignores here.
+    let command = [octet(command), 0, 0, 0];
+    attr::append(&mut payload, number(libc::NFQA_CFG_CMD), command);
+    payload
+}
+
+#[cfg(test)]
+mod tests {
+    use knetlink::attr::Attributes;
+
+    use super::*;
+    use crate::wire::MSG_CONFIG;
+
+    fn attributes(payload: &[u8]) -> Vec<(u16, &[u8])> {
+        assert_eq!(payload[..4], [0, 0, 0, 5]);
+        Attributes::new(&payload[4..])
+            .map(|attribute| attribute.map(|a| (a.kind, a.payload)).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn bind_message_takes_the_queue_and_asks_for_whole_packets() {
+        assert_eq!(MSG_CONFIG, 0x0302);
+        assert_eq!(
+            attributes(&Options::default().bind_payload(5)),
+            [(1, &[1, 0, 0, 0][..]), (2, &[0, 0, 0, 0, 2][..])]
+        );
+    }
+
+    #[test]
+    fn options_are_all_in_the_bind_message() {
+        let options = Options::default()
+            .copy_mode(CopyMode::Packet {
+                range: NonZero::new(0x0102),
+            })
+            .max_length(0x0304)
+            .fail_open(true)
+            .conntrack(true)
+            .gso(true)
+            .uid_gid(true);
+        let header = (1, &[1, 0, 0, 0][..]);
+        let length = (3, &[0, 0, 3, 4][..]);
+        let flags = |flags: &'static [u8]| [(5, flags), (4, flags)];
+        assert_eq!(
+            attributes(&options.bind_payload(5)),
+            [
+                &[header, (2, &[0, 0, 1, 2, 2][..]), length][..],
+                &flags(&[0, 0, 0, 15])
+            ]
+            .concat()
+        );
+        let options = options
+            .copy_mode(CopyMode::Meta)
+            .gso(false)
+            .fail_open(false);
+        assert_eq!(
+            attributes(&options.bind_payload(5)),
+            [
+                &[header, (2, &[0, 0, 0, 0, 1][..]), length][..],
+                &flags(&[0, 0, 0, 10])
+            ]
+            .concat()
+        );
+        let nothing = Options::default().copy_mode(CopyMode::None);
+        assert_eq!(attributes(&nothing.bind_payload(5))[1], (2, &[0; 5][..]));
+    }
+
+    #[test]
+    fn unbind_message_is_a_command() {
+        assert_eq!(attributes(&unbind_payload(5)), [(1, &[2, 0, 0, 0][..])]);
+    }
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Verdicts on their way to the kernel, gathered so that one message decides several packets and
+//! one datagram carries several messages.
+//!
+//! A batch message decides *all* packets of the queue up to an id. So only a run of packets that
+//! directly follow one another in the queue, with nothing undecided before them, may become one,
+//! and only if the decision is the same. Whatever else is decided has a message of its own, behind
+//! the run that it ends: the kernel works through a datagram in order.
+
+use std::collections::VecDeque;
+
+use crate::verdict::Decision;
+use crate::verdict::append_batch;
+use crate::verdict::append_verdict;
+
+/// Verdicts that have not been sent.
+pub(crate) struct Outbox {
+    queue: u16,
+    messages: Vec<u8>,
+    /// The latest decisions, which are not among the messages yet.
+    run: Option<Run>,
+    /// Packets that came and await their verdict, in the order of the queue.
+    undecided: VecDeque<u32>,
+    decisions: usize,
+}
+
+/// Packets that follow one another and have the same verdict.
+struct Run {
+    decision: Decision,
+    last: u32,
+    length: usize,
+}
+
+impl Outbox {
+    pub(crate) fn new(queue: u16) -> Self {
+        Self {
+            queue,
+            messages: Vec::new(),
+            run: None,
+            undecided: VecDeque::new(),
+            decisions: 0,
+        }
+    }
+
+    /// Notes that a packet came, in the order in which the kernel queued it.
+    pub(crate) fn arrived(&mut self, id: u32) {
+        self.undecided.push_back(id);
+    }
+
+    /// Adds a decision on a packet.
+    pub(crate) fn decide(&mut self, id: u32, decision: Decision, content: Option<&[u8]>) {
+        self.decisions += 1;
+        let in_turn = self.undecided.front() == Some(&id);
+        if in_turn {
+            self.undecided.pop_front();
+        } else if let Some(place) = self.undecided.iter().position(|&other| other == id) {
+            self.undecided.remove(place);
+        }
+        match &mut self.run {
+            Some(run) if in_turn && content.is_none() && run.decision == decision => {
+                run.last = id;
+                run.length += 1;
+            }
+            _ => {
+                self.end_run();
+                if in_turn && content.is_none() {
+                    self.run = Some(Run {
+                        decision,
+                        last: id,
+                        length: 1,
+                    });
+                } else {
+                    append_verdict(&mut self.messages, self.queue, id, decision, content);
+                }
+            }
+        }
+    }
+
+    fn end_run(&mut self) {
+        match self.run.take() {
+            // With a message of its own, its refusal tells about it alone.
+            Some(run) if run.length == 1 => {
+                append_verdict(&mut self.messages, self.queue, run.last, run.decision, None);
+            }
+            Some(run) => append_batch(&mut self.messages, self.queue, run.last, run.decision),
+            None => {}
+        }
+    }
+
+    /// How many decisions there are to be sent.
+    pub(crate) fn decisions(&self) -> usize {
+        self.decisions
+    }
+
+    /// How many bytes they take, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// The datagram that brings all decisions to the kernel.
+    pub(crate) fn datagram(&mut self) -> &[u8] {
+        self.end_run();
+        &self.messages
+    }
+
+    /// Forgets what has been sent.
+    pub(crate) fn sent(&mut self) {
+        self.messages.clear();
+        self.decisions = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use knetlink::Messages;
+    use knetlink::attr::Attributes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::MSG_VERDICT_BATCH;
+
+    const DECISIONS: [Decision; 4] = [
+        Decision::ACCEPT,
+        Decision::DROP,
+        Decision::queue(3, false),
+        Decision::ACCEPT.with_mark(9),
+    ];
+
+    /// Does to the packets in a queue what the kernel would; returns how many messages there were.
+    fn apply(
+        datagram: &[u8],
+        queue: &mut Vec<u32>,
+        decided: &mut BTreeMap<u32, (u32, Option<u32>)>,
+    ) -> usize {
+        let mut messages = 0;
+        for message in Messages::new(datagram).map(Result::unwrap) {
+            messages += 1;
+            let attributes: Vec<_> = Attributes::new(&message.payload[4..])
+                .map(Result::unwrap)
+                .collect();
+            let header: &[u8; 8] = attributes[0].prefix().unwrap();
+            let code = u32::from_be_bytes(*header.first_chunk().unwrap());
+            let id = u32::from_be_bytes(*header.last_chunk().unwrap());
+            let mark = attributes
+                .iter()
+                .find(|a| a.kind == 3)
+                .map(|a| a.be32().unwrap());
+            let batch = message.kind == MSG_VERDICT_BATCH;
+            queue.retain(|&queued| {
+                let after = i32::from_ne_bytes(queued.wrapping_sub(id).to_ne_bytes()) > 0;
+                let hit = if batch { !after } else { queued == id };
+                if hit {
+                    assert_eq!(decided.insert(queued, (code, mark)), None);
+                }
+                !hit
+            });
+        }
+        messages
+    }
+
+    fn outbox_with(ids: impl IntoIterator<Item = u32>) -> Outbox {
+        let mut outbox = Outbox::new(0);
+        ids.into_iter().for_each(|id| outbox.arrived(id));
+        outbox
+    }
+
+    #[test]
+    fn equal_verdicts_in_turn_are_one_message() {
+        let mut outbox = outbox_with(1..=100);
+        (1..=100).for_each(|id| outbox.decide(id, Decision::ACCEPT, None));
+        assert_eq!(outbox.decisions(), 100);
+        let (mut queue, mut decided) = ((1..=120).collect(), BTreeMap::new());
+        assert_eq!(apply(outbox.datagram(), &mut queue, &mut decided), 1);
+        assert_eq!(queue, (101..=120).collect::<Vec<_>>());
+        outbox.sent();
+        assert_eq!((outbox.decisions(), outbox.datagram()), (0, &[][..]));
+    }
+
+    #[test]
+    fn content_has_a_message_of_its_own_within_a_run() {
+        let mut outbox = outbox_with(1..=5);
+        for id in 1..=5 {
+            let content = (id == 3).then_some(&b"content"[..]);
+            outbox.decide(id, Decision::ACCEPT, content);
+        }
+        let (mut queue, mut decided) = ((1..=5).collect(), BTreeMap::new());
+        assert_eq!(apply(outbox.datagram(), &mut queue, &mut decided), 3);
+        assert_eq!(decided.len(), 5);
+    }
+
+    proptest! {
+        /// Whatever the order of the decisions, whenever they are sent, and whatever packets the
+        /// kernel lost or has not delivered yet.
+        #[test]
+        fn every_packet_gets_its_own_verdict_and_no_other(
+            first in prop_oneof![Just(1_u32), Just(u32::MAX - 20), Just(i32::MAX as u32 - 5)],
+            delivered in prop::collection::vec(any::<bool>(), 1..60),
+            choices in prop::collection::vec(
+                (0..4_usize, prop::bool::weighted(0.8), any::<prop::sample::Index>(),
+                 prop::bool::weighted(0.1)), 60),
+        ) {
+            let ids = |wanted: bool| -> Vec<u32> {
+                let places = (0..).zip(&delivered).filter(|&(_, &is)| is == wanted);
+                places.map(|(place, _)| first.wrapping_add(place)).collect()
+            };
+            let mut open = ids(true);
+            let mut queue = open.clone();
+            let late = first.wrapping_add(u32::try_from(delivered.len()).unwrap());
+            queue.push(late);
+            let mut outbox = outbox_with(open.iter().copied());
+            let mut decided = BTreeMap::new();
+            let mut expected = BTreeMap::new();
+            for (decision, in_turn, place, send) in choices {
+                if open.is_empty() {
+                    break;
+                }
+                let place = if in_turn { 0 } else { place.index(open.len()) };
+                let (id, decision) = (open.remove(place), DECISIONS[decision]);
+                outbox.decide(id, decision, None);
+                expected.insert(id, decision);
+                if send {
+                    apply(outbox.datagram(), &mut queue, &mut decided);
+                    outbox.sent();
+                }
+            }
+            apply(outbox.datagram(), &mut queue, &mut decided);
+            open.push(late);
+            prop_assert_eq!(queue, open);
+            prop_assert_eq!(decided.len(), expected.len());
+            for (id, decision) in expected {
+                let mut alone = Vec::new();
+                append_verdict(&mut alone, 0, id, decision, None);
+                let mut one = BTreeMap::new();
+                apply(&alone, &mut vec![id], &mut one);
+                prop_assert_eq!(decided[&id], one[&id]);
+            }
+        }
+    }
+}

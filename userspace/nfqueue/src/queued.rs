@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A packet in a queue, before anybody looks at it.
+
+use knetlink::Malformed;
+use knetlink::attr::Attributes;
+
+use crate::packet::NFQA_PACKET_HDR;
+use crate::packet::Packet;
+use crate::wire::NFGENMSG_LEN;
+
+/// A packet that awaits its verdict, borrowed from the receive buffer.
+///
+/// A verdict needs no more than its id; whoever wants to know more has it decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queued<'a> {
+    /// What a verdict calls the packet; unique within its queue.
+    pub id: u32,
+    message: &'a [u8],
+}
+
+impl<'a> Queued<'a> {
+    /// Finds the id in the payload of a packet message. The kernel puts it first.
+    pub(crate) fn parse(message: &'a [u8]) -> Result<Self, Malformed> {
+        let attributes = message
+            .get(NFGENMSG_LEN..)
+            .ok_or(Malformed("queue message shorter than its header"))?;
+        for attribute in Attributes::new(attributes) {
+            let attribute = attribute?;
+            if attribute.kind == NFQA_PACKET_HDR {
+                let id = attribute.be32()?;
+                return Ok(Self { id, message });
+            }
+        }
+        Err(Malformed("queued packet without its header"))
+    }
+
+    /// Decodes all that the kernel tells about the packet.
+    pub fn packet(&self) -> Result<Packet<'a>, Malformed> {
+        Packet::parse(self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use knetlink::attr;
+
+    use super::*;
+    use crate::packet::tests::packet_payload;
+
+    #[test]
+    fn id_is_found_wherever_it_is_and_the_first_counts() {
+        let payload = packet_payload(0x0102);
+        assert_eq!(Queued::parse(&payload).unwrap().id, 0x0102);
+        let mut payload = vec![2, 0, 0, 7];
+        attr::append(&mut payload, 200, [1, 2, 3]);
+        attr::append(&mut payload, NFQA_PACKET_HDR, [0, 0, 0, 5, 8, 0, 0]);
+        attr::append(&mut payload, NFQA_PACKET_HDR, [0, 0, 0, 6, 8, 0, 0]);
+        let queued = Queued::parse(&payload).unwrap();
+        assert_eq!((queued.id, queued.packet().unwrap().id), (5, 5));
+    }
+
+    #[test]
+    fn packet_without_an_id_is_an_error() {
+        let mut payload = vec![2, 0, 0, 0];
+        assert!(Queued::parse(&payload[..3]).is_err());
+        assert!(Queued::parse(&payload).is_err());
+        attr::append(&mut payload, NFQA_PACKET_HDR, [0; 3]);
+        assert!(Queued::parse(&payload).is_err());
+    }
+
+    #[test]
+    fn packet_that_cannot_be_decoded_has_an_id_all_the_same() {
+        let mut payload = packet_payload(9);
+        payload.truncate(payload.len() - 1);
+        let queued = Queued::parse(&payload).unwrap();
+        assert_eq!(queued.id, 9);
+        assert!(queued.packet().is_err());
+    }
+}

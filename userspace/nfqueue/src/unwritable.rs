@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Why a packet cannot get other content.
+
+use crate::wire::MAX_PAYLOAD;
+
+/// Why the kernel would drop a packet instead of giving it other content, or why the result would
+/// be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unwritable {
+    /// The network namespace belongs to a container.
+    #[error(
+        "the kernel takes no other content in a network namespace that is not owned by the \
+         initial user namespace"
+    )]
+    Namespace,
+    /// The queue's copy mode leaves the content out.
+    #[error("the packet's content is not here: take the queue with --copy packet")]
+    NotCopied,
+    /// The kernel would cut the packet to what was copied of it.
+    #[error("only {copied} of the packet's {length} bytes were copied")]
+    Truncated {
+        /// How much of it there is.
+        copied: usize,
+        /// How long it is.
+        length: usize,
+    },
+    /// The packet was caught on a bridge, for instance.
+    #[error("the kernel takes other content for IPv4 and IPv6 hooks only")]
+    Family,
+    /// Several packets in one.
+    #[error("the packet is to be segmented later: take the queue without --gso")]
+    Gso,
+    /// With connection tracking the kernel takes no other content for fragments, and their
+    /// checksum covers more than what is here.
+    #[error("the packet is a fragment")]
+    Fragment,
+    /// The headers are broken.
+    #[error("the packet's headers are broken")]
+    Unparsable,
+    /// It has more extension headers than the kernel compares.
+    #[error("the packet has too many extension headers")]
+    Extensions,
+    /// The checksum was wrong before, or is over something that is not in the packet.
+    #[error("the packet's checksum does not fit its content, a new one would hide that")]
+    Checksum,
+    /// It is not known how a checksum is made for this.
+    #[error("the checksum of protocol {0} is not known")]
+    Protocol(u8),
+    /// Data is what echo requests, echo replies and UDP have.
+    #[error("the packet is no echo message and no UDP, it has no data that could be replaced")]
+    NoData,
+    /// The new content does not fit a message.
+    #[error("{0} bytes are more than the {MAX_PAYLOAD} that the kernel takes")]
+    TooLong(usize),
+    /// The new content lacks a part of a header.
+    #[error("the new content ends within its headers")]
+    TooShort,
+    /// The new content differs where the kernel does not allow it.
+    #[error("the kernel does not take another {0}")]
+    Header(&'static str),
+}

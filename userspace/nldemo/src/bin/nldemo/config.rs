@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `nldemo config`.
+
+use std::io;
+
+use anstyle::AnsiColor;
+use clap::Subcommand;
+use linux_names::icmp::Family;
+use nldemo::control::Config;
+use nldemo::control::Control;
+use nldemo::control::Setting;
+use nldemo::control::Spread;
+use nldemo::control::TypeSet;
+use nldemo::control::priority_name;
+
+use crate::arguments::Module;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::table::Cell;
+use crate::table::Table;
+
+/// What to do about a network namespace without the module's hooks.
+pub(crate) const NOT_HOOKED: &str = "\
+no packet is seen: there were too many hooks at a hook point when the module was loaded; remove \
+some (nft list hooks shows them), then run nldemo config set enabled=on";
+
+/// So many types of a set are named, more are counted.
+const NAMED_TYPES: usize = 4;
+
+const KEYS: &str = "\
+Keys and their values:
+  enabled      whether packets are queued at all: on, off
+  queue        the first queue: 0 to 65535
+  queues       how many queues, beginning with the first: from 1
+  spread       how packets are spread over the queues: flow (by address pair, which keeps flows in
+               order), cpu (by the CPU that handles the packet)
+  bypass       whether packets pass when nobody listens to their queue: on, off
+  hooks        hook points with commas between them: pre-routing, local-in, forward, local-out,
+               post-routing (dashes do not matter); or a bit mask, bit n for NF_INET_* number n
+  priority     the place among the hooks of one point, lower runs earlier: a number, or the name
+               behind NF_IP_PRI_ (raw, mangle, nat-dst, filter, nat-src, ...)
+  skip-mark    packets with this mark pass, 0 for none: decimal or 0x and hexadecimal
+  ipv4-types   what is queued of ICMP: all, none, echo (request and reply), names as nftables has
+               them, numbers, ranges of numbers, with commas between them
+  ipv6-types   likewise for ICMPv6";
+
+const JSON: &str = "\
+JSON keys (-j), of the configuration:
+  enabled, bypass          true or false
+  queue, queues            numbers
+  spread                   flow or cpu
+  hooks                    list of names
+  priority, skip_mark      numbers
+  ipv4_types, ipv6_types   text as config set takes it: all, none, or numbers and ranges such as
+                           0,3-5,8
+  event                    number of the network namespace's latest event (see nldemo monitor)
+  hooked                   whether the module's hooks are registered, true or false
+
+Exit status: 0 done, 1 no answer, 2 error, a refusal by the kernel included";
+
+/// Show or change what the module queues
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Show(Show),
+    Set(Set),
+}
+
+/// Show the configuration of the network namespace
+#[derive(clap::Args)]
+#[command(after_long_help = format!("{KEYS}\n\n{JSON}"))]
+struct Show {
+    #[command(flatten)]
+    module: Module,
+}
+
+/// Change the configuration, all of what is given or nothing, and show it
+///
+/// The kernel checks the values; where it refuses one, it is named. What is not given stays as it
+/// is.
+#[derive(clap::Args)]
+#[command(after_long_help = format!("{KEYS}\n\n{SET_EXAMPLES}\n\n{JSON}"))]
+struct Set {
+    /// What to set, and to what
+    #[arg(required = true, value_name = "KEY=VALUE")]
+    settings: Vec<Setting>,
+    #[command(flatten)]
+    module: Module,
+}
+
+const SET_EXAMPLES: &str = "\
+Examples:
+  nldemo config set enabled=off
+  nldemo config set queue=8 queues=4 spread=cpu
+  nldemo config set hooks=pre-routing,local-out priority=mangle
+  nldemo config set ipv4-types=echo,3,11-12 ipv6-types=none";
+
+pub(crate) fn run(args: &Args, output: &mut Output) -> Result<(), Failure> {
+    let module = match &args.command {
+        Command::Show(show) => &show.module,
+        Command::Set(set) => {
+            refuse_duplicates(&set.settings)?;
+            Control::open(set.module.protocol)?.change(&set.settings)?;
+            &set.module
+        }
+    };
+    let config = Control::open(module.protocol)?.config()?;
+    Ok(print(&config, output)?)
+}
+
+fn refuse_duplicates(settings: &[Setting]) -> Result<(), Failure> {
+    for (index, setting) in settings.iter().enumerate() {
+        let key = setting.key();
+        if settings[..index].iter().any(|earlier| earlier.key() == key) {
+            let message = format!("{key} is set twice; give each key once");
+            return Err(Failure::usage(message));
+        }
+    }
+    Ok(())
+}
+
+fn print(config: &Config, output: &mut Output) -> io::Result<()> {
+    if output.is_json() {
+        return output.json(config);
+    }
+    let mut table = Table::default();
+    let settings = config.settings();
+    let rows = settings.iter().map(|setting| {
+        let (key, value) = (setting.key().name(), setting.value());
+        (key, value, meaning(setting, config))
+    });
+    let event = (
+        "event",
+        config.event.to_string(),
+        "number of the latest event".to_owned(),
+    );
+    let hooked = (
+        "hooked",
+        if config.hooked { "yes" } else { "no" }.to_owned(),
+        if config.hooked {
+            "the hooks are registered"
+        } else {
+            NOT_HOOKED
+        }
+        .to_owned(),
+    );
+    for (key, value, meaning) in rows.chain([event, hooked]) {
+        table.row([
+            Cell::left(key).painted(AnsiColor::Cyan),
+            Cell::left(value),
+            Cell::left(meaning),
+        ]);
+    }
+    output.text(table.render(output))
+}
+
+/// What a value amounts to, where that is not plain.
+fn meaning(setting: &Setting, config: &Config) -> String {
+    match *setting {
+        Setting::Enabled(true) => "packets are queued".into(),
+        Setting::Enabled(false) => "every packet passes".into(),
+        Setting::Queue(_) if config.queues == 1 => "the only queue".into(),
+        Setting::Queue(_) => "the first queue".into(),
+        Setting::Queues(1) => String::new(),
+        Setting::Queues(queues) => {
+            let last = u32::from(config.queue) + u32::from(queues.saturating_sub(1));
+            format!("queues {} to {last}", config.queue)
+        }
+        Setting::Spread(Spread::Flow) => "by address pair, which keeps flows in order".into(),
+        Setting::Spread(Spread::Cpu) => "by the CPU that handles the packet".into(),
+        Setting::Spread(Spread::Other(_)) => "unknown to this program".into(),
+        Setting::Bypass(true) => "packets pass when nobody listens".into(),
+        Setting::Bypass(false) => "packets are dropped when nobody listens".into(),
+        Setting::Hooks(hooks) => format!("bit mask {:#x}", hooks.0),
+        Setting::Priority(priority) => priority_name(priority).unwrap_or_default().into(),
+        Setting::SkipMark(0) => "no packet passes for its mark".into(),
+        Setting::SkipMark(_) => "packets with this mark pass".into(),
+        Setting::Ipv4Types(types) => type_names(types, Family::Ipv4),
+        Setting::Ipv6Types(types) => type_names(types, Family::Ipv6),
+    }
+}
+
+fn type_names(types: TypeSet, family: Family) -> String {
+    let protocol = match family {
+        Family::Ipv4 => "ICMP",
+        Family::Ipv6 => "ICMPv6",
+    };
+    let kinds: Vec<_> = types.iter().collect();
+    match kinds.len() {
+        0 => format!("no {protocol}"),
+        256 => format!("every {protocol} type"),
+        1..=NAMED_TYPES => {
+            let name = |&kind| match family.type_name(kind) {
+                Some(name) => name.to_owned(),
+                None => format!("type {kind}"),
+            };
+            kinds.iter().map(name).collect::<Vec<_>>().join(", ")
+        }
+        count => format!("{count} {protocol} types"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nldemo::control::Key;
+
+    use super::*;
+
+    #[test]
+    fn few_types_are_named_and_many_counted() {
+        for (text, expected) in [
+            ("none", "no ICMP"),
+            ("all", "every ICMP type"),
+            ("echo", "echo-reply, echo-request"),
+            ("3,200", "destination-unreachable, type 200"),
+            ("0-4", "5 ICMP types"),
+        ] {
+            let types = TypeSet::parse(text, Family::Ipv4).unwrap();
+            assert_eq!(type_names(types, Family::Ipv4), expected);
+        }
+    }
+
+    #[test]
+    fn help_names_every_key() {
+        for key in Key::ALL.map(Key::name) {
+            assert!(KEYS.contains(&format!("\n  {key} ")), "{key}");
+            assert!(JSON.contains(&key.replace('-', "_")), "{key}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `nldemo diag kill`.
+
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::os::fd::AsFd;
+
+use anstyle::AnsiColor;
+use knetlink::Wake;
+use knetlink::wait;
+use nldemo::stop::Stop;
+use serde::Serialize;
+use sockdiag::Destroyer;
+use sockdiag::Fate;
+use sockdiag::Kind;
+use sockdiag::Target;
+use sockdiag::Term;
+
+use super::row;
+use super::search;
+use super::search::FILTERS;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::table::Cell;
+use crate::table::Table;
+
+const DETAILS: &str = "\
+Only tcp, udp and raw sockets can be destroyed, and these are meant unless other kinds are named.
+What reads from a destroyed socket gets ECONNABORTED; the other end of a TCP connection, a reset.
+Before the first socket is destroyed, all that are meant are known. Each is known by its cookie, so
+that no other is destroyed that takes its place meanwhile.
+
+Examples:
+  nldemo diag kill --dry-run tcp process=sshd
+  nldemo diag kill local=127.0.0.1:8080 remote=127.0.0.1:40000
+  nldemo diag kill tcp remote=192.0.2.0/24 state=established,close-wait
+  nldemo -j diag list tcp | jq -c 'select(.receive_queue > 1000000)' | nldemo diag kill --stdin
+
+JSON keys (-j), an object for each socket:
+  outcome                  what became of it:
+    destroyed              it is gone
+    would-be-destroyed     with --dry-run
+    gone                   it was not there any more
+    replaced               the kernel finds another one at its addresses, which was left alone
+    out-of-reach           the kernel cannot find TCP sockets that are bound and nothing else
+  kind, state, cookie, family, protocol, local, remote, ifindex
+                           as of nldemo diag list
+
+Exit status: 0 all that were meant are destroyed, 1 some were not or none was meant, 2 error, a
+refusal by the kernel included";
+
+/// Destroy sockets, whoever has them open
+#[derive(clap::Args)]
+#[command(after_long_help = format!("{FILTERS}\n\n{DETAILS}"))]
+pub(crate) struct Args {
+    /// Which sockets: kinds and KEY=VALUE, of the latter at least one that leaves some out, see below
+    #[arg(value_name = "FILTER", required_unless_present_any = ["all", "stdin"])]
+    terms: Vec<Term>,
+    /// Destroy all sockets, or all of the kinds that are named
+    #[arg(long)]
+    all: bool,
+    /// Destroy the sockets that standard input has in JSON, as nldemo -j diag list prints them
+    #[arg(long, conflicts_with_all = ["terms", "all"])]
+    stdin: bool,
+    /// Show what would be destroyed, and destroy nothing; this needs no rights
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+/// The JSON of a socket; `nldemo diag kill --help` describes the keys.
+#[derive(Serialize)]
+struct Record<'a> {
+    outcome: Outcome,
+    #[serde(flatten)]
+    target: &'a Target,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+enum Outcome {
+    Done(Fate),
+    #[serde(serialize_with = "would_be_destroyed")]
+    DryRun,
+}
+
+impl Outcome {
+    fn of_dry_run(target: &Target) -> Self {
+        if target.is_out_of_reach() {
+            Self::Done(Fate::OutOfReach)
+        } else {
+            Self::DryRun
+        }
+    }
+
+    /// Whether it is, or would be.
+    fn is_destroyed(self) -> bool {
+        matches!(self, Self::DryRun | Self::Done(Fate::Destroyed))
+    }
+}
+
+pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
+    let targets = if args.stdin {
+        read_targets(stop)?
+    } else {
+        find_targets(args, output, stop)?
+    };
+    let mut destroyer = Destroyer::open()?;
+    // Or some would be gone before the kernel refuses others.
+    for target in &targets {
+        destroyer.check(target.kind())?;
+    }
+    let mut report = Report {
+        output,
+        table: Table::default(),
+        staying: 0,
+    };
+    if args.dry_run {
+        for target in &targets {
+            report.add(target, Outcome::of_dry_run(target))?;
+        }
+    } else {
+        destroy(targets, &mut destroyer, &mut report, stop)?;
+    }
+    let staying = match report.staying {
+        0 => return Ok(()),
+        1 => "1 socket".to_owned(),
+        count => format!("{count} sockets"),
+    };
+    let tense = match (report.staying, args.dry_run) {
+        (_, true) => "would not be",
+        (1, false) => "was not",
+        (_, false) => "were not",
+    };
+    Err(Failure::Negative(format!("{staying} {tense} destroyed")))
+}
+
+fn destroy(
+    mut left: Vec<Target>,
+    destroyer: &mut Destroyer,
+    report: &mut Report,
+    stop: &Stop,
+) -> Result<(), Failure> {
+    // Of several sockets at the same addresses the kernel finds one, and then another.
+    loop {
+        let before = left.len();
+        for target in std::mem::take(&mut left) {
+            check(stop)?;
+            match destroyer.destroy(&target)? {
+                Fate::Replaced => left.push(target),
+                fate => report.add(&target, Outcome::Done(fate))?,
+            }
+        }
+        if left.is_empty() || left.len() == before {
+            break;
+        }
+    }
+    for target in &left {
+        report.add(target, Outcome::Done(Fate::Replaced))?;
+    }
+    Ok(())
+}
+
+/// Tells what becomes of each socket, and counts those that stay.
+struct Report<'o> {
+    output: &'o mut Output,
+    table: Table,
+    staying: usize,
+}
+
+impl Report<'_> {
+    fn add(&mut self, target: &Target, outcome: Outcome) -> io::Result<()> {
+        self.staying += usize::from(!outcome.is_destroyed());
+        match self.print(target, outcome) {
+            // Whoever reads this has seen enough of it, not of what is to be done.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result,
+        }
+    }
+
+    fn print(&mut self, target: &Target, outcome: Outcome) -> io::Result<()> {
+        if self.output.is_json() {
+            return self.output.json(&Record { outcome, target });
+        }
+        let (word, color) = match outcome {
+            Outcome::DryRun => ("would be destroyed", AnsiColor::Yellow),
+            Outcome::Done(Fate::Destroyed) => ("destroyed", AnsiColor::Green),
+            Outcome::Done(Fate::Gone) => ("gone", AnsiColor::Red),
+            Outcome::Done(Fate::Replaced) => ("replaced", AnsiColor::Red),
+            Outcome::Done(Fate::OutOfReach) => ("out of reach", AnsiColor::Red),
+        };
+        let (kind, word) = (target.kind(), Cell::left(word).painted(color));
+        let ends = target.ends();
+        let ends = ends.map(|(local, remote)| [local, remote].map(|end| row::end(kind, end, None)));
+        let ends = ends.into_iter().flatten().map(Cell::left);
+        let cells = [word, Cell::left(kind.name())].into_iter().chain(ends);
+        self.table.row(cells);
+        self.output.text(self.table.drain(self.output))
+    }
+}
+
+fn check(stop: &Stop) -> Result<(), Failure> {
+    if stop.requested() {
+        return Err(Failure::Negative("stopped before the end".to_owned()));
+    }
+    Ok(())
+}
+
+fn find_targets(args: &Args, output: &mut Output, stop: &Stop) -> Result<Vec<Target>, Failure> {
+    let filter = search::filter(&args.terms)?.or_kinds(&Kind::DESTRUCTIBLE);
+    if !filter.chooses() && !args.all {
+        return Err(Failure::usage(
+            "this means all sockets of their kinds; if that is meant, add --all",
+        ));
+    }
+    let mut targets = Vec::new();
+    search::search(&filter, output, stop, |_, sockets| {
+        targets.extend(sockets.iter().map(Target::from));
+        Ok(())
+    })?;
+    check(stop)?;
+    if targets.is_empty() {
+        let kinds: Vec<_> = filter.kinds().map(Kind::name).collect();
+        let kinds = kinds.join(" or ");
+        return Err(Failure::Negative(format!("no {kinds} socket is meant")));
+    }
+    Ok(targets)
+}
+
+fn read_targets(stop: &Stop) -> Result<Vec<Target>, Failure> {
+    let input = io::BufReader::new(Input::open(stop)?);
+    let targets = serde_json::Deserializer::from_reader(input).into_iter();
+    let targets: serde_json::Result<Vec<_>> = targets.collect();
+    check(stop)?;
+    let targets = targets.map_err(|error| {
+        Failure::usage(format!(
+            "standard input: not a socket as nldemo -j diag list prints it: {error}"
+        ))
+    })?;
+    if targets.is_empty() {
+        return Err(Failure::Negative("standard input has no socket".to_owned()));
+    }
+    Ok(targets)
+}
+
+/// Standard input, which ends when it is time to stop.
+struct Input<'s> {
+    file: File,
+    stop: &'s Stop,
+}
+
+impl<'s> Input<'s> {
+    fn open(stop: &'s Stop) -> Result<Self, linux_names::Error> {
+        let input = io::stdin().as_fd().try_clone_to_owned();
+        let input = input.map_err(|error| linux_names::Error::io("open standard input", &error))?;
+        let file = input.into();
+        Ok(Self { file, stop })
+    }
+}
+
+impl Read for Input<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match wait(Some(self.file.as_fd()), None, Some(self.stop.as_fd())) {
+            Ok(Wake::Readable) => self.file.read(buffer),
+            Ok(Wake::Stopped | Wake::TimedOut) => Ok(0),
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
+}
+
+fn would_be_destroyed<S: serde::Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str("would-be-destroyed")
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Why a command failed, and the exit status that says so.
+
+use std::fmt;
+use std::io;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Peer(#[from] nldemo::Error),
+    #[error(transparent)]
+    Netlink(#[from] knetlink::Error),
+    #[error(transparent)]
+    Queue(#[from] nfnetlink_queue::Error),
+    #[error(transparent)]
+    Filter(#[from] sockfilter::Error),
+    #[error(transparent)]
+    System(#[from] linux_names::Error),
+    #[error("{}", linux_names::Error::io("write to standard output", .0))]
+    Output(#[from] io::Error),
+    /// The answer was no.
+    #[error("{0}")]
+    Negative(String),
+    /// Arguments are right one by one and not together.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl Failure {
+    pub(crate) fn usage(message: impl fmt::Display) -> Self {
+        Self::Usage(message.to_string())
+    }
+
+    /// Whether whoever reads the output has seen enough.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// The exit status.
+    pub(crate) fn status(&self) -> u8 {
+        match self {
+            Self::Negative(_) => 1,
+            Self::Peer(error) if error.is_negative_answer() => 1,
+            // As of the peer, silence is an answer.
+            Self::Netlink(error) | Self::Queue(nfnetlink_queue::Error::Netlink(error))
+                if matches!(error, knetlink::Error::Unanswered { .. }) =>
+            {
+                1
+            }
+            _ => 2,
+        }
+    }
+}

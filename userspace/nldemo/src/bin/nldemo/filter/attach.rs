@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `nldemo filter attach`.
+
+use std::time::Duration;
+
+use anstyle::AnsiColor;
+use clap::ValueEnum;
+use nldemo::Error;
+use nldemo::control::EventKind;
+use nldemo::control::Monitor;
+use nldemo::echo;
+use nldemo::echo::Client;
+use nldemo::echo::Options;
+use nldemo::echo::Payload;
+use nldemo::echo::RoundTrips;
+use nldemo::stop::Stop;
+use serde::Serialize;
+
+use crate::arguments::Module;
+use crate::arguments::seconds;
+use crate::failure::Failure;
+use crate::monitor;
+use crate::output::Output;
+
+/// How many messages are sent unless told otherwise.
+const DEFAULT_COUNT: u64 = 10;
+/// How many bytes each of them has.
+const SIZE: usize = 64;
+
+const DETAILS: &str = "\
+The kernel asks the filter of a socket before it delivers a netlink message, as it does for packets.
+What the filter drops takes no room in the receive buffer, and neither the socket (ENOBUFS) nor the
+module that sent it hears of it.
+
+With --parity, numbered messages are sent to the module, and those replies come back whose sequence
+number passes the filter. With --events, it is nldemo monitor with a filter: the numbers of the
+events that are left out are missing, and since nothing is lost unless the kernel says so, that is
+told as \"filtered\".
+
+Examples:
+  nldemo filter attach --parity even
+  nldemo filter attach --events config --count 5
+
+JSON keys (-j) with --parity; for --events see nldemo monitor --help:
+  protocol, portid    netlink protocol number, address of this socket
+  parity              even or odd
+  sent                messages sent
+  received            the sequence numbers of the replies, in the order in which they came
+  ok                  whether these are the replies that pass the filter, and no others
+
+Exit status: 0 done, 1 a reply missing that passes, or one that does not pass; 2 error";
+
+/// Attach a filter to a netlink socket of the module's, and show what still comes
+#[derive(clap::Args)]
+#[command(after_long_help = DETAILS)]
+#[group(id = "what", required = true, multiple = false, args = ["parity", "events"])]
+pub(crate) struct Args {
+    /// Let through the echo replies with even or odd sequence numbers
+    #[arg(long)]
+    parity: Option<Parity>,
+    /// Let through these events: config, netns
+    #[arg(long, value_name = "KIND,...", value_delimiter = ',')]
+    events: Vec<EventKind>,
+    /// Send N messages [default: 10], or stop after N events
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Stop listening to events after S seconds
+    #[arg(long, value_name = "S", requires = "events", value_parser = seconds)]
+    timeout: Option<Duration>,
+    #[command(flatten)]
+    module: Module,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+enum Parity {
+    Even,
+    Odd,
+}
+
+/// The JSON object for `--parity`; `nldemo filter attach --help` describes its keys.
+#[derive(Serialize)]
+struct Report<'a> {
+    protocol: u8,
+    portid: u32,
+    parity: Parity,
+    sent: u64,
+    received: &'a [u32],
+    ok: bool,
+}
+
+pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
+    let Some(parity) = args.parity else {
+        let mut monitor = Monitor::open_filtered(args.module.protocol, &args.events)?;
+        let limits = monitor::Limits {
+            count: args.count,
+            timeout: args.timeout,
+        };
+        return monitor::follow(&mut monitor, &limits, output, stop);
+    };
+    echo(args, parity, output, stop)
+}
+
+fn echo(args: &Args, parity: Parity, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
+    let mut client = Client::open(Options {
+        protocol: args.module.protocol,
+        // The kernel answers before a send returns: what has not come then never will.
+        timeout: Duration::ZERO,
+        ..Options::default()
+    })?;
+    let mut filter = echo::echoes(parity.into())?;
+    filter.attach(&client)?;
+
+    let (mut sent, mut missing, mut surplus, mut received) = (0, 0, 0, Vec::new());
+    let count = args.count.unwrap_or(DEFAULT_COUNT);
+    let mut round_trips = RoundTrips::default();
+    while sent < count && !stop.requested() {
+        let sequence = client.next_sequence();
+        let payload = Payload::Generated(SIZE);
+        let came = match client.exchange(&payload, 1, None, &mut round_trips) {
+            Ok(_) => true,
+            Err(Error::NoReply { .. }) => false,
+            Err(error) => return Err(error.into()),
+        };
+        sent += 1;
+        received.extend(came.then_some(sequence));
+        match (came, echo::Parity::from(parity).has(sequence)) {
+            (false, true) => missing += 1,
+            (true, false) => surplus += 1,
+            _ => {}
+        }
+    }
+    client.finish()?;
+    let ok = missing + surplus == 0;
+    if output.is_json() {
+        output.json(&Report {
+            protocol: args.module.protocol,
+            portid: client.portid(),
+            parity,
+            sent,
+            received: &received,
+            ok,
+        })?;
+    } else {
+        let numbers: Vec<_> = received.iter().map(u32::to_string).collect();
+        let passed = match &*numbers.join(" ") {
+            "" => String::new(),
+            numbers => format!(": {}", output.paint(AnsiColor::Green, numbers)),
+        };
+        let replies = if received.len() == 1 {
+            "reply"
+        } else {
+            "replies"
+        };
+        output.text(format!(
+            "{sent} sent, {} {replies} passed the filter{passed}\n",
+            received.len()
+        ))?;
+    }
+    if ok {
+        Ok(())
+    } else {
+        Err(Error::Unfiltered { missing, surplus }.into())
+    }
+}
+
+impl From<Parity> for echo::Parity {
+    fn from(parity: Parity) -> Self {
+        match parity {
+            Parity::Even => Self::Even,
+            Parity::Odd => Self::Odd,
+        }
+    }
+}

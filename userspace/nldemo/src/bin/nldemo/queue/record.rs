@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What `nldemo queue run` prints about a packet.
+
+use std::fmt;
+use std::fmt::Write;
+use std::io;
+
+use anstyle::AnsiColor;
+use linux_names::interface;
+use nfnetlink_queue::Conntrack;
+use nfnetlink_queue::Decision;
+use nfnetlink_queue::Icmp;
+use nfnetlink_queue::Packet;
+use nfnetlink_queue::Summary;
+use nfnetlink_queue::Verdict;
+use nldemo::hexdump::Hexdump;
+use serde::Serialize;
+
+use super::seen::Seen;
+use crate::output::Output;
+
+/// First JSON object: the queue is bound, packets will be seen from now on.
+#[derive(Serialize)]
+pub(super) struct Ready {
+    pub(super) event: &'static str,
+    pub(super) queue: u16,
+    pub(super) portid: u32,
+}
+
+/// A packet and its verdict; `nldemo queue run --help` describes the JSON keys.
+#[derive(Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of the JSON object"
+)]
+pub(super) struct Record {
+    event: &'static str,
+    queue: u16,
+    packet_id: u32,
+    hook: String,
+    #[serde(rename = "in")]
+    indev: Option<String>,
+    #[serde(rename = "out")]
+    outdev: Option<String>,
+    physical_in: Option<String>,
+    physical_out: Option<String>,
+    hardware_address: Option<String>,
+    timestamp: Option<f64>,
+    mark: u32,
+    priority: u32,
+    conntrack: Option<Conntrack>,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    gso: bool,
+    checksum_ready: bool,
+    family: &'static str,
+    src: Option<String>,
+    dst: Option<String>,
+    protocol: Option<String>,
+    fragment: bool,
+    icmp: Option<Icmp>,
+    length: usize,
+    captured: usize,
+    verdict: &'static str,
+    to_queue: Option<u16>,
+    set_mark: Option<u32>,
+    rewritten: bool,
+    unwritable: Option<String>,
+    #[serde(skip)]
+    decision: Decision,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<String>,
+}
+
+impl Record {
+    pub(super) fn new(seen: &Seen<'_>) -> Self {
+        let Seen {
+            packet,
+            ip,
+            decision,
+            rewriting,
+            ..
+        } = *seen;
+        Self {
+            event: "packet",
+            queue: packet.queue,
+            packet_id: packet.id,
+            hook: packet.hook.to_string(),
+            indev: packet.indev.map(interface::name),
+            outdev: packet.outdev.map(interface::name),
+            physical_in: packet.physindev.map(interface::name),
+            physical_out: packet.physoutdev.map(interface::name),
+            hardware_address: packet.hardware_address.map(hardware_address),
+            timestamp: packet.timestamp.map(|time| time.as_secs_f64()),
+            mark: packet.mark,
+            priority: packet.priority,
+            conntrack: packet.conntrack,
+            uid: packet.uid,
+            gid: packet.gid,
+            gso: packet.offload.gso(),
+            checksum_ready: !packet.offload.checksum_not_ready(),
+            family: packet.family_name(),
+            src: ip.map(|ip| ip.source.to_string()),
+            dst: ip.map(|ip| ip.destination.to_string()),
+            protocol: ip.map(Summary::protocol_name),
+            fragment: ip.is_some_and(|ip| ip.fragment),
+            icmp: ip.and_then(|ip| ip.icmp),
+            length: packet.length,
+            captured: packet.payload.len(),
+            verdict: decision.verdict().name(),
+            to_queue: match decision.verdict() {
+                Verdict::Queue { number, .. } => Some(number),
+                _ => None,
+            },
+            set_mark: decision.mark(),
+            rewritten: rewriting == Some(&Ok(())),
+            unwritable: match rewriting {
+                Some(Err(reason)) => Some(reason.to_string()),
+                _ => None,
+            },
+            decision,
+            payload: None,
+        }
+    }
+
+    pub(super) fn print(
+        &mut self,
+        packet: &Packet<'_>,
+        hexdump: bool,
+        output: &mut Output,
+    ) -> io::Result<()> {
+        if output.is_json() {
+            self.payload = hexdump.then(|| hexadecimal(packet.payload, ""));
+            return output.json(self);
+        }
+        let mut text = format!("{self} {}", self.painted_verdict(output));
+        if self.rewritten {
+            text += " rewritten";
+        }
+        if let Some(reason) = &self.unwritable {
+            text += " as it was: ";
+            text += reason;
+        }
+        text.push('\n');
+        if hexdump {
+            text += &Hexdump(packet.payload).to_string();
+        }
+        output.text(text)
+    }
+
+    fn painted_verdict(&self, output: &Output) -> impl fmt::Display {
+        let color = match self.decision.verdict() {
+            Verdict::Drop => AnsiColor::Red,
+            _ => AnsiColor::Green,
+        };
+        output.paint(color, self.decision)
+    }
+}
+
+/// The plain line without the verdict.
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let indev = self.indev.as_deref().unwrap_or("-");
+        let outdev = self.outdev.as_deref().unwrap_or("-");
+        write!(
+            f,
+            "#{} {} in={indev} out={outdev} ",
+            self.packet_id, self.hook
+        )?;
+        write!(f, "mark={:#x} ", self.mark)?;
+        if let Some(conntrack) = &self.conntrack {
+            write!(f, "ct={} ", conntrack.state().unwrap_or("invalid"))?;
+        }
+        if let Some(uid) = self.uid {
+            write!(f, "uid={uid} ")?;
+        }
+        write!(f, "{} ", self.family)?;
+        match (&self.src, &self.dst, &self.protocol) {
+            (Some(src), Some(dst), Some(protocol)) => write!(f, "{src} > {dst} {protocol} ")?,
+            _ => f.write_str("unparsable ")?,
+        }
+        if self.fragment {
+            f.write_str("fragment ")?;
+        }
+        if let Some(icmp) = &self.icmp {
+            if let Some(name) = icmp.name {
+                write!(f, "{name} ")?;
+            }
+            write!(f, "type={} code={} ", icmp.kind, icmp.code)?;
+            if let (Some(id), Some(seq)) = (icmp.id, icmp.seq) {
+                write!(f, "id={id} seq={seq} ")?;
+            }
+            write!(f, "data={} ", icmp.data_length)?;
+        }
+        write!(f, "length={}", self.length)
+    }
+}
+
+fn hexadecimal(bytes: &[u8], between: &str) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let between = if text.is_empty() { "" } else { between };
+        let _ = write!(text, "{between}{byte:02x}");
+        text
+    })
+}
+
+fn hardware_address(bytes: &[u8]) -> String {
+    hexadecimal(bytes, ":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hardware_addresses_are_written_as_ip_writes_them() {
+        assert_eq!(hardware_address(&[2, 0, 0xab]), "02:00:ab");
+    }
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `nldemo queue run`.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use nfnetlink_queue::Batching;
+use nfnetlink_queue::CopyMode;
+use nfnetlink_queue::Options;
+use nfnetlink_queue::Queue;
+use nldemo::control::Control;
+use nldemo::policy::Policy;
+use nldemo::replacement::Replacement;
+use nldemo::stop::Stop;
+
+use super::numbers::Queues;
+use super::numbers::batching;
+use super::numbers::copy_mode;
+use super::record::Ready;
+use super::session::Session;
+use super::session::Shared;
+use super::sink;
+use super::sink::Sink;
+use super::totals::Totals;
+use crate::arguments::Module;
+use crate::arguments::seconds;
+use crate::failure::Failure;
+use crate::output::Output;
+
+const DETAILS: &str = "\
+Policies: rules with ; between them. The first rule whose conditions all hold decides; a packet
+that no rule is for is accepted.
+  conditions  icmp, icmp6, ipv4, ipv6, echo-request, echo-reply, type N|NAME,
+              from NETWORK, to NETWORK, size OP N (data bytes of ICMP; OP is = != < <= > >=),
+              in IFACE, out IFACE, hook prerouting|input|forward|output|postrouting|ingress,
+              mark N[/MASK], fragment, unparsable, rate N/s (N packets a second are let
+              through, by all queues together), not CONDITION
+  actions     accept, drop, queue N [bypass], each after `set mark=N` if you like,
+              repeat mark=N: through the hook once more, which must skip that mark
+              (nldemo config set skip-mark=N)
+  echo-size=N is short for `echo-request size=N accept; drop`, the rule of the old demo
+
+Rewriting (--set): packets that are not dropped get another value, with lengths and checksums made
+right. payload is the data of echo messages and UDP. What the kernel would turn into a drop is left
+as it was and counted (unwritable): fragments, packets copied in part or to be segmented, broken
+headers, wrong checksums. In containers' network namespaces it refuses rewriting altogether.
+
+Batching (--batch): packets that follow one another and are decided alike get one verdict message.
+COUNT is how many verdicts may wait, TIME (us, ms, s) for how long; without TIME they wait while
+there are packets to decide. No verdict changes by it, and the order in the queue stays.
+
+The first line says that the queue is bound: packets are seen from then on. On SIGINT, SIGTERM,
+--count or --timeout, packets that still wait get their verdict unprinted, and a summary follows.
+
+Examples:
+  nldemo queue run
+  nldemo queue run --policy echo-size=32 --hexdump
+  nldemo queue run --policy 'echo-request size>56 drop; from 10.0.0.0/8 accept; rate 100/s accept; drop'
+  nldemo queue run --queue 0-3 --batch 64 --quiet
+  nldemo queue run --set ttl=9 --set payload=hello
+  nldemo queue run --pcap seen.pcapng --quiet & ping -c 3 ::1; tshark -r seen.pcapng
+  nldemo -j queue run --count 10 --timeout 60 | jq 'select(.event == \"packet\").src'
+
+JSON keys (-j): every object has `event` and `queue`.
+  event ready     portid: address of the socket that holds the queue
+  event packet    packet_id, hook, in, out (interface names or null), physical_in, physical_out
+                  (bridge ports), hardware_address (of the sender), timestamp (null or seconds),
+                  mark, priority, conntrack (null or id, info), uid, gid, gso, checksum_ready,
+                  family, src, dst, protocol (null if unparsable), fragment,
+                  icmp (null or type, code, name, id, seq, data_length),
+                  length, captured (bytes of it seen), verdict (accept, drop, repeat, queue),
+                  to_queue, set_mark (null or a number), rewritten, unwritable (null or why),
+                  payload (hexadecimal, only with --hexdump)
+  event summary   queues (how many), packets, accepted, dropped, repeated, requeued, rewritten,
+                  unwritable, pending (verdicts given while stopping),
+                  flushed (too late for that), errors, being the sum of gone (packet gone before
+                  its verdict), refused (other refusals), malformed, overruns (ENOBUFS);
+                  foreign (messages not from the kernel), seconds, packets_per_second,
+                  latency_ns (null or min, avg, p50, p99, max: from receipt to verdict sent, of
+                  packets after a pause and 1 of 16 under load),
+                  lost (null or queue_full, socket_full: packets dropped by the kernel)";
+
+/// Bind queues, print every packet and set its verdict
+#[derive(clap::Args)]
+#[command(after_long_help = DETAILS)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
+pub(crate) struct Args {
+    /// Number of the queue, or of the first and last: the module's parameters `queue`, `queues`
+    #[arg(long, value_name = "N[-M]", default_value = "0")]
+    queue: Queues,
+    /// What becomes of packets: rules such as `echo-request size>56 drop; accept`
+    #[arg(long, value_name = "RULES", default_value = "accept")]
+    policy: Policy,
+    /// Rewrite packets: ttl=N, payload=TEXT, payload=hex:DIGITS
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<Replacement>,
+    /// What to see of packets: none, meta, packet or packet:RANGE for so many bytes
+    #[arg(long, value_name = "MODE", default_value = "packet", value_parser = copy_mode)]
+    copy: CopyMode,
+    /// Gather up to COUNT verdicts, for up to TIME
+    #[arg(long, value_name = "COUNT[,TIME]", num_args = 0..=1, default_missing_value = "64",
+          value_parser = batching)]
+    batch: Option<Batching>,
+    /// How many packets may wait in a queue; the kernel's default is 1024
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_len: Option<u32>,
+    /// Let packets pass that find no room in the queue
+    #[arg(long)]
+    fail_open: bool,
+    /// See which connection packets belong to
+    #[arg(long)]
+    conntrack: bool,
+    /// See which user sent packets of this machine
+    #[arg(long)]
+    uid: bool,
+    /// Get packets unsegmented and without the checksums that devices compute
+    #[arg(long)]
+    gso: bool,
+    /// Print the bytes of every packet as well
+    #[arg(long)]
+    hexdump: bool,
+    /// Write packets to a capture file (pcapng), their verdicts as comments
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// Print the summary only
+    #[arg(short, long, conflicts_with = "hexdump")]
+    quiet: bool,
+    /// Stop after N packets
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Stop after S seconds
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    timeout: Option<Duration>,
+    #[command(flatten)]
+    module: Module,
+}
+
+impl Args {
+    fn options(&self) -> Options {
+        let options = Options::default()
+            .copy_mode(self.copy)
+            .batching(self.batch.unwrap_or(Batching::OFF))
+            .fail_open(self.fail_open)
+            .conntrack(self.conntrack)
+            .uid_gid(self.uid)
+            .gso(self.gso);
+        match self.max_len {
+            Some(packets) => options.max_length(packets),
+            None => options,
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
+    let mut policy = args.policy.clone();
+    policy.find_interfaces().map_err(Failure::usage)?;
+    refuse_loops(args, &policy, output)?;
+    let queues = bind(args)?;
+    let capture = match &args.pcap {
+        Some(path) => Some(sink::capture(path, queues.iter().map(Queue::number))?),
+        None => None,
+    };
+    print_ready(&queues, output)?;
+    let start = Instant::now();
+    let shown = (!args.quiet).then_some(&mut *output);
+    let shared = Shared {
+        policy: &policy,
+        replacements: &args.set,
+        sink: Sink::new(shown, args.hexdump, capture),
+        stop,
+        deadline: args.timeout.and_then(|timeout| start.checked_add(timeout)),
+        limit: args.count,
+        packets: AtomicU64::new(0),
+    };
+    let (totals, served) = serve(queues, &shared);
+    drop(shared);
+    if served.as_ref().err().is_none_or(Failure::is_closed_pipe) {
+        totals.print(start.elapsed().as_secs_f64(), args.hexdump, output)?;
+    }
+    served
+}
+
+fn bind(args: &Args) -> Result<Vec<Queue>, Failure> {
+    let mut queues = Vec::new();
+    for number in args.queue.0.clone() {
+        let queue = args.options().bind(number)?;
+        if !args.set.is_empty() {
+            queue.check_rewriting()?;
+        }
+        queues.push(queue);
+    }
+    Ok(queues)
+}
+
+fn print_ready(queues: &[Queue], output: &mut Output) -> Result<(), Failure> {
+    for queue in queues {
+        let (number, portid) = (queue.number(), queue.portid());
+        if output.is_json() {
+            output.json(&Ready {
+                event: "ready",
+                queue: number,
+                portid,
+            })?;
+        } else {
+            output.text(format!("listening on queue {number} (portid {portid})\n"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Listens to each queue in a thread of its own, to the first in this one; the totals of all, and the first failure.
+fn serve(queues: Vec<Queue>, shared: &Shared<'_>) -> (Totals, Result<(), Failure>) {
+    let mut queues = queues.into_iter();
+    let Some(first) = queues.next() else {
+        return (Totals::of_queue(0), Ok(()));
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (1..)
+            .zip(queues)
+            .map(|(index, queue)| scope.spawn(move || Session::new(queue, index, shared).run()))
+            .collect();
+        let first = Session::new(first, 0, shared).run();
+        let results = threads.into_iter().map(|thread| match thread.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        results.fold(first, |(mut all, served), (totals, result)| {
+            all.add(&totals);
+            (all, served.and(result))
+        })
+    })
+}
+
+/// Fails over a policy that would send packets round for ever.
+fn refuse_loops(args: &Args, policy: &Policy, output: &Output) -> Result<(), Failure> {
+    let numbers = &args.queue.0;
+    if let Some(queue) = policy.queues().find(|queue| numbers.contains(queue)) {
+        return Err(Failure::usage(format!(
+            "the policy sends packets to queue {queue}, which it is for as well, so that they would \
+             go round for ever; choose a queue that another program listens to"
+        )));
+    }
+    let mut marks = policy.repeat_marks().peekable();
+    if marks.peek().is_none() {
+        return Ok(());
+    }
+    let config = Control::open(args.module.protocol).and_then(|mut control| control.config());
+    match config {
+        Ok(config) => {
+            if let Some(mark) = marks.find(|&mark| mark != config.skip_mark) {
+                return Err(Failure::usage(format!(
+                    "the policy repeats packets with mark {mark:#x}, and the module would queue \
+                     them again for ever, as it skips mark {:#x}; run `nldemo config set \
+                     skip-mark={mark:#x}`",
+                    config.skip_mark
+                )));
+            }
+        }
+        Err(error) => output.warn(format_args!(
+            "the policy repeats packets; if what queues them does not skip their mark, they go \
+             round for ever. Whether it does cannot be told: {error}"
+        )),
+    }
+    Ok(())
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What happened, as `nldemo queue run` tells at its end.
+
+use std::fmt;
+use std::io;
+
+use nfnetlink_queue::Closed;
+use nfnetlink_queue::Decision;
+use nfnetlink_queue::KernelLosses;
+use nfnetlink_queue::Verdict;
+use nldemo::durations::Durations;
+use nldemo::durations::Figures;
+use serde::Serialize;
+
+use crate::output::Output;
+
+/// The counts of one queue, or of several; `nldemo queue run --help` describes the JSON keys.
+#[derive(Default, Serialize)]
+pub(super) struct Totals {
+    event: &'static str,
+    queue: u16,
+    queues: u16,
+    pub(super) packets: u64,
+    accepted: u64,
+    dropped: u64,
+    repeated: u64,
+    requeued: u64,
+    pub(super) rewritten: u64,
+    pub(super) unwritable: u64,
+    pub(super) pending: u64,
+    flushed: u64,
+    errors: u64,
+    pub(super) gone: u64,
+    pub(super) refused: u64,
+    pub(super) malformed: u64,
+    pub(super) overruns: u64,
+    pub(super) foreign: u64,
+    pub(super) lost: Option<KernelLosses>,
+    seconds: f64,
+    packets_per_second: f64,
+    latency_ns: Option<Figures>,
+    /// From a packet's receipt to when its verdict was sent, of some packets.
+    #[serde(skip)]
+    pub(super) latencies: Durations,
+}
+
+impl Totals {
+    pub(super) fn of_queue(queue: u16) -> Self {
+        Self {
+            event: "summary",
+            queue,
+            queues: 1,
+            ..Self::default()
+        }
+    }
+
+    /// Counts a packet that had this verdict.
+    pub(super) fn count(&mut self, decision: Decision) {
+        self.packets += 1;
+        *match decision.verdict() {
+            Verdict::Accept => &mut self.accepted,
+            Verdict::Drop => &mut self.dropped,
+            Verdict::Repeat => &mut self.repeated,
+            Verdict::Queue { .. } => &mut self.requeued,
+        } += 1;
+    }
+
+    /// Counts what turned up while the queue was closed.
+    pub(super) fn close(&mut self, closed: &Closed) {
+        self.flushed += closed.flushed;
+        self.gone += closed.gone;
+        self.refused += closed.refused;
+        self.malformed += closed.malformed;
+    }
+
+    /// Adds those of the queue that follows.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.queues += other.queues;
+        for (sum, count) in [
+            (&mut self.packets, other.packets),
+            (&mut self.accepted, other.accepted),
+            (&mut self.dropped, other.dropped),
+            (&mut self.repeated, other.repeated),
+            (&mut self.requeued, other.requeued),
+            (&mut self.rewritten, other.rewritten),
+            (&mut self.unwritable, other.unwritable),
+            (&mut self.pending, other.pending),
+            (&mut self.flushed, other.flushed),
+            (&mut self.gone, other.gone),
+            (&mut self.refused, other.refused),
+            (&mut self.malformed, other.malformed),
+            (&mut self.overruns, other.overruns),
+            (&mut self.foreign, other.foreign),
+        ] {
+            *sum += count;
+        }
+        self.lost = match (self.lost, other.lost) {
+            (Some(one), Some(two)) => Some(KernelLosses {
+                queue_full: one.queue_full.saturating_add(two.queue_full),
+                socket_full: one.socket_full.saturating_add(two.socket_full),
+            }),
+            (one, two) => one.or(two),
+        };
+        self.latencies.merge(&other.latencies);
+    }
+
+    /// Prints them, after `seconds` of running.
+    ///
+    /// Below hex dumps as comments: those who read hex dumps, `text2pcap` for one, take a number
+    /// that begins a line for the offset of what follows.
+    pub(super) fn print(
+        mut self,
+        seconds: f64,
+        hexdump: bool,
+        output: &mut Output,
+    ) -> io::Result<()> {
+        self.errors = self.gone + self.refused + self.malformed + self.overruns;
+        self.seconds = seconds;
+        #[expect(clippy::cast_precision_loss, reason = "the rate is rounded anyway")]
+        let packets = self.packets as f64;
+        self.packets_per_second = (packets / seconds.max(1e-9) * 10.0).round() / 10.0;
+        self.latency_ns = self.latencies.summary();
+        if output.is_json() {
+            return output.json(&self);
+        }
+        let text = self.to_string();
+        if hexdump {
+            return output.text(commented(&text));
+        }
+        output.text(text)
+    }
+}
+
+/// The plain summary: one line, how fast it was, and one more for each thing out of the ordinary.
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} packets, {} accepted, {} dropped, {} errors",
+            self.packets, self.accepted, self.dropped, self.errors
+        )?;
+        if let Some(latency) = self.latency_ns {
+            let micros = |nanos: u64| format!("{}.{}", nanos / 1000, nanos / 100 % 10);
+            writeln!(
+                f,
+                "{:.1} packets/s, verdict after min/avg/p50/p99/max = {}/{}/{}/{}/{} us",
+                self.packets_per_second,
+                micros(latency.min),
+                micros(latency.avg),
+                micros(latency.p50),
+                micros(latency.p99),
+                micros(latency.max),
+            )?;
+        }
+        let lost = self.lost.unwrap_or_default();
+        for (count, what) in [
+            (self.repeated, "packets sent through the hook once more"),
+            (self.requeued, "packets sent to another queue"),
+            (self.rewritten, "packets rewritten"),
+            (self.unwritable, "packets left as they were, see --help"),
+            (self.gone, "verdicts for packets that were gone"),
+            (self.refused, "verdicts refused by the kernel"),
+            (self.malformed, "malformed messages"),
+            (self.overruns, "overruns of a socket buffer (ENOBUFS)"),
+            (
+                self.pending,
+                "more packets had their verdict while stopping",
+            ),
+            (
+                self.flushed,
+                "packets came too late and were dropped by the kernel",
+            ),
+            (
+                self.foreign,
+                "messages discarded that the kernel did not send",
+            ),
+            (
+                lost.queue_full.into(),
+                "packets dropped by the kernel: queue full",
+            ),
+            (
+                lost.socket_full.into(),
+                "packets dropped by the kernel: receive buffer full",
+            ),
+        ] {
+            if count > 0 {
+                writeln!(f, "  {count} {what}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The same lines with `# ` before each.
+fn commented(text: &str) -> String {
+    text.split_inclusive('\n')
+        .flat_map(|line| ["# ", line])
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn plain_summary_tells_the_unusual_only_when_it_happened() {
+        let mut totals = Totals {
+            packets: 3,
+            accepted: 1,
+            dropped: 2,
+            ..Totals::of_queue(0)
+        };
+        let usual = "3 packets, 1 accepted, 2 dropped, 0 errors\n";
+        assert_eq!(totals.to_string(), usual);
+        totals.pending = 4;
+        assert_eq!(
+            totals.to_string(),
+            format!("{usual}  4 more packets had their verdict while stopping\n")
+        );
+        assert_eq!(
+            commented(&totals.to_string()),
+            format!("# {usual}#   4 more packets had their verdict while stopping\n")
+        );
+    }
+
+    #[test]
+    fn queues_are_added_up() {
+        let mut one = Totals::of_queue(3);
+        one.count(Decision::ACCEPT);
+        one.latencies.record(Duration::from_micros(1));
+        let mut two = Totals::of_queue(4);
+        two.count(Decision::DROP);
+        two.count(Decision::queue(9, false));
+        two.latencies.record(Duration::from_micros(3));
+        two.lost = Some(KernelLosses {
+            queue_full: 5,
+            socket_full: 6,
+        });
+        one.add(&two);
+        assert_eq!((one.queue, one.queues, one.packets), (3, 2, 3));
+        assert_eq!((one.accepted, one.dropped, one.requeued), (1, 1, 1));
+        assert_eq!((one.lost, one.latencies.count()), (two.lost, 2));
+    }
+}

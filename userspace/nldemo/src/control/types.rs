@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sets of ICMP types.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use linux_names::icmp::ECHO_REPLY;
+use linux_names::icmp::ECHO_REQUEST;
+use linux_names::icmp::Family;
+use linux_names::text::decimal;
+use serde::Serialize;
+use serde::Serializer;
+
+use crate::protocol::TYPES_LEN;
+
+/// A set of the 256 types that a family's ICMP can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TypeSet([u8; TYPES_LEN]);
+
+impl TypeSet {
+    /// No type.
+    pub const NONE: Self = Self([0; TYPES_LEN]);
+    /// Every type.
+    pub const ALL: Self = Self([0xff; TYPES_LEN]);
+
+    /// The set as it is on the wire: type n is bit n % 8 of byte n / 8.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; TYPES_LEN]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes that [`from_bytes`](Self::from_bytes) takes.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; TYPES_LEN] {
+        self.0
+    }
+
+    /// Adds a type.
+    pub fn insert(&mut self, kind: u8) {
+        self.0[usize::from(kind / 8)] |= 1 << (kind % 8);
+    }
+
+    /// Whether a type is in the set.
+    #[must_use]
+    pub fn contains(self, kind: u8) -> bool {
+        self.0[usize::from(kind / 8)] & (1 << (kind % 8)) != 0
+    }
+
+    /// The types in the set, in ascending order.
+    pub fn iter(self) -> impl Iterator<Item = u8> {
+        (0..=u8::MAX).filter(move |&kind| self.contains(kind))
+    }
+
+    /// Reads numbers, ranges of numbers, names of the family's types, `echo` for its request and
+    /// reply, `all` and `none`, with commas between them.
+    #[must_use]
+    pub fn parse(text: &str, family: Family) -> Option<Self> {
+        let mut set = Self::NONE;
+        for item in text.split(',') {
+            match item {
+                "none" => {}
+                "all" => set = Self::ALL,
+                "echo" => {
+                    set.insert(family.type_named(ECHO_REQUEST)?);
+                    set.insert(family.type_named(ECHO_REPLY)?);
+                }
+                _ => match (family.type_named(item), item.split_once('-')) {
+                    (Some(kind), _) => set.insert(kind),
+                    (None, Some((first, last))) => {
+                        let (first, last) = (decimal(first)?, decimal(last)?);
+                        if first > last {
+                            return None;
+                        }
+                        (first..=last).for_each(|kind| set.insert(kind));
+                    }
+                    (None, None) => set.insert(decimal(item)?),
+                },
+            }
+        }
+        Some(set)
+    }
+
+    fn ranges(self) -> Vec<RangeInclusive<u8>> {
+        let mut ranges: Vec<RangeInclusive<u8>> = Vec::new();
+        for kind in self.iter() {
+            match ranges.last_mut() {
+                Some(last) if last.end() + 1 == kind => *last = *last.start()..=kind,
+                _ => ranges.push(kind..=kind),
+            }
+        }
+        ranges
+    }
+}
+
+/// Numbers and ranges with commas between them, `all` or `none`.
+impl fmt::Display for TypeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::ALL => return f.write_str("all"),
+            Self::NONE => return f.write_str("none"),
+            _ => {}
+        }
+        for (index, range) in self.ranges().into_iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            let (first, last) = range.into_inner();
+            if first == last {
+                write!(f, "{comma}{first}")?;
+            } else {
+                write!(f, "{comma}{first}-{last}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The text form: as a list of numbers, a full set would hide everything around it.
+impl Serialize for TypeSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parsed(text: &str, family: Family) -> String {
+        TypeSet::parse(text, family).map_or_else(String::new, |set| set.to_string())
+    }
+
+    #[test]
+    fn numbers_ranges_and_names_add_up() {
+        for (text, ipv4, ipv6) in [
+            ("all", "all", "all"),
+            ("none", "none", "none"),
+            ("echo", "0,8", "128-129"),
+            ("echo-request", "8", "128"),
+            ("8,0,3-5", "0,3-5,8", "0,3-5,8"),
+            ("3,4,5,5", "3-5", "3-5"),
+            ("0-255", "all", "all"),
+            ("254-255,none", "254-255", "254-255"),
+            ("time-exceeded,200", "11,200", "3,200"),
+            ("redirect", "5", ""),
+            ("mld-listener-query", "", "130"),
+        ] {
+            assert_eq!(parsed(text, Family::Ipv4), ipv4, "{text}");
+            assert_eq!(parsed(text, Family::Ipv6), ipv6, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_set_is_refused() {
+        for text in [
+            "", ",", "8,", "256", "5-3", "-1", "1-", "1-256", "1-2-3", "+8", "ping", "All", " 8",
+        ] {
+            assert_eq!(TypeSet::parse(text, Family::Ipv4), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn bits_are_counted_from_the_lowest_of_the_first_byte() {
+        let set = TypeSet::parse("0,8,255", Family::Ipv4).unwrap();
+        let mut bytes = [0; TYPES_LEN];
+        (bytes[0], bytes[1], bytes[31]) = (1, 1, 0x80);
+        assert_eq!(set.to_bytes(), bytes);
+    }
+
+    proptest! {
+        #[test]
+        fn every_set_is_read_back_from_its_text(bytes: [u8; TYPES_LEN]) {
+            let set = TypeSet::from_bytes(bytes);
+            prop_assert_eq!(TypeSet::parse(&set.to_string(), Family::Ipv6), Some(set));
+        }
+    }
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The echo client's socket half.
+
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+use std::time::Instant;
+
+use knetlink::HEADER_LEN;
+use knetlink::KernelSocket;
+use knetlink::Malformed;
+use knetlink::Message;
+use knetlink::Messages;
+use knetlink::Wake;
+use knetlink::aligned;
+use netlink_packet_core::NLM_F_ACK;
+use netlink_packet_core::NLM_F_REQUEST;
+
+use super::exchange::Exchange;
+use super::exchange::Expectation;
+use super::payload::Payload;
+use crate::durations::Durations;
+use crate::error::Error;
+use crate::error::Result;
+use crate::mismatch::Mismatch;
+use crate::protocol;
+
+/// Room for whatever the kernel says apart from echoing: a status with its text.
+const MIN_RECEIVE_LEN: usize = 16 * 1024;
+
+/// Message type that the old demo client sends, without any flag.
+const HELLO: u16 = 0;
+
+/// How to talk to the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Netlink protocol number of the module.
+    pub protocol: u8,
+    /// Speak as the old demo client did: type 0, no flags, answered with type 23.
+    pub legacy: bool,
+    /// Ask for an acknowledgement of every message; not with `legacy`, whose messages have no
+    /// flags.
+    pub acknowledge: bool,
+    /// How long to wait for the replies to one batch.
+    pub timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            protocol: protocol::PROTOCOL_DEFAULT,
+            legacy: false,
+            acknowledge: false,
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A connection to the module's echo.
+pub struct Client {
+    options: Options,
+    socket: KernelSocket,
+    sequence: u32,
+    send: Vec<u8>,
+    receive: Vec<u8>,
+    last_reply: Vec<u8>,
+}
+
+impl Client {
+    /// Opens a socket on the module's protocol number.
+    pub fn open(options: Options) -> Result<Self> {
+        Ok(Self {
+            options,
+            socket: KernelSocket::open(options.protocol)
+                .map_err(|error| Error::of_module(error, options.protocol))?,
+            sequence: 1,
+            send: Vec::new(),
+            receive: Vec::new(),
+            last_reply: Vec::new(),
+        })
+    }
+
+    /// The address of this client's socket.
+    #[must_use]
+    pub fn portid(&self) -> u32 {
+        self.socket.portid()
+    }
+
+    /// The number of the message that is sent next.
+    #[must_use]
+    pub fn next_sequence(&self) -> u32 {
+        self.sequence
+    }
+
+    /// How many messages from other senders than the kernel were discarded.
+    #[must_use]
+    pub fn foreign(&self) -> u64 {
+        self.socket.foreign()
+    }
+
+    /// What the last reply to a [`Payload::Fixed`] carried; empty before there is one.
+    #[must_use]
+    pub fn last_reply(&self) -> &[u8] {
+        &self.last_reply
+    }
+
+    /// Sends `batch` messages in one datagram and waits until the kernel has answered them all.
+    ///
+    /// Every reply is compared with its request, byte for byte; the time of each goes to
+    /// `round_trips`. Returns false if `stop` could be read before all replies were there.
+    pub fn exchange(
+        &mut self,
+        payload: &Payload,
+        batch: usize,
+        stop: Option<BorrowedFd<'_>>,
+        round_trips: &mut Durations,
+    ) -> Result<bool> {
+        let first_sequence = self.sequence;
+        self.compose(payload, batch);
+        self.make_room(payload.len(), batch)?;
+        let expectation = Expectation {
+            reply_kind: if self.options.legacy {
+                protocol::MSG_HELLO_REPLY
+            } else {
+                protocol::MSG_ECHO
+            },
+            portid: self.socket.portid(),
+            acknowledged: self.options.acknowledge,
+        };
+        let sent = Messages::new(&self.send).flatten();
+        let payloads = sent.map(|message| message.payload);
+        let mut exchange = Exchange::new(expectation, first_sequence, payloads);
+
+        let start = Instant::now();
+        let deadline = start + self.options.timeout;
+        self.socket
+            .send(&self.send)
+            .map_err(|error| Error::of_module(error, self.options.protocol))?;
+        while exchange.outstanding() > 0 {
+            if let Some(datagram) = self.socket.receive(&mut self.receive)? {
+                let round_trip = start.elapsed();
+                for message in Messages::new(datagram) {
+                    let message = message?;
+                    if !exchange.accept(&message)? {
+                        continue;
+                    }
+                    round_trips.record(round_trip);
+                    if let Payload::Fixed(_) = payload {
+                        message.payload.clone_into(&mut self.last_reply);
+                    }
+                }
+                continue;
+            }
+            match self.socket.wait(Some(deadline), stop)? {
+                Wake::Readable => {}
+                Wake::Stopped => return Ok(false),
+                Wake::TimedOut => {
+                    return Err(Error::NoReply {
+                        expected: batch,
+                        missing: exchange.outstanding(),
+                        timeout: self.options.timeout,
+                    });
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Checks that nothing came that was not asked for; call it after the last exchange.
+    pub fn finish(&mut self) -> Result<()> {
+        let mut surplus = vec![0; MIN_RECEIVE_LEN];
+        match self.socket.receive(&mut surplus) {
+            Ok(None) => Ok(()),
+            Ok(Some(datagram)) => match Messages::new(datagram).next() {
+                Some(message) => Err(Error::Mismatch {
+                    sequence: message?.sequence,
+                    mismatch: Mismatch::Unexpected,
+                }),
+                None => Err(Malformed("empty datagram").into()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Builds the datagram of one batch.
+    fn compose(&mut self, payload: &Payload, batch: usize) {
+        let (kind, flags) = match self.options {
+            Options { legacy: true, .. } => (HELLO, 0),
+            Options {
+                acknowledge: true, ..
+            } => (protocol::MSG_ECHO, NLM_F_REQUEST | NLM_F_ACK),
+            _ => (protocol::MSG_ECHO, NLM_F_REQUEST),
+        };
+        self.send.clear();
+        let mut bytes = Vec::new();
+        for _ in 0..batch {
+            payload.fill(self.sequence, &mut bytes);
+            let message = Message {
+                kind,
+                flags,
+                sequence: self.sequence,
+                portid: self.socket.portid(),
+                payload: &bytes,
+            };
+            message.append_to(&mut self.send);
+            self.sequence = self.sequence.wrapping_add(1);
+        }
+    }
+
+    /// Makes buffers fit: the kernel replies to the whole batch before the send returns, so all
+    /// replies must fit the receive buffer at once.
+    fn make_room(&mut self, payload_len: usize, batch: usize) -> Result<()> {
+        self.socket.grow_send_buffer(self.send.len())?;
+        let mut room = buffer_cost(payload_len);
+        if self.options.acknowledge {
+            room += buffer_cost(64);
+        }
+        self.socket
+            .grow_receive_buffer(room.saturating_mul(batch))?;
+        let longest = HEADER_LEN + aligned(payload_len);
+        if self.receive.len() < longest {
+            self.receive.resize(longest.max(MIN_RECEIVE_LEN), 0);
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// What a message costs in a receive buffer: the kernel counts the memory of the whole packet
+/// buffer, which is the data plus 320 bytes rounded up to a power of two, and its descriptor.
+fn buffer_cost(payload_len: usize) -> usize {
+    (HEADER_LEN + payload_len + 320).next_power_of_two() + 512
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A filter for echo replies.
+
+use sockfilter::MessageFilter;
+use sockfilter::Result;
+use sockfilter::SocketFilter;
+
+use crate::protocol;
+
+/// Whether numbers are divisible by two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parity {
+    /// They are.
+    Even,
+    /// They are not.
+    Odd,
+}
+
+impl Parity {
+    /// Whether that is so for a number.
+    #[must_use]
+    pub fn has(self, number: u32) -> bool {
+        (number % 2 == 1) == (self == Self::Odd)
+    }
+}
+
+/// Lets pass the echo replies whose sequence number has that parity, and what is no echo reply.
+pub fn echoes(parity: Parity) -> Result<SocketFilter> {
+    let other = u16::from(parity == Parity::Even);
+    let filter = MessageFilter::new("echoes").drop_sequence(protocol::MSG_ECHO, 1, other);
+    filter.load()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_even_or_odd() {
+        for (number, parity) in [(0, Parity::Even), (1, Parity::Odd), (u32::MAX, Parity::Odd)] {
+            assert_eq!(Parity::Odd.has(number), parity == Parity::Odd);
+            assert_eq!(Parity::Even.has(number), parity == Parity::Even);
+        }
+    }
+}

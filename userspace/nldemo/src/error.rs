@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What can go wrong with the module's protocol.
+
+use std::time::Duration;
+
+use knetlink::Malformed;
+use nix::errno::Errno;
+
+use crate::mismatch::Mismatch;
+
+/// Shorthand for this crate's results.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong in this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A system call failed.
+    #[error(transparent)]
+    System(#[from] linux_names::Error),
+    /// The socket to the kernel failed, or the kernel refused a request.
+    #[error(transparent)]
+    Netlink(#[from] knetlink::Error),
+    /// A socket filter could not be made.
+    #[error(transparent)]
+    Filter(#[from] sockfilter::Error),
+    /// Nobody listens on the module's protocol number here.
+    #[error(
+        "protocol {0} has no kernel socket in this network namespace; \
+         load the module: insmod rust_nldemo.ko protocol={0}"
+    )]
+    NoKernelSocket(u8),
+    /// There is no network namespace of that name.
+    #[error(
+        "network namespace '{0}' does not exist (no /run/netns/{0}); \
+         `ip netns list` shows those that do, `ip netns add {0}` makes it"
+    )]
+    NoNamespace(String),
+    /// Replies did not come in time.
+    #[error(
+        "no reply to {missing} of {expected} message{} within {timeout:?}; \
+         the module may be busy, or something else owns this protocol number",
+        if *.expected == 1 { "" } else { "s" }
+    )]
+    NoReply {
+        /// How many replies were expected.
+        expected: usize,
+        /// How many of them did not come.
+        missing: usize,
+        /// How long they were waited for.
+        timeout: Duration,
+    },
+    /// Replies came that a socket filter drops, or others did not.
+    #[error("the socket filter was not honoured: {missing} replies missing, {surplus} too many")]
+    Unfiltered {
+        /// How many did not come that pass the filter.
+        missing: usize,
+        /// How many came that do not.
+        surplus: usize,
+    },
+    /// A reply is not what was sent.
+    #[error("message with sequence number {sequence}: {mismatch}")]
+    Mismatch {
+        /// Sequence number of the message from the kernel.
+        sequence: u32,
+        /// What is wrong with it.
+        #[source]
+        mismatch: Mismatch,
+    },
+}
+
+impl Error {
+    /// The error of a socket to the module: the two ways in which the kernel says that nobody
+    /// listens become one clear error.
+    pub(crate) fn of_module(error: knetlink::Error, protocol: u8) -> Self {
+        match error.errno() {
+            // The former when the protocol is unknown everywhere, the latter when it is known in
+            // another network namespace only.
+            Some(Errno::EPROTONOSUPPORT | Errno::ECONNREFUSED) => Self::NoKernelSocket(protocol),
+            _ => error.into(),
+        }
+    }
+
+    /// The errno of a failed system call or of the kernel's answer.
+    #[must_use]
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::System(error) => Some(error.errno()),
+            Self::Netlink(error) => error.errno(),
+            Self::Filter(error) => error.errno(),
+            _ => None,
+        }
+    }
+
+    /// Whether the question was put and the answer was no, as opposed to not getting to ask.
+    #[must_use]
+    pub fn is_negative_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::NoReply { .. }
+                | Self::Netlink(knetlink::Error::Unanswered { .. })
+                | Self::Unfiltered { .. }
+                | Self::Mismatch { .. }
+        )
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Self {
+        Self::Netlink(malformed.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_that_ignore_a_filter_are_a_negative_answer() {
+        let error = Error::Unfiltered {
+            missing: 2,
+            surplus: 1,
+        };
+        assert!(error.is_negative_answer());
+        assert_eq!(
+            error.to_string(),
+            "the socket filter was not honoured: 2 replies missing, 1 too many"
+        );
+    }
+
+    #[test]
+    fn silence_of_the_kernel_is_a_negative_answer_and_its_refusal_is_not() {
+        let operation = "ask".to_owned();
+        assert!(Error::from(knetlink::Error::Unanswered { operation }).is_negative_answer());
+        let refused = linux_names::Error::new("ask", Errno::EPERM);
+        assert!(!Error::Netlink(refused.into()).is_negative_answer());
+    }
+
+    #[test]
+    fn missing_module_says_how_to_load_it() {
+        for errno in [Errno::EPROTONOSUPPORT, Errno::ECONNREFUSED] {
+            let error = linux_names::Error::new("open socket", errno);
+            let error = Error::of_module(error.into(), 23);
+            assert_eq!(
+                error.to_string(),
+                "protocol 23 has no kernel socket in this network namespace; \
+                 load the module: insmod rust_nldemo.ko protocol=23"
+            );
+        }
+        let error = linux_names::Error::new("open socket", Errno::EPERM);
+        let error = Error::of_module(error.into(), 23);
+        assert_eq!(error.errno(), Some(Errno::EPERM));
+    }
+}

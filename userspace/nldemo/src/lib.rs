@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Userspace peer of the `rust_nldemo` kernel module.
+//!
+//! The module opens a raw netlink socket that echoes messages, and hands ICMP packets to
+//! `nfnetlink_queue`. This crate speaks its protocol, and the `nldemo` program is a thin layer of
+//! command line and output on top of it and of the crates below:
+//!
+//! - [`echo`] sends messages to the module and checks every byte that comes back;
+//! - [`control`] reads and changes what the module queues, reads its statistics and follows its
+//!   events;
+//! - [`protocol`] has the numbers that module and peer share;
+//! - [`policy`] and [`replacement`] say in text what becomes of packets from a netfilter queue,
+//!   which `nfnetlink_queue` brings; [`pcapng`] writes them to a capture file, [`hexdump`] to a
+//!   screen.
+//!
+//! Nothing here panics on what the kernel, or anybody else, sends.
+
+pub mod control;
+pub mod durations;
+pub mod echo;
+mod error;
+pub mod hexdump;
+mod mismatch;
+pub mod netns;
+#[cfg(test)]
+mod packets;
+pub mod pcapng;
+pub mod policy;
+pub mod protocol;
+pub mod replacement;
+pub mod stop;
+
+pub use error::Error;
+pub use error::Result;

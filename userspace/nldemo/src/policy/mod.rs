@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The rules by which it is decided what becomes of packets.
+//!
+//! A policy is a list of rules with `;` between them. A rule is any number of conditions, all of
+//! which must hold, and an action. The first rule that holds decides; a packet that none is for is
+//! accepted.
+//!
+//! ```
+//! use nldemo::policy::Policy;
+//!
+//! let policy: Policy = "echo-request size>56 drop; from 10.0.0.0/8 accept; \
+//!                       rate 100/s accept; drop".parse()?;
+//! let error = "size>many drop".parse::<Policy>().unwrap_err();
+//! assert!(error.to_string().starts_with("column 6: expected a number"));
+//! # Ok::<(), nldemo::policy::ParsePolicyError>(())
+//! ```
+
+mod condition;
+mod parse;
+mod rate;
+mod rules;
+
+pub use parse::ParsePolicyError;
+pub use rules::Policy;

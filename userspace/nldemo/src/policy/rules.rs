@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Rules, and the decision by them.
+
+use std::fmt;
+
+use linux_names::interface::NoInterface;
+use nfnetlink_queue::Decision;
+use nfnetlink_queue::Packet;
+use nfnetlink_queue::Summary;
+use nfnetlink_queue::Verdict;
+
+use super::condition::Condition;
+
+/// What is said in the text form, which [`parse`](str::parse) reads.
+///
+/// Clones share their rate limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    pub(super) rules: Vec<Rule>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Rule {
+    pub(super) conditions: Vec<Condition>,
+    pub(super) decision: Decision,
+}
+
+impl Policy {
+    /// Decides what becomes of a packet, `ip` being what is in it; `None` stands for a packet that
+    /// could not be parsed. Takes no memory and no lock.
+    #[must_use]
+    pub fn decide(&self, packet: &Packet<'_>, ip: Option<&Summary>) -> Decision {
+        let mut rules = self.rules.iter();
+        let rule = rules.find(|rule| {
+            let mut conditions = rule.conditions.iter();
+            conditions.all(|condition| condition.holds(packet, ip))
+        });
+        rule.map_or(Decision::ACCEPT, |rule| rule.decision)
+    }
+
+    /// The decision on whatever packet, if it is always the same.
+    #[must_use]
+    pub fn constant(&self) -> Option<Decision> {
+        match self.rules.first() {
+            Some(rule) => rule.conditions.is_empty().then_some(rule.decision),
+            None => Some(Decision::ACCEPT),
+        }
+    }
+
+    /// Looks the interfaces up that it names, in the current network namespace. Without this, no
+    /// packet is of these interfaces.
+    pub fn find_interfaces(&mut self) -> Result<(), NoInterface> {
+        let conditions = self.rules.iter_mut().flat_map(|rule| &mut rule.conditions);
+        conditions
+            .into_iter()
+            .try_for_each(Condition::find_interface)
+    }
+
+    /// The marks with which packets are repeated, which the hook that queues them has to skip.
+    pub fn repeat_marks(&self) -> impl Iterator<Item = u32> {
+        let decisions = self.rules.iter().map(|rule| rule.decision);
+        decisions
+            .filter(|decision| decision.verdict() == Verdict::Repeat)
+            .filter_map(Decision::mark)
+    }
+
+    /// The queues that packets are sent on to.
+    pub fn queues(&self) -> impl Iterator<Item = u16> {
+        self.rules
+            .iter()
+            .filter_map(|rule| match rule.decision.verdict() {
+                Verdict::Queue { number, .. } => Some(number),
+                _ => None,
+            })
+    }
+}
+
+/// The text form.
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, rule) in self.rules.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            for condition in &rule.conditions {
+                write!(f, "{condition} ")?;
+            }
+            write!(f, "{}", rule.decision)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZero;
+
+    use nfnetlink_queue::Hook;
+
+    use super::*;
+    use crate::packets::ping;
+    use crate::packets::ping6;
+    use crate::packets::queued;
+
+    fn decide(policy: &str, packet: &Packet<'_>) -> Decision {
+        let mut policy: Policy = policy.parse().unwrap();
+        policy.find_interfaces().unwrap();
+        policy.decide(packet, Summary::parse(packet).as_ref())
+    }
+
+    fn verdict(policy: &str, bytes: &[u8]) -> Decision {
+        decide(policy, &queued(bytes))
+    }
+
+    fn holds(condition: &str, packet: &Packet<'_>) -> bool {
+        let holds = decide(&format!("{condition} drop"), packet) == Decision::DROP;
+        let holds_not = decide(&format!("not {condition} drop"), packet) == Decision::DROP;
+        assert_ne!(holds, holds_not, "{condition}");
+        holds
+    }
+
+    #[test]
+    fn echo_size_accepts_requests_of_that_size_only() {
+        assert_eq!(verdict("echo-size=32", &ping(32)), Decision::ACCEPT);
+        assert_eq!(verdict("echo-size=32", &ping6(32)), Decision::ACCEPT);
+        assert_eq!(verdict("echo-size=0", &ping(0)), Decision::ACCEPT);
+        for other in [0, 24, 31, 33, 40, 56] {
+            assert_eq!(verdict("echo-size=32", &ping(other)), Decision::DROP);
+        }
+    }
+
+    #[test]
+    fn echo_size_drops_everything_else() {
+        let mut reply = ping(32);
+        reply[20] = 0;
+        let mut udp = ping(32);
+        udp[9] = 17;
+        let mut fragment = ping(32);
+        fragment[6] = 0x20;
+        for bytes in [&reply[..], &udp, &fragment, &[0x45; 10], &[]] {
+            assert_eq!(verdict("echo-size=32", bytes), Decision::DROP);
+        }
+    }
+
+    #[test]
+    fn accept_and_drop_do_not_look() {
+        for bytes in [&ping(56)[..], &[]] {
+            assert_eq!(verdict("accept", bytes), Decision::ACCEPT);
+            assert_eq!(verdict("drop", bytes), Decision::DROP);
+        }
+    }
+
+    #[test]
+    fn decision_is_constant_if_the_first_rule_has_no_condition() {
+        for (policy, constant) in [
+            ("drop", Some(Decision::DROP)),
+            ("set mark=7 accept", Some(Decision::ACCEPT.with_mark(7))),
+            ("icmp drop; accept", None),
+            ("rate 1/s accept", None),
+        ] {
+            assert_eq!(
+                policy.parse::<Policy>().unwrap().constant(),
+                constant,
+                "{policy}"
+            );
+        }
+        assert_eq!(
+            Policy { rules: Vec::new() }.constant(),
+            Some(Decision::ACCEPT)
+        );
+    }
+
+    #[test]
+    fn first_rule_that_holds_decides_and_the_end_accepts() {
+        let policy = "size>1000 drop; ipv6 queue 4 bypass; size>100 set mark=9 accept; \
+                      from 10.0.0.0/8 repeat mark=0x5; drop";
+        let mark = NonZero::new(5).unwrap();
+        for (bytes, expected) in [
+            (ping(1001), Decision::DROP),
+            (ping6(1001), Decision::DROP),
+            (ping6(1000), Decision::queue(4, true)),
+            (ping(1000), Decision::ACCEPT.with_mark(9)),
+            (ping(100), Decision::repeat(mark)),
+            (vec![], Decision::DROP),
+        ] {
+            assert_eq!(verdict(policy, &bytes), expected);
+        }
+        assert_eq!(verdict("size>1000 drop", &ping(1)), Decision::ACCEPT);
+    }
+
+    #[test]
+    fn every_condition_holds_where_it_should() {
+        let (four, six) = (ping(56), ping6(56));
+        let mut reply = ping(56);
+        reply[20] = 0;
+        let mut fragment = ping(56);
+        fragment[6] = 0x20;
+        let mut udp = ping(56);
+        udp[9] = 17;
+        let all = [&four[..], &six, &reply, &fragment, &udp, &[0x45; 8]];
+        for (condition, expected) in [
+            ("icmp", [true, false, true, true, false, false]),
+            ("icmp6", [false, true, false, false, false, false]),
+            ("ipv4", [true, false, true, true, true, true]),
+            ("ipv6", [false, true, false, false, false, false]),
+            ("echo-request", [true, true, false, false, false, false]),
+            ("echo-reply", [false, false, true, false, false, false]),
+            ("type 8", [true, false, false, false, false, false]),
+            ("type 128", [false, true, false, false, false, false]),
+            (
+                "type echo-request",
+                [true, true, false, false, false, false],
+            ),
+            ("fragment", [false, false, false, true, false, false]),
+            ("unparsable", [false, false, false, false, false, true]),
+            ("size=56", [true, true, true, false, false, false]),
+            ("size != 55", [true, true, true, false, false, false]),
+            ("size<57", [true, true, true, false, false, false]),
+            ("size>=57", [false, false, false, false, false, false]),
+            ("from 10.0.0.1", [true, false, true, true, true, false]),
+            ("from 10.0.0.2", [false; 6]),
+            ("from 10.0.0.1/0", [true, false, true, true, true, false]),
+            ("to 10.0.0.0/30", [true, false, true, true, true, false]),
+            ("to 302::/8", [false; 6]),
+            ("to 200::/8", [false, true, false, false, false, false]),
+            ("from ::/0", [false, true, false, false, false, false]),
+        ] {
+            let found = all.map(|bytes| holds(condition, &queued(bytes)));
+            assert_eq!(found, expected, "{condition}");
+        }
+    }
+
+    #[test]
+    fn conditions_on_what_the_kernel_tells() {
+        let bytes = ping(1);
+        let packet = Packet {
+            mark: 0x1234,
+            hook: Hook(3),
+            indev: Some(1),
+            ..queued(&bytes)
+        };
+        for condition in [
+            "mark 0x1234",
+            "mark 4660",
+            "mark 0x34/0xff",
+            "hook output",
+            "in lo",
+        ] {
+            assert!(holds(condition, &packet), "{condition}");
+        }
+        for condition in ["mark 1", "mark 0/0xff", "hook input", "out lo"] {
+            assert!(!holds(condition, &packet), "{condition}");
+        }
+    }
+
+    #[test]
+    fn interface_that_is_not_there_is_named() {
+        let mut policy: Policy = "out no-such0 drop".parse().unwrap();
+        let error = policy.find_interfaces().unwrap_err();
+        assert!(error.to_string().contains("'no-such0'"), "{error}");
+        let other = ping(1);
+        let packet = queued(&other);
+        assert_eq!(policy.decide(&packet, None), Decision::ACCEPT);
+    }
+
+    #[test]
+    fn rates_are_taken_by_packets_that_the_rule_is_for() {
+        let policy: Policy = "ipv6 rate 3/s accept; drop".parse().unwrap();
+        let sharing = policy.clone();
+        let accepted = |policy: &Policy, bytes: &[u8]| {
+            let packet = queued(bytes);
+            policy.decide(&packet, Summary::parse(&packet).as_ref()) == Decision::ACCEPT
+        };
+        assert!((0..100).all(|_| !accepted(&policy, &ping(1))));
+        assert!((0..3).all(|_| accepted(&policy, &ping6(1))));
+        assert!(!accepted(&sharing, &ping6(1)));
+    }
+
+    #[test]
+    fn marks_and_queues_are_told() {
+        let policy = "icmp repeat mark=7; icmp6 queue 3; mark 1 set mark=4 queue 9 bypass; drop";
+        let policy: Policy = policy.parse().unwrap();
+        assert_eq!(policy.repeat_marks().collect::<Vec<_>>(), [7]);
+        assert_eq!(policy.queues().collect::<Vec<_>>(), [3, 9]);
+    }
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Programs of `inet_diag`, by which the kernel chooses sockets (`INET_DIAG_REQ_BYTECODE`).
+//!
+//! An instruction tells how far to go if it holds and how far if not. A program accepts where it
+//! is left right behind its end, and refuses where it is left 4 bytes further.
+
+use std::net::IpAddr;
+
+use linux_names::network::Network;
+
+use crate::wire::AF_INET;
+use crate::wire::AF_INET6;
+
+const JMP: u8 = 1;
+const S_GE: u8 = 2;
+const S_LE: u8 = 3;
+const D_GE: u8 = 4;
+const D_LE: u8 = 5;
+const S_COND: u8 = 7;
+const D_COND: u8 = 8;
+
+const HEADER_LEN: usize = 4;
+
+/// Programs beyond this length are not used: jumps have 16 bits, and attributes have not more.
+const MAX_LEN: usize = 32 * 1024;
+
+/// An end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Local,
+    Remote,
+}
+
+/// What one instruction asks of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    /// Its address is in a network.
+    Within(Side, Network),
+    /// Its port is not below.
+    From(Side, u16),
+    /// Its port is not beyond.
+    UpTo(Side, u16),
+}
+
+impl Op {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Within(Side::Local, _) => S_COND,
+            Self::Within(Side::Remote, _) => D_COND,
+            Self::From(Side::Local, _) => S_GE,
+            Self::From(Side::Remote, _) => D_GE,
+            Self::UpTo(Side::Local, _) => S_LE,
+            Self::UpTo(Side::Remote, _) => D_LE,
+        }
+    }
+
+    /// What is behind the header: for ports one that has it in place of a jump, for networks an
+    /// `inet_diag_hostcond` with any port (-1).
+    fn argument(&self) -> Vec<u8> {
+        match self {
+            Self::From(_, port) | Self::UpTo(_, port) => {
+                let [port0, port1] = port.to_ne_bytes();
+                vec![0, 0, port0, port1]
+            }
+            Self::Within(_, network) => {
+                let family = match network.address() {
+                    IpAddr::V4(_) => AF_INET,
+                    IpAddr::V6(_) => AF_INET6,
+                };
+                let mut argument = vec![family, network.length(), 0, 0];
+                argument.extend((-1_i32).to_ne_bytes());
+                match network.address() {
+                    IpAddr::V4(address) => argument.extend(address.octets()),
+                    IpAddr::V6(address) => argument.extend(address.octets()),
+                }
+                argument
+            }
+        }
+    }
+}
+
+/// Makes a program that accepts what all conditions hold for, each being a list of alternatives,
+/// in which all instructions have to hold. It is empty, which accepts everything, if they amount
+/// to nothing or to more than the kernel takes.
+pub(crate) fn assemble(conditions: impl IntoIterator<Item = Vec<Vec<Op>>>) -> Vec<u8> {
+    let mut program = Vec::new();
+    // The places of jumps to where it refuses.
+    let mut refusals = Vec::new();
+    for alternatives in conditions {
+        // What asks nothing always holds.
+        if alternatives.iter().any(Vec::is_empty) {
+            continue;
+        }
+        let mut ends = Vec::new();
+        let last = alternatives.len().saturating_sub(1);
+        for (number, ops) in alternatives.iter().enumerate() {
+            let mut failures = Vec::new();
+            for op in ops {
+                failures.push(program.len());
+                append(&mut program, op.code(), &op.argument());
+            }
+            if number == last {
+                refusals.append(&mut failures);
+            } else {
+                ends.push(program.len());
+                append(&mut program, JMP, &[]);
+                let next = program.len();
+                for place in failures {
+                    set_jump(&mut program, place, next);
+                }
+            }
+        }
+        let end = program.len();
+        if end > MAX_LEN {
+            return Vec::new();
+        }
+        for place in ends {
+            set_jump(&mut program, place, end);
+        }
+    }
+    let refusal = program.len() + HEADER_LEN;
+    for place in refusals {
+        set_jump(&mut program, place, refusal);
+    }
+    program
+}
+
+/// Appends an instruction whose jump is not known yet. If it holds, the next one follows.
+fn append(program: &mut Vec<u8>, code: u8, argument: &[u8]) {
+    let length = u8::try_from(HEADER_LEN + argument.len()).expect("arguments are short");
+    program.extend([code, length, 0, 0]);
+    program.extend(argument);
+}
+
+fn set_jump(program: &mut [u8], place: usize, target: usize) {
+    let distance = u16::try_from(target - place).expect("programs are short");
+    program[place + 2..place + 4].copy_from_slice(&distance.to_ne_bytes());
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::socket::Endpoint;
+    use crate::socket::Ip;
+
+    fn jump(program: &[u8], place: usize) -> usize {
+        usize::from(u16::from_ne_bytes([program[place + 2], program[place + 3]]))
+    }
+
+    /// What the kernel does with a program, which must be one that it takes.
+    pub(crate) fn run(program: &[u8], ip: &Ip) -> bool {
+        let mut starts = vec![];
+        let mut place = 0;
+        while place < program.len() {
+            starts.push(place);
+            place += usize::from(program[place + 1]);
+        }
+        assert_eq!(
+            place,
+            program.len(),
+            "instructions follow each other up to the end"
+        );
+        let refusal = program.len() + HEADER_LEN;
+        for &start in &starts {
+            let target = start + jump(program, start);
+            assert!(
+                target > start && target % 4 == 0,
+                "jumps go forward to multiples of 4"
+            );
+            assert!(
+                target == program.len() || target == refusal || starts.contains(&target),
+                "jumps go to instructions or behind the end"
+            );
+        }
+        let mut place = 0;
+        while place < program.len() {
+            let length = usize::from(program[place + 1]);
+            let holds = holds(program[place], &program[place + 4..place + length], ip);
+            place += if holds { length } else { jump(program, place) };
+        }
+        place == program.len()
+    }
+
+    fn holds(code: u8, argument: &[u8], ip: &Ip) -> bool {
+        let end = |local: bool| if local { ip.local } else { ip.remote };
+        let port = || u16::from_ne_bytes([argument[2], argument[3]]);
+        match code {
+            JMP => false,
+            S_GE | D_GE => end(code == S_GE).port >= port(),
+            S_LE | D_LE => end(code == S_LE).port <= port(),
+            S_COND | D_COND => {
+                assert_eq!(argument[4..8], [0xff; 4]);
+                is_within(
+                    &argument[8..],
+                    argument[0],
+                    argument[1],
+                    &end(code == S_COND),
+                )
+            }
+            other => panic!("instruction {other}"),
+        }
+    }
+
+    fn is_within(network: &[u8], family: u8, length: u8, end: &Endpoint) -> bool {
+        let address = match (family, end.address) {
+            (AF_INET, IpAddr::V4(address)) => address.octets().to_vec(),
+            (AF_INET, IpAddr::V6(address)) => match address.to_ipv4_mapped() {
+                Some(address) => address.octets().to_vec(),
+                None => return false,
+            },
+            (_, IpAddr::V6(address)) => address.octets().to_vec(),
+            _ => return false,
+        };
+        assert_eq!(network.len(), address.len());
+        (0..usize::from(length)).all(|bit| {
+            let mask = 0x80 >> (bit % 8);
+            (network[bit / 8] ^ address[bit / 8]) & mask == 0
+        })
+    }
+
+    #[test]
+    fn programs_are_as_the_kernel_reads_them() {
+        let network = "10.0.0.0/8".parse().unwrap();
+        let code = assemble([vec![
+            vec![Op::Within(Side::Local, network)],
+            vec![Op::From(Side::Remote, 80), Op::UpTo(Side::Remote, 81)],
+        ]]);
+        let jump = |distance: u16| distance.to_ne_bytes();
+        let expected = [
+            &[S_COND, 16][..],
+            &jump(20),
+            &[AF_INET, 8, 0, 0, 0xff, 0xff, 0xff, 0xff, 10, 0, 0, 0],
+            &[JMP, 4],
+            &jump(20),
+            &[D_GE, 8],
+            &jump(20),
+            &[0, 0],
+            &jump(80),
+            &[D_LE, 8],
+            &jump(12),
+            &[0, 0],
+            &jump(81),
+        ];
+        assert_eq!(code, expected.concat());
+    }
+
+    #[test]
+    fn what_always_holds_needs_no_program_and_what_is_too_long_gets_none() {
+        assert!(assemble([]).is_empty());
+        assert!(assemble([vec![vec![], vec![Op::From(Side::Local, 1)]]]).is_empty());
+        assert!(assemble([vec![vec![Op::From(Side::Local, 1)]; 100_000]]).is_empty());
+    }
+}

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Destroying sockets (`SOCK_DESTROY`).
+
+use knetlink::Error;
+use knetlink::KernelSocket;
+use knetlink::Malformed;
+use knetlink::Result;
+use knetlink::Status;
+use netlink_packet_core::NLM_F_ACK;
+use nix::errno::Errno;
+use serde::Deserialize;
+use serde::Serialize;
+
+use crate::dump::Query;
+use crate::filter::Filter;
+use crate::inet;
+use crate::inet::SocketId;
+use crate::kind::Kind;
+use crate::socket::Details;
+use crate::socket::Endpoint;
+use crate::socket::Family;
+use crate::socket::Socket;
+use crate::state::State;
+use crate::wire::NETLINK_SOCK_DIAG;
+use crate::wire::NO_COOKIE;
+use crate::wire::SOCK_DESTROY;
+use crate::wire::SOCK_DIAG_BY_FAMILY;
+
+/// A socket that is to be destroyed, and no other in its place.
+///
+/// It can be read from what a [`Socket`] is written as.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Fields")]
+pub struct Target {
+    kind: Kind,
+    state: State,
+    cookie: Option<u64>,
+    #[serde(flatten)]
+    place: Option<Place>,
+}
+
+/// Where a socket of IP is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+struct Place {
+    family: Family,
+    protocol: u8,
+    local: Endpoint,
+    remote: Endpoint,
+    ifindex: u32,
+}
+
+/// The fields of a [`Target`] before they are known to be enough.
+#[derive(Deserialize)]
+#[serde(expecting = "an object")]
+struct Fields {
+    kind: Kind,
+    state: State,
+    cookie: Option<u64>,
+    family: Option<Family>,
+    protocol: Option<u16>,
+    local: Option<Endpoint>,
+    remote: Option<Endpoint>,
+    ifindex: Option<u32>,
+}
+
+/// What was found of a [`Target`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// It was there, and is destroyed.
+    Destroyed,
+    /// It is not there any more.
+    Gone,
+    /// The kernel finds another socket at its addresses: a new one, or one of several.
+    Replaced,
+    /// The kernel cannot find it ([`Target::is_out_of_reach`]).
+    OutOfReach,
+}
+
+impl Target {
+    /// What kind of socket it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Its own end and the other one, if it is a socket of IP.
+    #[must_use]
+    pub fn ends(&self) -> Option<(&Endpoint, &Endpoint)> {
+        let place = self.place.as_ref()?;
+        Some((&place.local, &place.remote))
+    }
+
+    /// Whether the kernel will not find it, although it is there: TCP sockets are looked up among
+    /// those that listen or are connected.
+    #[must_use]
+    pub fn is_out_of_reach(&self) -> bool {
+        self.kind == Kind::Tcp && self.state == State::CLOSE
+    }
+
+    fn new(fields: &Fields) -> Option<Self> {
+        let place = match *fields {
+            _ if !fields.kind.is_ip() => None,
+            Fields {
+                family: Some(family),
+                protocol: Some(protocol),
+                local: Some(local),
+                remote: Some(remote),
+                ifindex: Some(ifindex),
+                ..
+            } => {
+                let ends = [local, remote];
+                if ends
+                    .iter()
+                    .any(|end| end.address.is_ipv4() != (family == Family::Ipv4))
+                {
+                    return None;
+                }
+                Some(Place {
+                    family,
+                    protocol: protocol.try_into().ok()?,
+                    local,
+                    remote,
+                    ifindex,
+                })
+            }
+            _ => return None,
+        };
+        // That number would stand for whatever socket is found.
+        let cookie = fields.cookie.filter(|&cookie| cookie != NO_COOKIE);
+        if fields.kind.can_be_destroyed() && cookie.is_none() {
+            return None;
+        }
+        Some(Self {
+            kind: fields.kind,
+            state: fields.state,
+            cookie,
+            place,
+        })
+    }
+}
+
+impl TryFrom<Fields> for Target {
+    type Error = &'static str;
+
+    fn try_from(fields: Fields) -> Result<Self, Self::Error> {
+        Self::new(&fields).ok_or("it lacks what tells one socket from others")
+    }
+}
+
+impl From<&Socket> for Target {
+    fn from(socket: &Socket) -> Self {
+        let place = match &socket.details {
+            Details::Ip(ip) => Some(Place {
+                family: ip.family,
+                protocol: ip.protocol,
+                local: ip.local,
+                remote: ip.remote,
+                ifindex: ip.ifindex,
+            }),
+            _ => None,
+        };
+        Self {
+            kind: socket.kind,
+            state: socket.state,
+            cookie: socket.cookie,
+            place,
+        }
+    }
+}
+
+/// Destroys sockets of the network namespace where it was opened.
+pub struct Destroyer {
+    socket: KernelSocket,
+}
+
+impl Destroyer {
+    /// Opens a socket to the kernel, which needs no right.
+    pub fn open() -> Result<Self> {
+        let socket = KernelSocket::open(NETLINK_SOCK_DIAG)?;
+        Ok(Self { socket })
+    }
+
+    /// Destroys a socket; needs `CAP_NET_ADMIN` in the user namespace that owns the network
+    /// namespace.
+    ///
+    /// Whoever reads from it is told `ECONNABORTED`, the other end of a connection that it was
+    /// reset. Other sockets at the same addresses are left alone, by their cookie. The kernel does
+    /// not look at the cookies of raw sockets, so it is asked first which one it would choose.
+    pub fn destroy(&mut self, target: &Target) -> Result<Fate> {
+        let (Some(cookie), Some(place)) = (target.cookie, &target.place) else {
+            return Err(self.refusal(target.kind)?);
+        };
+        if target.kind == Kind::Raw {
+            match self.find(target.kind, place)? {
+                None => return Ok(Fate::Gone),
+                Some(found) if found.cookie != target.cookie => return Ok(Fate::Replaced),
+                Some(_) => {}
+            }
+        }
+        let operation = operation(target.kind);
+        let id = place.id(cookie);
+        let request = inet::request(place.family, target.kind, place.protocol, 0, &id);
+        let status = self.ask(&operation, SOCK_DESTROY, &request, &mut None)?;
+        match status.errno {
+            None => Ok(Fate::Destroyed),
+            // The kernel says the former also of another socket.
+            Some(Errno::ENOENT | Errno::ESTALE) => {
+                if target.is_out_of_reach() {
+                    return Ok(Fate::OutOfReach);
+                }
+                // Instead of a connection that is gone, the kernel finds what listens.
+                let found = self.find(target.kind, place)?;
+                Ok(match found.filter(|found| found.place == target.place) {
+                    Some(found) if found.cookie != target.cookie => Fate::Replaced,
+                    _ => Fate::Gone,
+                })
+            }
+            Some(_) => Err(refused(operation, target.kind, status)),
+        }
+    }
+
+    /// Whether sockets of a kind can be destroyed at all; if not, the error is the kernel's.
+    pub fn check(&mut self, kind: Kind) -> Result<()> {
+        if kind.can_be_destroyed() {
+            return Ok(());
+        }
+        Err(self.refusal(kind)?)
+    }
+
+    /// What the kernel says if it is asked to destroy a socket, none in particular, of a kind for
+    /// which it never does.
+    fn refusal(&mut self, kind: Kind) -> Result<Error> {
+        let operation = operation(kind);
+        let family = None;
+        let request = Query { kind, family }.request(&Filter::default());
+        let status = self.ask(&operation, SOCK_DESTROY, &request, &mut None)?;
+        Ok(refused(operation, kind, status))
+    }
+
+    /// The socket that the kernel finds at a place.
+    fn find(&mut self, kind: Kind, place: &Place) -> Result<Option<Target>> {
+        let mut id = place.id(NO_COOKIE);
+        if kind == Kind::Udp {
+            // Here, and not where sockets are destroyed, the kernel takes them the other way round.
+            std::mem::swap(&mut id.source, &mut id.destination);
+        }
+        let request = inet::request(place.family, kind, place.protocol, 0, &id);
+        let operation = format!("look up {} socket", kind.name());
+        let mut found = None;
+        let status = self.ask(&operation, SOCK_DIAG_BY_FAMILY, &request, &mut found)?;
+        match status.errno {
+            None => {
+                let found = found.ok_or(Malformed("a lookup without a socket"))?;
+                Ok(Some(Target::from(&inet::parse(kind, &found)?)))
+            }
+            Some(Errno::ENOENT) => Ok(None),
+            Some(_) => Err(refused(operation, kind, status)),
+        }
+    }
+
+    /// Sends a request; the socket that is told goes to `found`.
+    fn ask(
+        &mut self,
+        operation: &str,
+        request: u16,
+        payload: &[u8],
+        found: &mut Option<Vec<u8>>,
+    ) -> Result<Status> {
+        let status = self.socket.ask(request, NLM_F_ACK, payload, |message| {
+            *found = Some(message.payload.to_vec());
+            Ok(())
+        })?;
+        status.ok_or_else(|| Error::Unanswered {
+            operation: operation.to_owned(),
+        })
+    }
+}
+
+impl Place {
+    fn id(&self, cookie: u64) -> SocketId {
+        SocketId {
+            source: self.local,
+            destination: self.remote,
+            ifindex: self.ifindex,
+            cookie,
+        }
+    }
+}
+
+fn operation(kind: Kind) -> String {
+    format!("destroy {} socket", kind.name())
+}
+
+fn refused(operation: String, kind: Kind, status: Status) -> Error {
+    let errno = status.errno;
+    let refused = Error::Refused {
+        operation,
+        status,
+        fix: None,
+    };
+    match errno {
+        Some(Errno::EPERM) => refused.with_fix(
+            "it needs CAP_NET_ADMIN in the user namespace that owns this network namespace: run \
+             as root",
+        ),
+        Some(Errno::EOPNOTSUPP) if kind.can_be_destroyed() => {
+            refused.with_fix("this kernel was built without CONFIG_INET_DIAG_DESTROY")
+        }
+        Some(Errno::EOPNOTSUPP | Errno::ENOENT) => refused.with_fix(
+            "the kernel can destroy tcp, udp and raw sockets only; end the process that has it open",
+        ),
+        _ => refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::tests::socket;
+
+    fn target() -> Target {
+        let end = |port| Endpoint {
+            address: "10.0.0.1".parse().unwrap(),
+            port,
+        };
+        Target::from(&socket(Kind::Tcp, end(80), end(40000)))
+    }
+
+    fn status(errno: Errno) -> Status {
+        Status {
+            errno: Some(errno),
+            request: SOCK_DESTROY,
+            text: None,
+            offset: None,
+        }
+    }
+
+    #[test]
+    fn target_is_read_from_what_is_written_of_a_socket() {
+        let target = target();
+        let end = |port| Endpoint {
+            address: "10.0.0.1".parse().unwrap(),
+            port,
+        };
+        let text = serde_json::to_string(&socket(Kind::Tcp, end(80), end(40000))).unwrap();
+        assert_eq!(serde_json::from_str::<Target>(&text).unwrap(), target);
+        let text = serde_json::to_string(&target).unwrap();
+        assert_eq!(serde_json::from_str::<Target>(&text).unwrap(), target);
+    }
+
+    #[test]
+    fn what_could_be_another_socket_is_no_target() {
+        let text = serde_json::to_string(&target()).unwrap();
+        for (what, with) in [
+            (r#""cookie":5"#, r#""cookie":18446744073709551615"#),
+            (r#""cookie":5"#, r#""cookie":null"#),
+            (r#""cookie":5,"#, ""),
+            (r#""ifindex":1"#, r#""ifindex":null"#),
+            (r#""family":"ipv4""#, r#""family":"ipv6""#),
+            (r#""port":80"#, r#""port":65536"#),
+            (r#""protocol":6"#, r#""protocol":262"#),
+            (r#""state":"established""#, r#""state":"open""#),
+            (r#""kind":"tcp""#, r#""kind":"sctp""#),
+            (r#""local""#, r#""locale""#),
+        ] {
+            let wrong = text.replace(what, with);
+            assert_ne!(wrong, text, "{what}");
+            assert!(serde_json::from_str::<Target>(&wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn refusals_come_with_advice() {
+        for (kind, errno, words) in [
+            (Kind::Tcp, Errno::EPERM, "CAP_NET_ADMIN"),
+            (Kind::Tcp, Errno::EOPNOTSUPP, "CONFIG_INET_DIAG_DESTROY"),
+            (
+                Kind::Unix,
+                Errno::EOPNOTSUPP,
+                "tcp, udp and raw sockets only",
+            ),
+            (Kind::Icmp, Errno::ENOENT, "tcp, udp and raw sockets only"),
+        ] {
+            let error = refused("destroy it".to_owned(), kind, status(errno)).to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn kernel_refuses_what_it_never_destroys() {
+        let mut destroyer = Destroyer::open().unwrap();
+        for kind in [Kind::Unix, Kind::Netlink] {
+            let target = Target {
+                kind,
+                place: None,
+                ..target()
+            };
+            let errno = destroyer.destroy(&target).unwrap_err().errno();
+            // The latter where the kernel does not even list them.
+            assert!(
+                matches!(errno, Some(Errno::EOPNOTSUPP | Errno::ENOENT)),
+                "{errno:?}"
+            );
+        }
+    }
+}

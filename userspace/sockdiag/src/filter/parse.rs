@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reading the text form of a term.
+
+use std::collections::HashSet;
+use std::str::FromStr;
+
+use linux_names::text::decimal;
+
+use super::condition::Condition;
+use super::condition::Which;
+use crate::kind::Kind;
+use crate::socket::Family;
+use crate::state::State;
+
+/// One term of a filter: the name of a kind, or `KEY=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Term(pub(super) Parsed);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Parsed {
+    Kind(Kind),
+    Condition(Condition),
+}
+
+/// The keys, and what their values can be.
+const KEYS: [(&str, &str); 12] = [
+    ("family", "ipv4 and ipv6"),
+    ("state", "names of states"),
+    ("local", PLACES),
+    ("remote", PLACES),
+    ("address", PLACES),
+    ("local-port", PORTS),
+    ("remote-port", PORTS),
+    ("port", PORTS),
+    ("inode", "numbers from 0 to 4294967295"),
+    ("cookie", "numbers from 0 to 18446744073709551614"),
+    ("protocol", "numbers from 0 to 65535"),
+    ("process", "numbers and names of processes"),
+];
+
+const PLACES: &str = "ADDRESS, ADDRESS/LENGTH, ADDRESS%INTERFACE, all with :PORT or :PORT-PORT \
+                      behind them, IPv6 addresses then in brackets, * for any address";
+const PORTS: &str = "ports and ranges of ports, from 0 to 65535";
+
+/// Why a text is no [`Term`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseTermError {
+    /// A word that is not the name of a kind.
+    #[error(
+        "unknown kind '{word}'{}; the kinds are: {}; conditions are KEY=VALUE",
+        DidYouMean(*.similar),
+        Kind::ALL.map(Kind::name).join(", ")
+    )]
+    UnknownKind {
+        /// What was given.
+        word: String,
+        /// The kind that is nearest to it, if any is near.
+        similar: Option<&'static str>,
+    },
+    /// There is no such key.
+    #[error(
+        "unknown key '{key}'{}; the keys are: {}",
+        DidYouMean(*.similar),
+        KEYS.map(|(key, _)| key).join(", ")
+    )]
+    UnknownKey {
+        /// What was given.
+        key: String,
+        /// The key that is nearest to it, if any is near.
+        similar: Option<&'static str>,
+    },
+    /// A value that cannot be.
+    #[error("'{value}' is no value of {key}; allowed are {allowed}, with commas between them")]
+    InvalidValue {
+        /// Of what.
+        key: &'static str,
+        /// What was given.
+        value: String,
+        /// What can be.
+        allowed: String,
+    },
+}
+
+struct DidYouMean(Option<&'static str>);
+
+impl std::fmt::Display for DidYouMean {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(similar) => write!(f, ", did you mean '{similar}'?"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for Term {
+    type Err = ParseTermError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let Some((name, value)) = text.split_once('=') else {
+            let kind = Kind::ALL.into_iter().find(|kind| kind.name() == text);
+            let kind = kind.ok_or_else(|| ParseTermError::UnknownKind {
+                word: text.to_owned(),
+                similar: similar(text, Kind::ALL.map(Kind::name)),
+            })?;
+            return Ok(Self(Parsed::Kind(kind)));
+        };
+        let Some(&(key, allowed)) = KEYS.iter().find(|(key, _)| *key == name) else {
+            return Err(ParseTermError::UnknownKey {
+                key: name.to_owned(),
+                similar: similar(name, KEYS.map(|(key, _)| key)),
+            });
+        };
+        condition(key, value)
+            .map(|condition| Self(Parsed::Condition(condition)))
+            .map_err(|value| ParseTermError::InvalidValue {
+                key,
+                value: value.to_owned(),
+                allowed: match key {
+                    "state" => State::NAMES.join(", "),
+                    _ => allowed.to_owned(),
+                },
+            })
+    }
+}
+
+/// Reads the value of a key; fails with what is wrong of it.
+fn condition<'a>(key: &str, value: &'a str) -> Result<Condition, &'a str> {
+    Ok(match key {
+        "family" => Condition::Family(all(value, |text| match text {
+            "ipv4" => Some(Family::Ipv4),
+            "ipv6" => Some(Family::Ipv6),
+            _ => None,
+        })?),
+        "state" => Condition::State(all(value, State::named)?.into_iter().collect()),
+        "local" => Condition::Place(Which::Local, all(value, parsed)?),
+        "remote" => Condition::Place(Which::Remote, all(value, parsed)?),
+        "address" => Condition::Place(Which::Either, all(value, parsed)?),
+        "local-port" => Condition::Port(Which::Local, all(value, parsed)?),
+        "remote-port" => Condition::Port(Which::Remote, all(value, parsed)?),
+        "port" => Condition::Port(Which::Either, all(value, parsed)?),
+        "inode" => Condition::Inode(all(value, decimal)?),
+        // The highest number stands for no cookie.
+        "cookie" => Condition::Cookie(all(value, |text| {
+            decimal(text).filter(|&cookie| cookie != u64::MAX)
+        })?),
+        "protocol" => Condition::Protocol(all(value, decimal)?),
+        _ => Condition::Process {
+            names: all(value, |name| (!name.is_empty()).then(|| name.to_owned()))?,
+            inodes: HashSet::new(),
+        },
+    })
+}
+
+/// Reads values with commas between them.
+fn all<'a, T>(value: &'a str, one: impl Fn(&'a str) -> Option<T>) -> Result<Vec<T>, &'a str> {
+    value.split(',').map(|text| one(text).ok_or(text)).collect()
+}
+
+fn parsed<T: FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}
+
+/// The name that is most like `text`.
+fn similar<const N: usize>(text: &str, names: [&'static str; N]) -> Option<&'static str> {
+    let likeness = names.map(|name| (strsim::jaro_winkler(name, text), name));
+    let near = likeness
+        .into_iter()
+        .filter(|&(likeness, _)| likeness > 0.75);
+    near.max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_terms_are_told_with_what_is_right() {
+        for (text, words) in [
+            (
+                "",
+                &[
+                    "unknown kind ''",
+                    "tcp, udp, raw, icmp, unix, netlink, packet",
+                ][..],
+            ),
+            (
+                "netlnk",
+                &[
+                    "unknown kind 'netlnk', did you mean 'netlink'?",
+                    "KEY=VALUE",
+                ],
+            ),
+            (
+                "prot=1",
+                &[
+                    "unknown key 'prot', did you mean 'port'?",
+                    "local-port, remote-port",
+                ],
+            ),
+            (
+                "state=open",
+                &["'open' is no value of state", "established, syn-sent"],
+            ),
+            ("state=", &["'' is no value of state"]),
+            ("state=listen,", &["'' is no value of state"]),
+            (
+                "port=http",
+                &["'http' is no value of port", "ranges of ports"],
+            ),
+            ("port=80,65536", &["'65536' is no value of port"]),
+            ("port=90-80", &["'90-80' is no value of port"]),
+            ("port=+80", &["'+80' is no value of port"]),
+            ("port=-1", &["'-1' is no value of port"]),
+            ("local=10.0.0.0/33", &["'10.0.0.0/33' is no value of local"]),
+            ("local=10.0.0.0/", &["no value of local"]),
+            ("local=10.0.0.1:", &["no value of local"]),
+            ("local=10.0.0.1:http", &["no value of local"]),
+            ("local=[::1", &["no value of local"]),
+            ("local=[::1]x", &["no value of local"]),
+            ("local=[::1]80", &["'[::1]80' is no value of local"]),
+            ("local=10.0.0.0/+8", &["no value of local"]),
+            ("local=*%:80", &["no value of local"]),
+            ("local=::1/129", &["no value of local"]),
+            ("local=fe80::1%", &["no value of local"]),
+            ("local=*/8", &["no value of local"]),
+            ("local=localhost", &["ADDRESS/LENGTH"]),
+            ("inode=4294967296", &["4294967295"]),
+            ("inode=-1", &["'-1' is no value of inode"]),
+            ("cookie=18446744073709551615", &["no value of cookie"]),
+            ("protocol=tcp", &["numbers from 0 to 65535"]),
+            ("process=", &["no value of process"]),
+            ("family=inet", &["ipv4 and ipv6"]),
+        ] {
+            let message = text.parse::<Term>().unwrap_err().to_string();
+            for word in words {
+                assert!(message.contains(word), "{text}: {message}");
+            }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Netlink sockets: requests and answers of `netlink_diag`.
+
+use knetlink::Malformed;
+use knetlink::Result;
+use knetlink::attr::Attributes;
+
+use crate::kind::Kind;
+use crate::socket::Details;
+use crate::socket::Netlink;
+use crate::socket::Queues;
+use crate::socket::Socket;
+use crate::socket::SocketType;
+use crate::state::State;
+use crate::table;
+use crate::wire::AF_NETLINK;
+use crate::wire::Fields;
+use crate::wire::NO_COOKIE;
+use crate::wire::append_cookie;
+
+/// Stands for all protocols (`NDIAG_PROTO_ALL`).
+const ALL_PROTOCOLS: u8 = u8::MAX;
+
+const SHOW_MEMINFO: u32 = 1;
+const SHOW_GROUPS: u32 = 2;
+
+const A_MEMINFO: u16 = 0;
+const A_GROUPS: u16 = 1;
+
+/// The payload of a request (`netlink_diag_req`). The kernel does not look at states.
+pub(crate) fn dump() -> Vec<u8> {
+    let mut payload = vec![AF_NETLINK, ALL_PROTOCOLS, 0, 0];
+    for field in [0, SHOW_MEMINFO | SHOW_GROUPS] {
+        payload.extend(u32::to_ne_bytes(field));
+    }
+    append_cookie(&mut payload, NO_COOKIE);
+    payload
+}
+
+/// Those of the sockets that have an address, the kernel's own included, from `/proc/net/netlink`:
+/// from the dump one is missing wherever a part of it ends, as the kernel goes on behind the socket
+/// that did not fit.
+pub(crate) fn addressed() -> Result<Vec<Socket>> {
+    table::sockets("netlink", parse_line)
+}
+
+/// Columns: pointer, protocol, address, groups (the first 32), receive and send queue, dump, locks,
+/// drops, inode.
+fn parse_line(line: &str) -> Option<Socket> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let protocol = fields.next()?.parse().ok()?;
+    let portid = fields.next()?.parse().ok()?;
+    let mask = u32::from_str_radix(fields.next()?, 16).ok()?;
+    let receive_queue = fields.next()?.parse().ok()?;
+    let send_queue = fields.next()?.parse().ok()?;
+    let inode = fields.nth(3)?.parse().ok()?;
+    Some(Socket {
+        kind: Kind::Netlink,
+        // What it does is not told; hardly any is connected.
+        state: State::CLOSE,
+        inode,
+        cookie: None,
+        uid: None,
+        queues: Queues {
+            receive_queue: Some(receive_queue),
+            send_queue: Some(send_queue),
+        },
+        details: Details::Netlink(Netlink {
+            r#type: SocketType::Other,
+            protocol,
+            portid,
+            kernel: portid == 0,
+            groups: groups(&u64::from(mask).to_ne_bytes()),
+            remote_portid: 0,
+        }),
+    })
+}
+
+/// Decodes an answer (`netlink_diag_msg`).
+pub(crate) fn parse(payload: &[u8]) -> Result<Socket, Malformed> {
+    let mut fields = Fields(payload);
+    let [_family, kind, protocol, state] = fields.bytes()?;
+    let portid = fields.u32()?;
+    let remote_portid = fields.u32()?;
+    let _remote_group = fields.u32()?;
+    let inode = fields.u32()?;
+    let cookie = fields.cookie()?;
+    let mut queues = Queues::default();
+    let mut members = None;
+    for attribute in Attributes::new(fields.0) {
+        let attribute = attribute?;
+        match attribute.kind {
+            A_MEMINFO => {
+                // What has been received, the room for it, what has been sent.
+                let mut meminfo = Fields(attribute.payload);
+                queues.receive_queue = Some(meminfo.u32()?);
+                meminfo.u32()?;
+                queues.send_queue = Some(meminfo.u32()?);
+            }
+            A_GROUPS => members = Some(groups(attribute.payload)),
+            _ => {}
+        }
+    }
+    // Sockets of programs have an address, or else they are listed only because they are members
+    // of groups. Where the kernel's own sockets have the groups of others to look after, they are
+    // members of none.
+    let kernel = portid == 0 && members.is_none();
+    // Besides its own two states (`NETLINK_UNCONNECTED`, `NETLINK_CONNECTED`) there is the one that
+    // every socket begins with.
+    let state = match State(state) {
+        State::ESTABLISHED => State::ESTABLISHED,
+        _ => State::CLOSE,
+    };
+    Ok(Socket {
+        kind: Kind::Netlink,
+        state,
+        inode,
+        cookie: Some(cookie),
+        uid: None,
+        queues,
+        details: Details::Netlink(Netlink {
+            r#type: SocketType::of(kind),
+            protocol,
+            portid,
+            kernel,
+            groups: members.unwrap_or_default(),
+            remote_portid,
+        }),
+    })
+}
+
+/// The numbers of the groups in a bit mask of longs, the first being 1.
+fn groups(mask: &[u8]) -> Vec<u32> {
+    let words = mask.chunks_exact(8).flat_map(|word| {
+        let word = word.try_into().map_or(0, u64::from_ne_bytes);
+        (0..64).map(move |bit| (word >> bit) & 1 == 1)
+    });
+    let numbered = (1..).zip(words);
+    numbered
+        .filter_map(|(group, member)| member.then_some(group))
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use knetlink::attr;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// An answer for a socket of protocol 23.
+    pub(crate) fn answer(portid: u32, groups: &[u8]) -> Vec<u8> {
+        let mut payload = vec![AF_NETLINK, 3, 23, 7];
+        for number in [portid, 0, 0, 4711, 5, 0] {
+            payload.extend(number.to_ne_bytes());
+        }
+        let meminfo: Vec<_> = (1_u32..=9).flat_map(u32::to_ne_bytes).collect();
+        attr::append_slice(&mut payload, A_MEMINFO, &meminfo);
+        if !groups.is_empty() {
+            attr::append_slice(&mut payload, A_GROUPS, groups);
+        }
+        payload
+    }
+
+    fn netlink(answer: &[u8]) -> Netlink {
+        match parse(answer).unwrap().details {
+            Details::Netlink(netlink) => netlink,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn answer_is_read() {
+        let socket = parse(&answer(0, &[])).unwrap();
+        assert_eq!(
+            (socket.inode, socket.cookie, socket.uid),
+            (4711, Some(5), None)
+        );
+        assert_eq!(socket.state, State::CLOSE);
+        let queues = Queues {
+            receive_queue: Some(1),
+            send_queue: Some(3),
+        };
+        assert_eq!(socket.queues, queues);
+    }
+
+    #[test]
+    fn kernel_sockets_are_those_without_address_and_groups() {
+        let groups = 0x8000_0000_0000_0005_u64.to_ne_bytes();
+        assert!(netlink(&answer(0, &[])).kernel);
+        assert!(!netlink(&answer(7, &[])).kernel);
+        let member = netlink(&answer(0, &groups));
+        assert!(!member.kernel);
+        assert_eq!(member.groups, [1, 3, 64]);
+    }
+
+    #[test]
+    fn lines_of_the_table_are_read() {
+        let line = "00000000f3ac0a5d 23  4711       80000001 1        2        0     3        0        99      ";
+        let socket = parse_line(line).unwrap();
+        assert_eq!((socket.inode, socket.cookie), (99, None));
+        let queues = Queues {
+            receive_queue: Some(1),
+            send_queue: Some(2),
+        };
+        assert_eq!(socket.queues, queues);
+        let Details::Netlink(netlink) = socket.details else {
+            panic!("{socket:?}");
+        };
+        assert_eq!(
+            (netlink.protocol, netlink.portid, netlink.kernel),
+            (23, 4711, false)
+        );
+        assert_eq!(netlink.groups, [1, 32]);
+        assert_eq!(
+            parse_line("sk  Eth Pid Groups Rmem Wmem Dump Locks Drops Inode"),
+            None
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = parse(&bytes);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which processes have sockets open.
+
+use std::collections::HashMap;
+
+use linux_names::process::Process;
+
+use crate::socket::Socket;
+
+/// The processes that have sockets open, as far as `/proc` shows them.
+#[derive(Default)]
+pub struct Owners {
+    processes: Vec<Process>,
+    /// Of each socket, the places of its processes.
+    by_inode: HashMap<u32, Vec<u32>>,
+}
+
+impl Owners {
+    /// Looks at all processes.
+    #[must_use]
+    pub fn look_up() -> Self {
+        let mut owners = Self::default();
+        for (place, process) in (0..).zip(Process::all()) {
+            for inode in process.sockets() {
+                // Requests and answers have 32 bits of it.
+                let Ok(inode) = u32::try_from(inode) else {
+                    continue;
+                };
+                let places = owners.by_inode.entry(inode).or_default();
+                // A process may have one open more than once.
+                if places.last() != Some(&place) {
+                    places.push(place);
+                }
+            }
+            owners.processes.push(process);
+        }
+        owners
+    }
+
+    /// The processes that have a socket open.
+    pub fn of(&self, socket: &Socket) -> impl Iterator<Item = &Process> {
+        let places = self.by_inode.get(&socket.inode).into_iter().flatten();
+        places.filter_map(|&place| self.processes.get(usize::try_from(place).ok()?))
+    }
+}

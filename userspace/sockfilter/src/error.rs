@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What can go wrong with a socket filter.
+
+use linux_names::interface::NoInterface;
+use nix::errno::Errno;
+
+/// Shorthand for this crate's results.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong with a socket filter.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A system call failed.
+    #[error(transparent)]
+    System(#[from] linux_names::Error),
+    /// There is no network device of that name, or no longer.
+    #[error(transparent)]
+    NoInterface(#[from] NoInterface),
+    /// The kernel's verifier does not take a program.
+    #[error(
+        "load BPF program '{program}': {errno}; the kernel's verifier refused it, which may take \
+         a newer kernel or CAP_BPF:\n{log}"
+    )]
+    Verifier {
+        /// Name of the program.
+        program: String,
+        /// What the kernel said.
+        #[source]
+        errno: Errno,
+        /// What the verifier said.
+        log: String,
+    },
+    /// A program or map is not what this crate made.
+    #[error("{operation}: {reason}")]
+    Bpf {
+        /// What was being done.
+        operation: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// The errno of a failed system call.
+    #[must_use]
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::System(error) => Some(error.errno()),
+            Self::NoInterface(_) => Some(Errno::ENODEV),
+            Self::Verifier { errno, .. } => Some(*errno),
+            Self::Bpf { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_program_shows_what_the_verifier_says() {
+        let error = Error::Verifier {
+            program: "p".to_owned(),
+            errno: Errno::EACCES,
+            log: "0: (95) exit\nR0 !read_ok\n".to_owned(),
+        };
+        let text = error.to_string();
+        assert!(text.starts_with("load BPF program 'p': EACCES"), "{text}");
+        assert!(text.ends_with(":\n0: (95) exit\nR0 !read_ok\n"), "{text}");
+    }
+}
