@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Netlink attributes: a 16-bit length that includes the 4-byte header, a 16-bit type, the
 //! payload, padding to 4 bytes.

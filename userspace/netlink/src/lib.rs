@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Netlink with the kernel: the framing of messages and attributes, and a socket that hears the
 //! kernel and nobody else.

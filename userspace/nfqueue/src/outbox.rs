@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Verdicts on their way to the kernel, gathered so that one message decides several packets and
 //! one datagram carries several messages.

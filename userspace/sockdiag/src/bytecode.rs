@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Programs of `inet_diag`, by which the kernel chooses sockets (`INET_DIAG_REQ_BYTECODE`).
 //!

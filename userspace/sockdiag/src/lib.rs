@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The sockets of a network namespace (`NETLINK_SOCK_DIAG`): listing them and destroying some.
 //!

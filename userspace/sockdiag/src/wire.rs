@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The numbers of `NETLINK_SOCK_DIAG`, and reading fixed structures.
 //!

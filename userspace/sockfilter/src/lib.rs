@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Socket filters: BPF programs that the kernel runs for every packet or message of a socket.
 //!

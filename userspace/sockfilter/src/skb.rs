@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What socket filters see of a packet or message: the start of `struct __sk_buff`
 //! (`linux/bpf.h`), fields of four bytes in host byte order, by their offsets.
