@@ -19,6 +19,8 @@ from network import run
 
 SPEC = yaml.safe_load(ynl.SPEC.read_text(encoding="ascii"))
 HOOKS = ["pre-routing", "local-in", "forward", "local-out", "post-routing"]
+# The same as the peer calls them, after nftables.
+HOOKS_OF_PEER = ["prerouting", "input", "forward", "output", "postrouting"]
 
 
 def as_ynl(config):
@@ -102,7 +104,7 @@ def from_peer(shown):
 
     return {"enabled": int(shown["enabled"]), "queue": shown["queue"], "queues": shown["queues"],
             "spread": ["flow", "cpu"].index(shown["spread"]), "bypass": int(shown["bypass"]),
-            "hooks": sum(1 << HOOKS.index(hook) for hook in shown["hooks"]),
+            "hooks": sum(1 << HOOKS_OF_PEER.index(hook) for hook in shown["hooks"]),
             "priority": shown["priority"], "skip-mark": shown["skip_mark"],
             "ipv4": types(shown["ipv4_types"]), "ipv6": types(shown["ipv6_types"]),
             **told(shown["event"], int(shown["hooked"]))}

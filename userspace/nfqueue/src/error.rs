@@ -5,6 +5,7 @@
 use std::fmt;
 
 use knetlink::Malformed;
+use linux_names::text::Escaped;
 use nix::errno::Errno;
 
 use crate::owner::QueueHolder;
@@ -59,7 +60,12 @@ struct ProcessName<'a>(&'a QueueHolder);
 impl fmt::Display for ProcessName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.process {
-            Some(process) => write!(f, " (process {} '{}')", process.pid, process.name),
+            Some(process) => write!(
+                f,
+                " (process {} '{}')",
+                process.pid,
+                Escaped(process.name.as_bytes())
+            ),
             None => Ok(()),
         }
     }

@@ -29,7 +29,6 @@
 mod checksum;
 mod error;
 mod event;
-mod hook;
 mod layout;
 mod namespace;
 mod options;
@@ -48,7 +47,6 @@ pub use error::Error;
 pub use error::Result;
 pub use event::Event;
 pub use event::Events;
-pub use hook::Hook;
 pub use options::Batching;
 pub use options::CopyMode;
 pub use options::Options;
@@ -69,3 +67,5 @@ pub use summary::Summary;
 pub use unwritable::Unwritable;
 pub use verdict::Decision;
 pub use verdict::Verdict;
+
+pub use linux_names::hook::Hook;

@@ -6,10 +6,10 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use knetlink::attr;
+use linux_names::constant::half;
+use linux_names::constant::octet;
 
 use crate::wire::nfgenmsg;
-use crate::wire::number;
-use crate::wire::octet;
 
 /// What of each packet is copied to the consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,15 +147,15 @@ impl Options {
         };
         let [range0, range1, range2, range3] = range.to_be_bytes();
         let params = [range0, range1, range2, range3, octet(mode)];
-        attr::append(&mut payload, number(libc::NFQA_CFG_PARAMS), params);
+        attr::append(&mut payload, half(libc::NFQA_CFG_PARAMS), params);
         if let Some(packets) = self.max_length {
             let packets = packets.to_be_bytes();
-            attr::append(&mut payload, number(libc::NFQA_CFG_QUEUE_MAXLEN), packets);
+            attr::append(&mut payload, half(libc::NFQA_CFG_QUEUE_MAXLEN), packets);
         }
         if self.flags != 0 {
             let flags = self.flags.to_be_bytes();
-            attr::append(&mut payload, number(libc::NFQA_CFG_FLAGS), flags);
-            attr::append(&mut payload, number(libc::NFQA_CFG_MASK), flags);
+            attr::append(&mut payload, half(libc::NFQA_CFG_FLAGS), flags);
+            attr::append(&mut payload, half(libc::NFQA_CFG_MASK), flags);
         }
         payload
     }
@@ -170,7 +170,7 @@ fn command_payload(queue: u16, command: libc::c_int) -> Vec<u8> {
     let mut payload = nfgenmsg(queue).to_vec();
     // Command, padding, a protocol family that the kernel ignores here.
     let command = [octet(command), 0, 0, 0];
-    attr::append(&mut payload, number(libc::NFQA_CFG_CMD), command);
+    attr::append(&mut payload, half(libc::NFQA_CFG_CMD), command);
     payload
 }
 

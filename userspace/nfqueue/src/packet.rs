@@ -7,29 +7,29 @@ use std::time::Duration;
 use knetlink::Malformed;
 use knetlink::attr::Attribute;
 use knetlink::attr::Attributes;
+use linux_names::constant::half;
+use linux_names::hook::Hook;
 use serde::Serialize;
 
-use crate::hook::Hook;
 use crate::wire::NFGENMSG_LEN;
-use crate::wire::number;
 
 // Attribute types as patterns.
-pub(crate) const NFQA_PACKET_HDR: u16 = number(libc::NFQA_PACKET_HDR);
-const NFQA_MARK: u16 = number(libc::NFQA_MARK);
-const NFQA_TIMESTAMP: u16 = number(libc::NFQA_TIMESTAMP);
-const NFQA_IFINDEX_INDEV: u16 = number(libc::NFQA_IFINDEX_INDEV);
-const NFQA_IFINDEX_OUTDEV: u16 = number(libc::NFQA_IFINDEX_OUTDEV);
-const NFQA_IFINDEX_PHYSINDEV: u16 = number(libc::NFQA_IFINDEX_PHYSINDEV);
-const NFQA_IFINDEX_PHYSOUTDEV: u16 = number(libc::NFQA_IFINDEX_PHYSOUTDEV);
-const NFQA_HWADDR: u16 = number(libc::NFQA_HWADDR);
-const NFQA_PAYLOAD: u16 = number(libc::NFQA_PAYLOAD);
-const NFQA_CT: u16 = number(libc::NFQA_CT);
-const NFQA_CT_INFO: u16 = number(libc::NFQA_CT_INFO);
-const NFQA_CAP_LEN: u16 = number(libc::NFQA_CAP_LEN);
-const NFQA_SKB_INFO: u16 = number(libc::NFQA_SKB_INFO);
-const NFQA_UID: u16 = number(libc::NFQA_UID);
-const NFQA_GID: u16 = number(libc::NFQA_GID);
-const NFQA_PRIORITY: u16 = number(libc::NFQA_PRIORITY);
+pub(crate) const NFQA_PACKET_HDR: u16 = half(libc::NFQA_PACKET_HDR);
+const NFQA_MARK: u16 = half(libc::NFQA_MARK);
+const NFQA_TIMESTAMP: u16 = half(libc::NFQA_TIMESTAMP);
+const NFQA_IFINDEX_INDEV: u16 = half(libc::NFQA_IFINDEX_INDEV);
+const NFQA_IFINDEX_OUTDEV: u16 = half(libc::NFQA_IFINDEX_OUTDEV);
+const NFQA_IFINDEX_PHYSINDEV: u16 = half(libc::NFQA_IFINDEX_PHYSINDEV);
+const NFQA_IFINDEX_PHYSOUTDEV: u16 = half(libc::NFQA_IFINDEX_PHYSOUTDEV);
+const NFQA_HWADDR: u16 = half(libc::NFQA_HWADDR);
+const NFQA_PAYLOAD: u16 = half(libc::NFQA_PAYLOAD);
+const NFQA_CT: u16 = half(libc::NFQA_CT);
+const NFQA_CT_INFO: u16 = half(libc::NFQA_CT_INFO);
+const NFQA_CAP_LEN: u16 = half(libc::NFQA_CAP_LEN);
+const NFQA_SKB_INFO: u16 = half(libc::NFQA_SKB_INFO);
+const NFQA_UID: u16 = half(libc::NFQA_UID);
+const NFQA_GID: u16 = half(libc::NFQA_GID);
+const NFQA_PRIORITY: u16 = half(libc::NFQA_PRIORITY);
 
 /// The id in what `NFQA_CT` nests, a message of `nfnetlink_conntrack`.
 const CTA_ID: u16 = 12;

@@ -11,6 +11,7 @@ use knetlink::KernelSocket;
 use knetlink::Status;
 use knetlink::Wake;
 use knetlink::wait;
+use linux_names::constant::octet;
 use netlink_packet_core::NLM_F_ACK;
 use nix::errno::Errno;
 
@@ -42,8 +43,7 @@ const SOCKET_CAPACITY_MAX: usize = 256 << 20;
 /// buffer holds by default, with a packet's content on top.
 const DATAGRAM_LEN: usize = 64 << 10;
 
-const NETLINK_NETFILTER: u8 = 12;
-const _: () = assert!(libc::NETLINK_NETFILTER == NETLINK_NETFILTER as libc::c_int);
+const NETLINK_NETFILTER: u8 = octet(libc::NETLINK_NETFILTER);
 
 /// A netfilter queue bound to this process.
 ///

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 
 use etherparse::IpNumber;
 use etherparse::LaxIpSlice;
+use linux_names::Family;
 use linux_names::icmp::ECHO_REPLY;
 use linux_names::icmp::ECHO_REQUEST;
-use linux_names::icmp::Family;
 use serde::Serialize;
 
 use crate::packet::Packet;

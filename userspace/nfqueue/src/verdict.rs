@@ -7,12 +7,12 @@ use std::num::NonZero;
 
 use knetlink::Message;
 use knetlink::attr;
+use linux_names::constant::half;
 use netlink_packet_core::NLM_F_REQUEST;
 
 use crate::wire::MSG_VERDICT;
 use crate::wire::MSG_VERDICT_BATCH;
 use crate::wire::nfgenmsg;
-use crate::wire::number;
 
 /// What a packet does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,12 +187,12 @@ fn append(
         payload: &nfgenmsg(queue),
     };
     message.append_with(buffer, |buffer| {
-        attr::append(buffer, number(libc::NFQA_VERDICT_HDR), header);
+        attr::append(buffer, half(libc::NFQA_VERDICT_HDR), header);
         if let Some(mark) = decision.mark {
-            attr::append(buffer, number(libc::NFQA_MARK), mark.to_be_bytes());
+            attr::append(buffer, half(libc::NFQA_MARK), mark.to_be_bytes());
         }
         if let Some(content) = content {
-            attr::append_slice(buffer, number(libc::NFQA_PAYLOAD), content);
+            attr::append_slice(buffer, half(libc::NFQA_PAYLOAD), content);
         }
     });
 }

@@ -5,6 +5,8 @@
 //! Each is a netlink message whose payload is a 4-byte nfnetlink header (family, version,
 //! big-endian queue number) and attributes with big-endian payloads.
 
+use linux_names::constant::half;
+
 pub(crate) const NFGENMSG_LEN: usize = 4;
 
 pub(crate) const MSG_PACKET: u16 = queue_message(libc::NFQNL_MSG_PACKET);
@@ -17,26 +19,7 @@ pub(crate) const MAX_PAYLOAD: usize = u16::MAX as usize - 4;
 
 /// The message type of a message of the queue subsystem.
 const fn queue_message(message: libc::c_int) -> u16 {
-    number((libc::NFNL_SUBSYS_QUEUE << 8) | message)
-}
-
-/// The same kernel constant with the width that it has on the wire.
-pub(crate) const fn number(constant: libc::c_int) -> u16 {
-    assert!(constant >= 0 && constant <= u16::MAX as libc::c_int);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "asserted above"
-    )]
-    let number = constant as u16;
-    number
-}
-
-/// Likewise for constants that take one byte.
-pub(crate) const fn octet(constant: libc::c_int) -> u8 {
-    let [high, low] = number(constant).to_be_bytes();
-    assert!(high == 0);
-    low
+    half((libc::NFNL_SUBSYS_QUEUE << 8) | message)
 }
 
 /// The nfnetlink header of a message about a queue.

@@ -2,6 +2,7 @@
 
 //! Statistics of how long things take.
 
+use std::fmt;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -28,6 +29,20 @@ pub struct Figures {
     pub p99: u64,
     /// The longest.
     pub max: u64,
+}
+
+/// In microseconds, with what they are before them.
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("min/avg/p50/p99/max = ")?;
+        let figures = [self.min, self.avg, self.p50, self.p99, self.max];
+        for (index, nanoseconds) in figures.into_iter().enumerate() {
+            let slash = if index == 0 { "" } else { "/" };
+            let (whole, tenth) = (nanoseconds / 1000, nanoseconds % 1000 / 100);
+            write!(f, "{slash}{whole}.{tenth}")?;
+        }
+        f.write_str(" us")
+    }
 }
 
 impl Durations {
@@ -99,5 +114,20 @@ mod tests {
         ] {
             assert!(value.abs_diff(expected) <= expected / 1000, "{summary:?}");
         }
+    }
+
+    #[test]
+    fn figures_are_microseconds_with_one_decimal() {
+        let figures = Figures {
+            min: 99,
+            avg: 12_345,
+            p50: 12_000,
+            p99: 1_000_000,
+            max: 1_234_567_890,
+        };
+        assert_eq!(
+            figures.to_string(),
+            "min/avg/p50/p99/max = 0.0/12.3/12.0/1000.0/1234567.8 us"
+        );
     }
 }

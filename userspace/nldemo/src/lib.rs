@@ -11,8 +11,8 @@
 //!   events;
 //! - [`protocol`] has the numbers that module and peer share;
 //! - [`policy`] and [`replacement`] say in text what becomes of packets from a netfilter queue,
-//!   which `nfnetlink_queue` brings; [`pcapng`] writes them to a capture file, [`hexdump`] to a
-//!   screen.
+//!   which `nfnetlink_queue` brings; [`pcapng`] writes them to a capture file, [`hexdump`]
+//!   and [`hex`] to a screen.
 //!
 //! Nothing here panics on what the kernel, or anybody else, sends.
 
@@ -20,6 +20,7 @@ pub mod control;
 pub mod durations;
 pub mod echo;
 mod error;
+pub mod hex;
 pub mod hexdump;
 mod mismatch;
 pub mod netns;

@@ -5,10 +5,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use linux_names::number::number;
 use nfnetlink_queue::Edit;
 use nfnetlink_queue::Packet;
 use nfnetlink_queue::Rewritten;
 use nfnetlink_queue::Unwritable;
+
+use crate::hex;
+use crate::hex::Hex;
 
 /// What of a packet gets another value. The text forms are `ttl=N`, `payload=TEXT` and
 /// `payload=hex:DIGITS`.
@@ -38,10 +42,7 @@ impl fmt::Display for Replacement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ttl(ttl) => write!(f, "ttl={ttl}"),
-            Self::Payload(data) => {
-                f.write_str("payload=hex:")?;
-                data.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-            }
+            Self::Payload(data) => write!(f, "payload=hex:{}", Hex::new(data)),
         }
     }
 }
@@ -59,26 +60,15 @@ impl FromStr for Replacement {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let replacement = match text.split_once('=') {
-            Some(("ttl", ttl)) => ttl.parse().ok().filter(|&ttl| ttl > 0).map(Self::Ttl),
+            Some(("ttl", ttl)) => number(ttl).filter(|&ttl| ttl > 0).map(Self::Ttl),
             Some(("payload", data)) => match data.strip_prefix("hex:") {
-                Some(digits) => bytes_of(digits).map(Self::Payload),
+                Some(digits) => hex::bytes(digits).map(Self::Payload),
                 None => Some(Self::Payload(data.into())),
             },
             _ => None,
         };
         replacement.ok_or(ParseReplacementError)
     }
-}
-
-fn bytes_of(digits: &str) -> Option<Vec<u8>> {
-    let digit = |&digit: &u8| char::from(digit).to_digit(16);
-    let pairs = digits.as_bytes().chunks(2);
-    pairs
-        .map(|pair| match pair {
-            [high, low] => u8::try_from((digit(high)? << 4) | digit(low)?).ok(),
-            _ => None,
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -91,6 +81,7 @@ mod tests {
     fn text_forms_are_read_and_written() {
         for (text, expected) in [
             ("ttl=7", Replacement::Ttl(7)),
+            ("ttl=0x40", Replacement::Ttl(64)),
             ("payload=", Replacement::Payload(Vec::new())),
             ("payload=a=b", Replacement::Payload(b"a=b".to_vec())),
             ("payload=hex:00fF", Replacement::Payload(vec![0, 255])),
@@ -105,6 +96,7 @@ mod tests {
             "ttl=",
             "ttl=0",
             "ttl=256",
+            "ttl=+7",
             "payload=hex:0",
             "payload=hex:+1",
             "tos=1",

@@ -146,7 +146,7 @@ fn wrong_settings_are_told_with_what_is_right() {
         ),
         (
             &["hooks=forward,ingress"],
-            &["forward,ingress", "post-routing"],
+            &["forward,ingress", "input, forward, output, postrouting"],
         ),
         (
             &["ipv6-types=ping"],
@@ -168,6 +168,143 @@ fn wrong_settings_are_told_with_what_is_right() {
                 message.contains(word),
                 "{settings:?} lacks {word}: {message}"
             );
+        }
+    }
+}
+
+/// What an argument is wrong of, if it is.
+fn complaint(arguments: &[&str]) -> Option<String> {
+    let message = stderr(&nldemo(arguments));
+    let (_, complaint) = message.split_once("invalid value '")?;
+    Some(complaint.split('\'').next().unwrap().to_owned())
+}
+
+#[test]
+fn numbers_and_times_are_read_alike_everywhere() {
+    // Commands up to an argument, which is a number, and what is behind it.
+    for (before, number, after) in [
+        (&["echo", "--protocol"][..], "31", ""),
+        (&["echo", "--protocol", "31", "--size"], "1", ""),
+        (&["echo", "--protocol", "31", "--count"], "1", ""),
+        (&["echo", "--protocol", "31", "--batch"], "1", ""),
+        (&["monitor", "--protocol", "31", "--count"], "1", ""),
+        (
+            &["stats", "--protocol", "31", "--watch=1", "--count"],
+            "1",
+            "",
+        ),
+        (
+            &[
+                "filter",
+                "attach",
+                "--protocol=31",
+                "--parity=odd",
+                "--count",
+            ],
+            "1",
+            "",
+        ),
+        (&["filter", "count", "no-such0", "--count"], "1", ""),
+        (&["queue", "run", "-N", "no-such", "--queue"], "1", ""),
+        (&["queue", "run", "-N", "no-such", "--queue"], "1", "-7"),
+        (&["queue", "run", "-N", "no-such", "--count"], "1", ""),
+        (&["queue", "run", "-N", "no-such", "--max-len"], "1", ""),
+        (&["queue", "run", "-N", "no-such", "--batch"], "1", ",5ms"),
+        (&["queue", "run", "-N", "no-such", "--copy"], "packet:1", ""),
+        (&["queue", "run", "-N", "no-such", "--set"], "ttl=1", ""),
+        (
+            &["queue", "run", "-N", "no-such", "--policy"],
+            "size>1",
+            " drop",
+        ),
+        (
+            &["queue", "run", "-N", "no-such", "--policy"],
+            "type 1",
+            " drop",
+        ),
+        (
+            &["queue", "run", "-N", "no-such", "--policy"],
+            "mark 1",
+            " drop",
+        ),
+        (
+            &["queue", "run", "-N", "no-such", "--policy"],
+            "rate 1",
+            "/s drop",
+        ),
+        (
+            &["queue", "run", "-N", "no-such", "--policy"],
+            "queue 1",
+            "",
+        ),
+        (&["config", "set", "--protocol", "31"], "queue=1", ""),
+        (&["config", "set", "--protocol", "31"], "priority=1", ""),
+        (&["config", "set", "--protocol", "31"], "ipv4-types=1", "-7"),
+        (&["diag", "list", "-N", "no-such"], "port=1", ""),
+        (&["diag", "list", "-N", "no-such"], "local=*:1", "-7"),
+        (&["diag", "list", "-N", "no-such"], "inode=1", ""),
+        (&["diag", "list", "-N", "no-such"], "cookie=1", ""),
+        (&["diag", "list", "-N", "no-such"], "protocol=1", ""),
+    ] {
+        let with = |number: &str| complaint(&[before, &[&format!("{number}{after}")]].concat());
+        let name = number.trim_end_matches(|digit: char| digit.is_ascii_digit());
+        let digits = &number[name.len()..];
+        let hexadecimal = format!("{name}{:#x}", digits.parse::<u64>().unwrap());
+        assert_eq!(with(number), None, "{before:?} {number}");
+        assert_eq!(with(&hexadecimal), None, "{before:?} {hexadecimal}");
+        for sign in ["+", "0x+"] {
+            let wrong = format!("{name}{sign}{digits}");
+            assert_ne!(with(&wrong), None, "{before:?} {wrong}");
+        }
+    }
+    for before in [
+        &["echo", "--protocol", "31", "--timeout"][..],
+        &["monitor", "--protocol", "31", "--timeout"],
+        &[
+            "filter",
+            "attach",
+            "--protocol=31",
+            "--events=config",
+            "--timeout",
+        ],
+        &["filter", "count", "no-such0", "--interval"],
+        &["queue", "run", "-N", "no-such", "--timeout"],
+    ] {
+        let with = |time| complaint(&[before, &[time]].concat());
+        for time in ["5", "0.5", "5s", "250ms", "5000us", "1m30s"] {
+            assert_eq!(with(time), None, "{before:?} {time}");
+        }
+        for time in ["+5", "5d", "0", "5m5h"] {
+            assert_eq!(with(time).as_deref(), Some(time), "{before:?}");
+        }
+    }
+}
+
+#[test]
+fn hooks_and_interfaces_are_named_alike_everywhere() {
+    for name in ["input", "local-in", "LOCAL_IN", "prerouting", "PRE_ROUTING"] {
+        let policy = format!("hook {name} drop");
+        for arguments in [
+            &["config", "set", "--protocol=31", &format!("hooks={name}")][..],
+            &["queue", "run", "-N", "no-such", "--policy", &policy],
+        ] {
+            assert_eq!(complaint(arguments), None, "{arguments:?}");
+        }
+    }
+    for (name, valid) in [
+        ("lo", true),
+        ("no-such0", true),
+        ("4711", true),
+        ("longer-than-15-b", false),
+        ("a/b", false),
+    ] {
+        let (policy, place) = (format!("out {name} drop"), format!("local=*%{name}"));
+        for arguments in [
+            &["queue", "run", "-N", "no-such", "--policy", &policy][..],
+            &["diag", "list", "-N", "no-such", &place],
+            &["filter", "count", "-N", "no-such", name],
+        ] {
+            assert_eq!(complaint(arguments).is_none(), valid, "{arguments:?}");
         }
     }
 }

@@ -64,13 +64,13 @@ impl Op {
                 vec![0, 0, port0, port1]
             }
             Self::Within(_, network) => {
-                let family = match network.address() {
+                let family = match network.first_address() {
                     IpAddr::V4(_) => AF_INET,
                     IpAddr::V6(_) => AF_INET6,
                 };
-                let mut argument = vec![family, network.length(), 0, 0];
+                let mut argument = vec![family, network.network_length(), 0, 0];
                 argument.extend((-1_i32).to_ne_bytes());
-                match network.address() {
+                match network.first_address() {
                     IpAddr::V4(address) => argument.extend(address.octets()),
                     IpAddr::V6(address) => argument.extend(address.octets()),
                 }
@@ -140,6 +140,8 @@ fn set_jump(program: &mut [u8], place: usize, target: usize) {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use linux_names::network::network;
+
     use super::*;
     use crate::socket::Endpoint;
     use crate::socket::Ip;
@@ -221,7 +223,7 @@ pub(crate) mod tests {
 
     #[test]
     fn programs_are_as_the_kernel_reads_them() {
-        let network = "10.0.0.0/8".parse().unwrap();
+        let network = network("10.0.0.0/8").unwrap();
         let code = assemble([vec![
             vec![Op::Within(Side::Local, network)],
             vec![Op::From(Side::Remote, 80), Op::UpTo(Side::Remote, 81)],

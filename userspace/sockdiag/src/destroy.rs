@@ -7,6 +7,7 @@ use knetlink::KernelSocket;
 use knetlink::Malformed;
 use knetlink::Result;
 use knetlink::Status;
+use linux_names::Family;
 use netlink_packet_core::NLM_F_ACK;
 use nix::errno::Errno;
 use serde::Deserialize;
@@ -19,7 +20,6 @@ use crate::inet::SocketId;
 use crate::kind::Kind;
 use crate::socket::Details;
 use crate::socket::Endpoint;
-use crate::socket::Family;
 use crate::socket::Socket;
 use crate::state::State;
 use crate::wire::NETLINK_SOCK_DIAG;
@@ -111,10 +111,7 @@ impl Target {
                 ..
             } => {
                 let ends = [local, remote];
-                if ends
-                    .iter()
-                    .any(|end| end.address.is_ipv4() != (family == Family::Ipv4))
-                {
+                if ends.iter().any(|end| Family::of(end.address) != family) {
                     return None;
                 }
                 Some(Place {

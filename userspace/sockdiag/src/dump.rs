@@ -12,6 +12,7 @@ use knetlink::Malformed;
 use knetlink::RECEIVE_LEN;
 use knetlink::Result;
 use knetlink::Status;
+use linux_names::Family;
 use netlink_packet_core::NLM_F_DUMP;
 use nix::errno::Errno;
 
@@ -22,7 +23,6 @@ use crate::netlink;
 use crate::packet;
 use crate::ping;
 use crate::socket::Details;
-use crate::socket::Family;
 use crate::socket::Socket;
 use crate::unix;
 use crate::wire::NETLINK_SOCK_DIAG;
@@ -42,7 +42,7 @@ impl Query {
     pub fn all(filter: &Filter) -> impl Iterator<Item = Self> {
         filter.kinds().flat_map(|kind| {
             let families: &[_] = if kind.is_ip() {
-                &[Some(Family::Ipv4), Some(Family::Ipv6)]
+                &Family::ALL.map(Some)
             } else {
                 &[None]
             };

@@ -9,11 +9,11 @@ use std::net::Ipv6Addr;
 use knetlink::Malformed;
 use knetlink::attr;
 use knetlink::attr::Attributes;
+use linux_names::Family;
 
 use crate::kind::Kind;
 use crate::socket::Details;
 use crate::socket::Endpoint;
-use crate::socket::Family;
 use crate::socket::Ip;
 use crate::socket::Queues;
 use crate::socket::Socket;
@@ -31,19 +31,19 @@ const A_PROTOCOL: u16 = 10;
 const A_SKV6ONLY: u16 = 11;
 const A_MARK: u16 = 15;
 
-impl Family {
-    pub(crate) fn number(self) -> u8 {
-        match self {
-            Self::Ipv4 => AF_INET,
-            Self::Ipv6 => AF_INET6,
-        }
+/// The kernel's number of a family.
+fn number(family: Family) -> u8 {
+    match family {
+        Family::Ipv4 => AF_INET,
+        Family::Ipv6 => AF_INET6,
     }
+}
 
-    pub(crate) fn unspecified(self) -> IpAddr {
-        match self {
-            Self::Ipv4 => Ipv4Addr::UNSPECIFIED.into(),
-            Self::Ipv6 => Ipv6Addr::UNSPECIFIED.into(),
-        }
+/// No address in particular.
+fn unspecified(family: Family) -> IpAddr {
+    match family {
+        Family::Ipv4 => Ipv4Addr::UNSPECIFIED.into(),
+        Family::Ipv6 => Ipv6Addr::UNSPECIFIED.into(),
     }
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn request(
     states: u32,
     id: &SocketId,
 ) -> Vec<u8> {
-    let mut payload = vec![family.number(), kind.ip_protocol(), 0, raw_protocol];
+    let mut payload = vec![number(family), kind.ip_protocol(), 0, raw_protocol];
     payload.extend(states.to_ne_bytes());
     payload.extend(id.source.port.to_be_bytes());
     payload.extend(id.destination.port.to_be_bytes());
@@ -84,7 +84,7 @@ pub(crate) fn request(
 /// The payload of a request for all sockets that a program of `inet_diag` accepts.
 pub(crate) fn dump(family: Family, kind: Kind, states: u32, bytecode: &[u8]) -> Vec<u8> {
     let any = Endpoint {
-        address: family.unspecified(),
+        address: unspecified(family),
         port: 0,
     };
     let id = SocketId {

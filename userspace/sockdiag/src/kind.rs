@@ -2,10 +2,9 @@
 
 //! The kinds of sockets that can be listed.
 
+use linux_names::constant::octet;
 use serde::Deserialize;
 use serde::Serialize;
-
-use crate::wire::octet;
 
 /// A kind of sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -23,7 +22,7 @@ pub enum Kind {
     Unix,
     /// Netlink, the kernel's own sockets included.
     Netlink,
-    /// Packets as network devices have them.
+    /// Packets as interfaces have them.
     Packet,
 }
 

@@ -47,7 +47,6 @@ pub use kind::Kind;
 pub use owners::Owners;
 pub use socket::Details;
 pub use socket::Endpoint;
-pub use socket::Family;
 pub use socket::Ip;
 pub use socket::Netlink;
 pub use socket::Packet;
@@ -60,3 +59,5 @@ pub use socket::Unix;
 pub use socket::UnixName;
 pub use state::State;
 pub use state::StateSet;
+
+pub use linux_names::Family;

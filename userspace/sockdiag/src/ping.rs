@@ -5,11 +5,12 @@
 use std::net::IpAddr;
 
 use knetlink::Result;
+use linux_names::Family;
+use linux_names::constant::octet;
 
 use crate::kind::Kind;
 use crate::socket::Details;
 use crate::socket::Endpoint;
-use crate::socket::Family;
 use crate::socket::Ip;
 use crate::socket::Queues;
 use crate::socket::Socket;
@@ -52,7 +53,7 @@ fn parse(family: Family, line: &str) -> Option<Socket> {
             family,
             protocol: match family {
                 Family::Ipv4 => Kind::Icmp.ip_protocol(),
-                Family::Ipv6 => super::wire::octet(libc::IPPROTO_ICMPV6),
+                Family::Ipv6 => octet(libc::IPPROTO_ICMPV6),
             },
             local,
             remote,

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use linux_names::Family;
 use linux_names::text::Escaped;
 use serde::Deserialize;
 use serde::Serialize;
@@ -71,7 +72,7 @@ pub struct Ip {
     pub local: Endpoint,
     /// The other end.
     pub remote: Endpoint,
-    /// The network device that it is bound to, 0 for none.
+    /// The interface that it is bound to, 0 for none.
     pub ifindex: u32,
     /// What TCP waits for.
     pub timer: Option<Timer>,
@@ -79,16 +80,6 @@ pub struct Ip {
     pub mark: Option<u32>,
     /// Whether it is for IPv6 alone; `None` where the kernel does not tell.
     pub v6only: Option<bool>,
-}
-
-/// A family of IP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Family {
-    /// IPv4.
-    Ipv4,
-    /// IPv6.
-    Ipv6,
 }
 
 /// An end of a connection.
@@ -254,7 +245,7 @@ pub struct Packet {
     pub r#type: SocketType,
     /// The `EtherType` of the packets that it gets, 3 for all.
     pub protocol: u16,
-    /// The network device that it is bound to, 0 for all.
+    /// The interface that it is bound to, 0 for all.
     pub ifindex: u32,
 }
 

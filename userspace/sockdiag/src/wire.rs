@@ -7,6 +7,7 @@
 //! and addresses.
 
 use knetlink::Malformed;
+use linux_names::constant::octet;
 
 /// The netlink protocol.
 pub(crate) const NETLINK_SOCK_DIAG: u8 = octet(libc::NETLINK_SOCK_DIAG);
@@ -24,14 +25,6 @@ pub(crate) const AF_PACKET: u8 = octet(libc::AF_PACKET);
 
 /// The cookie of a request that is for whatever socket is found.
 pub(crate) const NO_COOKIE: u64 = u64::MAX;
-
-/// A constant of C that takes one byte.
-pub(crate) const fn octet(constant: libc::c_int) -> u8 {
-    let [octet, 0, 0, 0] = constant.to_le_bytes() else {
-        panic!("a constant of one byte");
-    };
-    octet
-}
 
 /// Takes the fields of a fixed structure off the front of a message.
 pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);

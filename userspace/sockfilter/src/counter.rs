@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use aya::maps::Array;
 use aya::maps::MapData;
 use linux_names::interface;
+use linux_names::interface::Interface;
 use linux_names::interface::NoInterface;
 use nix::errno::Errno;
 use nix::sys::socket::AddressFamily;
@@ -37,20 +38,29 @@ pub struct Counter {
 
 impl Counter {
     /// Counts from now on; needs `CAP_NET_RAW` and `CAP_BPF`.
-    pub fn open(interface: &str) -> Result<Self> {
-        let ifindex = interface::index(interface)?;
+    pub fn open(mut interface: Interface) -> Result<Self> {
+        interface.look_up()?;
+        let none = || NoInterface::new(interface.name());
+        let ifindex = interface.index().filter(|&index| interface::exists(index));
+        let ifindex = ifindex.ok_or_else(none)?;
         let socket = packet_socket()?;
         let mut filter = SocketFilter::load(&traffic::program(ifindex))?;
         let map = filter.take_array(traffic::MAP)?;
         filter.attach(&socket)?;
         drain(&socket)?;
         Ok(Self {
-            interface: interface.to_owned(),
+            interface: interface::name(ifindex),
             ifindex,
             map,
             _filter: filter,
             _socket: socket,
         })
+    }
+
+    /// The name that the interface had when this was opened.
+    #[must_use]
+    pub fn interface(&self) -> &str {
+        &self.interface
     }
 
     /// Reads what was counted until now.

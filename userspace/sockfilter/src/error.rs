@@ -15,7 +15,7 @@ pub enum Error {
     /// A system call failed.
     #[error(transparent)]
     System(#[from] linux_names::Error),
-    /// There is no network device of that name, or no longer.
+    /// There is no interface of that name, or no longer.
     #[error(transparent)]
     NoInterface(#[from] NoInterface),
     /// The kernel's verifier does not take a program.

@@ -13,10 +13,10 @@
 //! ```no_run
 //! use sockfilter::Counter;
 //!
-//! let counter = Counter::open("eth0")?;
+//! let counter = Counter::open("eth0".parse()?)?;
 //! std::thread::sleep(std::time::Duration::from_secs(1));
 //! println!("{} packets of TCP came in", counter.read()?.received.tcp.packets);
-//! # Ok::<(), sockfilter::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod assembler;

@@ -2,19 +2,12 @@
 
 //! The types of ICMP and ICMPv6 messages by name.
 
+use crate::family::Family;
+
 /// What `ping` sends.
 pub const ECHO_REQUEST: &str = "echo-request";
 /// What `ping` wants to hear.
 pub const ECHO_REPLY: &str = "echo-reply";
-
-/// An IP version, each with an ICMP of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// IPv4, with ICMP.
-    Ipv4,
-    /// IPv6, with ICMPv6.
-    Ipv6,
-}
 
 impl Family {
     /// The common types with their names, which are those of nftables, in ascending order.
@@ -82,7 +75,7 @@ mod tests {
 
     #[test]
     fn names_and_numbers_of_types_are_unique() {
-        for family in [Family::Ipv4, Family::Ipv6] {
+        for family in Family::ALL {
             assert!(family.types().is_sorted_by(|a, b| a.0 < b.0));
             for &(kind, name) in family.types() {
                 assert_eq!(family.type_name(kind), Some(name));

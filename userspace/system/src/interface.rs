@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Network devices by name and number, in the calling thread's network namespace.
+//! Interfaces by name and number, in the calling thread's network namespace.
+
+use std::str::FromStr;
 
 use nix::net::if_;
 
+use crate::number::number;
 use crate::text::Escaped;
 
-/// A network device is named that is not there.
+/// Longest name (`IFNAMSIZ` without its end).
+const NAME_LEN: usize = 15;
+
+/// An interface is named that is not there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "there is no interface '{}' in this network namespace (ENODEV); `ip link` shows those that are",
@@ -15,24 +21,90 @@ use crate::text::Escaped;
 pub struct NoInterface(String);
 
 impl NoInterface {
-    /// No network device has this name.
+    /// No interface has this name.
     pub fn new(name: impl Into<String>) -> Self {
         Self(name.into())
     }
 }
 
-/// The number of a network device.
+/// An interface as a user gives it: by name or, if none has that name, by number.
+///
+/// ```
+/// use linux_names::interface::Interface;
+///
+/// let mut interface: Interface = "lo".parse().unwrap();
+/// assert_eq!(interface.index(), None);
+/// interface.look_up()?;
+/// assert_eq!(interface.index(), Some(1));
+/// # Ok::<(), linux_names::interface::NoInterface>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    name: String,
+    /// Once it has been looked up.
+    index: Option<u32>,
+}
+
+/// The text can be no name of an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected the name or number of an interface, as `ip link` shows them")]
+pub struct ParseInterfaceError;
+
+impl Interface {
+    /// Finds its number. One that is given by number has it, whether it is there or not.
+    pub fn look_up(&mut self) -> Result<(), NoInterface> {
+        let index = index(&self.name);
+        self.index = Some(index.or_else(|error| number(&self.name).ok_or(error))?);
+        Ok(())
+    }
+
+    /// As it was given.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its number; `None` before it was looked up.
+    #[must_use]
+    pub fn index(&self) -> Option<u32> {
+        self.index
+    }
+
+    /// Whether it is the one of that number; before it was looked up it is none.
+    #[must_use]
+    pub fn is(&self, index: u32) -> bool {
+        self.index == Some(index)
+    }
+}
+
+impl FromStr for Interface {
+    type Err = ParseInterfaceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // What the kernel takes for a name (`dev_valid_name()`).
+        let wrong = |character: char| matches!(character, '/' | ':') || character.is_whitespace();
+        if text.is_empty() || text.len() > NAME_LEN || text.contains(wrong) {
+            return Err(ParseInterfaceError);
+        }
+        Ok(Self {
+            name: text.to_owned(),
+            index: None,
+        })
+    }
+}
+
+/// The number of an interface.
 pub fn index(name: &str) -> Result<u32, NoInterface> {
     if_::if_nametoindex(name).map_err(|_| NoInterface::new(name))
 }
 
-/// The name of a network device, or its number if it has gone.
+/// The name of an interface, or its number behind `if`, as `ip link` has it, if it has gone.
 #[must_use]
 pub fn name(index: u32) -> String {
     name_of(index).unwrap_or_else(|| format!("if{index}"))
 }
 
-/// Whether there is a network device of that number.
+/// Whether there is an interface of that number.
 #[must_use]
 pub fn exists(index: u32) -> bool {
     name_of(index).is_some()
@@ -59,5 +131,33 @@ mod tests {
     fn name_of_no_interface_does_a_terminal_no_harm() {
         let text = index("\u{1b}[31m").unwrap_err().to_string();
         assert!(text.contains(r"no interface '\x1b[31m' in"), "{text}");
+    }
+
+    #[test]
+    fn interfaces_are_given_by_name_or_number() {
+        for (text, expected) in [
+            ("lo", Ok(1)),
+            ("1", Ok(1)),
+            ("0x1", Ok(1)),
+            ("4294967295", Ok(u32::MAX)),
+            ("no-such0", Err(NoInterface::new("no-such0"))),
+            ("+1", Err(NoInterface::new("+1"))),
+        ] {
+            let mut interface: Interface = text.parse().unwrap();
+            assert!(!interface.is(1), "{text}");
+            let found = interface.look_up().map(|()| interface.index().unwrap());
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_takes_for_no_name_is_none() {
+        for text in ["", "longer-than-15-b", "a/b", "a b", "a:1", "a\tb"] {
+            assert_eq!(
+                text.parse::<Interface>(),
+                Err(ParseInterfaceError),
+                "{text}"
+            );
+        }
     }
 }

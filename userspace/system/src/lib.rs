@@ -2,11 +2,14 @@
 
 //! Names of what Linux numbers, and what a failed system call says.
 //!
-//! - [`interface`]: network devices;
-//! - [`process`]: processes, by the sockets that they have open;
+//! - [`interface`]: interfaces;
+//! - [`hook`]: the points at which netfilter catches packets;
 //! - [`icmp`]: types of ICMP and ICMPv6;
-//! - [`network`]: ranges of addresses;
-//! - [`text`]: bytes that others chose, so that they do a terminal no harm.
+//! - [`process`]: processes, by the sockets that they have open;
+//! - [`network`] and [`number`]: ranges of addresses, and numbers, as users write them;
+//! - [`similar`]: what a misspelt word may have been;
+//! - [`text`]: bytes that others chose, so that they do a terminal no harm;
+//! - [`constant`]: constants of C with the width that they have on the wire.
 //!
 //! ```
 //! use linux_names::interface;
@@ -15,14 +18,20 @@
 //! assert!(error.to_string().starts_with("there is no interface 'no-such0'"));
 //! ```
 
+pub mod constant;
 mod error;
+mod family;
+pub mod hook;
 pub mod icmp;
 pub mod interface;
 pub mod network;
+pub mod number;
 pub mod process;
+pub mod similar;
 pub mod text;
 
 pub use error::Error;
 pub use error::Fix;
 pub use error::Result;
 pub use error::errno_of;
+pub use family::Family;

@@ -2,10 +2,13 @@
 
 //! Processes and the sockets that they have open, from `/proc`.
 
+use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 
 use serde::Serialize;
+
+use crate::text::Escaped;
 
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -14,6 +17,13 @@ pub struct Process {
     pub pid: u32,
     /// Its name, as `ps` shows it.
     pub name: String,
+}
+
+/// Number and name, which a process may choose as it likes.
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.pid, Escaped(self.name.as_bytes()))
+    }
 }
 
 impl Process {
@@ -59,5 +69,14 @@ mod tests {
         let process = holders.next().unwrap();
         assert_eq!(process.pid, std::process::id());
         assert!(!process.name.is_empty());
+    }
+
+    #[test]
+    fn name_of_a_process_does_a_terminal_no_harm() {
+        let process = Process {
+            pid: 7,
+            name: "a\u{1b}[31m b".to_owned(),
+        };
+        assert_eq!(process.to_string(), r"7 a\x1b[31m b");
     }
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Text from bytes that others chose, which does a terminal no harm, and numbers from text.
+//! Text from bytes that others chose, which does a terminal no harm.
 
 use std::fmt;
 use std::fmt::Write;
-use std::str::FromStr;
 
 /// Any bytes on one line: what is not printable as `\xNN`, a backslash as `\\`.
 #[derive(Clone, Copy, Debug)]
@@ -31,13 +30,6 @@ impl fmt::Display for Escaped<'_> {
 
 fn write_bytes(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
-}
-
-/// Reads a number of digits alone: no sign.
-#[must_use]
-pub fn decimal<T: FromStr>(text: &str) -> Option<T> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    if digits { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]

@@ -198,12 +198,12 @@ pub(super) mod tests {
     #[test]
     fn json_has_the_documented_keys() {
         let mut config = defaults(3);
-        config.ipv6_types = TypeSet::parse("echo", linux_names::icmp::Family::Ipv6).unwrap();
+        config.ipv6_types = TypeSet::parse("echo", linux_names::Family::Ipv6).unwrap();
         config.ipv4_types = TypeSet::NONE;
         assert_eq!(
             serde_json::to_string(&config).unwrap(),
             r#"{"enabled":true,"queue":0,"queues":1,"spread":"flow","bypass":true,"#.to_owned()
-                + r#""hooks":["pre-routing"],"priority":0,"skip_mark":0,"ipv4_types":"none","#
+                + r#""hooks":["prerouting"],"priority":0,"skip_mark":0,"ipv4_types":"none","#
                 + r#""ipv6_types":"128-129","event":3,"hooked":true}"#
         );
     }

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use linux_names::hook::Hook;
 use serde::Serialize;
 use serde::Serializer;
 
@@ -12,59 +13,44 @@ use serde::Serializer;
 pub struct HookSet(pub u8);
 
 impl HookSet {
-    /// The names of the points, by their number.
-    pub const NAMES: [&str; 5] = [
-        "pre-routing",
-        "local-in",
-        "forward",
-        "local-out",
-        "post-routing",
-    ];
+    /// The points at which the module can have hooks.
+    pub const POINTS: [Hook; 5] = [Hook(0), Hook(1), Hook(2), Hook(3), Hook(4)];
 
-    /// The numbers of the points in this set.
-    pub fn points(self) -> impl Iterator<Item = u8> {
-        (0..8).filter(move |point| self.0 & (1 << point) != 0)
+    /// The points in this set.
+    pub fn points(self) -> impl Iterator<Item = Hook> {
+        (0..8)
+            .filter(move |number| self.0 & (1 << number) != 0)
+            .map(Hook)
     }
 
-    /// Reads names with commas between them; dashes and case do not matter.
+    /// Reads names of [`POINTS`](Self::POINTS), as [`Hook::named`] takes them, with commas between
+    /// them.
     #[must_use]
     pub fn named(text: &str) -> Option<Self> {
-        let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '_'], "");
         let mut set = Self::default();
         for name in text.split(',') {
-            let name = match plain(name).as_str() {
-                // What nftables calls them.
-                "input" => "localin".to_owned(),
-                "output" => "localout".to_owned(),
-                other => other.to_owned(),
-            };
-            set.0 |= 1 << Self::NAMES.iter().position(|known| plain(known) == name)?;
+            let hook = Hook::named(name).filter(|hook| Self::POINTS.contains(hook))?;
+            set.0 |= 1 << hook.0;
         }
         Some(set)
     }
-
-    fn names(self) -> impl Iterator<Item = String> {
-        self.points()
-            .map(|point| match Self::NAMES.get(usize::from(point)) {
-                Some(&name) => name.to_owned(),
-                None => format!("hook{point}"),
-            })
-    }
 }
 
-/// Names with commas between them, or the number if there is none or not each has a name.
+/// Names with commas between them, or the number if there is none or others than
+/// [`POINTS`](HookSet::POINTS) are among them.
 impl fmt::Display for HookSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == 0 || usize::from(self.0) >> Self::NAMES.len() != 0 {
+        if self.0 == 0 || !self.points().all(|hook| Self::POINTS.contains(&hook)) {
             return write!(f, "{:#x}", self.0);
         }
-        f.write_str(&self.names().collect::<Vec<_>>().join(","))
+        let names: Vec<_> = self.points().map(|hook| hook.to_string()).collect();
+        f.write_str(&names.join(","))
     }
 }
 
 impl Serialize for HookSet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.names())
+        serializer.collect_seq(self.points().map(|hook| hook.to_string()))
     }
 }
 
@@ -73,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_usual_spelling_is_understood() {
+    fn sets_are_names_with_commas_between_them() {
         for (text, bits) in [
             ("pre-routing", 1),
             ("prerouting,localin,forward,localout,postrouting", 31),
@@ -89,11 +75,11 @@ mod tests {
     }
 
     #[test]
-    fn nameless_points_are_numbers() {
-        assert_eq!(HookSet(6).to_string(), "local-in,forward");
+    fn points_of_other_modules_are_numbers() {
+        assert_eq!(HookSet(6).to_string(), "input,forward");
         assert_eq!(HookSet(0x21).to_string(), "0x21");
         assert_eq!(HookSet(0).to_string(), "0x0");
-        let json = serde_json::to_string(&HookSet(0x21)).unwrap();
-        assert_eq!(json, r#"["pre-routing","hook5"]"#);
+        let json = serde_json::to_string(&HookSet(0x61)).unwrap();
+        assert_eq!(json, r#"["prerouting","ingress","hook6"]"#);
     }
 }

@@ -8,7 +8,10 @@ use std::str::FromStr;
 use knetlink::Malformed;
 use knetlink::attr;
 use knetlink::attr::Attribute;
-use linux_names::icmp::Family;
+use linux_names::Family;
+use linux_names::number::number;
+use linux_names::similar::DidYouMean;
+use linux_names::similar::similar;
 use serde::Serialize;
 
 use super::hooks::HookSet;
@@ -84,7 +87,7 @@ impl Key {
             Self::Spread => "flow, cpu and numbers from 0 to 255".into(),
             Self::Hooks => format!(
                 "{} with commas between them, and bit masks from 0 to 255",
-                HookSet::NAMES.join(", ")
+                HookSet::POINTS.map(|hook| hook.to_string()).join(", ")
             ),
             Self::Priority => {
                 let names = priority::PRIORITIES.map(|(_, name)| name);
@@ -277,19 +280,6 @@ fn switch(text: &str) -> Option<bool> {
     }
 }
 
-/// A decimal number, or a hexadecimal one behind `0x`, that fits.
-fn number<T: TryFrom<i64>>(text: &str) -> Option<T> {
-    let (digits, radix) = match text.strip_prefix("0x") {
-        Some(digits) => (digits, 16),
-        None => (text, 10),
-    };
-    // A sign belongs before everything, and only a minus tells anything.
-    if digits.starts_with('+') || (radix == 16 && digits.starts_with('-')) {
-        return None;
-    }
-    T::try_from(i64::from_str_radix(digits, radix).ok()?).ok()
-}
-
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}={}", self.key(), self.value())
@@ -305,14 +295,14 @@ pub enum ParseSettingError {
     /// There is no such key.
     #[error(
         "unknown key '{key}'{}; the keys are: {}",
-        .similar.map_or_else(String::new, |similar| format!(", did you mean '{similar}'?")),
+        DidYouMean(*.similar),
         Key::ALL.map(Key::name).join(", ")
     )]
     UnknownKey {
         /// What was given.
         key: String,
         /// The key that is nearest to it, if any is near.
-        similar: Option<Key>,
+        similar: Option<&'static str>,
     },
     /// The value cannot be represented.
     #[error("'{value}' is no value of {key}; allowed are {}", .key.allowed())]
@@ -332,7 +322,7 @@ impl FromStr for Setting {
         let Some(key) = Key::ALL.into_iter().find(|key| key.name() == name) else {
             return Err(ParseSettingError::UnknownKey {
                 key: name.to_owned(),
-                similar: similar_key(name),
+                similar: similar(name, Key::ALL.map(Key::name)),
             });
         };
         Self::parse(key, value).ok_or_else(|| ParseSettingError::InvalidValue {
@@ -340,16 +330,6 @@ impl FromStr for Setting {
             value: value.to_owned(),
         })
     }
-}
-
-/// The key whose name is most like `name`.
-fn similar_key(name: &str) -> Option<Key> {
-    Key::ALL
-        .into_iter()
-        .map(|key| (strsim::jaro_winkler(key.name(), name), key))
-        .filter(|&(likeness, _)| likeness > 0.75)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, key)| key)
 }
 
 #[cfg(test)]
@@ -388,10 +368,10 @@ pub(super) mod tests {
             ("queue=0x10", "queue=16"),
             ("queues=0", "queues=0"),
             ("spread=1", "spread=cpu"),
-            ("hooks=input,forward", "hooks=local-in,forward"),
+            ("hooks=local-in,FORWARD", "hooks=input,forward"),
             (
                 "hooks=31",
-                "hooks=pre-routing,local-in,forward,local-out,post-routing",
+                "hooks=prerouting,input,forward,output,postrouting",
             ),
             ("priority=mangle", "priority=-150"),
             ("priority=-0", "priority=0"),

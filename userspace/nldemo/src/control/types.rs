@@ -5,10 +5,10 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use linux_names::Family;
 use linux_names::icmp::ECHO_REPLY;
 use linux_names::icmp::ECHO_REQUEST;
-use linux_names::icmp::Family;
-use linux_names::text::decimal;
+use linux_names::number::range;
 use serde::Serialize;
 use serde::Serializer;
 
@@ -65,16 +65,9 @@ impl TypeSet {
                     set.insert(family.type_named(ECHO_REQUEST)?);
                     set.insert(family.type_named(ECHO_REPLY)?);
                 }
-                _ => match (family.type_named(item), item.split_once('-')) {
-                    (Some(kind), _) => set.insert(kind),
-                    (None, Some((first, last))) => {
-                        let (first, last) = (decimal(first)?, decimal(last)?);
-                        if first > last {
-                            return None;
-                        }
-                        (first..=last).for_each(|kind| set.insert(kind));
-                    }
-                    (None, None) => set.insert(decimal(item)?),
+                _ => match family.type_named(item) {
+                    Some(kind) => set.insert(kind),
+                    None => range(item)?.for_each(|kind| set.insert(kind)),
                 },
             }
         }

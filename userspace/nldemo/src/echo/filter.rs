@@ -2,6 +2,7 @@
 
 //! A filter for echo replies.
 
+use serde::Serialize;
 use sockfilter::MessageFilter;
 use sockfilter::Result;
 use sockfilter::SocketFilter;
@@ -9,7 +10,8 @@ use sockfilter::SocketFilter;
 use crate::protocol;
 
 /// Whether numbers are divisible by two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Parity {
     /// They are.
     Even,
@@ -18,6 +20,24 @@ pub enum Parity {
 }
 
 impl Parity {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Even, Self::Odd];
+
+    /// The name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Even => "even",
+            Self::Odd => "odd",
+        }
+    }
+
+    /// The parity of a name.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|parity| parity.name() == text)
+    }
+
     /// Whether that is so for a number.
     #[must_use]
     pub fn has(self, number: u32) -> bool {
@@ -42,5 +62,15 @@ mod tests {
             assert_eq!(Parity::Odd.has(number), parity == Parity::Odd);
             assert_eq!(Parity::Even.has(number), parity == Parity::Even);
         }
+    }
+
+    #[test]
+    fn names_are_those_of_the_json() {
+        for parity in Parity::ALL {
+            assert_eq!(Parity::named(parity.name()), Some(parity));
+            let json = serde_json::to_value(parity).unwrap();
+            assert_eq!(json, parity.name());
+        }
+        assert_eq!(Parity::named("both"), None);
     }
 }

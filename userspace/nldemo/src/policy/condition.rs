@@ -7,7 +7,7 @@ use std::fmt;
 use etherparse::IpNumber;
 use linux_names::icmp::ECHO_REPLY;
 use linux_names::icmp::ECHO_REQUEST;
-use linux_names::interface;
+use linux_names::interface::Interface;
 use linux_names::interface::NoInterface;
 use linux_names::network::Network;
 use nfnetlink_queue::Hook;
@@ -54,14 +54,6 @@ pub(super) enum Comparison {
     GreaterOrEqual,
 }
 
-/// An interface by name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Interface {
-    name: String,
-    /// Once it has been looked up.
-    index: Option<u32>,
-}
-
 impl Comparison {
     pub(super) const ALL: [(Self, &'static str); 6] = [
         (Self::Equal, "="),
@@ -94,15 +86,6 @@ impl fmt::Display for Comparison {
     }
 }
 
-impl Interface {
-    pub(super) fn named(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            index: None,
-        }
-    }
-}
-
 impl Condition {
     pub(super) fn holds(&self, packet: &Packet<'_>, ip: Option<&Summary>) -> bool {
         let icmp = ip.and_then(|ip| ip.icmp);
@@ -117,13 +100,13 @@ impl Condition {
             Self::Unparsable => ip.is_none(),
             Self::Type(kind) => icmp.is_some_and(|icmp| icmp.kind == *kind),
             Self::TypeName(name) => icmp.is_some_and(|icmp| icmp.name == Some(name)),
-            Self::From(network) => ip.is_some_and(|ip| network.contains(ip.source)),
-            Self::To(network) => ip.is_some_and(|ip| network.contains(ip.destination)),
+            Self::From(network) => ip.is_some_and(|ip| network.contains(&ip.source)),
+            Self::To(network) => ip.is_some_and(|ip| network.contains(&ip.destination)),
             Self::Size(comparison, size) => {
                 icmp.is_some_and(|icmp| comparison.holds(icmp.data_length, usize::from(*size)))
             }
-            Self::In(interface) => interface.index.is_some() && interface.index == packet.indev,
-            Self::Out(interface) => interface.index.is_some() && interface.index == packet.outdev,
+            Self::In(interface) => packet.indev.is_some_and(|index| interface.is(index)),
+            Self::Out(interface) => packet.outdev.is_some_and(|index| interface.is(index)),
             Self::Hook(hook) => packet.hook == *hook,
             Self::Mark { value, mask } => packet.mark & mask == *value,
             Self::Rate(rate) => rate.take(),
@@ -133,10 +116,7 @@ impl Condition {
     pub(super) fn find_interface(&mut self) -> Result<(), NoInterface> {
         match self {
             Self::Not(condition) => condition.find_interface(),
-            Self::In(interface) | Self::Out(interface) => {
-                interface.index = Some(interface::index(&interface.name)?);
-                Ok(())
-            }
+            Self::In(interface) | Self::Out(interface) => interface.look_up(),
             _ => Ok(()),
         }
     }
@@ -159,8 +139,8 @@ impl fmt::Display for Condition {
             Self::From(network) => write!(f, "from {network}"),
             Self::To(network) => write!(f, "to {network}"),
             Self::Size(comparison, size) => write!(f, "size{comparison}{size}"),
-            Self::In(interface) => write!(f, "in {}", interface.name),
-            Self::Out(interface) => write!(f, "out {}", interface.name),
+            Self::In(interface) => write!(f, "in {}", interface.name()),
+            Self::Out(interface) => write!(f, "out {}", interface.name()),
             Self::Hook(hook) => write!(f, "hook {hook}"),
             Self::Mark { value, mask } => {
                 write!(f, "mark {value:#x}")?;

@@ -6,15 +6,18 @@ use std::fmt;
 use std::num::NonZero;
 use std::str::FromStr;
 
+use linux_names::Family;
+use linux_names::hook::Hook;
 use linux_names::icmp::ECHO_REPLY;
 use linux_names::icmp::ECHO_REQUEST;
-use linux_names::icmp::Family;
+use linux_names::interface::Interface;
+use linux_names::network::Network;
+use linux_names::network::network;
+use linux_names::number::number;
 use nfnetlink_queue::Decision;
-use nfnetlink_queue::Hook;
 
 use super::condition::Comparison;
 use super::condition::Condition;
-use super::condition::Interface;
 use super::rate;
 use super::rate::Rate;
 use super::rules::Policy;
@@ -23,8 +26,6 @@ use super::rules::Rule;
 const CONDITIONS: &str = "icmp, icmp6, ipv4, ipv6, echo-request, echo-reply, type, from, to, size, \
                           in, out, hook, mark, fragment, unparsable, rate, not";
 const ACTIONS: &str = "accept, drop, repeat, queue, set";
-/// Longest name of an interface (`IFNAMSIZ` without its end).
-const INTERFACE_NAME_LEN: usize = 15;
 
 /// The text is no policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -261,8 +262,8 @@ impl<'a> Parser<'a> {
             "rate" => {
                 let expected = format!("a rate from 1/s to {}/s", rate::MAX);
                 let per_second = self.read(&expected, |text| {
-                    let number: NonZero<u32> = text.strip_suffix("/s")?.parse().ok()?;
-                    (number.get() <= rate::MAX).then_some(number)
+                    let per_second = number(text.strip_suffix("/s")?)?;
+                    NonZero::new(per_second).filter(|rate| rate.get() <= rate::MAX)
                 })?;
                 Condition::Rate(Rate::new(per_second))
             }
@@ -300,7 +301,7 @@ impl<'a> Parser<'a> {
             }
             "queue" => {
                 let expected = "the number of a queue, from 0 to 65535";
-                let queue = self.read(expected, |text| text.parse().ok())?;
+                let queue = self.read(expected, number)?;
                 Ok(Decision::queue(queue, self.take("bypass")))
             }
             _ => Err(self.error(action, expected)),
@@ -317,30 +318,27 @@ impl<'a> Parser<'a> {
     }
 
     fn size(&mut self) -> Result<u16> {
-        self.read("a number of bytes from 0 to 65535", |text| {
-            text.parse().ok()
-        })
+        self.read("a number of bytes from 0 to 65535", number)
     }
 
-    fn network(&mut self) -> Result<linux_names::network::Network> {
+    fn network(&mut self) -> Result<Network> {
         let expected = "an address or a network such as 10.0.0.0/8 or fe80::/10";
-        self.read(expected, |text| text.parse().ok())
+        self.read(expected, network)
     }
 
     fn interface(&mut self) -> Result<Interface> {
         self.read("the name of an interface", |text| {
-            let right =
-                (1..=INTERFACE_NAME_LEN).contains(&text.len()) && !text.contains(['/', ';']);
-            right.then(|| Interface::named(text))
+            // A semicolon is a token of its own.
+            text.parse().ok().filter(|_| text != ";")
         })
     }
 }
 
 fn icmp_type(text: &str) -> Option<Condition> {
-    if let Ok(kind) = text.parse() {
+    if let Some(kind) = number(text) {
         return Some(Condition::Type(kind));
     }
-    let mut families = [Family::Ipv4, Family::Ipv6].into_iter();
+    let mut families = Family::ALL.into_iter();
     families.find_map(|family| {
         let kind = family.type_named(text)?;
         family.type_name(kind).map(Condition::TypeName)
@@ -354,16 +352,6 @@ fn masked_mark(text: &str) -> Option<Condition> {
     };
     // Other bits than those of the mask are never there.
     (value & !mask == 0).then_some(Condition::Mark { value, mask })
-}
-
-/// A decimal or hexadecimal number.
-fn number(text: &str) -> Option<u32> {
-    match text.strip_prefix("0x") {
-        // from_str_radix also takes a sign.
-        Some(digits) if !digits.starts_with('+') => u32::from_str_radix(digits, 16).ok(),
-        Some(_) => None,
-        None => text.parse().ok(),
-    }
 }
 
 #[cfg(test)]
@@ -394,6 +382,10 @@ mod tests {
             ("echo-size = 32", "echo-request size=32 accept; drop"),
             ("  size  >\t5 drop ;drop ; ", "size>5 drop; drop"),
             ("type echo-reply drop", "echo-reply drop"),
+            ("type 0x8 size<=0x20 drop", "type 8 size<=32 drop"),
+            ("rate 0x10/s queue 0x7", "rate 16/s queue 7"),
+            ("hook local-in drop", "hook input drop"),
+            ("hook PRE_ROUTING drop", "hook prerouting drop"),
             ("from 10.1.2.3/8 drop", "from 10.0.0.0/8 drop"),
             (
                 "mark 16 set mark = 0x0010 accept",
@@ -437,6 +429,14 @@ mod tests {
             ("in ; drop", 4, "the name of an interface"),
             ("mark 0x100/0xff drop", 6, "a mark such as"),
             ("mark 0x+1 drop", 6, "a mark such as"),
+            ("mark +1 drop", 6, "a mark such as"),
+            ("mark 1/+1 drop", 6, "a mark such as"),
+            ("size>+5 drop", 6, "a number of bytes"),
+            ("type +8 drop", 6, "an ICMP or ICMPv6 type"),
+            ("rate +5/s drop", 6, "a rate from"),
+            ("queue +1", 7, "the number of a queue"),
+            ("set mark=+5 drop", 10, "a mark such as"),
+            ("echo-size=+5", 11, "a number of bytes"),
             ("rate 0/s drop", 6, "a rate from 1/s to 1000000/s"),
             ("rate 5 drop", 6, "a rate from"),
             ("rate 1000001/s drop", 6, "a rate from"),

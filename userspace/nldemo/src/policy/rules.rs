@@ -96,7 +96,7 @@ impl fmt::Display for Policy {
 mod tests {
     use std::num::NonZero;
 
-    use nfnetlink_queue::Hook;
+    use linux_names::hook::Hook;
 
     use super::*;
     use crate::packets::ping;
@@ -246,10 +246,11 @@ mod tests {
             "mark 0x34/0xff",
             "hook output",
             "in lo",
+            "in 1",
         ] {
             assert!(holds(condition, &packet), "{condition}");
         }
-        for condition in ["mark 1", "mark 0/0xff", "hook input", "out lo"] {
+        for condition in ["mark 1", "mark 0/0xff", "hook input", "out lo", "in 4711"] {
             assert!(!holds(condition, &packet), "{condition}");
         }
     }

@@ -4,9 +4,10 @@
 
 use std::collections::HashSet;
 
+use linux_names::Family;
 use linux_names::interface::NoInterface;
+use linux_names::number::number;
 use linux_names::process::Process;
-use linux_names::text::decimal;
 
 use super::place::Place;
 use super::place::Ports;
@@ -14,7 +15,6 @@ use crate::bytecode::Op;
 use crate::bytecode::Side;
 use crate::kind::Kind;
 use crate::socket::Details;
-use crate::socket::Family;
 use crate::socket::Ip;
 use crate::socket::Socket;
 use crate::state::StateSet;
@@ -122,9 +122,7 @@ impl Condition {
     /// Whether it holds, one way or another, for every socket that it is for.
     pub(super) fn always_holds(&self) -> bool {
         match self {
-            Self::Family(families) => [Family::Ipv4, Family::Ipv6]
-                .iter()
-                .all(|family| families.contains(family)),
+            Self::Family(families) => Family::ALL.iter().all(|family| families.contains(family)),
             Self::State(states) => states.has_all(),
             Self::Place(_, places) => places.iter().any(Place::is_anywhere),
             Self::Port(_, ranges) => ranges.iter().any(Ports::are_all),
@@ -184,6 +182,6 @@ fn is_one_of(process: &Process, names: &[String]) -> bool {
     names.iter().any(|name| {
         let kept = name.as_bytes();
         let kept = kept.get(..PROCESS_NAME_LEN).unwrap_or(kept);
-        decimal(name) == Some(process.pid) || process.name.as_bytes() == kept
+        number(name) == Some(process.pid) || process.name.as_bytes() == kept
     })
 }

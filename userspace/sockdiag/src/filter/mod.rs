@@ -23,11 +23,11 @@ mod place;
 use self::condition::Condition;
 pub use self::parse::ParseTermError;
 pub use self::parse::Term;
+use linux_names::Family;
 use linux_names::interface::NoInterface;
 
 use crate::bytecode;
 use crate::kind::Kind;
-use crate::socket::Family;
 use crate::socket::Socket;
 use crate::state::StateSet;
 
@@ -135,7 +135,7 @@ impl Filter {
         }
     }
 
-    /// Looks up what it names of this machine: network devices, in the current network namespace,
+    /// Looks up what it names of this machine: interfaces, in the current network namespace,
     /// and the sockets of processes. Without this, no socket is of these.
     pub fn look_up(&mut self) -> Result<(), NoInterface> {
         let mut conditions = self.conditions.iter_mut();

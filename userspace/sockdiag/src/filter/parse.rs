@@ -5,12 +5,14 @@
 use std::collections::HashSet;
 use std::str::FromStr;
 
-use linux_names::text::decimal;
+use linux_names::Family;
+use linux_names::number::number;
+use linux_names::similar::DidYouMean;
+use linux_names::similar::similar;
 
 use super::condition::Condition;
 use super::condition::Which;
 use crate::kind::Kind;
-use crate::socket::Family;
 use crate::state::State;
 
 /// One term of a filter: the name of a kind, or `KEY=VALUE`.
@@ -82,17 +84,6 @@ pub enum ParseTermError {
     },
 }
 
-struct DidYouMean(Option<&'static str>);
-
-impl std::fmt::Display for DidYouMean {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Some(similar) => write!(f, ", did you mean '{similar}'?"),
-            None => Ok(()),
-        }
-    }
-}
-
 impl FromStr for Term {
     type Err = ParseTermError;
 
@@ -127,11 +118,7 @@ impl FromStr for Term {
 /// Reads the value of a key; fails with what is wrong of it.
 fn condition<'a>(key: &str, value: &'a str) -> Result<Condition, &'a str> {
     Ok(match key {
-        "family" => Condition::Family(all(value, |text| match text {
-            "ipv4" => Some(Family::Ipv4),
-            "ipv6" => Some(Family::Ipv6),
-            _ => None,
-        })?),
+        "family" => Condition::Family(all(value, Family::named)?),
         "state" => Condition::State(all(value, State::named)?.into_iter().collect()),
         "local" => Condition::Place(Which::Local, all(value, parsed)?),
         "remote" => Condition::Place(Which::Remote, all(value, parsed)?),
@@ -139,12 +126,12 @@ fn condition<'a>(key: &str, value: &'a str) -> Result<Condition, &'a str> {
         "local-port" => Condition::Port(Which::Local, all(value, parsed)?),
         "remote-port" => Condition::Port(Which::Remote, all(value, parsed)?),
         "port" => Condition::Port(Which::Either, all(value, parsed)?),
-        "inode" => Condition::Inode(all(value, decimal)?),
+        "inode" => Condition::Inode(all(value, number)?),
         // The highest number stands for no cookie.
         "cookie" => Condition::Cookie(all(value, |text| {
-            decimal(text).filter(|&cookie| cookie != u64::MAX)
+            number(text).filter(|&cookie| cookie != u64::MAX)
         })?),
-        "protocol" => Condition::Protocol(all(value, decimal)?),
+        "protocol" => Condition::Protocol(all(value, number)?),
         _ => Condition::Process {
             names: all(value, |name| (!name.is_empty()).then(|| name.to_owned()))?,
             inodes: HashSet::new(),
@@ -159,16 +146,6 @@ fn all<'a, T>(value: &'a str, one: impl Fn(&'a str) -> Option<T>) -> Result<Vec<
 
 fn parsed<T: FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
-}
-
-/// The name that is most like `text`.
-fn similar<const N: usize>(text: &str, names: [&'static str; N]) -> Option<&'static str> {
-    let likeness = names.map(|name| (strsim::jaro_winkler(name, text), name));
-    let near = likeness
-        .into_iter()
-        .filter(|&(likeness, _)| likeness > 0.75);
-    near.max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, name)| name)
 }
 
 #[cfg(test)]

@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Where an end of a connection can be: addresses, ports, a network device.
+//! Where an end of a connection can be: addresses, ports, an interface.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use linux_names::interface;
+use linux_names::interface::Interface;
 use linux_names::interface::NoInterface;
 use linux_names::network::Network;
-use linux_names::text::decimal;
+use linux_names::network::network;
+use linux_names::number::range;
 
 use crate::socket::Endpoint;
 
-/// `ADDRESS[/LENGTH][:PORTS]` or `[ADDRESS%DEVICE][/LENGTH][:PORTS]`, `*` being any address or port.
+/// `ADDRESS[/LENGTH][:PORTS]` or `[ADDRESS%INTERFACE][/LENGTH][:PORTS]`, `*` being any address or port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) network: Option<Network>,
-    pub(super) device: Option<Device>,
+    pub(super) interface: Option<Interface>,
     pub(super) ports: Option<Ports>,
 }
 
@@ -25,16 +26,8 @@ pub(super) struct Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ports(pub(super) RangeInclusive<u16>);
 
-/// A network device by name or number.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Device {
-    name: String,
-    /// Once it has been looked up.
-    index: Option<u32>,
-}
-
 impl Place {
-    /// Whether an end, of a socket that is bound to a device or to none (0), is there.
+    /// Whether an end, of a socket that is bound to an interface or to none (0), is there.
     pub(super) fn contains(&self, end: &Endpoint, ifindex: u32) -> bool {
         self.network
             .is_none_or(|network| within(network, end.address))
@@ -43,24 +36,24 @@ impl Place {
                 .as_ref()
                 .is_none_or(|ports| ports.0.contains(&end.port))
             && self
-                .device
+                .interface
                 .as_ref()
-                .is_none_or(|device| device.index == Some(ifindex))
+                .is_none_or(|interface| interface.is(ifindex))
     }
 
     /// Whether every end is there, at least of those of a family.
     pub(super) fn is_anywhere(&self) -> bool {
-        self.network.is_none_or(|network| network.length() == 0)
+        self.network
+            .is_none_or(|network| network.network_length() == 0)
             && self.ports.as_ref().is_none_or(Ports::are_all)
-            && self.device.is_none()
+            && self.interface.is_none()
     }
 
     pub(super) fn look_up(&mut self) -> Result<(), NoInterface> {
-        if let Some(device) = &mut self.device {
-            let index = interface::index(&device.name);
-            device.index = Some(index.or_else(|error| decimal(&device.name).ok_or(error))?);
+        match &mut self.interface {
+            Some(interface) => interface.look_up(),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -70,7 +63,7 @@ fn within(network: Network, address: IpAddr) -> bool {
         IpAddr::V4(_) => None,
         IpAddr::V6(address) => address.to_ipv4_mapped(),
     };
-    network.contains(address) || mapped.is_some_and(|mapped| network.contains(mapped.into()))
+    network.contains(&address) || mapped.is_some_and(|mapped| network.contains(&mapped.into()))
 }
 
 impl FromStr for Place {
@@ -94,9 +87,8 @@ impl FromStr for Place {
             let slash = text.find('/').unwrap_or(text.len());
             (&text[..slash], &text[slash..], ports)
         };
-        let (address, device) = match address.split_once('%') {
-            Some((_, "")) => return Err(()),
-            Some((address, name)) => (address, Some(name)),
+        let (address, interface) = match address.split_once('%') {
+            Some((address, interface)) => (address, Some(interface.parse().map_err(|_| ())?)),
             None => (address, None),
         };
         let network = match (address, length) {
@@ -104,17 +96,11 @@ impl FromStr for Place {
             ("*", _) => return Err(()),
             // Or what is behind brackets would be the address's own.
             (_, length) if !length.is_empty() && !length.starts_with('/') => return Err(()),
-            _ => {
-                let network: Network = format!("{address}{length}").parse().map_err(|_| ())?;
-                Some(network)
-            }
+            _ => Some(network(&format!("{address}{length}")).ok_or(())?),
         };
         Ok(Self {
             network,
-            device: device.map(|name| Device {
-                name: name.to_owned(),
-                index: None,
-            }),
+            interface,
             ports: match ports {
                 None | Some("*") => None,
                 Some(ports) => Some(ports.parse()?),
@@ -133,11 +119,6 @@ impl FromStr for Ports {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let (first, last) = text.split_once('-').unwrap_or((text, text));
-        let (first, last) = (decimal(first).ok_or(())?, decimal(last).ok_or(())?);
-        if first > last {
-            return Err(());
-        }
-        Ok(Self(first..=last))
+        range(text).map(Self).ok_or(())
     }
 }

@@ -2,9 +2,16 @@
 
 //! Arguments that several commands take.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use jiff::SignedDuration;
+use linux_names::number;
 use nldemo::protocol;
+
+/// Keeps deadlines within what a clock can hold.
+const LONGEST: Duration = Duration::from_secs(1_000_000_000);
 
 /// Where the module is to be found.
 #[derive(clap::Args)]
@@ -14,21 +21,52 @@ pub(crate) struct Module {
         long,
         value_name = "N",
         default_value_t = protocol::PROTOCOL_DEFAULT,
-        value_parser = clap::value_parser!(u8).range(
-            i64::from(protocol::PROTOCOL_MIN)..=i64::from(protocol::PROTOCOL_MAX)
-        )
+        value_parser = number(protocol::PROTOCOL_MIN..=protocol::PROTOCOL_MAX)
     )]
     pub(crate) protocol: u8,
 }
 
-/// Parses a number of seconds, fractions allowed.
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    // The bound keeps deadlines within what a clock can hold.
-    text.parse()
-        .ok()
-        .filter(|seconds| (0.001..=1e9).contains(seconds))
-        .map(Duration::from_secs_f64)
-        .ok_or_else(|| "expected a number of seconds from 0.001 to 1000000000".to_owned())
+/// A parser of numbers in a range.
+pub(crate) fn number<T>(
+    range: RangeInclusive<T>,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
+where
+    T: TryFrom<i128> + PartialOrd + Display + Clone + Send + Sync + 'static,
+{
+    move |text| {
+        let number = number::number(text).filter(|number| range.contains(number));
+        let (first, last) = (range.start(), range.end());
+        number.ok_or_else(|| format!("expected a number from {first} to {last}"))
+    }
+}
+
+/// A parser of counts.
+pub(crate) fn count() -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
+    number(1..=u64::MAX)
+}
+
+/// Parses a time to wait.
+pub(crate) fn time(text: &str) -> Result<Duration, &'static str> {
+    duration(text)
+        .filter(|time| (Duration::from_millis(1)..=LONGEST).contains(time))
+        .ok_or("expected a time such as 5, 0.5, 250ms or 1m30s, from 1ms to 1000000000 seconds")
+}
+
+/// Reads a duration: numbers with units from ns to h, larger ones first, or one of seconds.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
+    // No signs, and no other of the forms that jiff takes.
+    if !text.starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
+    let bare = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let duration: SignedDuration = if bare {
+        format!("{text}s").parse().ok()?
+    } else {
+        text.parse().ok()?
+    };
+    duration.try_into().ok()
 }
 
 #[cfg(test)]
@@ -36,10 +74,53 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_are_bounded() {
-        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
-        for text in ["", "x", "0", "-1", "NaN", "inf", "1e30"] {
-            assert!(seconds(text).is_err(), "{text}");
+    fn durations_have_units_or_are_seconds() {
+        for (text, milliseconds) in [
+            ("0", 0),
+            ("5", 5_000),
+            ("5s", 5_000),
+            ("0.25", 250),
+            ("250ms", 250),
+            ("1.5s", 1_500),
+            ("5000us", 5),
+            ("1m30s", 90_000),
+            ("1h 1m", 3_660_000),
+        ] {
+            assert_eq!(
+                duration(text),
+                Some(Duration::from_millis(milliseconds)),
+                "{text}"
+            );
         }
+        assert_eq!(duration("20us"), Some(Duration::from_micros(20)));
+        for text in [
+            "", "x", "s", "ms", ".5", "5.", "1.2.3", "-1", "-1s", "+1", "+1s", "1s ago", "NaN",
+            "inf", "1e3", "1d", "0x5", "PT5S", "5 6", "5ms 1s",
+        ] {
+            assert_eq!(duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_to_wait_are_bounded() {
+        assert_eq!(time("0.25"), Ok(Duration::from_millis(250)));
+        assert_eq!(time("1000000000"), Ok(LONGEST));
+        for text in ["0", "0.0009", "999us", "1000000001", "300000h"] {
+            assert!(time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_bounded() {
+        let parse = number(23..=31_u8);
+        assert_eq!((parse("23"), parse("0x1f")), (Ok(23), Ok(31)));
+        for text in ["22", "32", "+23", "-1", "x", ""] {
+            assert_eq!(
+                parse(text),
+                Err("expected a number from 23 to 31".to_owned()),
+                "{text}"
+            );
+        }
+        assert_eq!((count()("1"), count()("0").is_err()), (Ok(1), true));
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 
 use anstyle::AnsiColor;
 use clap::Subcommand;
-use linux_names::icmp::Family;
+use linux_names::Family;
 use nldemo::control::Config;
 use nldemo::control::Control;
 use nldemo::control::Setting;
@@ -36,8 +36,9 @@ Keys and their values:
   spread       how packets are spread over the queues: flow (by address pair, which keeps flows in
                order), cpu (by the CPU that handles the packet)
   bypass       whether packets pass when nobody listens to their queue: on, off
-  hooks        hook points with commas between them: pre-routing, local-in, forward, local-out,
-               post-routing (dashes do not matter); or a bit mask, bit n for NF_INET_* number n
+  hooks        hook points with commas between them: prerouting, input, forward, output,
+               postrouting, or as C has them (PRE_ROUTING, LOCAL_IN, ...); or a bit mask, bit n
+               for NF_INET_* number n
   priority     the place among the hooks of one point, lower runs earlier: a number, or the name
                behind NF_IP_PRI_ (raw, mangle, nat-dst, filter, nat-src, ...)
   skip-mark    packets with this mark pass, 0 for none: decimal or 0x and hexadecimal
@@ -98,7 +99,7 @@ const SET_EXAMPLES: &str = "\
 Examples:
   nldemo config set enabled=off
   nldemo config set queue=8 queues=4 spread=cpu
-  nldemo config set hooks=pre-routing,local-out priority=mangle
+  nldemo config set hooks=prerouting,output priority=mangle
   nldemo config set ipv4-types=echo,3,11-12 ipv6-types=none";
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<(), Failure> {

@@ -44,6 +44,9 @@ Examples:
   nldemo diag list tcp state=listen            sockets that wait for connections
   nldemo diag kill tcp remote=192.0.2.0/24     connections that are to end
 
+Times (TIME) are seconds, or have units: 5, 0.5, 250ms, 1m30s. Numbers are decimal, or hexadecimal
+behind 0x. Interfaces (IFACE) are named, or numbered if none has that name.
+
 Exit status:
   0  done
   1  the answer was no: no reply, or not the one expected

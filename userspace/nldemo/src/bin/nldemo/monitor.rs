@@ -17,7 +17,8 @@ use nldemo::stop::Stop;
 use serde::Serialize;
 
 use crate::arguments::Module;
-use crate::arguments::seconds;
+use crate::arguments::count;
+use crate::arguments::time;
 use crate::clock;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -54,10 +55,10 @@ pub(crate) struct Args {
 #[derive(clap::Args)]
 pub(crate) struct Limits {
     /// Stop after N events
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = count())]
     pub(crate) count: Option<u64>,
-    /// Stop after S seconds
-    #[arg(long, value_name = "S", value_parser = seconds)]
+    /// Stop after TIME
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) timeout: Option<Duration>,
 }
 

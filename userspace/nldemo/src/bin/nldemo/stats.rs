@@ -15,7 +15,8 @@ use nldemo::stop::Stop;
 use serde::Serialize;
 
 use crate::arguments::Module;
-use crate::arguments::seconds;
+use crate::arguments::count;
+use crate::arguments::time;
 use crate::clock;
 use crate::config::NOT_HOOKED;
 use crate::failure::Failure;
@@ -57,17 +58,17 @@ pub(crate) struct Args {
     /// Show the counters of each CPU
     #[arg(long)]
     per_cpu: bool,
-    /// Go on every S seconds, with rates
+    /// Go on, with rates, and read again after each TIME
     #[arg(
         long,
-        value_name = "S",
+        value_name = "TIME",
         num_args = 0..=1,
         default_missing_value = "1",
-        value_parser = seconds
+        value_parser = time
     )]
     watch: Option<Duration>,
     /// Stop watching after N readings
-    #[arg(long, value_name = "N", requires = "watch", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", requires = "watch", value_parser = count())]
     count: Option<u64>,
     #[command(flatten)]
     module: Module,

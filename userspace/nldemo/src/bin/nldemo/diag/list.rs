@@ -31,7 +31,7 @@ JSON keys (-j), an object for each socket:
   receive_queue, send_queue
                            bytes; of listening sockets, connections to be accepted and how many may
                            be; null where the kernel does not tell
-  interface                name of the network device that it is bound to, or null
+  interface                name of the interface that it is bound to, or null
   module                   rust_nldemo for the module's own socket, else null
   processes                who has it open: null without --processes, else a list of pid, name
   tcp, udp, raw, icmp:     family (ipv4, ipv6), protocol, local and remote (each address, port),

@@ -80,7 +80,7 @@ impl Context {
             Cell::right(socket.inode.to_string()),
         ];
         cells.extend(self.owners.as_ref().map(|owners| {
-            let processes: Vec<_> = owners.of(socket).map(process).collect();
+            let processes: Vec<_> = owners.of(socket).map(Process::to_string).collect();
             Cell::left(processes.join(", "))
         }));
         cells
@@ -213,10 +213,6 @@ pub(super) fn end(kind: Kind, end: &Endpoint, device: Option<&str>) -> String {
         0 => format!("{address}:*"),
         port => format!("{address}:{port}"),
     }
-}
-
-fn process(process: &Process) -> String {
-    format!("{} {}", process.pid, Escaped(process.name.as_bytes()))
 }
 
 #[cfg(test)]

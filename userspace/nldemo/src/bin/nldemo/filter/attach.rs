@@ -5,20 +5,23 @@
 use std::time::Duration;
 
 use anstyle::AnsiColor;
-use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
+use clap::builder::TypedValueParser;
 use nldemo::Error;
 use nldemo::control::EventKind;
 use nldemo::control::Monitor;
-use nldemo::echo;
 use nldemo::echo::Client;
 use nldemo::echo::Options;
+use nldemo::echo::Parity;
 use nldemo::echo::Payload;
 use nldemo::echo::RoundTrips;
+use nldemo::echo::echoes;
 use nldemo::stop::Stop;
 use serde::Serialize;
 
 use crate::arguments::Module;
-use crate::arguments::seconds;
+use crate::arguments::count;
+use crate::arguments::time;
 use crate::failure::Failure;
 use crate::monitor;
 use crate::output::Output;
@@ -57,26 +60,19 @@ Exit status: 0 done, 1 a reply missing that passes, or one that does not pass; 2
 #[group(id = "what", required = true, multiple = false, args = ["parity", "events"])]
 pub(crate) struct Args {
     /// Let through the echo replies with even or odd sequence numbers
-    #[arg(long)]
+    #[arg(long, value_parser = parity())]
     parity: Option<Parity>,
     /// Let through these events: config, netns
     #[arg(long, value_name = "KIND,...", value_delimiter = ',')]
     events: Vec<EventKind>,
     /// Send N messages [default: 10], or stop after N events
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = count())]
     count: Option<u64>,
-    /// Stop listening to events after S seconds
-    #[arg(long, value_name = "S", requires = "events", value_parser = seconds)]
+    /// Stop listening to events after TIME
+    #[arg(long, value_name = "TIME", requires = "events", value_parser = time)]
     timeout: Option<Duration>,
     #[command(flatten)]
     module: Module,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "snake_case")]
-enum Parity {
-    Even,
-    Odd,
 }
 
 /// The JSON object for `--parity`; `nldemo filter attach --help` describes its keys.
@@ -88,6 +84,11 @@ struct Report<'a> {
     sent: u64,
     received: &'a [u32],
     ok: bool,
+}
+
+fn parity() -> impl TypedValueParser<Value = Parity> {
+    PossibleValuesParser::new(Parity::ALL.map(Parity::name))
+        .try_map(|text| Parity::named(&text).ok_or("expected even or odd"))
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
@@ -109,7 +110,7 @@ fn echo(args: &Args, parity: Parity, output: &mut Output, stop: &Stop) -> Result
         timeout: Duration::ZERO,
         ..Options::default()
     })?;
-    let mut filter = echo::echoes(parity.into())?;
+    let mut filter = echoes(parity)?;
     filter.attach(&client)?;
 
     let (mut sent, mut missing, mut surplus, mut received) = (0, 0, 0, Vec::new());
@@ -125,7 +126,7 @@ fn echo(args: &Args, parity: Parity, output: &mut Output, stop: &Stop) -> Result
         };
         sent += 1;
         received.extend(came.then_some(sequence));
-        match (came, echo::Parity::from(parity).has(sequence)) {
+        match (came, parity.has(sequence)) {
             (false, true) => missing += 1,
             (true, false) => surplus += 1,
             _ => {}
@@ -162,14 +163,5 @@ fn echo(args: &Args, parity: Parity, output: &mut Output, stop: &Stop) -> Result
         Ok(())
     } else {
         Err(Error::Unfiltered { missing, surplus }.into())
-    }
-}
-
-impl From<Parity> for echo::Parity {
-    fn from(parity: Parity) -> Self {
-        match parity {
-            Parity::Even => Self::Even,
-            Parity::Odd => Self::Odd,
-        }
     }
 }

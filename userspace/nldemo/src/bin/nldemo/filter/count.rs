@@ -9,12 +9,14 @@ use std::time::Instant;
 use anstyle::AnsiColor;
 use knetlink::Wake;
 use knetlink::wait;
+use linux_names::interface::Interface;
 use nldemo::stop::Stop;
 use serde::Serialize;
 use sockfilter::Counter;
 use sockfilter::Counts;
 
-use crate::arguments::seconds;
+use crate::arguments::count;
+use crate::arguments::time;
 use crate::clock;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -51,14 +53,14 @@ Exit status: 0 ended by --count or SIGINT; 2 error";
 #[derive(clap::Args)]
 #[command(after_long_help = DETAILS)]
 pub(crate) struct Args {
-    /// The interface, as `ip link` names it
+    /// The interface, by name or number as `ip link` shows them
     #[arg(value_name = "IFACE")]
-    interface: String,
-    /// Show the counts every S seconds
-    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
+    interface: Interface,
+    /// Show the counts after each TIME
+    #[arg(long, value_name = "TIME", default_value = "1", value_parser = time)]
     interval: Duration,
     /// Stop after showing them N times
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = count())]
     count: Option<u64>,
 }
 
@@ -90,9 +92,10 @@ struct Reading {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
-    let counter = Counter::open(&args.interface)?;
+    let counter = Counter::open(args.interface.clone())?;
+    let interface = counter.interface();
     let start = Instant::now();
-    print(&args.interface, Event::Ready, None, output)?;
+    print(interface, Event::Ready, None, output)?;
     let mut earlier = (start, Counts::default());
     let mut left = args.count;
     while left != Some(0)
@@ -101,13 +104,13 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
     {
         let latest = (Instant::now(), counter.read()?);
         let reading = Reading::new(start, earlier, latest);
-        print(&args.interface, Event::Counts, Some(&reading), output)?;
+        print(interface, Event::Counts, Some(&reading), output)?;
         earlier = latest;
         left = left.map(|left| left - 1);
     }
     let latest = (Instant::now(), counter.read()?);
     let all = Reading::new(start, (start, Counts::default()), latest);
-    print(&args.interface, Event::Summary, Some(&all), output)?;
+    print(interface, Event::Summary, Some(&all), output)?;
     Ok(counter.check()?)
 }
 

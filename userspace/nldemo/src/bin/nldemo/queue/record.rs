@@ -3,17 +3,18 @@
 //! What `nldemo queue run` prints about a packet.
 
 use std::fmt;
-use std::fmt::Write;
 use std::io;
 
 use anstyle::AnsiColor;
 use linux_names::interface;
+use linux_names::text::Escaped;
 use nfnetlink_queue::Conntrack;
 use nfnetlink_queue::Decision;
 use nfnetlink_queue::Icmp;
 use nfnetlink_queue::Packet;
 use nfnetlink_queue::Summary;
 use nfnetlink_queue::Verdict;
+use nldemo::hex::Hex;
 use nldemo::hexdump::Hexdump;
 use serde::Serialize;
 
@@ -131,7 +132,7 @@ impl Record {
         output: &mut Output,
     ) -> io::Result<()> {
         if output.is_json() {
-            self.payload = hexdump.then(|| hexadecimal(packet.payload, ""));
+            self.payload = hexdump.then(|| Hex::new(packet.payload).to_string());
             return output.json(self);
         }
         let mut text = format!("{self} {}", self.painted_verdict(output));
@@ -161,8 +162,8 @@ impl Record {
 /// The plain line without the verdict.
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let indev = self.indev.as_deref().unwrap_or("-");
-        let outdev = self.outdev.as_deref().unwrap_or("-");
+        let [indev, outdev] = [&self.indev, &self.outdev]
+            .map(|name| Escaped(name.as_deref().unwrap_or("-").as_bytes()));
         write!(
             f,
             "#{} {} in={indev} out={outdev} ",
@@ -197,24 +198,7 @@ impl fmt::Display for Record {
     }
 }
 
-fn hexadecimal(bytes: &[u8], between: &str) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let between = if text.is_empty() { "" } else { between };
-        let _ = write!(text, "{between}{byte:02x}");
-        text
-    })
-}
-
 fn hardware_address(bytes: &[u8]) -> String {
-    hexadecimal(bytes, ":")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hardware_addresses_are_written_as_ip_writes_them() {
-        assert_eq!(hardware_address(&[2, 0, 0xab]), "02:00:ab");
-    }
+    let between = ":";
+    Hex { bytes, between }.to_string()
 }

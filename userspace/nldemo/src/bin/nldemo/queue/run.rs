@@ -27,7 +27,9 @@ use super::sink;
 use super::sink::Sink;
 use super::totals::Totals;
 use crate::arguments::Module;
-use crate::arguments::seconds;
+use crate::arguments::count;
+use crate::arguments::number;
+use crate::arguments::time;
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -50,8 +52,8 @@ as it was and counted (unwritable): fragments, packets copied in part or to be s
 headers, wrong checksums. In containers' network namespaces it refuses rewriting altogether.
 
 Batching (--batch): packets that follow one another and are decided alike get one verdict message.
-COUNT is how many verdicts may wait, TIME (us, ms, s) for how long; without TIME they wait while
-there are packets to decide. No verdict changes by it, and the order in the queue stays.
+COUNT is how many verdicts may wait, TIME for how long (64,5ms); without TIME they wait while there
+are packets to decide. No verdict changes by it, and the order in the queue stays.
 
 The first line says that the queue is bound: packets are seen from then on. On SIGINT, SIGTERM,
 --count or --timeout, packets that still wait get their verdict unprinted, and a summary follows.
@@ -109,7 +111,7 @@ pub(crate) struct Args {
           value_parser = batching)]
     batch: Option<Batching>,
     /// How many packets may wait in a queue; the kernel's default is 1024
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = number(1..=u32::MAX))]
     max_len: Option<u32>,
     /// Let packets pass that find no room in the queue
     #[arg(long)]
@@ -133,10 +135,10 @@ pub(crate) struct Args {
     #[arg(short, long, conflicts_with = "hexdump")]
     quiet: bool,
     /// Stop after N packets
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = count())]
     count: Option<u64>,
-    /// Stop after S seconds
-    #[arg(long, value_name = "S", value_parser = seconds)]
+    /// Stop after TIME
+    #[arg(long, value_name = "TIME", value_parser = time)]
     timeout: Option<Duration>,
     #[command(flatten)]
     module: Module,

@@ -3,6 +3,7 @@
 //! `nldemo queue show`.
 
 use anstyle::AnsiColor;
+use linux_names::process::Process;
 use nfnetlink_queue::QueueState;
 use nfnetlink_queue::bound_queues;
 use serde::Serialize;
@@ -68,9 +69,7 @@ fn table(queues: &[QueueState]) -> Table {
             Cell::right(queue.lost.queue_full.to_string()),
             Cell::right(queue.lost.socket_full.to_string()),
             Cell::right(queue.last_id.to_string()),
-            Cell::left(process.map_or("?".to_owned(), |process| {
-                format!("{} {}", process.pid, process.name)
-            })),
+            Cell::left(process.map_or("?".to_owned(), Process::to_string)),
         ]);
     }
     table

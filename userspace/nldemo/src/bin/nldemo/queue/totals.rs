@@ -141,17 +141,8 @@ impl fmt::Display for Totals {
             self.packets, self.accepted, self.dropped, self.errors
         )?;
         if let Some(latency) = self.latency_ns {
-            let micros = |nanos: u64| format!("{}.{}", nanos / 1000, nanos / 100 % 10);
-            writeln!(
-                f,
-                "{:.1} packets/s, verdict after min/avg/p50/p99/max = {}/{}/{}/{}/{} us",
-                self.packets_per_second,
-                micros(latency.min),
-                micros(latency.avg),
-                micros(latency.p50),
-                micros(latency.p99),
-                micros(latency.max),
-            )?;
+            let rate = self.packets_per_second;
+            writeln!(f, "{rate:.1} packets/s, verdict after {latency}")?;
         }
         let lost = self.lost.unwrap_or_default();
         for (count, what) in [

@@ -19,9 +19,16 @@ const NAMES: [&str; 6] = [
 pub struct Hook(pub u8);
 
 impl Hook {
-    /// The hook point of a name, which is that of nftables.
+    /// The hook point of a name. That is the one of nftables, or the one of C behind `NF_INET_`
+    /// (`PRE_ROUTING`, `LOCAL_IN`...); case, dashes and underscores do not matter.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
+        let plain = name.to_ascii_lowercase().replace(['-', '_'], "");
+        let name = match plain.as_str() {
+            "localin" => "input",
+            "localout" => "output",
+            plain => plain,
+        };
         (0..)
             .zip(NAMES)
             .find_map(|(number, known)| (known == name).then_some(Self(number)))
@@ -48,6 +55,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_usual_spelling_is_understood() {
+        for (name, number) in [
+            ("pre-routing", 0),
+            ("PRE_ROUTING", 0),
+            ("local-in", 1),
+            ("LocalIn", 1),
+            ("FORWARD", 2),
+            ("LOCAL_OUT", 3),
+            ("post_routing", 4),
+        ] {
+            assert_eq!(Hook::named(name), Some(Hook(number)), "{name}");
+        }
+    }
+
+    #[test]
     fn names_are_read_back() {
         for &name in Hook::names() {
             assert_eq!(
@@ -55,7 +77,9 @@ mod tests {
                 Some(name.into())
             );
         }
-        assert_eq!(Hook::named("hook7"), None);
+        for name in ["hook7", "", "local", "prerouting "] {
+            assert_eq!(Hook::named(name), None, "{name}");
+        }
         assert_eq!(Hook(7).to_string(), "hook7");
     }
 }

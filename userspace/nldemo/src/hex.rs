@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Bytes as hexadecimal digits.
+
+use std::fmt;
+
+/// Displays two digits for each byte, and something between them.
+#[derive(Clone, Copy, Debug)]
+pub struct Hex<'a> {
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// What is between the digits of one and those of the next.
+    pub between: &'a str,
+}
+
+impl<'a> Hex<'a> {
+    /// With nothing in between.
+    #[must_use]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, between: "" }
+    }
+}
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.bytes.iter().enumerate() {
+            let between = if index == 0 { "" } else { self.between };
+            write!(f, "{between}{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads two digits for each byte.
+#[must_use]
+pub fn bytes(digits: &str) -> Option<Vec<u8>> {
+    let digit = |digit: u8| char::from(digit).to_digit(16);
+    let pairs = digits.as_bytes().chunks(2);
+    pairs
+        .map(|pair| match *pair {
+            [high, low] => u8::try_from((digit(high)? << 4) | digit(low)?).ok(),
+            _ => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_read_back() {
+        let all: Vec<_> = (0..=u8::MAX).collect();
+        assert_eq!(bytes(&Hex::new(&all).to_string()), Some(all));
+        assert_eq!(bytes("00fF"), Some(vec![0, 255]));
+        assert_eq!(bytes(""), Some(vec![]));
+        for text in ["0", "000", "0x", "+1", " 1", "0g", "\u{e4}"] {
+            assert_eq!(bytes(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn hardware_addresses_are_written_as_ip_writes_them() {
+        let (bytes, between) = (&[2, 0, 0xab][..], ":");
+        assert_eq!(Hex { bytes, between }.to_string(), "02:00:ab");
+    }
+}
