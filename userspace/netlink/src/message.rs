@@ -71,6 +71,12 @@ impl<'a> Messages<'a> {
     pub fn new(datagram: &'a [u8]) -> Self {
         Self { rest: datagram }
     }
+
+    /// The bytes that were not walked yet: the messages that are still to come.
+    #[must_use]
+    pub fn remaining(&self) -> &'a [u8] {
+        self.rest
+    }
 }
 
 impl<'a> Iterator for Messages<'a> {

@@ -10,9 +10,19 @@
 
 use std::collections::VecDeque;
 
+use knetlink::Messages;
+
 use crate::verdict::Decision;
 use crate::verdict::append_batch;
 use crate::verdict::append_verdict;
+use crate::wire::MAX_PAYLOAD;
+
+/// Verdicts that take more than this are sent, however few they are.
+const ENOUGH_BYTES: usize = 64 << 10;
+
+/// Longest datagram. That is what verdicts come to that are enough, with the longest content on top,
+/// and fits a send buffer of the default size.
+pub(crate) const DATAGRAM_LEN: usize = ENOUGH_BYTES + MAX_PAYLOAD + 256;
 
 /// Verdicts that have not been sent.
 pub(crate) struct Outbox {
@@ -93,21 +103,44 @@ impl Outbox {
         self.decisions
     }
 
-    /// How many bytes they take, about.
-    pub(crate) fn bytes(&self) -> usize {
-        self.messages.len()
+    /// Whether the decisions take so many bytes that more are not to be gathered.
+    pub(crate) fn is_large(&self) -> bool {
+        self.messages.len() >= ENOUGH_BYTES
     }
 
-    /// The datagram that brings all decisions to the kernel.
+    /// The next datagram for the kernel; all decisions are in one, unless sending has failed before.
     pub(crate) fn datagram(&mut self) -> &[u8] {
         self.end_run();
-        &self.messages
+        let length = if self.messages.len() <= DATAGRAM_LEN {
+            self.messages.len()
+        } else {
+            self.whole_messages()
+        };
+        &self.messages[..length]
     }
 
-    /// Forgets what has been sent.
-    pub(crate) fn sent(&mut self) {
-        self.messages.clear();
-        self.decisions = 0;
+    /// Length of the first messages, of as many as a datagram takes.
+    fn whole_messages(&self) -> usize {
+        let mut messages = Messages::new(&self.messages);
+        let mut length = 0;
+        while messages.next().is_some() {
+            let end = self.messages.len() - messages.remaining().len();
+            if end > DATAGRAM_LEN {
+                break;
+            }
+            length = end;
+        }
+        length
+    }
+
+    /// Forgets the datagram of this length, which has been sent.
+    pub(crate) fn sent(&mut self, length: usize) {
+        if length == self.messages.len() {
+            self.messages.clear();
+            self.decisions = 0;
+        } else {
+            self.messages.drain(..length);
+        }
     }
 }
 
@@ -115,7 +148,6 @@ impl Outbox {
 mod tests {
     use std::collections::BTreeMap;
 
-    use knetlink::Messages;
     use knetlink::attr::Attributes;
     use proptest::prelude::*;
 
@@ -161,6 +193,18 @@ mod tests {
         messages
     }
 
+    /// Sends the next datagram.
+    fn send(
+        outbox: &mut Outbox,
+        queue: &mut Vec<u32>,
+        decided: &mut BTreeMap<u32, (u32, Option<u32>)>,
+    ) {
+        let datagram = outbox.datagram();
+        let length = datagram.len();
+        apply(datagram, queue, decided);
+        outbox.sent(length);
+    }
+
     fn outbox_with(ids: impl IntoIterator<Item = u32>) -> Outbox {
         let mut outbox = Outbox::new(0);
         ids.into_iter().for_each(|id| outbox.arrived(id));
@@ -173,9 +217,10 @@ mod tests {
         (1..=100).for_each(|id| outbox.decide(id, Decision::ACCEPT, None));
         assert_eq!(outbox.decisions(), 100);
         let (mut queue, mut decided) = ((1..=120).collect(), BTreeMap::new());
-        assert_eq!(apply(outbox.datagram(), &mut queue, &mut decided), 1);
+        assert_eq!(Messages::new(outbox.datagram()).count(), 1);
+        send(&mut outbox, &mut queue, &mut decided);
         assert_eq!(queue, (101..=120).collect::<Vec<_>>());
-        outbox.sent();
+        send(&mut outbox, &mut queue, &mut decided);
         assert_eq!((outbox.decisions(), outbox.datagram()), (0, &[][..]));
     }
 
@@ -189,6 +234,24 @@ mod tests {
         let (mut queue, mut decided) = ((1..=5).collect(), BTreeMap::new());
         assert_eq!(apply(outbox.datagram(), &mut queue, &mut decided), 3);
         assert_eq!(decided.len(), 5);
+    }
+
+    #[test]
+    fn what_could_not_be_sent_for_long_is_sent_in_datagrams_that_fit() {
+        let content = vec![7; MAX_PAYLOAD];
+        let mut outbox = outbox_with(1..=40);
+        for id in 1..=40 {
+            let content = (id % 3 == 0).then_some(&content[..]);
+            outbox.decide(id, Decision::ACCEPT, content);
+        }
+        let (mut queue, mut decided) = ((1..=40).collect(), BTreeMap::new());
+        let mut datagrams = 0;
+        while outbox.decisions() > 0 {
+            assert!(outbox.datagram().len() <= DATAGRAM_LEN);
+            send(&mut outbox, &mut queue, &mut decided);
+            datagrams += 1;
+        }
+        assert_eq!((queue, decided.len(), datagrams), (vec![], 40, 7));
     }
 
     proptest! {
@@ -213,7 +276,7 @@ mod tests {
             let mut outbox = outbox_with(open.iter().copied());
             let mut decided = BTreeMap::new();
             let mut expected = BTreeMap::new();
-            for (decision, in_turn, place, send) in choices {
+            for (decision, in_turn, place, sent) in choices {
                 if open.is_empty() {
                     break;
                 }
@@ -221,12 +284,11 @@ mod tests {
                 let (id, decision) = (open.remove(place), DECISIONS[decision]);
                 outbox.decide(id, decision, None);
                 expected.insert(id, decision);
-                if send {
-                    apply(outbox.datagram(), &mut queue, &mut decided);
-                    outbox.sent();
+                if sent {
+                    send(&mut outbox, &mut queue, &mut decided);
                 }
             }
-            apply(outbox.datagram(), &mut queue, &mut decided);
+            send(&mut outbox, &mut queue, &mut decided);
             open.push(late);
             prop_assert_eq!(queue, open);
             prop_assert_eq!(decided.len(), expected.len());

@@ -24,6 +24,7 @@ use crate::namespace::namespace_allows;
 use crate::options::CopyMode;
 use crate::options::Options;
 use crate::options::unbind_payload;
+use crate::outbox::DATAGRAM_LEN;
 use crate::outbox::Outbox;
 use crate::owner;
 use crate::owner::KernelLosses;
@@ -38,10 +39,6 @@ const PACKET_CHARGE: usize = 4096;
 const MAX_LENGTH_DEFAULT: u32 = 1024;
 /// Largest receive buffer that is asked for.
 const SOCKET_CAPACITY_MAX: usize = 256 << 20;
-
-/// Verdicts that take more than this are sent, however few they are: well within what a send
-/// buffer holds by default, with a packet's content on top.
-const DATAGRAM_LEN: usize = 64 << 10;
 
 const NETLINK_NETFILTER: u8 = octet(libc::NETLINK_NETFILTER);
 
@@ -107,6 +104,7 @@ impl Queue {
         // socket has been read empty; with it, only those that find no room are lost. The kernel
         // counts them either way, see `losses`.
         socket.keep_receiving_when_full()?;
+        socket.grow_send_buffer(DATAGRAM_LEN)?;
         let mut queue = Self {
             socket,
             number,
@@ -239,7 +237,7 @@ impl Queue {
         let batching = self.options.batching;
         let enough = self.outbox.decisions() >= batching.count.get();
         let paused = std::mem::take(&mut self.paused);
-        if enough || self.outbox.bytes() >= DATAGRAM_LEN {
+        if enough || self.outbox.is_large() {
             return self.flush();
         }
         if batching.time.is_zero() {
@@ -256,11 +254,14 @@ impl Queue {
         Ok(())
     }
 
-    /// Sends the verdicts that wait to be sent. If it fails they still wait.
+    /// Sends the verdicts that wait to be sent. If it fails they still wait, but for those that the
+    /// kernel has.
     pub fn flush(&mut self) -> Result<()> {
-        if self.outbox.decisions() > 0 {
-            self.socket.send(self.outbox.datagram())?;
-            self.outbox.sent();
+        while self.outbox.decisions() > 0 {
+            let datagram = self.outbox.datagram();
+            let length = datagram.len();
+            self.socket.send(datagram)?;
+            self.outbox.sent(length);
         }
         self.due = None;
         Ok(())
