@@ -286,7 +286,7 @@ def test_queue_bound_by_another_names_the_holder(module, link, peer):
     with link.far, Listener() as listener:
         status, output, errors = peer("queue", "run")
         assert (status, output) == (ERROR, "")
-        for word in ("queue 0", f"portid {listener.portid}", f"process {os.getpid()}", "--queue"):
+        for word in ("queue 0", f"portid {listener.portid}", f"process {os.getpid()}", "another queue"):
             assert word in errors, errors
 
 

@@ -444,7 +444,7 @@ def test_rewriting_what_the_kernel_would_drop_is_not_tried(module, link, consume
     assert (summary["rewritten"], summary["unwritable"]) == (1, 1)
     with link.far:
         status, output, errors = peer("queue", "run", "--set", "ttl=9", "--copy", "meta")
-    assert (status, output) == (ERROR, "") and "--copy packet" in errors
+    assert (status, output) == (ERROR, "") and "copy mode must be packet" in errors
 
 
 def test_rewriting_leaves_alone_what_is_to_be_segmented(module, link, consume):

@@ -24,7 +24,7 @@ pub enum Error {
     /// Another socket holds the queue.
     #[error(
         "queue {queue} is already bound by portid {}{}; \
-         stop that program or choose another --queue",
+         stop that program or choose another queue",
         .holder.portid, ProcessName(.holder)
     )]
     QueueBusy {
@@ -39,6 +39,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether trying again later makes sense: the kernel lacked memory for what was to be sent
+    /// (`ENOBUFS`), or there was no room for it (`EAGAIN`).
+    ///
+    /// Verdicts that were to be sent are kept, see [`Queue::flush`](crate::Queue::flush).
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self.errno(), Some(Errno::ENOBUFS | Errno::EAGAIN))
+    }
+
     /// The errno of a failed system call or of the kernel's answer.
     #[must_use]
     pub fn errno(&self) -> Option<Errno> {
@@ -88,7 +97,7 @@ mod tests {
         };
         assert_eq!(
             error(None).to_string(),
-            "queue 5 is already bound by portid 4711; stop that program or choose another --queue"
+            "queue 5 is already bound by portid 4711; stop that program or choose another queue"
         );
         let process = Process {
             pid: 12,

@@ -15,6 +15,7 @@ use crate::wire::MSG_VERDICT_BATCH;
 
 /// What a message on the queue's socket means.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// A packet awaits its verdict.
     Packet(Queued<'a>),
@@ -45,6 +46,11 @@ impl<'a> Events<'a> {
         Self {
             messages: Messages::new(datagram),
         }
+    }
+
+    /// The messages that were not walked yet.
+    pub(crate) fn remaining(&self) -> &'a [u8] {
+        self.messages.remaining()
     }
 }
 

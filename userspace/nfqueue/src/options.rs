@@ -124,6 +124,11 @@ impl Options {
         self.flag(libc::NFQA_CFG_F_UID_GID, on)
     }
 
+    /// Whether the kernel tells the security context of who sent a packet of this machine.
+    pub fn security_context(self, on: bool) -> Self {
+        self.flag(libc::NFQA_CFG_F_SECCTX, on)
+    }
+
     fn flag(self, flag: libc::c_int, on: bool) -> Self {
         let flag = flag.unsigned_abs();
         let flags = if on {
@@ -207,7 +212,8 @@ mod tests {
             .fail_open(true)
             .conntrack(true)
             .gso(true)
-            .uid_gid(true);
+            .uid_gid(true)
+            .security_context(true);
         let header = (1, &[1, 0, 0, 0][..]);
         let length = (3, &[0, 0, 3, 4][..]);
         let flags = |flags: &'static [u8]| [(5, flags), (4, flags)];
@@ -215,7 +221,7 @@ mod tests {
             attributes(&options.bind_payload(5)),
             [
                 &[header, (2, &[0, 0, 1, 2, 2][..]), length][..],
-                &flags(&[0, 0, 0, 15])
+                &flags(&[0, 0, 0, 31])
             ]
             .concat()
         );
@@ -227,7 +233,7 @@ mod tests {
             attributes(&options.bind_payload(5)),
             [
                 &[header, (2, &[0, 0, 0, 0, 1][..]), length][..],
-                &flags(&[0, 0, 0, 10])
+                &flags(&[0, 0, 0, 26])
             ]
             .concat()
         );

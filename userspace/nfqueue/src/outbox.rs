@@ -87,6 +87,14 @@ impl Outbox {
         }
     }
 
+    /// Adds a decision on all packets of the queue up to one, whether they are here yet or not.
+    pub(crate) fn decide_up_to(&mut self, last: u32, decision: Decision) {
+        self.decisions += 1;
+        self.end_run();
+        append_batch(&mut self.messages, self.queue, last, decision);
+        self.undecided.retain(|&id| is_after(id, last));
+    }
+
     fn end_run(&mut self) {
         match self.run.take() {
             // With a message of its own, its refusal tells about it alone.
@@ -144,6 +152,12 @@ impl Outbox {
     }
 }
 
+/// Whether a packet was queued behind another; ids wrap around.
+fn is_after(id: u32, other: u32) -> bool {
+    let distance = id.wrapping_sub(other);
+    distance != 0 && distance < 1 << 31
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -182,8 +196,11 @@ mod tests {
                 .map(|a| a.be32().unwrap());
             let batch = message.kind == MSG_VERDICT_BATCH;
             queue.retain(|&queued| {
-                let after = i32::from_ne_bytes(queued.wrapping_sub(id).to_ne_bytes()) > 0;
-                let hit = if batch { !after } else { queued == id };
+                let hit = if batch {
+                    !is_after(queued, id)
+                } else {
+                    queued == id
+                };
                 if hit {
                     assert_eq!(decided.insert(queued, (code, mark)), None);
                 }
@@ -252,6 +269,24 @@ mod tests {
             datagrams += 1;
         }
         assert_eq!((queue, decided.len(), datagrams), (vec![], 40, 7));
+    }
+
+    #[test]
+    fn decision_up_to_a_packet_leaves_those_decided_before_and_those_behind() {
+        let first = u32::MAX - 3;
+        let ids: Vec<_> = (0..8).map(|place| first.wrapping_add(place)).collect();
+        let mut outbox = outbox_with(ids.iter().copied());
+        outbox.decide(ids[0], Decision::ACCEPT, None);
+        outbox.decide(ids[2], Decision::ACCEPT, None);
+        outbox.decide_up_to(ids[5], Decision::DROP);
+        // In turn: those before are decided.
+        outbox.decide(ids[6], Decision::ACCEPT, None);
+        outbox.decide(ids[7], Decision::ACCEPT, None);
+        let (mut queue, mut decided) = (ids.clone(), BTreeMap::new());
+        assert_eq!(apply(outbox.datagram(), &mut queue, &mut decided), 4);
+        assert_eq!(queue, []);
+        let verdicts = ids.iter().map(|id| decided[id].0);
+        assert_eq!(verdicts.collect::<Vec<_>>(), [1, 0, 1, 0, 0, 0, 1, 1]);
     }
 
     proptest! {

@@ -29,7 +29,16 @@ const NFQA_CAP_LEN: u16 = half(libc::NFQA_CAP_LEN);
 const NFQA_SKB_INFO: u16 = half(libc::NFQA_SKB_INFO);
 const NFQA_UID: u16 = half(libc::NFQA_UID);
 const NFQA_GID: u16 = half(libc::NFQA_GID);
+const NFQA_SECCTX: u16 = half(libc::NFQA_SECCTX);
+const NFQA_VLAN: u16 = half(libc::NFQA_VLAN);
+const NFQA_L2HDR: u16 = half(libc::NFQA_L2HDR);
 const NFQA_PRIORITY: u16 = half(libc::NFQA_PRIORITY);
+/// The `libc` crate does not have it.
+const NFQA_CGROUP_CLASSID: u16 = 22;
+
+// What `NFQA_VLAN` nests.
+const NFQA_VLAN_PROTO: u16 = half(libc::NFQA_VLAN_PROTO);
+const NFQA_VLAN_TCI: u16 = half(libc::NFQA_VLAN_TCI);
 
 /// The id in what `NFQA_CT` nests, a message of `nfnetlink_conntrack`.
 const CTA_ID: u16 = 12;
@@ -38,6 +47,7 @@ const CTA_ID: u16 = 12;
 ///
 /// [`Queued::packet`]: super::Queued::packet
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Packet<'a> {
     /// Number of the queue that the packet waits in.
     pub queue: u16,
@@ -63,6 +73,10 @@ pub struct Packet<'a> {
     pub physoutdev: Option<u32>,
     /// Link-layer address of the sender.
     pub hardware_address: Option<&'a [u8]>,
+    /// Header of the link layer that comes before the packet; from bridges only.
+    pub link_header: Option<&'a [u8]>,
+    /// The VLAN tag that the packet had; from bridges only.
+    pub vlan: Option<Vlan>,
     /// When the packet came in, since the epoch; only if something made the kernel take the time.
     pub timestamp: Option<Duration>,
     /// The connection that it belongs to; only with
@@ -73,12 +87,34 @@ pub struct Packet<'a> {
     pub uid: Option<u32>,
     /// Its group.
     pub gid: Option<u32>,
+    /// Class that the `net_cls` control group gives the sending process.
+    pub cgroup_class: Option<u32>,
+    /// Security context of the sending process; only with
+    /// [`Options::security_context`](super::Options::security_context).
+    pub security_context: Option<&'a [u8]>,
     /// What is left to do to the packet before it goes out.
     pub offload: Offload,
     /// The packet from its network header on, as far as it was copied.
     pub payload: &'a [u8],
     /// Length of the whole packet; 0 if none of it was copied, then the kernel does not tell.
     pub length: usize,
+}
+
+/// A VLAN tag (IEEE 802.1Q).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Vlan {
+    /// EtherType of the tag: 0x8100, or 0x88a8 for that of a provider.
+    pub protocol: u16,
+    /// Priority, drop eligibility and VLAN identifier, of 3, 1 and 12 bits.
+    pub tci: u16,
+}
+
+impl Vlan {
+    /// Number of the VLAN.
+    #[must_use]
+    pub fn id(&self) -> u16 {
+        self.tci & 0xfff
+    }
 }
 
 /// A packet's connection as connection tracking has it.
@@ -167,6 +203,10 @@ impl<'a> Packet<'a> {
                 }
                 NFQA_UID => packet.uid = Some(attribute.be32()?),
                 NFQA_GID => packet.gid = Some(attribute.be32()?),
+                NFQA_CGROUP_CLASSID => packet.cgroup_class = Some(attribute.be32()?),
+                NFQA_SECCTX => packet.security_context = Some(attribute.payload),
+                NFQA_L2HDR => packet.link_header = Some(attribute.payload),
+                NFQA_VLAN => packet.vlan = Some(vlan(&attribute)?),
                 NFQA_SKB_INFO => packet.offload = Offload(attribute.be32()?),
                 NFQA_PAYLOAD => packet.payload = attribute.payload,
                 NFQA_CAP_LEN => whole_length = Some(attribute.be32()? as usize),
@@ -197,10 +237,14 @@ impl<'a> Packet<'a> {
         physindev: None,
         physoutdev: None,
         hardware_address: None,
+        link_header: None,
+        vlan: None,
         timestamp: None,
         conntrack: None,
         uid: None,
         gid: None,
+        cgroup_class: None,
+        security_context: None,
         offload: Offload(0),
         payload: &[],
         length: 0,
@@ -241,6 +285,19 @@ fn hardware_address<'a>(attribute: &Attribute<'a>) -> Result<&'a [u8], Malformed
     address
         .get(..length)
         .ok_or(Malformed("hardware address longer than its room"))
+}
+
+fn vlan(attribute: &Attribute<'_>) -> Result<Vlan, Malformed> {
+    let mut vlan = Vlan::default();
+    for inner in attribute.nested() {
+        let inner = inner?;
+        match inner.kind {
+            NFQA_VLAN_PROTO => vlan.protocol = u16::from_be_bytes(*inner.prefix()?),
+            NFQA_VLAN_TCI => vlan.tci = u16::from_be_bytes(*inner.prefix()?),
+            _ => {}
+        }
+    }
+    Ok(vlan)
 }
 
 fn conntrack_id(attribute: &Attribute<'_>) -> Result<Option<u32>, Malformed> {
@@ -324,6 +381,13 @@ pub(crate) mod tests {
         });
         attr::append(&mut payload, NFQA_CT_INFO, [0, 0, 0, 2]);
         attr::append(&mut payload, NFQA_SKB_INFO, [0, 0, 0, 3]);
+        attr::append(&mut payload, NFQA_CGROUP_CLASSID, [0, 1, 0, 2]);
+        attr::append(&mut payload, NFQA_SECCTX, *b"system_u:object_r");
+        attr::append(&mut payload, NFQA_L2HDR, [7; 14]);
+        attr::append_nest(&mut payload, NFQA_VLAN, |nest| {
+            attr::append(nest, NFQA_VLAN_TCI, [0x20, 0x05]);
+            attr::append(nest, NFQA_VLAN_PROTO, [0x81, 0]);
+        });
         let packet = Packet::parse(&payload).unwrap();
         assert_eq!((packet.physindev, packet.physoutdev), (Some(3), Some(4)));
         assert_eq!(packet.priority, 6);
@@ -331,6 +395,11 @@ pub(crate) mod tests {
         let time = Duration::new(1_700_000_000, 123_456_000);
         assert_eq!(packet.timestamp, Some(time));
         assert_eq!((packet.uid, packet.gid), (Some(1000), Some(100)));
+        assert_eq!(packet.cgroup_class, Some(0x1_0002));
+        assert_eq!(packet.security_context, Some(&b"system_u:object_r"[..]));
+        assert_eq!(packet.link_header, Some(&[7; 14][..]));
+        let vlan = packet.vlan.unwrap();
+        assert_eq!((vlan.protocol, vlan.tci, vlan.id()), (0x8100, 0x2005, 5));
         let conntrack = packet.conntrack.unwrap();
         assert_eq!((conntrack.id, conntrack.state()), (Some(257), Some("new")));
         assert!(packet.offload.gso() && packet.offload.checksum_not_ready());
@@ -388,6 +457,8 @@ pub(crate) mod tests {
             NFQA_SKB_INFO,
             NFQA_UID,
             NFQA_GID,
+            NFQA_VLAN,
+            NFQA_CGROUP_CLASSID,
         ] {
             let mut payload = vec![2, 0, 0, 0];
             attr::append(&mut payload, NFQA_PACKET_HDR, [0; 7]);

@@ -35,9 +35,52 @@ impl<'a> Queued<'a> {
         Err(Malformed("queued packet without its header"))
     }
 
+    /// The packet whose message was found to have this id.
+    pub(crate) fn at(id: u32, message: &'a [u8]) -> Self {
+        Self { id, message }
+    }
+
+    /// The payload of the message that brought it.
+    pub(crate) fn message(&self) -> &'a [u8] {
+        self.message
+    }
+
+    /// Copies it out of the receive buffer.
+    #[must_use]
+    pub fn to_owned(&self) -> OwnedPacket {
+        OwnedPacket {
+            id: self.id,
+            message: self.message.into(),
+        }
+    }
+
     /// Decodes all that the kernel tells about the packet.
     pub fn packet(&self) -> Result<Packet<'a>, Malformed> {
         Packet::parse(self.message)
+    }
+}
+
+/// A packet that awaits its verdict, with the message that brought it: can be kept, and sent to
+/// other threads and tasks.
+///
+/// A verdict needs no more than its id, so nothing of a packet is lost to one that fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedPacket {
+    /// What a verdict calls the packet; unique within its queue.
+    pub id: u32,
+    message: Box<[u8]>,
+}
+
+impl OwnedPacket {
+    /// The same, borrowed.
+    #[must_use]
+    pub fn as_queued(&self) -> Queued<'_> {
+        Queued::at(self.id, &self.message)
+    }
+
+    /// Decodes all that the kernel tells about the packet.
+    pub fn packet(&self) -> Result<Packet<'_>, Malformed> {
+        self.as_queued().packet()
     }
 }
 

@@ -3,11 +3,18 @@
 //! A bound queue: packets come out of it, verdicts go into it.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::ops::Range;
 use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
+use std::os::fd::RawFd;
+use std::time::Duration;
 use std::time::Instant;
 
+use knetlink::HEADER_LEN;
 use knetlink::KernelSocket;
+use knetlink::Malformed;
 use knetlink::Status;
 use knetlink::Wake;
 use knetlink::wait;
@@ -28,6 +35,7 @@ use crate::outbox::DATAGRAM_LEN;
 use crate::outbox::Outbox;
 use crate::owner;
 use crate::owner::KernelLosses;
+use crate::queued::Queued;
 use crate::rewrite::Rewritten;
 use crate::unwritable::Unwritable;
 use crate::verdict::Decision;
@@ -40,9 +48,16 @@ const MAX_LENGTH_DEFAULT: u32 = 1024;
 /// Largest receive buffer that is asked for.
 const SOCKET_CAPACITY_MAX: usize = 256 << 20;
 
+/// How long to wait before verdicts are sent again that the kernel could not take.
+pub(crate) const AGAIN: Duration = Duration::from_millis(1);
+
 const NETLINK_NETFILTER: u8 = octet(libc::NETLINK_NETFILTER);
 
 /// A netfilter queue bound to this process.
+///
+/// Packets are read by [`next_packet`](Self::next_packet), which blocks, or by
+/// [`receive`](Self::receive), which does not. Each is decided by its id, in whatever order. The queue keeps
+/// a verdict until the kernel has it: when sending fails, [`flush`](Self::flush) tries again.
 ///
 /// Dropping it sends the verdicts that wait to be sent and unbinds the queue, as process exit does;
 /// the kernel then drops what is undecided.
@@ -59,16 +74,61 @@ pub struct Queue {
     due: Option<Instant>,
     /// Whether no packet was decided since the socket was found empty.
     paused: bool,
+    refusals: Refusals,
 }
 
-/// What turned up while a queue was closed.
+/// Verdicts that the kernel refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// The packet was gone, its interface having been removed for instance.
+    pub gone: u64,
+    /// For other reasons.
+    pub other: u64,
+}
+
+impl Refusals {
+    fn count(&mut self, status: &Status) {
+        if status.errno == Some(Errno::ENOENT) {
+            self.gone += 1;
+        } else {
+            self.other += 1;
+        }
+    }
+}
+
+/// What there was to receive.
+#[derive(Debug)]
+pub(crate) enum Received {
+    /// Not yet anything.
+    Nothing,
+    /// A datagram without a packet.
+    Other,
+    /// A packet.
+    Packet(Place),
+}
+
+/// Where a packet is in a buffer.
+#[derive(Debug)]
+pub(crate) struct Place {
+    id: u32,
+    payload: Range<usize>,
+}
+
+impl Place {
+    /// The packet there.
+    pub(crate) fn of(self, buffer: &[u8]) -> Queued<'_> {
+        Queued::at(self.id, buffer.get(self.payload).unwrap_or_default())
+    }
+}
+
+/// What turned up while a queue was closed, and what nobody was told of before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Closed {
     /// Packets that arrived too late for a verdict, which the kernel dropped.
     pub flushed: u64,
-    /// Refusals of earlier verdicts because the packet was gone.
+    /// Refusals of verdicts because the packet was gone, but for those that came as events.
     pub gone: u64,
-    /// Refusals of earlier verdicts for other reasons.
+    /// Refusals of verdicts for other reasons, likewise.
     pub refused: u64,
     /// Messages that could not be decoded.
     pub malformed: u64,
@@ -114,6 +174,7 @@ impl Queue {
             rewritable: namespace_allows(),
             due: None,
             paused: true,
+            refusals: Refusals::default(),
         };
         queue.request_bind()?;
         Ok(queue)
@@ -141,6 +202,13 @@ impl Queue {
     #[must_use]
     pub fn losses(&self) -> Option<KernelLosses> {
         owner::losses(self.number)
+    }
+
+    /// The refusals that [`next_packet`](Self::next_packet) passed over;
+    /// [`receive`](Self::receive) tells each as an event.
+    #[must_use]
+    pub fn refusals(&self) -> Refusals {
+        self.refusals
     }
 
     /// How it was taken.
@@ -180,27 +248,107 @@ impl Queue {
         }
     }
 
-    /// Receives one datagram into `buffer`, of [`RECEIVE_LEN`](knetlink::RECEIVE_LEN) bytes; `None` if there is none yet.
+    /// Blocks until there is a packet, which it reads into `buffer`, of
+    /// [`RECEIVE_LEN`](crate::RECEIVE_LEN) bytes.
+    ///
+    /// Verdicts that were not sent yet are sent meanwhile, if need be again and again. Refusals of
+    /// verdicts are counted, see [`refusals`](Self::refusals). The queue can be used on after every
+    /// error: a message was malformed, or did not fit the buffer.
+    ///
+    /// ```no_run
+    /// # use nfnetlink_queue::{Decision, Queue, RECEIVE_LEN};
+    /// let mut queue = Queue::bind(0)?;
+    /// let mut buffer = vec![0; RECEIVE_LEN];
+    /// loop {
+    ///     let packet = queue.next_packet(&mut buffer)?;
+    ///     queue.decide(packet.id, Decision::ACCEPT)?;
+    /// }
+    /// # Ok::<(), nfnetlink_queue::Error>(())
+    /// ```
+    pub fn next_packet<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Queued<'b>> {
+        loop {
+            match self.receive_place(buffer)? {
+                Received::Packet(place) => return Ok(place.of(buffer)),
+                Received::Other => {}
+                Received::Nothing => match self.wait(None, None) {
+                    Err(error) if error.is_temporary() => {
+                        let again = Instant::now() + AGAIN;
+                        self.socket.wait(Some(again), None)?;
+                    }
+                    woken => drop(woken?),
+                },
+            }
+        }
+    }
+
+    /// Receives one datagram into `buffer`, of [`RECEIVE_LEN`](crate::RECEIVE_LEN) bytes, without
+    /// blocking; `None` if there is none yet.
     ///
     /// [`knetlink::Error::Overrun`] means that packets were lost; the queue works on.
     pub fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Option<Events<'b>>> {
+        let Some(length) = self.receive_datagram(buffer)? else {
+            return Ok(None);
+        };
+        let datagram = buffer.get(..length).unwrap_or_default();
+        if self.options.batching.is_on() {
+            packet_ids(datagram).for_each(|id| self.outbox.arrived(id));
+        }
+        Ok(Some(Events::new(datagram)))
+    }
+
+    /// Receives one datagram, if there is one, and finds the first packet in it. Messages behind
+    /// that are received next.
+    pub(crate) fn receive_place(&mut self, buffer: &mut [u8]) -> Result<Received> {
+        let Some(length) = self.receive_datagram(buffer)? else {
+            return Ok(Received::Nothing);
+        };
+        let datagram = buffer.get(..length).unwrap_or_default();
+        let Some(place) = self.find_packet(datagram)? else {
+            return Ok(Received::Other);
+        };
+        if self.options.batching.is_on() {
+            self.outbox.arrived(place.id);
+        }
+        Ok(Received::Packet(place))
+    }
+
+    fn find_packet(&mut self, datagram: &[u8]) -> Result<Option<Place>, Malformed> {
+        let mut events = Events::new(datagram);
+        loop {
+            let start = datagram.len() - events.remaining().len() + HEADER_LEN;
+            match events.next().transpose()? {
+                Some(Event::Packet(queued)) => {
+                    if !events.remaining().is_empty() {
+                        self.early.push_front(events.remaining().to_vec());
+                    }
+                    return Ok(Some(Place {
+                        id: queued.id,
+                        payload: start..start + queued.message().len(),
+                    }));
+                }
+                Some(Event::VerdictRefused { status, .. }) => self.refusals.count(&status),
+                Some(Event::Configured(_) | Event::Other) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Receives one datagram and tells its length.
+    fn receive_datagram(&mut self, buffer: &mut [u8]) -> Result<Option<usize>> {
         let datagram = if let Some(early) = self.early.pop_front() {
             let (length, capacity) = (early.len(), buffer.len());
             let Some(start) = buffer.get_mut(..length) else {
                 return Err(knetlink::Error::Truncated { length, capacity }.into());
             };
             start.copy_from_slice(&early);
-            start
+            return Ok(Some(length));
         } else if let Some(datagram) = self.socket.receive(buffer)? {
             datagram
         } else {
             self.paused = true;
             return Ok(None);
         };
-        if self.options.batching.is_on() {
-            packet_ids(datagram).for_each(|id| self.outbox.arrived(id));
-        }
-        Ok(Some(Events::new(datagram)))
+        Ok(Some(datagram.len()))
     }
 
     /// Decides what becomes of a packet, in whatever order.
@@ -208,8 +356,20 @@ impl Queue {
     /// Without [`Options::batching`], success means that the kernel has the verdict; with it, the
     /// verdict may wait for others, see [`flush`](Self::flush). If the kernel refuses it, the
     /// packet being gone for instance, that comes as [`Event::VerdictRefused`].
+    ///
+    /// After an error the verdict waits to be sent: it goes with the next one, or by
+    /// [`flush`](Self::flush). Do not decide the packet again.
     pub fn decide(&mut self, id: u32, decision: Decision) -> Result<()> {
         self.add(id, decision, None)
+    }
+
+    /// Decides what becomes of all packets of the queue up to the one with this id that have no
+    /// verdict yet, among them those that were not received yet, or never will be.
+    ///
+    /// [`Options::batching`] gathers verdicts, too, and gives each packet its own.
+    pub fn decide_up_to(&mut self, id: u32, decision: Decision) -> Result<()> {
+        self.outbox.decide_up_to(id, decision);
+        self.send_if_enough()
     }
 
     /// Decides what becomes of a packet that gets other content.
@@ -234,6 +394,10 @@ impl Queue {
 
     fn add(&mut self, id: u32, decision: Decision, content: Option<&[u8]>) -> Result<()> {
         self.outbox.decide(id, decision, content);
+        self.send_if_enough()
+    }
+
+    fn send_if_enough(&mut self) -> Result<()> {
         let batching = self.options.batching;
         let enough = self.outbox.decisions() >= batching.count.get();
         let paused = std::mem::take(&mut self.paused);
@@ -254,8 +418,22 @@ impl Queue {
         Ok(())
     }
 
-    /// Sends the verdicts that wait to be sent. If it fails they still wait, but for those that the
-    /// kernel has.
+    /// Sends the verdicts that wait to be sent.
+    ///
+    /// After an error they still wait, but for those that the kernel has: trying again sends each
+    /// verdict once. [`Error::is_temporary`] tells whether that makes sense.
+    ///
+    /// ```no_run
+    /// # use nfnetlink_queue::{Decision, Queue, Result};
+    /// # fn example(queue: &mut Queue) -> Result<()> {
+    /// let mut sent = queue.decide(7, Decision::DROP);
+    /// while sent.as_ref().is_err_and(|error| error.is_temporary()) {
+    ///     std::thread::sleep(std::time::Duration::from_millis(1));
+    ///     sent = queue.flush();
+    /// }
+    /// # sent
+    /// # }
+    /// ```
     pub fn flush(&mut self) -> Result<()> {
         while self.outbox.decisions() > 0 {
             let datagram = self.outbox.datagram();
@@ -291,6 +469,7 @@ impl Queue {
     pub fn close(mut self) -> Result<Closed> {
         self.flush()?;
         let mut closed = Closed::default();
+        let mut refusals = self.refusals;
         let mut left = std::mem::take(&mut self.early);
         let mut answer = self.configure(&unbind_payload(self.number), &mut left)?;
         if answer.is_none() {
@@ -301,18 +480,13 @@ impl Queue {
             for event in Events::new(&datagram) {
                 match event {
                     Ok(Event::Packet(_)) => closed.flushed += 1,
-                    Ok(Event::VerdictRefused { status, .. }) => {
-                        if status.errno == Some(Errno::ENOENT) {
-                            closed.gone += 1;
-                        } else {
-                            closed.refused += 1;
-                        }
-                    }
+                    Ok(Event::VerdictRefused { status, .. }) => refusals.count(&status),
                     Ok(Event::Configured(_) | Event::Other) => {}
                     Err(_) => closed.malformed += 1,
                 }
             }
         }
+        (closed.gone, closed.refused) = (refusals.gone, refusals.other);
         match answer {
             // ENODEV: the first request was heard, only its answer was lost.
             Some(Status {
@@ -346,8 +520,8 @@ impl Queue {
                 refused.with_fix("it needs CAP_NET_ADMIN in this network namespace: run as root")
             }
             Errno::EOPNOTSUPP => refused.with_fix(
-                "this kernel tells nothing about connections: modprobe nf_conntrack_netlink, or go \
-                 without --conntrack",
+                "this kernel tells nothing about connections (modprobe nf_conntrack_netlink) or \
+                 security contexts (CONFIG_NETWORK_SECMARK): do without conntrack, or without these",
             ),
             Errno::EINVAL => refused.with_fix(
                 "this kernel has no nfnetlink_queue (CONFIG_NETFILTER_NETLINK_QUEUE): \
@@ -391,6 +565,24 @@ impl Queue {
 impl AsFd for Queue {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// For registries of descriptors (`mio`, `AsyncFd` of tokio).
+impl AsRawFd for Queue {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("number", &self.number)
+            .field("portid", &self.portid())
+            .field("options", &self.options)
+            .field("unsent", &self.unsent())
+            .finish_non_exhaustive()
     }
 }
 

@@ -16,7 +16,7 @@ pub enum Unwritable {
     )]
     Namespace,
     /// The queue's copy mode leaves the content out.
-    #[error("the packet's content is not here: take the queue with --copy packet")]
+    #[error("the packet's content is not here: the queue's copy mode must be packet")]
     NotCopied,
     /// The kernel would cut the packet to what was copied of it.
     #[error("only {copied} of the packet's {length} bytes were copied")]
@@ -30,7 +30,7 @@ pub enum Unwritable {
     #[error("the kernel takes other content for IPv4 and IPv6 hooks only")]
     Family,
     /// Several packets in one.
-    #[error("the packet is to be segmented later: take the queue without --gso")]
+    #[error("the packet is to be segmented later: take the queue without gso")]
     Gso,
     /// With connection tracking the kernel takes no other content for fragments, and their
     /// checksum covers more than what is here.

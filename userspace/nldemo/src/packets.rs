@@ -33,13 +33,12 @@ pub(crate) fn queued(payload: &[u8]) -> Packet<'_> {
         panic!("it is a packet");
     };
     let six = payload.first().is_some_and(|byte| byte >> 4 == 6);
-    Packet {
-        family: if six { 10 } else { 2 },
-        ethertype: if six { 0x86dd } else { 0x0800 },
-        payload,
-        length: payload.len(),
-        ..least.packet().unwrap()
-    }
+    let mut packet = least.packet().unwrap();
+    packet.family = if six { 10 } else { 2 };
+    packet.ethertype = if six { 0x86dd } else { 0x0800 };
+    packet.payload = payload;
+    packet.length = payload.len();
+    packet
 }
 
 pub(crate) fn ping(data_length: usize) -> Vec<u8> {

@@ -234,12 +234,10 @@ mod tests {
     #[test]
     fn conditions_on_what_the_kernel_tells() {
         let bytes = ping(1);
-        let packet = Packet {
-            mark: 0x1234,
-            hook: Hook(3),
-            indev: Some(1),
-            ..queued(&bytes)
-        };
+        let mut packet = queued(&bytes);
+        packet.mark = 0x1234;
+        packet.hook = Hook(3);
+        packet.indev = Some(1);
         for condition in [
             "mark 0x1234",
             "mark 4660",

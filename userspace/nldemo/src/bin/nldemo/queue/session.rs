@@ -170,7 +170,7 @@ impl<'s, 'a> Session<'s, 'a> {
                         self.totals.refused += 1;
                     }
                 }
-                Ok(Event::Configured(_) | Event::Other) => {}
+                Ok(_) => {}
                 Err(_) => self.totals.malformed += 1,
             }
         }
