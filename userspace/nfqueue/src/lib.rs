@@ -23,7 +23,8 @@
 //!
 //! [`Queue::next_packet`] blocks. [`Queue::receive`] does not, and tells of everything that comes;
 //! the queue has a file descriptor to poll ([`AsFd`](std::os::fd::AsFd)), and [`Queue::wait`] polls
-//! it together with a deadline and a second descriptor that ends the wait.
+//! it together with a deadline and a second descriptor that ends the wait. With the feature `tokio`,
+//! `AsyncQueue` is a stream of packets.
 //!
 //! # Verdicts
 //!
@@ -38,7 +39,13 @@
 //!
 //! A full queue or socket ends nothing. The kernel drops packets that find no room, or lets them
 //! pass ([`Options::fail_open`]), and [`Queue::losses`] tells how many there were.
+//!
+//! # Features
+//!
+//! - `tokio`: `AsyncQueue`. Off by default.
 
+#[cfg(feature = "tokio")]
+mod async_queue;
 mod checksum;
 mod error;
 mod event;
@@ -56,6 +63,8 @@ mod unwritable;
 mod verdict;
 mod wire;
 
+#[cfg(feature = "tokio")]
+pub use async_queue::AsyncQueue;
 pub use error::Error;
 pub use error::Result;
 pub use event::Event;

@@ -56,8 +56,9 @@ const NETLINK_NETFILTER: u8 = octet(libc::NETLINK_NETFILTER);
 /// A netfilter queue bound to this process.
 ///
 /// Packets are read by [`next_packet`](Self::next_packet), which blocks, or by
-/// [`receive`](Self::receive), which does not. Each is decided by its id, in whatever order. The queue keeps
-/// a verdict until the kernel has it: when sending fails, [`flush`](Self::flush) tries again.
+/// [`receive`](Self::receive), which does not; with the feature `tokio`, by `AsyncQueue`. Each is
+/// decided by its id, in whatever order. The queue keeps a verdict until the kernel has it: when
+/// sending fails, [`flush`](Self::flush) tries again.
 ///
 /// Dropping it sends the verdicts that wait to be sent and unbinds the queue, as process exit does;
 /// the kernel then drops what is undecided.
@@ -310,6 +311,12 @@ impl Queue {
             self.outbox.arrived(place.id);
         }
         Ok(Received::Packet(place))
+    }
+
+    /// Whether there are messages that the socket does not have any more.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn has_early(&self) -> bool {
+        !self.early.is_empty()
     }
 
     fn find_packet(&mut self, datagram: &[u8]) -> Result<Option<Place>, Malformed> {
