@@ -2,14 +2,14 @@
 
 //! Names of what Linux numbers, and what a failed system call says.
 //!
-//! - [`interface`]: interfaces;
-//! - [`hook`]: the points at which netfilter catches packets;
-//! - [`icmp`]: types of ICMP and ICMPv6;
-//! - [`process`]: processes, by the sockets that they have open;
+//! - [`interface`][]: interfaces;
+//! - [`hook`][]: the points at which netfilter catches packets;
+//! - [`icmp`][]: types of ICMP and ICMPv6;
+//! - [`process`][]: processes, by the sockets that they have open;
 //! - [`network`] and [`number`]: ranges of addresses, and numbers, as users write them;
-//! - [`similar`]: what a misspelt word may have been;
-//! - [`text`]: bytes that others chose, so that they do a terminal no harm;
-//! - [`constant`]: constants of C with the width that they have on the wire.
+//! - [`similar`][]: what a misspelt word may have been;
+//! - [`text`][]: bytes that others chose, so that they do a terminal no harm;
+//! - [`constant`][]: constants of C with the width that they have on the wire.
 //!
 //! ```
 //! use linux_names::interface;

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""The examples of the crate nfnetlink-queue, as its users would write programs, on the module's
+queue."""
+
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+import nfqueue
+from control import Control
+from netlink import DEADLINE, wait_until
+from network import ICMP_ECHO_REQUEST, icmp, run
+
+EXAMPLES = Path(os.environ.get("NLDEMO", Path(__file__).resolve().parents[2] / "build/nldemo")
+                ).parent / "examples"
+SO_SNDBUFFORCE = 32
+
+# The data of an echo request begins with its sequence number and counts on.
+SECRET = "efgh"
+SECRET_SEQ, OTHER_SEQ, SIZE = ord("a"), ord("A"), 8
+
+
+class Example:
+    """A running example; what it writes is kept."""
+
+    def __init__(self, name, *arguments, **environment):
+        program = EXAMPLES / name
+        assert program.exists(), f"{program}: not built"
+        self.process = subprocess.Popen(
+            [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, env={**os.environ, **environment})
+        self.said = ""
+
+    def says(self, words):
+        """Waits until it has written this."""
+        while words not in self.said:
+            output = self.process.stdout
+            assert select.select([output], [], [], DEADLINE)[0], f"no {words!r} in {self.said}"
+            more = os.read(output.fileno(), 1 << 16)
+            assert more, f"it ends without {words!r}: {self.said}"
+            self.said += more.decode()
+
+    def interrupt(self):
+        """What it has written when SIGINT has ended it; and that must end well."""
+        self.process.send_signal(signal.SIGINT)
+        output, _ = self.process.communicate(timeout=DEADLINE)
+        self.said += output.decode()
+        assert self.process.returncode == 0, self.said
+        return self.said
+
+    def close(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def example(load):
+    """Starts an example in a network namespace, and waits until it has queue 0."""
+    running = []
+
+    def example(namespace, *arguments, **environment):
+        with namespace:
+            running.append(Example(*arguments, **environment))
+
+            def is_ready():
+                assert running[-1].process.poll() is None, running[-1].process.stdout.read()
+                return nfqueue.copy_modes().get(0) == nfqueue.NFQNL_COPY_PACKET
+
+            wait_until(is_ready)
+        return running[-1]
+
+    yield example
+    for program in running:
+        program.close()
+
+
+@pytest.fixture(scope="session")
+def no_buffers(tmp_path_factory):
+    """An environment in which two of three sends of verdicts fail."""
+    library = tmp_path_factory.mktemp("preload") / "no_buffers.so"
+    run("gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library,
+        Path(__file__).with_name("no_buffers.c"))
+    return {"LD_PRELOAD": str(library)}
+
+
+def drops_the_secret_alone(link, rounds):
+    """Of all pings in turn those arrive that do not have it, and each once."""
+    with link.pinger() as pinger:
+        for _ in range(rounds):
+            pinger.send(SECRET_SEQ, SIZE)
+            pinger.ping(OTHER_SEQ, SIZE)
+            link.settle()
+            assert not pinger.replies()
+    with link.far:
+        assert nfqueue.statistics()[0] == (0, 0, 0)
+        # All went through the queue.
+        assert nfqueue.last_ids()[0] >= 2 * rounds
+
+
+def test_example_of_nfq_ported(module, link, example):
+    """It accepts everything."""
+    program = example(link.far, "nfq_readme")
+    with link.pinger() as pinger:
+        for seq in range(5):
+            pinger.ping(seq, seq * 300)
+    assert program.process.poll() is None
+    with link.far:
+        assert nfqueue.last_ids()[0] == 5
+
+
+def test_print(module, link, example):
+    program = example(link.far, "print")
+    with link.pinger() as pinger:
+        pinger.ping(7, 100)
+    program.says("#1 prerouting 192.0.2.1 > 192.0.2.2 icmp, 128 bytes")
+    program.says("link_header: None")
+
+
+@pytest.mark.parametrize("name", ["drop_by_content", "async"])
+def test_drop_by_content(module, link, example, name):
+    program = example(link.far, name, SECRET)
+    drops_the_secret_alone(link, 20)
+    assert program.process.poll() is None
+
+
+def test_rewrite(module, link, example):
+    example(link.far, "rewrite", "other data")
+    with link.far, Control() as control:
+        control.set(ipv4={ICMP_ECHO_REQUEST})
+    with link.pinger() as pinger:
+        rest = struct.pack(">HH", pinger.ident, 1)
+        pinger.socket.send(icmp(ICMP_ECHO_REQUEST, rest=rest, data=b"data"))
+        assert select.select([pinger.socket], [], [], DEADLINE)[0]
+        assert pinger.socket.recv(2000)[28:] == b"other data"
+
+
+@pytest.mark.parametrize("failing", [False, True], ids=["sent", "failing"])
+def test_stream_delays_packets_in_their_order(module, link, example, no_buffers, failing):
+    """A stream within select, each packet of which is kept, and verdicts that are gathered for a
+    time. Those of the last packets have nothing but that time to be sent by."""
+    example(link.far, "delay", "200", **(no_buffers if failing else {}))
+    with link.pinger() as pinger:
+        for burst in range(2):
+            start = time.monotonic()
+            for seq in range(100):
+                pinger.send(burst * 100 + seq)
+            assert [pinger.reply() for _ in range(100)] == [burst * 100 + seq for seq in range(100)]
+            assert time.monotonic() - start >= 0.2
+    with link.far:
+        assert nfqueue.statistics()[0] == (0, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["drop_by_content", "async"])
+def test_verdicts_survive_that_they_cannot_be_sent(module, link, example, no_buffers, name):
+    """Bug: a consumer that dies of ENOBUFS, and a verdict that is lost with its failed send."""
+    program = example(link.far, name, SECRET, **no_buffers)
+    drops_the_secret_alone(link, 10)
+    assert program.process.poll() is None
+    if name == "async":
+        # No verdict was sent twice: none was for a packet that was gone.
+        said = program.interrupt()
+        assert "flushed: 0, gone: 0, refused: 0, malformed: 0" in said, said
+
+
+def test_async_survives_a_full_socket(module, loopback, example):
+    """Bug: a consumer that dies of ENOBUFS: here the queue has room, the socket has not."""
+    with loopback.near, Control() as control:
+        control.set(ipv4={ICMP_ECHO_REQUEST})
+    program = example(loopback.near, "async", "what nobody sends")
+    process = program.process
+    with loopback.pinger() as pinger:
+        pinger.socket.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 64 << 20)
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        request = icmp(ICMP_ECHO_REQUEST, data=bytes(60_000))
+        for _ in range(100):
+            pinger.socket.send(request)
+        loopback.settle()
+        with loopback.near:
+            waiting, full, lost = nfqueue.statistics()[0]
+        assert 0 < waiting < 100 and (full, lost) == (0, 100 - waiting)
+        process.send_signal(signal.SIGCONT)
+        pinger.ping(20)
+    said = program.interrupt()
+    assert f"lost: Some(KernelLosses {{ queue_full: 0, socket_full: {lost} }})" in said, said
+
+
+def test_async_gives_the_queue_back_when_it_is_interrupted(module, link, example):
+    """Before there was any packet."""
+    program = example(link.far, "async", SECRET)
+    said = program.interrupt()
+    assert "flushed: 0" in said, said
+    with link.far:
+        assert not nfqueue.is_bound(0)

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Drops the packets of queue 0 that contain a text, the first argument, until interrupted.
+
+use std::error::Error;
+
+use nfnetlink_queue::{AsyncQueue, Decision, Queue, RECEIVE_LEN};
+use tokio::signal::unix::{SignalKind, signal};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let text = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "secret".to_owned());
+    let mut interrupts = signal(SignalKind::interrupt())?;
+    let mut queue = AsyncQueue::new(Queue::bind(0)?)?;
+    let mut buffer = vec![0; RECEIVE_LEN];
+    loop {
+        let queued = tokio::select! {
+            queued = queue.next_packet(&mut buffer) => queued?,
+            _ = interrupts.recv() => break,
+        };
+        let payload = queued.packet()?.payload;
+        let found = payload
+            .windows(text.len())
+            .any(|part| part == text.as_bytes());
+        let decision = [Decision::ACCEPT, Decision::DROP][usize::from(found)];
+        // Waits when the kernel has no memory for it (ENOBUFS), and loses it in no case.
+        queue.decide(queued.id, decision).await?;
+    }
+    // A full socket ends nothing: the kernel counts the packets that found no room.
+    println!("lost: {:?}", queue.get_ref().losses());
+    println!("left: {:?}", queue.close().await?);
+    Ok(())
+}
