@@ -93,6 +93,11 @@ pub use unwritable::Unwritable;
 pub use verdict::Decision;
 pub use verdict::Verdict;
 
+/// That the example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use knetlink::Malformed;
 pub use knetlink::RECEIVE_LEN;
 pub use knetlink::Status;
