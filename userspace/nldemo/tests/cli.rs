@@ -66,6 +66,89 @@ fn missing_namespace_is_named() {
 }
 
 #[test]
+fn usage_errors_show_the_usage_of_their_subcommand() {
+    for (arguments, usage) in [
+        // Found by clap, and by the program.
+        (
+            &["queue", "run", "--queue", "65536"][..],
+            "nldemo queue run [OPTIONS]",
+        ),
+        (
+            &["config", "set", "queue=x"],
+            "nldemo config set [OPTIONS] <KEY=VALUE>...",
+        ),
+        (
+            &["config", "set", "queue=1", "queue=2"],
+            "nldemo config set [OPTIONS] <KEY=VALUE>...",
+        ),
+        (
+            &["queue", "run", "--nonsense"],
+            "nldemo queue run [OPTIONS]",
+        ),
+        (
+            &["stats", "--watch", "--count", "0"],
+            "nldemo stats [OPTIONS]",
+        ),
+        (&["nonsense"], "nldemo [OPTIONS] <COMMAND>"),
+    ] {
+        let message = stderr(&nldemo(arguments));
+        assert!(
+            message.contains(&format!("\n\nUsage: {usage}\n")),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn bash_completes_what_the_program_takes() {
+    for (words, expected) in [
+        ("nldemo queue r", "run"),
+        ("nldemo queue run --fail", "--fail-open"),
+        ("nldemo --color al", "always"),
+    ] {
+        let script = r#"
+            source <("$0" completions bash) && read -ra COMP_WORDS <<<"$1"
+            COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) && COMP_LINE=$1 COMP_POINT=${#1}
+            _nldemo nldemo "${COMP_WORDS[-1]}" "${COMP_WORDS[-2]}" && echo "${COMPREPLY[@]}"
+        "#;
+        let output = Command::new("bash")
+            .args(["-c", script, env!("CARGO_BIN_EXE_nldemo"), words])
+            .output()
+            .unwrap();
+        assert_eq!(stdout(&output).trim(), expected, "{}", stderr(&output));
+    }
+    for shell in ["zsh", "fish"] {
+        assert!(stdout(&nldemo(&["completions", shell])).contains("fail-open"));
+    }
+}
+
+#[test]
+fn each_subcommand_has_a_manual_page() {
+    let directory = std::env::temp_dir().join(format!("nldemo-man-{}", std::process::id()));
+    std::fs::create_dir(&directory).unwrap();
+    let written = nldemo(&["man", directory.to_str().unwrap()]);
+    let page = |name: &str| std::fs::read_to_string(directory.join(name)).unwrap_or_default();
+    let (program, run) = (page("nldemo.1"), page("nldemo-queue-run.1"));
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert_eq!(
+        (written.status.code(), stderr(&written)),
+        (Some(0), String::new())
+    );
+    assert!(
+        program.contains("nldemo\\-queue(1)") && !program.contains("nldemo\\-man"),
+        "{program}"
+    );
+    assert!(
+        run.contains(".TH nldemo-queue-run 1") && run.contains("fail\\-open"),
+        "{run}"
+    );
+
+    let refused = nldemo(&["man", directory.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("No such file or directory"));
+}
+
+#[test]
 fn usage_errors_have_status_2() {
     for arguments in [
         &[][..],

@@ -4,11 +4,13 @@
 
 mod arguments;
 mod clock;
+mod completions;
 mod config;
 mod diag;
 mod echo;
 mod failure;
 mod filter;
+mod man;
 mod monitor;
 mod output;
 mod queue;
@@ -17,11 +19,14 @@ mod table;
 
 use std::process::ExitCode;
 
+use clap::ArgMatches;
 use clap::ColorChoice;
 use clap::CommandFactory;
 use clap::FromArgMatches;
 use clap::Parser;
 use clap::Subcommand;
+use clap::error::ContextKind;
+use clap::error::ContextValue;
 use clap::error::ErrorKind;
 use nldemo::stop::Stop;
 
@@ -89,17 +94,18 @@ enum Command {
     Monitor(monitor::Args),
     Filter(filter::Args),
     Diag(diag::Args),
+    Completions(completions::Args),
+    #[command(hide = true)]
+    Man(man::Args),
 }
 
 fn main() -> ExitCode {
-    let cli = parse();
+    let (cli, matches) = parse();
     match run(cli.global.color, &cli) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads the output has seen enough.
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
-        Err(Failure::Usage(message)) => Cli::command()
-            .error(ErrorKind::ValueValidation, message)
-            .exit(),
+        Err(Failure::Usage(message)) => usage_error(cli.global.color, &matches, message),
         Err(failure) => {
             output::print_error(cli.global.color, &failure);
             ExitCode::from(failure.status())
@@ -126,12 +132,14 @@ fn run(color: ColorChoice, cli: &Cli) -> Result<(), Failure> {
         Command::Monitor(args) => monitor::run(args, &mut output, &stop),
         Command::Filter(args) => filter::run(args, &mut output, &stop),
         Command::Diag(args) => diag::run(args, &mut output, &stop),
+        Command::Completions(args) => completions::run(args, Cli::command(), &mut output),
+        Command::Man(args) => man::run(args, Cli::command()),
     }
 }
 
 /// Parses the command line; `--color` goes for help and usage errors as well, which are printed
 /// while parsing, so it has to be known before.
-fn parse() -> Cli {
+fn parse() -> (Cli, ArgMatches) {
     let mut arguments = std::env::args_os().skip(1);
     let mut color = ColorChoice::Auto;
     while let Some(argument) = arguments.next() {
@@ -145,8 +153,50 @@ fn parse() -> Cli {
             color = value.to_str().and_then(|v| v.parse().ok()).unwrap_or(color);
         }
     }
-    let matches = Cli::command().color(color).get_matches();
-    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    let mut command = Cli::command().color(color);
+    let parsed = command.try_get_matches_from_mut(std::env::args_os());
+    let matches = parsed.unwrap_or_else(|error| with_usage(error, color).exit());
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    (cli, matches)
+}
+
+/// Ends the program with what is wrong with its arguments, and their usage.
+fn usage_error(color: ColorChoice, matches: &ArgMatches, message: String) -> ! {
+    let mut command = Cli::command().color(color);
+    asked_for(&mut command, matches)
+        .error(ErrorKind::ValueValidation, message)
+        .exit()
+}
+
+/// Adds the usage to an error about a value, which clap gives none.
+fn with_usage(mut error: clap::Error, color: ColorChoice) -> clap::Error {
+    if matches!(
+        error.kind(),
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation
+    ) {
+        let mut command = Cli::command().color(color);
+        // What can be parsed says which subcommand it is.
+        if let Ok(matches) = command.clone().ignore_errors(true).try_get_matches() {
+            let usage = asked_for(&mut command, &matches).render_usage();
+            error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+        }
+    }
+    error
+}
+
+/// The subcommand of the command line.
+fn asked_for<'a>(command: &'a mut clap::Command, matches: &ArgMatches) -> &'a mut clap::Command {
+    // Gives subcommands their full names.
+    command.build();
+    match matches.subcommand() {
+        Some((name, below)) => asked_for(
+            command
+                .find_subcommand_mut(name)
+                .expect("the same definition has parsed the name"),
+            below,
+        ),
+        None => command,
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `nldemo completions`: scripts that complete its command line in shells.
+
+use clap::Command;
+use clap_complete::Shell;
+
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// Print a script that completes this program's command line in a shell.
+///
+/// The shell reads it from where its other completions are, for instance:
+///
+///   nldemo completions bash >~/.local/share/bash-completion/completions/nldemo
+///   nldemo completions zsh >"${fpath[1]}/_nldemo"
+///   nldemo completions fish >~/.config/fish/completions/nldemo.fish
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// The shell to print it for
+    shell: Shell,
+}
+
+pub(crate) fn run(args: &Args, mut command: Command, output: &mut Output) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    let name = command.get_name().to_owned();
+    clap_complete::generate(args.shell, &mut command, name, &mut script);
+    Ok(output.text(script)?)
+}
