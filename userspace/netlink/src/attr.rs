@@ -28,6 +28,7 @@ impl<'a> Attribute<'a> {
     /// The first `N` bytes of a payload that has at least as many.
     ///
     /// Longer payloads are accepted as the kernel does: structures grow at their end.
+    #[inline]
     pub fn prefix<const N: usize>(&self) -> Result<&'a [u8; N], Malformed> {
         self.payload
             .first_chunk()
@@ -40,11 +41,13 @@ impl<'a> Attribute<'a> {
     }
 
     /// Payload as a big-endian 32-bit number.
+    #[inline]
     pub fn be32(&self) -> Result<u32, Malformed> {
         Ok(u32::from_be_bytes(*self.prefix()?))
     }
 
     /// Payload as a 32-bit number in host byte order.
+    #[inline]
     pub fn host32(&self) -> Result<u32, Malformed> {
         Ok(u32::from_ne_bytes(*self.prefix()?))
     }
@@ -79,6 +82,7 @@ pub struct Attributes<'a> {
 
 impl<'a> Attributes<'a> {
     /// Starts at the first attribute of `buffer`.
+    #[inline]
     #[must_use]
     pub fn new(buffer: &'a [u8]) -> Self {
         Self { rest: buffer }

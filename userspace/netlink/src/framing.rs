@@ -10,15 +10,15 @@
 pub struct Malformed(pub &'static str);
 
 /// Rounds up to the 4-byte alignment of messages and attributes.
+#[inline]
 #[must_use]
 pub const fn aligned(length: usize) -> usize {
-    length.next_multiple_of(4)
+    // Not `next_multiple_of()`, which divides. No buffer is as long as what wraps around.
+    length.wrapping_add(3) & !3
 }
 
 /// Fills a message under construction up to the next boundary.
 #[inline]
 pub(crate) fn pad(buffer: &mut Vec<u8>) {
-    while buffer.len() % 4 != 0 {
-        buffer.push(0);
-    }
+    buffer.resize(aligned(buffer.len()), 0);
 }

@@ -115,6 +115,7 @@ impl KernelSocket {
     /// Sends one datagram, of one message or several, to the kernel.
     ///
     /// The kernel works through all of it before this returns.
+    #[inline]
     pub fn send(&self, datagram: &[u8]) -> Result<()> {
         let sent = self
             .socket

@@ -41,6 +41,7 @@ pub struct Events<'a> {
 
 impl<'a> Events<'a> {
     /// Starts at the first message of `datagram`.
+    #[inline]
     #[must_use]
     pub fn new(datagram: &'a [u8]) -> Self {
         Self {
@@ -57,6 +58,7 @@ impl<'a> Events<'a> {
 impl<'a> Iterator for Events<'a> {
     type Item = Result<Event<'a>, Malformed>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         Some(self.messages.next()?.and_then(|message| event(&message)))
     }
@@ -71,6 +73,7 @@ pub(crate) fn packet_ids(datagram: &[u8]) -> impl Iterator<Item = u32> {
         .map(|queued| queued.id)
 }
 
+#[inline]
 fn event<'a>(message: &Message<'a>) -> Result<Event<'a>, Malformed> {
     if message.kind == MSG_PACKET {
         return Queued::parse(message.payload).map(Event::Packet);

@@ -54,11 +54,13 @@ impl Outbox {
     }
 
     /// Notes that a packet came, in the order in which the kernel queued it.
+    #[inline]
     pub(crate) fn arrived(&mut self, id: u32) {
         self.undecided.push_back(id);
     }
 
     /// Adds a decision on a packet.
+    #[inline]
     pub(crate) fn decide(&mut self, id: u32, decision: Decision, content: Option<&[u8]>) {
         self.decisions += 1;
         let in_turn = self.undecided.front() == Some(&id);
@@ -95,6 +97,7 @@ impl Outbox {
         self.undecided.retain(|&id| is_after(id, last));
     }
 
+    #[inline]
     fn end_run(&mut self) {
         match self.run.take() {
             // With a message of its own, its refusal tells about it alone.
@@ -107,16 +110,19 @@ impl Outbox {
     }
 
     /// How many decisions there are to be sent.
+    #[inline]
     pub(crate) fn decisions(&self) -> usize {
         self.decisions
     }
 
     /// Whether the decisions take so many bytes that more are not to be gathered.
+    #[inline]
     pub(crate) fn is_large(&self) -> bool {
         self.messages.len() >= ENOUGH_BYTES
     }
 
     /// The next datagram for the kernel; all decisions are in one, unless sending has failed before.
+    #[inline]
     pub(crate) fn datagram(&mut self) -> &[u8] {
         self.end_run();
         let length = if self.messages.len() <= DATAGRAM_LEN {

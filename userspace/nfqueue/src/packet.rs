@@ -172,6 +172,7 @@ impl<'a> Packet<'a> {
     ///
     /// Attributes that are unknown are passed over, of those that come twice the last one counts,
     /// as the kernel itself has it; but the id is that of [`Queued`](super::Queued).
+    #[inline]
     pub(crate) fn parse(payload: &'a [u8]) -> Result<Self, Malformed> {
         let Some((&[family, _version, queue0, queue1], attributes)) =
             payload.split_first_chunk::<NFGENMSG_LEN>()
@@ -269,6 +270,7 @@ impl<'a> Packet<'a> {
 }
 
 /// Seconds and microseconds, of 64 bits each.
+#[inline]
 fn timestamp(attribute: &Attribute<'_>) -> Result<Duration, Malformed> {
     let fields: &[u8; 16] = attribute.prefix()?;
     let both = u128::from_be_bytes(*fields);
@@ -279,6 +281,7 @@ fn timestamp(attribute: &Attribute<'_>) -> Result<Duration, Malformed> {
 }
 
 /// A length of 16 bits, 2 bytes of padding and room for 8 bytes.
+#[inline]
 fn hardware_address<'a>(attribute: &Attribute<'a>) -> Result<&'a [u8], Malformed> {
     let &[length0, length1, _, _, ref address @ ..] = attribute.prefix::<12>()?;
     let length = usize::from(u16::from_be_bytes([length0, length1]));

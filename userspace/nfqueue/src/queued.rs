@@ -21,6 +21,7 @@ pub struct Queued<'a> {
 
 impl<'a> Queued<'a> {
     /// Finds the id in the payload of a packet message. The kernel puts it first.
+    #[inline]
     pub(crate) fn parse(message: &'a [u8]) -> Result<Self, Malformed> {
         let attributes = message
             .get(NFGENMSG_LEN..)
@@ -55,6 +56,7 @@ impl<'a> Queued<'a> {
     }
 
     /// Decodes all that the kernel tells about the packet.
+    #[inline]
     pub fn packet(&self) -> Result<Packet<'a>, Malformed> {
         Packet::parse(self.message)
     }

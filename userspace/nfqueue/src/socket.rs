@@ -366,6 +366,7 @@ impl Queue {
     ///
     /// After an error the verdict waits to be sent: it goes with the next one, or by
     /// [`flush`](Self::flush). Do not decide the packet again.
+    #[inline]
     pub fn decide(&mut self, id: u32, decision: Decision) -> Result<()> {
         self.add(id, decision, None)
     }
@@ -399,11 +400,13 @@ impl Queue {
         }
     }
 
+    #[inline]
     fn add(&mut self, id: u32, decision: Decision, content: Option<&[u8]>) -> Result<()> {
         self.outbox.decide(id, decision, content);
         self.send_if_enough()
     }
 
+    #[inline]
     fn send_if_enough(&mut self) -> Result<()> {
         let batching = self.options.batching;
         let enough = self.outbox.decisions() >= batching.count.get();
@@ -441,6 +444,7 @@ impl Queue {
     /// # sent
     /// # }
     /// ```
+    #[inline]
     pub fn flush(&mut self) -> Result<()> {
         while self.outbox.decisions() > 0 {
             let datagram = self.outbox.datagram();
@@ -460,6 +464,7 @@ impl Queue {
     }
 
     /// How many verdicts wait to be sent.
+    #[inline]
     #[must_use]
     pub fn unsent(&self) -> usize {
         self.outbox.decisions()

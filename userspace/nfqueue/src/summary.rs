@@ -7,7 +7,6 @@ use std::net::IpAddr;
 use etherparse::IpNumber;
 use etherparse::LaxIpSlice;
 use linux_names::Family;
-use linux_names::icmp::ECHO_REPLY;
 use linux_names::icmp::ECHO_REQUEST;
 use serde::Serialize;
 
@@ -50,6 +49,7 @@ pub struct Icmp {
 
 impl Summary {
     /// Reads the headers of a queued packet; `None` if it is not IP or its headers are broken.
+    #[inline]
     #[must_use]
     pub fn parse(packet: &Packet<'_>) -> Option<Self> {
         let ethertype = i32::from(packet.ethertype);
@@ -90,6 +90,7 @@ impl Summary {
 }
 
 impl Icmp {
+    #[inline]
     fn parse(protocol: IpNumber, bytes: &[u8], missing: usize) -> Option<Self> {
         let family = match protocol {
             IpNumber::ICMP => Family::Ipv4,
@@ -99,7 +100,7 @@ impl Icmp {
         let (header, data) = bytes.split_first_chunk::<ICMP_HEADER_LEN>()?;
         let &[kind, code, _, _, id0, id1, seq0, seq1] = header;
         let name = family.type_name(kind);
-        let echo = matches!(name, Some(ECHO_REQUEST | ECHO_REPLY));
+        let echo = family.echo_types().contains(&kind);
         Some(Self {
             kind,
             code,

@@ -14,6 +14,10 @@ use crate::wire::MSG_VERDICT;
 use crate::wire::MSG_VERDICT_BATCH;
 use crate::wire::nfgenmsg;
 
+const NFQA_VERDICT_HDR: u16 = half(libc::NFQA_VERDICT_HDR);
+const NFQA_MARK: u16 = half(libc::NFQA_MARK);
+const NFQA_PAYLOAD: u16 = half(libc::NFQA_PAYLOAD);
+
 /// What a packet does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -153,6 +157,7 @@ impl fmt::Display for Decision {
 /// # Panics
 ///
 /// If the content does not fit an attribute.
+#[inline]
 pub(crate) fn append_verdict(
     buffer: &mut Vec<u8>,
     queue: u16,
@@ -168,6 +173,7 @@ pub(crate) fn append_batch(buffer: &mut Vec<u8>, queue: u16, last: u32, decision
     append(buffer, MSG_VERDICT_BATCH, queue, last, decision, None);
 }
 
+#[inline]
 fn append(
     buffer: &mut Vec<u8>,
     kind: u16,
@@ -187,12 +193,12 @@ fn append(
         payload: &nfgenmsg(queue),
     };
     message.append_with(buffer, |buffer| {
-        attr::append(buffer, half(libc::NFQA_VERDICT_HDR), header);
+        attr::append(buffer, NFQA_VERDICT_HDR, header);
         if let Some(mark) = decision.mark {
-            attr::append(buffer, half(libc::NFQA_MARK), mark.to_be_bytes());
+            attr::append(buffer, NFQA_MARK, mark.to_be_bytes());
         }
         if let Some(content) = content {
-            attr::append_slice(buffer, half(libc::NFQA_PAYLOAD), content);
+            attr::append_slice(buffer, NFQA_PAYLOAD, content);
         }
     });
 }

@@ -23,6 +23,7 @@ const fn queue_message(message: libc::c_int) -> u16 {
 }
 
 /// The nfnetlink header of a message about a queue.
+#[inline]
 pub(crate) fn nfgenmsg(queue: u16) -> [u8; NFGENMSG_LEN] {
     let [queue0, queue1] = queue.to_be_bytes();
     [0, 0, queue0, queue1]

@@ -54,7 +54,18 @@ impl Family {
         }
     }
 
+    /// The types of what `ping` sends and wants to hear.
+    #[inline]
+    #[must_use]
+    pub const fn echo_types(self) -> [u8; 2] {
+        match self {
+            Self::Ipv4 => [8, 0],
+            Self::Ipv6 => [128, 129],
+        }
+    }
+
     /// The name of a type; `None` if it is not a common one.
+    #[inline]
     #[must_use]
     pub fn type_name(self, kind: u8) -> Option<&'static str> {
         let mut types = self.types().iter();
@@ -81,6 +92,10 @@ mod tests {
                 assert_eq!(family.type_name(kind), Some(name));
                 assert_eq!(family.type_named(name), Some(kind));
             }
+        }
+        for family in Family::ALL {
+            let names = family.echo_types().map(|kind| family.type_name(kind));
+            assert_eq!(names, [Some(ECHO_REQUEST), Some(ECHO_REPLY)]);
         }
         assert_eq!(Family::Ipv4.type_name(128), None);
         assert_eq!(Family::Ipv6.type_named("redirect"), None);

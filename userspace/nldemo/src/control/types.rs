@@ -6,8 +6,6 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use linux_names::Family;
-use linux_names::icmp::ECHO_REPLY;
-use linux_names::icmp::ECHO_REQUEST;
 use linux_names::number::range;
 use serde::Serialize;
 use serde::Serializer;
@@ -61,10 +59,10 @@ impl TypeSet {
             match item {
                 "none" => {}
                 "all" => set = Self::ALL,
-                "echo" => {
-                    set.insert(family.type_named(ECHO_REQUEST)?);
-                    set.insert(family.type_named(ECHO_REPLY)?);
-                }
+                "echo" => family
+                    .echo_types()
+                    .into_iter()
+                    .for_each(|kind| set.insert(kind)),
                 _ => match family.type_named(item) {
                     Some(kind) => set.insert(kind),
                     None => range(item)?.for_each(|kind| set.insert(kind)),

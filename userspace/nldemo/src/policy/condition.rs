@@ -87,8 +87,9 @@ impl fmt::Display for Comparison {
 }
 
 impl Condition {
+    #[inline]
     pub(super) fn holds(&self, packet: &Packet<'_>, ip: Option<&Summary>) -> bool {
-        let icmp = ip.and_then(|ip| ip.icmp);
+        let icmp = ip.and_then(|ip| ip.icmp.as_ref());
         let protocol = ip.map(|ip| IpNumber(ip.protocol));
         match self {
             Self::Not(condition) => !condition.holds(packet, ip),

@@ -29,6 +29,7 @@ pub(super) struct Rule {
 impl Policy {
     /// Decides what becomes of a packet, `ip` being what is in it; `None` stands for a packet that
     /// could not be parsed. Takes no memory and no lock.
+    #[inline]
     #[must_use]
     pub fn decide(&self, packet: &Packet<'_>, ip: Option<&Summary>) -> Decision {
         let mut rules = self.rules.iter();
