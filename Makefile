@@ -8,6 +8,7 @@
 #                                   with this machine's compilers
 #   TIME=SECONDS                    for how long to fuzz
 KERNEL ?= stock
+T :=
 TIME ?= 600
 
 # Objects lie in build/RELEASE, and with KDIR= in a directory for that, so that one kernel's
@@ -45,8 +46,8 @@ endif
 
 demo: ## from nothing to the module at work, narrated
 	@scripts/demo
-test: ## from nothing to all tests; ends with "N passed, N failed"
-	@scripts/test --kernel '$(KERNEL)'
+test: ## from nothing to all tests; or one: T=test_hook.py::test_name, T='-k expression'
+	@scripts/test --kernel '$(KERNEL)' $(if $(T),guest $(T))
 kunit: ## the module's KUnit suites, on the debug kernel
 	@scripts/kunit
 mutants: ## break the module on purpose: is each mistake noticed by its test or detector?
