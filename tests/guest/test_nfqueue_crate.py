@@ -131,6 +131,15 @@ def test_drop_by_content(module, link, example, name):
     assert program.process.poll() is None
 
 
+@pytest.mark.parametrize("name", ["drop_by_content", "async"])
+def test_no_text_at_all(module, link, example, name):
+    """Bug: a panic over an empty argument, with the first packet."""
+    program = example(link.far, name, "")
+    with link.pinger() as pinger:
+        pinger.ping(1, 100)
+    assert program.process.poll() is None
+
+
 def test_rewrite(module, link, example):
     example(link.far, "rewrite", "other data")
     with link.far, Control() as control:

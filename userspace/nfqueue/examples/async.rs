@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 async fn main() -> Result<(), Box<dyn Error>> {
     let text = std::env::args()
         .nth(1)
+        .filter(|text| !text.is_empty())
         .unwrap_or_else(|| "secret".to_owned());
     let mut interrupts = signal(SignalKind::interrupt())?;
     let mut queue = AsyncQueue::new(Queue::bind(0)?)?;

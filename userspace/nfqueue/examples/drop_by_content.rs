@@ -10,6 +10,7 @@ use nfnetlink_queue::{Batching, Decision, Options, RECEIVE_LEN, Result};
 fn main() -> Result<()> {
     let text = std::env::args()
         .nth(1)
+        .filter(|text| !text.is_empty())
         .unwrap_or_else(|| "secret".to_owned());
     // Under load, one message to the kernel carries the verdicts on up to 64 packets.
     let batching = Batching {

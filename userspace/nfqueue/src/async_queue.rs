@@ -47,8 +47,14 @@ use crate::verdict::Decision;
 /// # }
 /// ```
 ///
-/// It is a [`Stream`] of packets that can be kept as well. The stream does not end, and goes on
-/// after errors.
+/// It is a [`Stream`] of packets that can be kept as well, for `tokio_stream::StreamExt::next` and
+/// the like. The stream does not end, and goes on after errors.
+///
+/// A full receive buffer is no error: [`get_ref`](Self::get_ref) leads to [`Queue::losses`], which
+/// counts the packets that found no room.
+///
+/// One task has the queue. Others can get each [`OwnedPacket`] by a channel, and send its id and their
+/// decision back by another.
 ///
 /// # When verdicts cannot be sent
 ///
@@ -116,7 +122,7 @@ impl AsyncQueue {
     /// Waits for a packet, which it reads into `buffer`, of [`RECEIVE_LEN`] bytes.
     ///
     /// Refusals of earlier verdicts are counted, see [`Queue::refusals`]. The queue can be used on
-    /// after every error.
+    /// after every error, see [`Queue::next_packet`].
     pub async fn next_packet<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Queued<'b>> {
         let place = poll_fn(|context| self.poll_place(context, buffer)).await?;
         Ok(place.of(buffer))

@@ -3,6 +3,7 @@
 //! What can go wrong with a queue.
 
 use std::fmt;
+use std::io;
 
 use knetlink::Malformed;
 use linux_names::text::Escaped;
@@ -64,6 +65,14 @@ impl From<Malformed> for Error {
     }
 }
 
+/// For functions that return [`std::io::Result`]; the error is its source.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = error.errno().map(|errno| Self::from(errno).kind());
+        Self::new(kind.unwrap_or(io::ErrorKind::Other), error)
+    }
+}
+
 struct ProcessName<'a>(&'a QueueHolder);
 
 impl fmt::Display for ProcessName<'_> {
@@ -108,5 +117,18 @@ mod tests {
             text.contains(" portid 4711 (process 12 'suricata'); "),
             "{text}"
         );
+    }
+
+    #[test]
+    fn errors_of_io_have_the_kind_and_the_text() {
+        let denied = linux_names::Error::io("open", &Errno::EPERM.into());
+        let denied = Error::from(knetlink::Error::from(denied));
+        let text = denied.to_string();
+        let error = io::Error::from(denied);
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(error.to_string(), text);
+        let malformed = io::Error::from(Error::from(Malformed("message without an end")));
+        assert_eq!(malformed.kind(), io::ErrorKind::Other);
+        assert!(malformed.downcast::<Error>().is_ok());
     }
 }

@@ -98,9 +98,11 @@ pub use verdict::Verdict;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub use knetlink;
 pub use knetlink::Malformed;
 pub use knetlink::RECEIVE_LEN;
 pub use knetlink::Status;
 pub use knetlink::Wake;
 pub use linux_names::hook::Hook;
+pub use linux_names::process::Process;
 pub use nix::errno::Errno;

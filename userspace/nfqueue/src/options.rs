@@ -91,6 +91,9 @@ impl Options {
     }
 
     /// How many packets may wait for a verdict; those beyond are dropped.
+    ///
+    /// The receive buffer of the socket gets room for so many packets of 1,500 bytes: 4 KiB each,
+    /// 256 MiB at most. For another size, set `SO_RCVBUF` of the queue's descriptor.
     pub fn max_length(self, packets: u32) -> Self {
         Self {
             max_length: Some(packets),
@@ -103,7 +106,8 @@ impl Options {
         Self { batching, ..self }
     }
 
-    /// Whether packets pass, instead of being dropped, that find no room in the queue.
+    /// Whether packets pass, instead of being dropped, that find no room in the queue or
+    /// in the socket.
     pub fn fail_open(self, on: bool) -> Self {
         self.flag(libc::NFQA_CFG_F_FAIL_OPEN, on)
     }

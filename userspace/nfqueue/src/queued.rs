@@ -55,7 +55,8 @@ impl<'a> Queued<'a> {
         }
     }
 
-    /// Decodes all that the kernel tells about the packet.
+    /// Decodes all that the kernel tells about the packet. If that fails, the packet still awaits its
+    /// verdict, by its id.
     #[inline]
     pub fn packet(&self) -> Result<Packet<'a>, Malformed> {
         Packet::parse(self.message)

@@ -122,10 +122,13 @@ impl Place {
     }
 }
 
-/// What turned up while a queue was closed, and what nobody was told of before.
+/// What came while a queue was closed, and the refusals of [`Queue::refusals`].
+///
+/// [`Queue::losses`] does not work any more then: ask it before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Closed {
-    /// Packets that arrived too late for a verdict, which the kernel dropped.
+    /// Packets that were not received any more, which the kernel dropped. It also drops those that
+    /// were received and have no verdict; they are not counted.
     pub flushed: u64,
     /// Refusals of verdicts because the packet was gone, but for those that came as events.
     pub gone: u64,
@@ -253,8 +256,12 @@ impl Queue {
     /// [`RECEIVE_LEN`](crate::RECEIVE_LEN) bytes.
     ///
     /// Verdicts that were not sent yet are sent meanwhile, if need be again and again. Refusals of
-    /// verdicts are counted, see [`refusals`](Self::refusals). The queue can be used on after every
-    /// error: a message was malformed, or did not fit the buffer.
+    /// verdicts are counted, see [`refusals`](Self::refusals).
+    ///
+    /// The queue can be used on after every error. One of [`knetlink::Error::Malformed`] or
+    /// [`knetlink::Error::Truncated`] is about one message: a packet in it stays in the queue, and
+    /// takes room there, until [`decide_up_to`](Self::decide_up_to) decides a later one or the queue is
+    /// unbound. A buffer of [`RECEIVE_LEN`](crate::RECEIVE_LEN) bytes holds every message.
     ///
     /// ```no_run
     /// # use nfnetlink_queue::{Decision, Queue, RECEIVE_LEN};
@@ -285,7 +292,8 @@ impl Queue {
     /// Receives one datagram into `buffer`, of [`RECEIVE_LEN`](crate::RECEIVE_LEN) bytes, without
     /// blocking; `None` if there is none yet.
     ///
-    /// [`knetlink::Error::Overrun`] means that packets were lost; the queue works on.
+    /// A full socket is no error: [`losses`](Self::losses) counts the packets that found no room in
+    /// it.
     pub fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Option<Events<'b>>> {
         let Some(length) = self.receive_datagram(buffer)? else {
             return Ok(None);
@@ -360,9 +368,11 @@ impl Queue {
 
     /// Decides what becomes of a packet, in whatever order.
     ///
-    /// Without [`Options::batching`], success means that the kernel has the verdict; with it, the
-    /// verdict may wait for others, see [`flush`](Self::flush). If the kernel refuses it, the
-    /// packet being gone for instance, that comes as [`Event::VerdictRefused`].
+    /// Without [`Options::batching`], success means that the verdict was sent; with it, the verdict
+    /// may wait for others, see [`flush`](Self::flush). The kernel may still refuse it, for instance
+    /// because the packet is gone or has its verdict: [`receive`](Self::receive) returns that as
+    /// [`Event::VerdictRefused`], [`next_packet`](Self::next_packet) counts it in
+    /// [`refusals`](Self::refusals).
     ///
     /// After an error the verdict waits to be sent: it goes with the next one, or by
     /// [`flush`](Self::flush). Do not decide the packet again.
