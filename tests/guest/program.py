@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The peer as a process that runs beside the test and prints a JSON object a line."""
+"""Programs of ours as processes that run beside the test; the peer prints a JSON object a line."""
 
 import json
 import os
@@ -29,20 +29,25 @@ def wait_for_call(process, number):
 
 
 class Program:
-    """A running command of the peer, which prints JSON."""
+    """A running program, by default a command of the peer, which prints JSON."""
 
-    def __init__(self, command):
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        stdin=subprocess.DEVNULL)
+    def __init__(self, command, *, stderr=subprocess.PIPE, env=None):
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr,
+                                        stdin=subprocess.DEVNULL, env=env)
         self._output = b""
+
+    def wait_for(self, words):
+        """Reads what it prints until that has these words."""
+        while words not in self._output:
+            assert select.select([self.process.stdout], [], [], DEADLINE)[0], \
+                f"no {words!r} in {self._output}"
+            more = os.read(self.process.stdout.fileno(), 1 << 16)
+            assert more, (self._output, self.process.stderr and self.process.stderr.read())
+            self._output += more
 
     def event(self):
         """The next line that it prints."""
-        while b"\n" not in self._output:
-            assert select.select([self.process.stdout], [], [], DEADLINE)[0], "it prints nothing"
-            more = os.read(self.process.stdout.fileno(), 1 << 16)
-            assert more, self.process.stderr.read()
-            self._output += more
+        self.wait_for(b"\n")
         line, self._output = self._output.split(b"\n", 1)
         return json.loads(line)
 

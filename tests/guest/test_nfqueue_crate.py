@@ -16,49 +16,38 @@ import pytest
 
 import nfqueue
 from control import Control
-from netlink import DEADLINE, wait_until
+from netlink import DEADLINE, SO_SNDBUFFORCE, wait_until
 from network import ICMP_ECHO_REQUEST, icmp, run
+from program import Program
 
 EXAMPLES = Path(os.environ.get("NLDEMO", Path(__file__).resolve().parents[2] / "build/nldemo")
                 ).parent / "examples"
-SO_SNDBUFFORCE = 32
 
 # The data of an echo request begins with its sequence number and counts on.
 SECRET = "efgh"
 SECRET_SEQ, OTHER_SEQ, SIZE = ord("a"), ord("A"), 8
 
 
-class Example:
+class Example(Program):
     """A running example; what it writes is kept."""
 
     def __init__(self, name, *arguments, **environment):
         program = EXAMPLES / name
         assert program.exists(), f"{program}: not built"
-        self.process = subprocess.Popen(
-            [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, env={**os.environ, **environment})
-        self.said = ""
+        super().__init__([program, *arguments], stderr=subprocess.STDOUT,
+                         env={**os.environ, **environment})
 
     def says(self, words):
         """Waits until it has written this."""
-        while words not in self.said:
-            output = self.process.stdout
-            assert select.select([output], [], [], DEADLINE)[0], f"no {words!r} in {self.said}"
-            more = os.read(output.fileno(), 1 << 16)
-            assert more, f"it ends without {words!r}: {self.said}"
-            self.said += more.decode()
+        self.wait_for(words.encode())
 
     def interrupt(self):
         """What it has written when SIGINT has ended it; and that must end well."""
-        self.process.send_signal(signal.SIGINT)
+        self.signal(signal.SIGINT)
         output, _ = self.process.communicate(timeout=DEADLINE)
-        self.said += output.decode()
-        assert self.process.returncode == 0, self.said
-        return self.said
-
-    def close(self):
-        self.process.kill()
-        self.process.communicate()
+        said = (self._output + output).decode()
+        assert self.process.returncode == 0, said
+        return said
 
 
 @pytest.fixture
@@ -184,11 +173,9 @@ def test_async_survives_a_full_socket(module, loopback, example):
     with loopback.near, Control() as control:
         control.set(ipv4={ICMP_ECHO_REQUEST})
     program = example(loopback.near, "async", "what nobody sends")
-    process = program.process
     with loopback.pinger() as pinger:
         pinger.socket.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 64 << 20)
-        process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        program.pause()
         request = icmp(ICMP_ECHO_REQUEST, data=bytes(60_000))
         for _ in range(100):
             pinger.socket.send(request)
@@ -196,7 +183,7 @@ def test_async_survives_a_full_socket(module, loopback, example):
         with loopback.near:
             waiting, full, lost = nfqueue.statistics()[0]
         assert 0 < waiting < 100 and (full, lost) == (0, 100 - waiting)
-        process.send_signal(signal.SIGCONT)
+        program.go_on()
         pinger.ping(20)
     said = program.interrupt()
     assert f"lost: Some(KernelLosses {{ queue_full: 0, socket_full: {lost} }})" in said, said
