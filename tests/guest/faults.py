@@ -21,11 +21,11 @@ ALL = {
 
 def _function(name):
     """The range of addresses of a function of the kernel's."""
-    symbols = [line.split()[:3] for line in
-               Path("/proc/kallsyms").read_text(encoding="ascii").splitlines()]
-    starts = [int(address, 16) for address, _, symbol in symbols if symbol == name]
+    lines = Path("/proc/kallsyms").read_text(encoding="ascii").splitlines()
+    symbols = [(int(address, 16), symbol) for address, _, symbol, *_ in map(str.split, lines)]
+    starts = [address for address, symbol in symbols if symbol == name]
     assert len(starts) == 1, f"{name}: {len(starts)} functions"
-    return starts[0], min(int(address, 16) for address, *_ in symbols if int(address, 16) > starts[0])
+    return starts[0], min(address for address, _ in symbols if address > starts[0])
 
 
 def contiguous_pages():
