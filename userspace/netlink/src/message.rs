@@ -108,12 +108,12 @@ impl<'a> Iterator for Messages<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn message(kind: u16, sequence: u32, payload: &[u8]) -> Message<'_> {
+    pub(crate) fn message(kind: u16, sequence: u32, payload: &[u8]) -> Message<'_> {
         Message {
             kind,
             flags: 0,

@@ -125,16 +125,7 @@ mod tests {
 
     use super::*;
     use crate::attr;
-
-    fn message(kind: u16, sequence: u32, payload: &[u8]) -> Message<'_> {
-        Message {
-            kind,
-            flags: 0,
-            sequence,
-            portid: 42,
-            payload,
-        }
-    }
+    use crate::message::tests::message;
 
     /// A status message as the kernel lays it out with `NETLINK_CAP_ACK` and `NETLINK_EXT_ACK`.
     fn status(code: i32, request: u16, tlvs: &[u8]) -> Vec<u8> {
