@@ -6,6 +6,7 @@
 #   KERNEL=stock|rt|debug|VERSION   a kernel of the workspace (default: stock)
 #   KDIR=DIR                        instead: a kernel build directory of this machine,
 #                                   with this machine's compilers
+#   T=TEST                          make test: only this one; or arguments of pytest
 #   TIME=SECONDS                    for how long to fuzz
 KERNEL ?= stock
 T :=
