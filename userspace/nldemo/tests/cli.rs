@@ -357,7 +357,7 @@ fn numbers_and_times_are_read_alike_everywhere() {
         for time in ["5", "0.5", "5s", "250ms", "5000us", "1m30s"] {
             assert_eq!(with(time), None, "{before:?} {time}");
         }
-        for time in ["+5", "5d", "0", "5m5h"] {
+        for time in ["+5", "5 parsecs", "0", "5m5"] {
             assert_eq!(with(time).as_deref(), Some(time), "{before:?}");
         }
     }

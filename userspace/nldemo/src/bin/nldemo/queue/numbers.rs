@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(batching("1,20us"), batch(1, Duration::from_micros(20)));
         assert_eq!(batching("2,0.5"), batch(2, Duration::from_millis(500)));
         for text in [
-            "", "0", "+5", "5,", "5,ms", "5,-1s", "5,1d", "x,1s", "5,1s,1s",
+            "", "0", "+5", "5,", "5,ms", "5,-1s", "5,32y", "x,1s", "5,1s,1s",
         ] {
             assert!(batching(text).is_err(), "{text}");
         }
