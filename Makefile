@@ -3,7 +3,8 @@
 # The front door; `make help` lists what is behind it. kbuild reads Kbuild
 # instead of this file.
 #
-#   KERNEL=stock|rt|debug|VERSION   a kernel of the workspace (default: stock)
+#   KERNEL=NAME                     a kernel of the workspace (default: stock; see
+#                                   scripts/setup --help)
 #   KDIR=DIR                        instead: a kernel build directory of this machine,
 #                                   with this machine's compilers
 #   T=TEST                          make test: only this one; or arguments of pytest
@@ -39,7 +40,7 @@ peer:
 			--target-dir build/cargo/native --target "$$target" && \
 		cp "build/cargo/native/$$target/release/nldemo" build/.new.$$$$ && mv build/.new.$$$$ build/nldemo
 else
-module: ## build rust_nldemo.ko (KERNEL=stock|rt|debug|VERSION, or KDIR=DIR)
+module: ## build rust_nldemo.ko (KERNEL=NAME, or KDIR=DIR)
 	@scripts/build-module --kernel '$(KERNEL)' --copy
 peer: ## build build/nldemo, the userspace peer
 	@scripts/build-peer

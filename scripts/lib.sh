@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # What the scripts here share: a known environment, messages, the cache, locks, the
-# list of kernels. To be sourced, after `set -euo pipefail`.
+# workspace of each kernel. To be sourced, after `set -euo pipefail`.
 
 # What programs may learn from the user's environment, in the workspace too.
 ENVIRONMENT=(TERM COLORTERM NO_COLOR COLUMNS CI RUST_BACKTRACE SOURCE_DATE_EPOCH V W TZ
@@ -33,6 +33,8 @@ PROG=$(cd -P -- "$(dirname -- "$0")" && pwd)/${0##*/}
 PROG=${PROG#"$CHECKOUT"/}
 CACHE=${NLDEMO_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/rust_nldemo}
 START=${EPOCHREALTIME/[.,]/}
+# shellcheck source=scripts/kernels.sh
+. "$CHECKOUT/scripts/kernels.sh"
 
 # No script stops without a word.
 set -E
@@ -75,13 +77,6 @@ check_paths() {
 		*) die "'$p' is not an absolute path (set XDG_CACHE_HOME or HOME to one)" ;;
 		esac
 	done
-}
-
-# kernel_known NAME: is it a name that a root can be made for?
-KERNEL_NAMES="stock (newest of trixie-backports), rt (the same with PREEMPT_RT), debug (built here from its source, with sanitizers), or a version of the Debian archive such as 7.2.12"
-check_kernel_name() {
-	[[ $1 =~ ^(stock|rt|debug|[0-9]+\.[0-9]+(\.[0-9]+)?)$ ]] ||
-		usage_error "unknown kernel '$1'; known are: $KERNEL_NAMES"
 }
 
 # lock FD FILE WHAT [-s]: wait for a lock, exclusive or (-s) shared, saying for what.
