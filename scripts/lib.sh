@@ -202,6 +202,9 @@ debug_key() {
 	} | sha256sum | cut -c1-12
 }
 
+# need_root KERNEL: makes the root if it is missing.
+need_root() { [[ -d $(root_link "$1")/. ]] || "$CHECKOUT/scripts/setup" --kernel "$1" --root-only || exit; }
+
 # need_workspace KERNEL: makes root and SDK if they are missing.
 need_workspace() {
 	find_sdk "$1" && return

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from workers import Worker
 
-TREE = Path("/usr/share/linux-ynl")
+TREE = Path("/usr/share/linux-source")
 CLI = TREE / "tools" / "net" / "ynl" / "pyynl" / "cli.py"
 SCHEMA = TREE / "Documentation" / "netlink" / "netlink-raw.yaml"
 SPEC = Path(__file__).resolve().parents[2] / "specs" / "nldemo.yaml"
