@@ -55,9 +55,11 @@ class Program:
         self.process.send_signal(number)
 
     def pause(self):
-        """Stops it where it is, and returns when it does not run any more."""
+        """Stops it where it is, and returns when it does not run any more. It may have ended before."""
         self.signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
+        # Sending a signal takes note of the end of a process.
+        if self.process.returncode is None:
+            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def go_on(self):
         self.signal(signal.SIGCONT)

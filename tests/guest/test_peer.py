@@ -2,6 +2,7 @@
 
 """The userspace peer, against the kernel: what it prints, how it ends, and bad company."""
 
+import itertools
 import json
 import os
 import pwd
@@ -15,8 +16,9 @@ import pytest
 
 import module as modules
 import nfqueue
+from control import Control
 from module import remove
-from netlink import DEADLINE, ECHO, Client, pack, wait_until
+from netlink import DEADLINE, ECHO, PROTOCOL, Client, pack, wait_until
 from network import named
 from nfqueue import (
     MSG_PACKET,
@@ -99,29 +101,45 @@ def test_echo_in_a_named_namespace(module, peer):
     assert "'blue'" in errors and "ip netns" in errors
 
 
-def test_echo_takes_no_message_that_is_not_from_the_kernel(module, peer_program):
-    """Bug: the client accepting messages from other users (source portid other than 0)."""
-    def address():
-        with open("/proc/net/netlink", encoding="ascii") as table:
-            next(table)
-            rows = [line.split() for line in table]
-        return next((int(row[2]) for row in rows if row[1] == "23" and row[2] != "0"), None)
+@pytest.fixture
+def stop_amid_echoes(module, running):
+    """Starts `nldemo -j echo --size 9`, and stops it when it has sent some of its messages and not all:
+    the program, how many messages it sends, and its address."""
+    def stop_amid_echoes():
+        with Control() as control:
+            for count in (3000 << attempt for attempt in itertools.count()):
+                # Each reading of the statistics is counted in the next one.
+                before, readings = control.stats()["messages"], itertools.count(1)
 
-    process = subprocess.Popen([peer_program, "-j", "echo", "--size", "9", "--count", "3000"],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        portid = wait_until(address, interval=0)
-        forged = b"".join(pack(ECHO, b"forged...", flags=0, seq=seq, pid=portid)
-                          for seq in (0, 1, 2, 3000, 0xFFFFFFFF))
-        with Client() as forger:
-            for _ in range(10):
-                forger.socket.sendto(forged, (portid, 0))
-        output, errors = process.communicate(timeout=DEADLINE)
-    finally:
-        process.kill()
-    report = json.loads(output)
-    assert (process.returncode, errors) == (DONE, "")
-    assert (report["ok"], report["received"], report["foreign"]) == (True, 3000, 10)
+                def served(before=before, readings=readings):
+                    return control.stats()["messages"] - before - next(readings)
+
+                program = running("echo", "--size", "9", "--count", str(count), "--timeout", f"{DEADLINE:.0f}")
+                wait_until(served, interval=0)
+                program.pause()
+                if served() < count:
+                    with open("/proc/net/netlink", encoding="ascii") as table:
+                        portids = {int(row[2]) for row in map(str.split, table) if row[1] == str(PROTOCOL)}
+                    (portid,) = portids - {0, control.portid}
+                    return program, count, portid
+                # It was too late to stop it.
+                program.go_on()
+                program.rest()
+
+    return stop_amid_echoes
+
+
+def test_echo_takes_no_message_that_is_not_from_the_kernel(stop_amid_echoes):
+    """Bug: the client accepting messages from other users (source portid other than 0)."""
+    program, count, portid = stop_amid_echoes()
+    forged = b"".join(pack(ECHO, b"forged...", flags=0, seq=seq, pid=portid)
+                      for seq in (0, 1, 2, count, 0xFFFFFFFF))
+    with Client() as forger:
+        for _ in range(10):
+            forger.socket.sendto(forged, (portid, 0))
+    program.go_on()
+    (report,) = program.rest()
+    assert (report["ok"], report["received"], report["foreign"]) == (True, count, 10)
 
 
 def test_usage_errors(peer):
