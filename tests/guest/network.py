@@ -24,8 +24,9 @@ from netlink import (
     pack,
 )
 
-NETLINK_ROUTE, RTM_NEWNSID, RTM_GETNSID = 0, 88, 90
-RTGENMSG = bytes(4)
+NETLINK_ROUTE, RTM_NEWLINK, RTM_GETLINK, RTM_NEWNSID, RTM_GETNSID = 0, 16, 18, 88, 90
+RTGENMSG, IFINFOMSG = bytes(4), struct.Struct("=BxHiII")
+IFLA_IFNAME, IFF_RUNNING = 3, 0x40
 NETNSA_NSID, NETNSA_FD = 1, 3
 ANY_NUMBER = -1
 
@@ -93,6 +94,22 @@ def named(name):
         run("ip", "netns", "delete", name)
 
 
+def await_carrier(*devices):
+    """Returns when the devices, which are set up at both ends, send what they are given, in the network
+    namespace of the calling thread.
+
+    A device that was set up before its other end was has its carrier later. Until a worker of the
+    kernel has dealt with that, the device drops what it is to send, and nobody is told. Before the
+    kernel answers a question about the device, it does that work at once.
+    """
+    with Client(NETLINK_ROUTE) as client:
+        for name in devices:
+            client.send(pack(RTM_GETLINK, bytes(IFINFOMSG.size) + attribute(IFLA_IFNAME, name.encode() + b"\0")))
+            answer = client.receive()
+            assert answer.kind == RTM_NEWLINK, answer
+            assert IFINFOMSG.unpack_from(answer.payload)[3] & IFF_RUNNING, f"{name} has no carrier"
+
+
 def nft(ruleset):
     """Applies a ruleset of nftables, in the network namespace of the calling thread."""
     run("nft", "-f", "-", input=ruleset)
@@ -154,6 +171,10 @@ class Namespace:
         with self:
             run("ip", "-batch", "-", input="\n".join(commands) + "\n")
 
+    def await_carrier(self, *devices):
+        with self:
+            await_carrier(*devices)
+
     def nft(self, ruleset):
         with self:
             nft(ruleset)
@@ -212,6 +233,8 @@ def connect_by_router(near, router, far):
             f"route add default via {via}",
             f"route add default via {network}fe",
         )
+        router.await_carrier(name)
+        end.await_carrier("veth0")
     router.sysctl("ipv4/ip_forward", 1)
     router.sysctl("ipv6/conf/all/forwarding", 1)
 
@@ -230,6 +253,8 @@ def join(near, far):
         "link set veth0 up",
         "neighbour add 192.0.2.1 lladdr 02:00:00:00:00:01 dev veth0",
     )
+    for end in (near, far):
+        end.await_carrier("veth0")
 
 
 class Path4:

@@ -334,6 +334,7 @@ def test_count_of_what_a_bridge_passes_on(namespaces, counting):
               *(f"link set {name} up" for name in ("veth0", "veth1", "veth2", "br0")))
     with bridge:
         wait_until(lambda: run("bridge", "link").count("state forwarding") == 2)
+    near.await_carrier("veth0")
     counter = counting(bridge, "--interval", "0.02", interface="veth1")
     with near.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
         raw.bind(("veth0", 0))

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Tests of the test harness: it reports a failure at once, and one failure causes no other."""
+"""Tests of the test harness: it reports a failure at once, one failure causes no other, and no packet is
+lost on the way."""
 
+import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from netlink import DEADLINE
+from network import join, pinned
+from workers import Stop, Worker
 
 HEAD = """
 import os
@@ -141,3 +146,47 @@ def test_dies():
     os.kill(os.getpid(), signal.SIGKILL)
 """, status=-signal.SIGKILL)
     assert "AssertionError: assert not 'said at once'" in printed, printed
+
+
+WORKQUEUES = Path("/sys/devices/virtual/workqueue/cpumask")
+
+
+def spin(cpu, ready):
+    """Leaves a CPU to nobody else."""
+    os.sched_setaffinity(0, {cpu})
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    ready.set()
+    while True:
+        pass
+
+
+@contextlib.contextmanager
+def late_kernel_workers():
+    """Has the kernel's workers that are bound to no CPU run next to never, as on a busy machine."""
+    cpu = max(os.sched_getaffinity(0))
+    before = WORKQUEUES.read_text(encoding="ascii")
+    WORKQUEUES.write_text(f"{1 << cpu:x}", encoding="ascii")
+    try:
+        with pinned(), Stop() as ready:
+            spinner = Worker(spin, cpu, ready)
+            try:
+                assert ready.wait(DEADLINE)
+                yield
+            finally:
+                spinner.kill()
+    finally:
+        WORKQUEUES.write_text(before, encoding="ascii")
+
+
+def test_no_packet_is_lost_on_a_new_link(namespaces):
+    """Bug: a packet that is sent before the kernel knows that the device has its carrier."""
+    for _ in range(10):
+        near, far = namespaces(), namespaces()
+        with near.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, \
+                far.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+            receiver.settimeout(DEADLINE)
+            receiver.bind(("", 0))
+            with late_kernel_workers():
+                join(near, far)
+                sender.sendto(b"first", ("192.0.2.2", receiver.getsockname()[1]))
+            assert receiver.recv(10) == b"first"

@@ -43,6 +43,8 @@ class Network:
                 "link set veth0 up",
                 f"route add default via {via}",
             )
+            self.router.await_carrier(name)
+            end.await_carrier("veth0")
         self.router.sysctl("ipv6/conf/all/forwarding", 1)
         self.router.ip(f"link set far0 mtu {NARROW}")
 

@@ -12,7 +12,7 @@ import pytest
 
 from control import Control
 from netlink import wait_until
-from network import icmp, ipv4, run
+from network import await_carrier, icmp, ipv4, run
 from users import NOBODY, become, enter_new_namespaces
 from workers import Worker
 
@@ -78,6 +78,7 @@ def _as_a_user(send):
     # Nothing but the packets of the test leaves.
     Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("1", encoding="ascii")
     run("ip", "-batch", "-", input="\n".join(XFRM) + "\n")
+    await_carrier("v0")
     udp = struct.pack(">HHHH", 9, 9, 8, 0)
     found = {}
     with Control() as control:
