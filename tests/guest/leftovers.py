@@ -12,7 +12,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-from netlink import DEADLINE, SLOW, wait_until
+from netlink import DEADLINE, wait_until
 from network import numbered
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -113,7 +113,7 @@ def _threads():
 
 def _join(thread):
     # Nothing can end a thread, but what this one waited for may just have been freed.
-    thread.join(SLOW)
+    thread.join(DEADLINE / 20)
     return not thread.is_alive()
 
 

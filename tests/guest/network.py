@@ -17,7 +17,6 @@ from netlink import (
     NLM_F_DUMP,
     NLM_F_REQUEST,
     NLMSG_DONE,
-    SLOW,
     Client,
     attribute,
     attributes,
@@ -38,7 +37,7 @@ ICMP_ECHO_REPLY, ICMP_UNREACHABLE, ICMP_ECHO_REQUEST = 0, 3, 8
 def run(*command, **options):
     """Runs a command that must succeed; its output is in the exception if it does not."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          check=False, timeout=60 * SLOW, **options)
+                          check=False, timeout=3 * DEADLINE, **options)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}"
     return done.stdout
 

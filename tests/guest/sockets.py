@@ -97,6 +97,8 @@ class Sockets(contextlib.ExitStack):
     def half_open(self):
         """A listener and a client's socket; the former has not heard of the connection's end."""
         self.namespace.nft(LOSSES)
+        # Or the listener would give up after a minute.
+        self.namespace.sysctl("ipv4/tcp_synack_retries", 100)
         self.listener(("127.0.0.1", 81))
         self.connect(("127.0.0.1", 81))
         wait_until(lambda: "syn-recv" in states(self.namespace, 81))

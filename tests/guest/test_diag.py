@@ -266,9 +266,15 @@ def test_filters_leave_what_they_mean(busy, diag):
     everything = diag(busy.namespace)
     for terms, holds in FILTERS.items():
         kinds = [term for term in terms if "=" not in term]
-        of_kinds = [row for row in everything if row["kind"] in kinds]
-        expected = [row["cookie"] for row in of_kinds if holds(row)]
-        assert [row["cookie"] for row in diag(busy.namespace, *terms)] == expected, terms
+        found = [row["cookie"] for row in diag(busy.namespace, *terms)]
+        for attempt in (1, 2):
+            of_kinds = [row for row in everything if row["kind"] in kinds]
+            expected = [row["cookie"] for row in of_kinds if holds(row)]
+            if found == expected or attempt == 2:
+                break
+            # A connection that is over is remembered for no more than a minute.
+            everything = diag(busy.namespace)
+        assert found == expected, terms
         assert len(expected) < len(of_kinds), terms
         assert expected or terms == ("raw", "state=established")
 

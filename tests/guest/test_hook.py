@@ -79,7 +79,7 @@ def test_pings_are_dropped_without_a_listener_and_bypass(load, loopback, link):
 def test_ping_of_the_distribution_works(module, link):
     """Another witness than ours."""
     with link.near:
-        assert "3 received" in run("ping", "-n", "-c3", "-i0.01", "-W20", "192.0.2.2")
+        assert "3 received" in run("ping", "-n", "-c3", "-i0.01", f"-W{DEADLINE:.0f}", "192.0.2.2")
 
 
 # A listener decides.

@@ -150,18 +150,18 @@ def close_lingering_for_0_s(tcp):
     assert (outcome(tcp.server.recv, 100), tcp.states()) == ("ECONNRESET", [None, None])
 
 
-def close_lingering_for_5_s(tcp):
+def close_lingering(tcp):
     """It returns when all has been acknowledged, which is at once."""
-    linger(tcp.client, 5)
+    linger(tcp.client, DEADLINE)
     tcp.client.sendall(b"last words")
     tcp.client.close()
     assert tcp.states() == [FIN_WAIT2, CLOSE_WAIT]
     assert [tcp.server.recv(100), tcp.server.recv(100)] == [b"last words", b""]
 
 
-def close_lingering_for_5_s_with_unread_data(tcp):
+def close_lingering_with_unread_data(tcp):
     """There is nothing to wait for."""
-    linger(tcp.client, 5)
+    linger(tcp.client, DEADLINE)
     close_with_unread_data(tcp)
 
 
@@ -226,8 +226,8 @@ COURSES = {
     close: [("near", "PA", 7), ("near", "FA", 0), ("far", "FA", 0)],
     close_with_unread_data: [("far", "PA", 6), ("near", "RA", 0)],
     close_lingering_for_0_s: [("near", "RA", 0)],
-    close_lingering_for_5_s: [("near", "PA", 10), ("near", "FA", 0), ("far", "FA", 0)],
-    close_lingering_for_5_s_with_unread_data: [("far", "PA", 6), ("near", "RA", 0)],
+    close_lingering: [("near", "PA", 10), ("near", "FA", 0), ("far", "FA", 0)],
+    close_lingering_with_unread_data: [("far", "PA", 6), ("near", "RA", 0)],
     shutdown: [("near", "FA", 0), ("far", "PA", 6), ("far", "FA", 0)],
     data_after_close: [("near", "FA", 0), ("far", "PA", 8), ("near", "R", 0)],
     destroy: [("near", "RA", 0)],
