@@ -50,6 +50,7 @@ STATUS = pytest.StashKey()
 def pytest_configure(config):
     assert os.geteuid() == 0, "these tests need root, inside the virtual machine (scripts/vm)"
     adopt_orphans()
+    config.addinivalue_line("markers", "smoke: one of the few that scripts/test --quick runs")
     config.pluginmanager.register(AtOnce(config))
 
 

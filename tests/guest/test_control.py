@@ -76,6 +76,7 @@ def monitor(module):
 # Get and set.
 
 
+@pytest.mark.smoke
 def test_starts_with_the_defaults(control, namespaces):
     """In every namespace, be it made before or after the module was loaded."""
     namespace = namespaces()
@@ -119,6 +120,7 @@ def test_what_is_set_is_got_and_told(control, monitor, name):
     assert monitor.events() == [("config", control.config())]
 
 
+@pytest.mark.smoke
 def test_all_at_once_in_any_order(control, monitor):
     """One change, and one event."""
     control.set_raw(encode_all(dict(reversed(OTHERS.items()))))

@@ -57,6 +57,7 @@ def icmp_kinds(packets):
 # Nobody listens.
 
 
+@pytest.mark.smoke
 def test_pings_pass_without_a_listener(module, loopback, link):
     """Bug: NF_QUEUE without BYPASS drops all packets while no program listens."""
     for path in (loopback, link):
@@ -85,6 +86,7 @@ def test_ping_of_the_distribution_works(module, link):
 # A listener decides.
 
 
+@pytest.mark.smoke
 def test_listener_gets_the_packet_from_its_ip_header_on(far_listener, link):
     """Bug: a packet that starts at another header, or that is cut off."""
     with link.pinger() as pinger:
@@ -104,6 +106,7 @@ def test_listener_gets_the_packet_from_its_ip_header_on(far_listener, link):
         assert pinger.reply() == 7
 
 
+@pytest.mark.smoke
 def test_drop_is_no_reply_and_accept_is_one(far_listener, link):
     """Each packet goes by its own verdict, in whichever order they are given."""
     with link.pinger() as pinger:

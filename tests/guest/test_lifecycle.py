@@ -59,6 +59,7 @@ def references(name=modules.NAME):
 # Unloading.
 
 
+@pytest.mark.smoke
 def test_unload_with_an_open_socket_is_refused(module, namespaces):
     """Bug: THIS_MODULE NULL: code that goes while a socket of the protocol is open."""
     for namespace in (None, namespaces()):
@@ -103,6 +104,7 @@ def test_unload_with_a_socket_of_an_ended_process(module, start):
     assert_not_served()
 
 
+@pytest.mark.smoke
 def test_nothing_is_left_behind(load, namespaces, link):
     """After unloading: no socket, no hook, in no namespace; and the module can come again."""
     places = [namespaces(), link.near, link.far]

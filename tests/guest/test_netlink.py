@@ -63,6 +63,7 @@ def assert_works(client):
 # Who gets the reply.
 
 
+@pytest.mark.smoke
 def test_reply_goes_to_the_sender_not_to_nlmsg_pid(client):
     """Bug: replying to `nlmsg_pid`, which the sender writes as it likes."""
     with Client() as victim:
@@ -136,6 +137,7 @@ def test_payload_of_200_kilobytes_with_default_buffers():
         assert client.echo(payload).payload == payload
 
 
+@pytest.mark.smoke
 def test_payload_of_megabytes(client):
     """Any size that fits the sender's send buffer."""
     payload = random.Random(3).randbytes((4 << 20) + 5)
@@ -212,6 +214,7 @@ def test_batch_with_acks_keeps_its_order(client):
     assert not client.waiting()
 
 
+@pytest.mark.smoke
 def test_mixed_batch(client):
     """Bug: a message that fails, or is ignored, takes the rest of the buffer with it."""
     client.send(b"".join([
@@ -410,6 +413,7 @@ def test_unknown_type_is_refused(client, kind):
         assert not client.waiting()
 
 
+@pytest.mark.smoke
 def test_extended_ack_names_the_trouble_if_enabled(client):
     """Bug: no extended ack; or one for a client that did not enable it."""
     request = pack(UNKNOWN, b"what is this", seq=5)
@@ -450,6 +454,7 @@ def test_each_message_has_its_own_extended_ack(client):
 # The old demo.
 
 
+@pytest.mark.smoke
 def test_hello_of_the_old_demo():
     """Type 0, flags 0, the text in a zeroed buffer of 1024 bytes: back with type 23."""
     with Client(portid=os.getpid()) as client:

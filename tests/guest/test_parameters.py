@@ -78,6 +78,7 @@ def test_values_that_are_none_are_refused(load, loopback, name, value):
     assert_nothing_left(loopback)
 
 
+@pytest.mark.smoke
 def test_first_bad_parameter_of_several_is_named_once(load, kernel_log):
     """Bug: a complaint for every network namespace."""
     with pytest.raises(OSError):

@@ -36,6 +36,7 @@ DONE, NO, ERROR = 0, 1, 2
 # echo.
 
 
+@pytest.mark.smoke
 def test_echo_prints_its_text(module, peer):
     """The plain form, for people."""
     status, output, errors = peer("echo", "hello kernel")
@@ -154,6 +155,7 @@ def test_usage_errors(peer):
 # queue run.
 
 
+@pytest.mark.smoke
 def test_queue_shows_packets_and_accepts_them(module, link, consume):
     """What it prints of a packet is what the packet was."""
     consumer = consume(link.far, "--hexdump")

@@ -73,6 +73,7 @@ def test_config_each_key_is_set_alone(module, peer, config, setting):
     assert json.loads(output) == config() == before | {key: value, "event": before["event"] + 1}
 
 
+@pytest.mark.smoke
 def test_config_all_keys_at_once(module, peer, config):
     """One request, one event."""
     before = config()
@@ -162,6 +163,7 @@ def test_config_of_another_namespace(module, blue, peer, config):
 # stats.
 
 
+@pytest.mark.smoke
 def test_stats_count_what_the_peer_does(module, peer):
     """Messages rise by what was sent, and so many that were refused are told apart."""
     def stats():
