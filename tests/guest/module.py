@@ -5,10 +5,10 @@
 import ctypes
 import errno
 import os
-import re
 import time
 from pathlib import Path
 
+import kernel_reports
 import netlink
 
 NAME = "rust_nldemo"
@@ -18,18 +18,6 @@ TWIN = "rust_nldemX"
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _SYSCALLS = {"x86_64": (313, 176), "aarch64": (273, 106), "riscv64": (273, 106)}
 _FINIT_MODULE, _DELETE_MODULE = _SYSCALLS[os.uname().machine]
-
-# What no test may provoke: reports of the kernel about itself.
-ALARM = re.compile(
-    r"WARNING:|BUG:|kernel BUG at|Oops|Kernel panic|[Gg]eneral protection|Internal error"
-    r"|Call Trace|cut here|refcount_t|stack-protector|double free|use-after-free"
-    r"|KASAN|KCSAN|KFENCE|UBSAN|kmemleak|page allocation failure|Out of memory"
-    r"|rcu: INFO|rcu_.*detected|INFO: task|blocked for more than|soft lockup|hard LOCKUP"
-    r"|possible (recursive|circular) locking|inconsistent lock state|suspicious RCU"
-    r"|scheduling while atomic|sleeping function called|invalid context"
-    r"|unregister_netdevice: waiting|[Bb]ad page|list_(add|del) corruption"
-    r"|rust_kernel: panicked|panicked at"
-)
 
 
 def _syscall(number, *arguments):
@@ -104,7 +92,7 @@ class KernelLog:
             self._lines.append(record.split(";", 1)[1].split("\n", 1)[0])
 
     def alarms(self):
-        return [line for line in self.lines if ALARM.search(line)]
+        return list(kernel_reports.reports(self.lines))
 
     def of_module(self, name=NAME):
         """What the module itself logged."""

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Finds what the kernel reports about itself, by the list that scripts/kernel-log-oracle uses."""
+
+import re
+from pathlib import Path
+
+LIST = Path(__file__).resolve().parents[2] / "scripts" / "kernel-reports"
+
+
+def _expressions():
+    """The list's three kinds: of reports, of the middle of reports, of what is none."""
+    kinds = {"": [], "+ ": [], "! ": []}
+    for line in LIST.read_text(encoding="ascii").splitlines():
+        if line and line[0] not in "#\t":
+            kind = line[:2] if line[:2] in kinds else ""
+            kinds[kind].append(line.removeprefix(kind))
+    return [re.compile("|".join(expressions)) for expressions in kinds.values()]
+
+
+REPORT, MIDDLE, NONE = _expressions()
+
+
+def reports(messages):
+    """Those of the kernel's messages, without level and time, that are reports."""
+    excused = False
+    for message in messages:
+        text = message.lstrip(" ")
+        if REPORT.search(text):
+            excused = NONE.search(text)
+        elif not MIDDLE.search(text):
+            continue
+        if not excused:
+            yield message
