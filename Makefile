@@ -16,7 +16,7 @@ TIME ?= 600
 # Objects lie in build/RELEASE, and with KDIR= in a directory for that, so that one kernel's
 # never meet another's. What two runs at once would both write is locked, and moved to its
 # place when it is complete.
-.PHONY: all module peer demo test quick kunit mutants churn bench fuzz check clean help setup
+.PHONY: all module peer demo test quick shell kunit mutants churn bench fuzz check clean help setup
 all: module peer ## build rust_nldemo.ko and the peer (the default)
 
 ifdef KDIR
@@ -52,6 +52,8 @@ test: ## from nothing to all tests; or one: T=test_hook.py::test_name, T='-k exp
 	@scripts/test --kernel '$(KERNEL)' $(if $(T),guest $(T))
 quick: ## for between two changes: check, host and peer tests, some guest tests (a minute)
 	@scripts/test --kernel '$(KERNEL)' --quick
+shell: ## a shell in the virtual machine, with the module loaded and nldemo in PATH
+	@scripts/vm --kernel '$(KERNEL)'
 kunit: ## the module's KUnit suites, on the debug kernel
 	@scripts/kunit
 mutants: ## break the module on purpose: is each mistake noticed by its test or detector?

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Runs a command on a terminal of its own, as a user at the keys would.
+
+usage: terminal.py COMMAND... <STEPS
+
+A step is a line: "type TEXT" with Python's escapes, or "wait TEXT" for what the command has written
+since the last one; or, as the last step, "close", as when a window is closed. All that it writes is printed. The terminal has 33 lines of 99 columns, and its
+settings must be the same at the end.
+
+Exit status: the command's, or 128 and the signal it died of; 1 if something was not as it should be.
+"""
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import sys
+import termios
+import time
+
+# In seconds, for a slow machine.
+PATIENCE = 120
+
+
+class Terminal:
+    """The other side of the command's terminal."""
+
+    def __init__(self, command):
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("4H", 33, 99, 0, 0))
+            os.execvp(command[0], command)
+        self._new = b""
+
+    def _read(self, timeout):
+        """Whether there was something, or the end; the end is an OSError."""
+        if select.select([self._fd], [], [], timeout)[0]:
+            data = os.read(self._fd, 65536)
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+            self._new += data
+
+    def wait(self, text):
+        deadline = time.monotonic() + PATIENCE
+        while text not in self._new:
+            if time.monotonic() > deadline:
+                raise TimeoutError(text)
+            self._read(1)
+        self._new = self._new.partition(text)[2]
+
+    def type(self, text):
+        os.write(self._fd, text)
+
+    def close(self, _):
+        os.close(self._fd)
+        self._fd = None
+
+    def finish(self):
+        """The command's exit status, when it has closed the terminal."""
+        try:
+            while self._fd is not None:
+                self._read(PATIENCE)
+        except OSError:
+            pass
+        status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return status if status >= 0 else 128 - status
+
+    def settings(self):
+        return self._fd is not None and termios.tcgetattr(self._fd)
+
+
+def main():
+    terminal = Terminal(sys.argv[1:])
+    before = terminal.settings()
+    try:
+        for step in sys.stdin.read().splitlines():
+            what, _, text = step.partition(" ")
+            text = text.encode().decode("unicode_escape").encode()
+            {"type": terminal.type, "wait": terminal.wait, "close": terminal.close}[what](text)
+        status = terminal.finish()
+    except (OSError, TimeoutError) as error:
+        sys.exit(f"\nat '{step}': {error!r}")
+    if terminal.settings() not in (before, False):
+        sys.exit("\nthe terminal was left with other settings")
+    sys.exit(status)
+
+
+main()
