@@ -106,7 +106,7 @@ def from_document(text):
 
 def tests():
     """The names of all tests and mutants."""
-    names = {path.stem for path in ROOT.glob("tests/mutants/*.patch")}
+    names = {path.stem for path in ROOT.glob("tests/mutants/*.mutant")}
     for path in ROOT.glob("tests/guest/test_*.py"):
         names.update(re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE))
     for path in ROOT.glob("tests/host/src/test_*.rs"):

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Makes the mistakes of tests/mutants, for scripts/mutants.
+
+usage: mutate.py [--check] NAME...
+
+Edits the sources of this checkout; with --check, only sees whether each of the mutants fits them.
+
+NAME.mutant has a head of comments, then replacements:
+
+    file: net/netlink/request.rs
+    -            Ok(()) if self.header().wants_ack() => {
+    +            Ok(()) if false && self.header().wants_ack() => {
+
+The lines behind "-" are found by themselves, wherever they are in the file: they must be there once.
+White space in them stands for any white space and comments, and a line with nothing but a comment for
+any such lines or none. Those behind "+" come in their place. A "-" behind a "+" begins the next
+replacement, and so does one behind an empty line.
+
+Exit status: 0 done, 1 one does not fit.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+# What stands for white space between words, and for lines with nothing but a comment.
+SPACE = r"(?:\s|//[^\n]*\n)+"
+COMMENTS = r"(?://[^\n]*\s+)*"
+
+
+class Misfit(Exception):
+    """Why a mutant cannot be made."""
+
+
+class Replacement:
+    """Lines that stand in the place of others, which are in a file once."""
+
+    def __init__(self, file, number):
+        self.file = file
+        self.number = number
+        self.old = []
+        self.new = []
+
+    def place(self, source):
+        """Where the old text is."""
+        pattern, words = "", []
+        for line in (line.strip() for line in self.old):
+            if not line.startswith("//"):
+                words += line.split()
+            elif not words:
+                pattern = COMMENTS
+        if not words:
+            raise Misfit(f"line {self.number}: nothing is replaced")
+        places = list(re.finditer(pattern + SPACE.join(map(re.escape, words)), source))
+        if len(places) != 1:
+            lines = ", ".join(str(source.count("\n", 0, place.start()) + 1) for place in places)
+            found = f"{len(places)} times (lines {lines})" if places else "nowhere"
+            raise Misfit(f"line {self.number}: what it replaces is {found} in {self.file}")
+        start, end = places[0].span()
+        if not self.text():
+            # With its lines.
+            before = len(source[:start]) - len(source[:start].rstrip(" \t"))
+            behind = re.compile(r"[ \t]*\n").match(source, end)
+            if behind and source[:start - before][-1:] in ("", "\n"):
+                start, end = start - before, behind.end()
+        return start, end
+
+    def text(self):
+        """The new text; it begins where the old one's first word does, and ends likewise."""
+        return "\n".join(self.new).strip()
+
+
+def replacements(path):
+    """Those that a mutant consists of."""
+    file, last, found = None, None, []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        kind, rest = line[:1], line[1:]
+        if line.startswith("file: "):
+            file, last = line.removeprefix("file: "), None
+        elif kind in ("-", "+") and file:
+            if kind == "-" and last != "-":
+                found.append(Replacement(file, number))
+            elif kind == "+" and last is None:
+                raise Misfit(f"line {number}: a '-' must come first, with what is replaced")
+            (found[-1].old if kind == "-" else found[-1].new).append(rest)
+            last = kind
+        elif not line:
+            last = None
+        elif kind != "#":
+            raise Misfit(f"line {number} is no '#', 'file: ', '-' or '+'")
+    if not found:
+        raise Misfit("it replaces nothing")
+    return found
+
+
+def mutated(path):
+    """The files that a mutant changes, with what is in them then."""
+    files = {}
+    for replacement in replacements(path):
+        files.setdefault(replacement.file, []).append(replacement)
+    for file, changes in files.items():
+        try:
+            source = (CHECKOUT / file).read_text(encoding="utf-8")
+        except OSError as error:
+            raise Misfit(f"{file}: {error.strerror}") from error
+        places = sorted((*change.place(source), change.text()) for change in changes)
+        parts, end = [], 0
+        for start, stop, text in places:
+            if start < end:
+                raise Misfit(f"two replacements in {file} overlap")
+            parts += [source[end:start], text]
+            end = stop
+        yield file, "".join(parts) + source[end:]
+
+
+def main():
+    names = sys.argv[1:]
+    check = names[:1] == ["--check"]
+    bad = False
+    for name in names[check:]:
+        path = Path(__file__).with_name(f"{name}.mutant")
+        try:
+            files = dict(mutated(path))
+        except Misfit as error:
+            bad = True
+            print(f"tests/mutants/{path.name}: {error}", file=sys.stderr)
+            continue
+        if not check:
+            for file, text in files.items():
+                (CHECKOUT / file).write_text(text, encoding="utf-8")
+    sys.exit(bad)
+
+
+if __name__ == "__main__":
+    main()
