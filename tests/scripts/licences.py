@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
 """Checks that every file says under which licence it is, and that it is that of its folder; likewise
-what the manifests of the peer's crates say.
+what the manifests of the peer's crates say, and COPYING.
 
 usage: licences.py <LIST
 
@@ -30,7 +30,7 @@ FOLDERS = {
 # As a manifest has it.
 PACKAGES = {"GPL-2.0": "GPL-2.0-only", "MIT OR Apache-2.0": "MIT OR Apache-2.0"}
 # What has no place for it, and the licences themselves.
-SILENT = re.compile(r"\.(md|lock|json|jsonl|txt|log)$|(^|/)(LICENSE[^/]*|\.gitattributes|\.gitignore)$")
+SILENT = re.compile(r"\.(md|lock|json|jsonl|txt|log)$|(^|/)(LICENSE[^/]*|COPYING|\.gitattributes|\.gitignore)$")
 SAID = re.compile(r"SPDX-License-Identifier: ([^\n]*?)(?: *(?:\*/|-->).*)?$", re.MULTILINE)
 
 
@@ -62,6 +62,15 @@ def main():
         if not SILENT.search(path) and Path(path).stat().st_size and said(path) != expected:
             bad = True
             print(f"{path}: no 'SPDX-License-Identifier: {expected}' in its first three lines")
+    copying = Path("COPYING").read_text(encoding="utf-8")
+    exceptions, _, text = copying.partition("\n-----")
+    for exception, licence in FOLDERS.items():
+        if exception and (exception.rstrip("/") not in exceptions or licence not in exceptions):
+            bad = True
+            print(f"COPYING: does not say that {exception} is under {licence}")
+    if not text.endswith(Path("LICENSES/GPL-2.0-only.txt").read_text(encoding="utf-8")):
+        bad = True
+        print("COPYING: does not end with LICENSES/GPL-2.0-only.txt")
     workspace = Path("userspace/Cargo.toml").read_text(encoding="utf-8")
     members = re.search(r"^members = \[(.*)\]$", workspace, re.MULTILINE)[1]
     for member in re.findall(r'"(.*?)"', members):
