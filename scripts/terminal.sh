@@ -36,15 +36,17 @@ prepare_terminal() {
 	EOF
 }
 
-# connect_terminal JOB PID: until process PID ends; the escape ends this script.
+# connect_terminal JOB PID: until process PID ends. The escape ends it, and leaves the file `escaped`.
 connect_terminal() {
 	exec {terminal_fd}<&0
 	settings=$(stty -g)
 	# By itself, bash would change the mode of the terminal that it reads.
 	cat <&"$terminal_fd" >"$1/typed" &
 	terminal_pids=($!)
-	{ pass_keys <"$1/typed" >"$1/keys" && kill -INT $$; } &
+	{ pass_keys <"$1/typed" >"$1/keys" && : >"$1/escaped" && kill "$2"; } &
 	terminal_pids+=($!)
+	# bash does not tell then that they were killed.
+	disown "${terminal_pids[@]}"
 	tail -c +1 -s 0.05 --pid="$2" -f "$1/screen" 2>/dev/null | show_screen &
 	screen=$!
 }
@@ -69,7 +71,6 @@ finish_terminal() {
 disconnect_terminal() {
 	[[ ${settings-} ]] || return 0
 	kill "${terminal_pids[@]}" 2>/dev/null || true
-	wait "${terminal_pids[@]}" 2>/dev/null || true
 	# The terminal may be gone.
 	stty "$settings" 2>/dev/null || true
 	settings=''

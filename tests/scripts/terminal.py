@@ -59,9 +59,13 @@ class Terminal:
 
     def finish(self):
         """The command's exit status, when it has closed the terminal."""
+        deadline = time.monotonic() + PATIENCE
         try:
             while self._fd is not None:
-                self._read(PATIENCE)
+                if time.monotonic() > deadline:
+                    # A TimeoutError would be an OSError.
+                    sys.exit("\nthe command does not end")
+                self._read(1)
         except OSError:
             pass
         status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
