@@ -700,7 +700,9 @@ mod tests {
                     ..point
                 })
             });
-        assert!(collect(everywhere)?.len() == POINTS_MAX);
+        assert!(collect(everywhere.clone())?.len() == POINTS_MAX);
+        // One that is named again is one too many.
+        assert!(collect(Iterator::chain(everywhere, points(1))).err() == Some(E2BIG));
         // Without end, and always the same.
         assert!(collect(points(1).cycle()).err() == Some(E2BIG));
         Ok(())
