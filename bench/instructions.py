@@ -8,7 +8,7 @@ Usage: instructions.py DIRECTORY-OF-PROGRAMS MODULE PEER|--quick. Prints a row a
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "guest"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "guest" / "support"))
 
 import growth
 import memory

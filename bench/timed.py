@@ -9,7 +9,7 @@ import statistics
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "guest"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "guest" / "support"))
 
 from bench import Bench
 from rows import Ratio, Row

@@ -8,7 +8,7 @@ import struct
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "guest"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "guest" / "support"))
 
 from libfuzzer import LibFuzzer  # noqa: E402
 from module import NAME  # noqa: E402 # found by the line above

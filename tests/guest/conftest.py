@@ -16,30 +16,33 @@ from pathlib import Path
 
 import pytest
 
-import module as modules
-from leftovers import Leftovers, adopt_orphans
-from netlink import DEADLINE
-from network import Namespace, Path4, connect_by_router, join, named, pinned, run
-from program import Consumer, Program
-from reports import AtOnce
-from workers import TIME_LIMIT, Stop, Worker
+GUEST = Path(__file__).resolve().parent
+CHECKOUT = GUEST.parents[1]
+# What the tests of all rooms share.
+sys.path.insert(0, str(GUEST / "support"))
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+import module as modules  # noqa: E402 # found by the line above
+from leftovers import Leftovers, adopt_orphans  # noqa: E402
+from netlink import DEADLINE  # noqa: E402
+from network import Namespace, Path4, connect_by_router, join, named, pinned, run  # noqa: E402
+from program import Consumer, Program  # noqa: E402
+from reports import AtOnce  # noqa: E402
+from workers import TIME_LIMIT, Stop, Worker  # noqa: E402
 
 # What only some kernels can tell, and where they do.
-DETECTORS = {"test_allocations.py": "tracing", "test_coverage.py": "kcov",
-             "test_faults.py": "failslab", "test_fuzz.py": "kcov", "test_leaks.py": "kmemleak"}
+DETECTORS = {"memory/test_allocations.py": "tracing", "memory/test_faults.py": "failslab",
+             "memory/test_leaks.py": "kmemleak", "fuzz": "kcov"}
 collect_ignore = [name for name, file in DETECTORS.items()
                   if not Path("/sys/kernel/debug", file).exists()]
 # Statistics of so many CPUs do not fit one buffer.
 if os.sysconf("SC_NPROCESSORS_CONF") < 32:
-    collect_ignore.append("test_many_cpus.py")
+    collect_ignore.append("control/test_many_cpus.py")
 # They take long, and are asked for by scripts/churn.
 if "NLDEMO_CHURN" not in os.environ:
     collect_ignore.append("churn")
 # Said by who starts the guest with --icount.
 if "nldemo.icount" not in Path("/proc/cmdline").read_text(encoding="ascii"):
-    collect_ignore += ["test_cost.py", "test_ratios.py"]
+    collect_ignore.append("cost")
 
 
 FAILED = pytest.StashKey()

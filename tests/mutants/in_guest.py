@@ -21,7 +21,7 @@ import pytest
 DIRECTORY = Path(sys.argv[1])
 CHECKOUT = Path(__file__).resolve().parents[2]
 GUEST_TESTS = CHECKOUT / "tests" / "guest"
-sys.path.insert(0, str(GUEST_TESTS))
+sys.path.insert(0, str(GUEST_TESTS / "support"))
 
 import module as modules  # noqa: E402 # found by the line above
 from leftovers import Leftovers, adopt_orphans  # noqa: E402
@@ -68,9 +68,16 @@ def run_suites(name, file, suites):
     modules.remove()
 
 
+def _path(test):
+    """Of a test, which is named without its room."""
+    file, separator, name = test.partition("::")
+    (path,) = GUEST_TESTS.glob(f"*/{file}")
+    return f"{path}{separator}{name}"
+
+
 def run_tests(tests, *options, plugins=()):
     """Runs those of pytest among the tests."""
-    if files := [str(GUEST_TESTS / test) for test in tests if ".py" in test]:
+    if files := [_path(test) for test in tests if ".py" in test]:
         pytest.main(["-p", "no:cacheprovider", "--color=no", "-q", *options, *files],
                     plugins=list(plugins))
 

@@ -107,7 +107,7 @@ def from_document(text):
 def tests():
     """The names of all tests and mutants."""
     names = {path.stem for path in ROOT.glob("tests/mutants/*.mutant")}
-    for path in ROOT.glob("tests/guest/test_*.py"):
+    for path in ROOT.glob("tests/guest/*/test_*.py"):
         names.update(re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE))
     for path in ROOT.glob("tests/host/src/test_*.rs"):
         names.update(re.findall(r"^\s*fn (\w+)\(", path.read_text(), re.MULTILINE))
@@ -136,7 +136,7 @@ def about_list(sources, text, known):
 
 
 def about_argument(text, known):
-    known = known | {name.split(".")[0] for name in known} | {path.name for path in ROOT.glob("tests/guest/*.py")}
+    known = known | {name.split(".")[0] for name in known} | {path.name for path in ROOT.glob("tests/guest/*/*.py")}
     for name in sorted(set(re.findall(r"`([a-z]+(?:-[a-z]+)+|(?:test|rust_nldemo)_[\w.]+)`", text)) - known):
         yield f"there is no test or mutant '{name}'"
 

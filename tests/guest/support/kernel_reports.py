@@ -5,7 +5,7 @@
 import re
 from pathlib import Path
 
-LIST = Path(__file__).resolve().parents[2] / "scripts" / "kernel-reports"
+LIST = Path(__file__).resolve().parents[3] / "scripts" / "kernel-reports"
 
 
 def _expressions():

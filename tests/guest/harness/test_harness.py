@@ -83,7 +83,7 @@ def outcome(ko, tmp_path):
         file = tmp_path / "test_inner.py"
         file.write_text(tests, encoding="ascii")
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "conftest", "--color=no", file]
-        environment = {**os.environ, "NLDEMO_KO": str(ko), "PYTHONPATH": str(Path(__file__).parent)}
+        environment = {**os.environ, "NLDEMO_KO": str(ko), "PYTHONPATH": str(Path(__file__).parents[1])}
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path,
                               env=environment, timeout=4 * DEADLINE)
         assert (done.returncode, done.stderr) == (status, ""), done.stdout + done.stderr

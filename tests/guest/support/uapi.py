@@ -5,7 +5,7 @@
 import re
 from pathlib import Path
 
-HEADER = Path(__file__).resolve().parents[2] / "uapi" / "nldemo.h"
+HEADER = Path(__file__).resolve().parents[3] / "uapi" / "nldemo.h"
 NUMBERS = {name: int(number) for name, number in re.findall(
     r"^#define\s+(NLDEMO_\w+)\s+(\d+)", HEADER.read_text(encoding="ascii"), re.MULTILINE)}
 

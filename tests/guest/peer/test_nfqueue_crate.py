@@ -20,7 +20,7 @@ from netlink import DEADLINE, SO_SNDBUFFORCE, wait_until
 from network import ICMP_ECHO_REQUEST, icmp, run
 from program import Program
 
-EXAMPLES = Path(os.environ.get("NLDEMO", Path(__file__).resolve().parents[2] / "build/nldemo")
+EXAMPLES = Path(os.environ.get("NLDEMO", Path(__file__).resolve().parents[3] / "build/nldemo")
                 ).parent / "examples"
 
 # The data of an echo request begins with its sequence number and counts on.
@@ -76,7 +76,7 @@ def no_buffers(tmp_path_factory):
     """An environment in which two of three sends of verdicts fail."""
     library = tmp_path_factory.mktemp("preload") / "no_buffers.so"
     run("gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library,
-        Path(__file__).with_name("no_buffers.c"))
+        Path(__file__).parents[1] / "support" / "no_buffers.c")
     return {"LD_PRELOAD": str(library)}
 
 
