@@ -5,8 +5,8 @@
 usage: terminal.py COMMAND... <STEPS
 
 A step is a line: "type TEXT" with Python's escapes, or "wait TEXT" for what the command has written
-since the last one; or, as the last step, "close", as when a window is closed. All that it writes is printed. The terminal has 33 lines of 99 columns, and its
-settings must be the same at the end.
+since the last one; or, as the last step, "close", as when a window is closed. All that it writes is
+printed. The terminal has 33 lines of 99 columns, and its settings must be the same at the end.
 
 Exit status: the command's, or 128 and the signal it died of; 1 if something was not as it should be.
 """
@@ -21,7 +21,7 @@ import termios
 import time
 
 # In seconds, for a slow machine.
-PATIENCE = 120
+PATIENCE = 600
 
 
 class Terminal:
