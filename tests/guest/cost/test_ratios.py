@@ -5,11 +5,11 @@ instructions (--icount). The works that matter most; `make bench` has all of the
 
 import os
 import sys
-from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[3]
+from conftest import CHECKOUT
+
 sys.path.insert(0, str(CHECKOUT / "bench"))
 
 from bench import Bench  # pylint: disable=wrong-import-position

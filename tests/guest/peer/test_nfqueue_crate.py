@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 import nfqueue
+from conftest import CHECKOUT
 from control import Control
 from netlink import DEADLINE, SO_SNDBUFFORCE, wait_until
 from network import ICMP_ECHO_REQUEST, icmp, run
 from program import Program
 
-EXAMPLES = Path(os.environ.get("NLDEMO", Path(__file__).resolve().parents[3] / "build/nldemo")
-                ).parent / "examples"
+EXAMPLES = Path(os.environ.get("NLDEMO", CHECKOUT / "build" / "nldemo")).parent / "examples"
 
 # The data of an echo request begins with its sequence number and counts on.
 SECRET = "efgh"
