@@ -148,8 +148,8 @@ remove_tree() {
 # another one replaced. One in use is locked.
 remove_unlinked() {
 	local d linked
-	find "$1" -maxdepth 1 -type l -mtime +14 -delete
-	linked=$(find "$1" -maxdepth 1 -type l ! -name '*.link' -printf '%l\n')
+	find -H "$1" -maxdepth 1 -type l -mtime +14 -delete
+	linked=$(find -H "$1" -maxdepth 1 -type l ! -name '*.link' -printf '%l\n')
 	for d in "$1"/*; do
 		if [[ -L $d ]]; then
 			[[ $d != *.link ]] || rm -- "$d"
