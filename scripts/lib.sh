@@ -164,22 +164,34 @@ remove_unlinked() {
 	done
 }
 
-# Where the finished root of a kernel is: a link that setup moves in one
-# step. Prints nothing when there is none.
+# root_link KERNEL [TESTS]: where the finished root for a kernel is, with what only tests need or
+# without: a link that setup moves in one step. The key of a root is what it is made from: the text
+# of the part that makes it (packages and hooks are all there).
 root_link() {
-	# The debug kernel has no root of its own.
-	[[ $1 != debug ]] || set -- stock
-	printf '%s/roots/%s-%s\n' "$CACHE" "$1" "$(root_key "$1")"
+	local suite key
+	suite=$(kernel_suite "$1")
+	key=$({ sed -n '/^# <root>/,/^# <\/root>/p' "$CHECKOUT/scripts/root.sh" && echo "$suite"; } | sha256sum | cut -c1-12)
+	printf '%s/roots/%s%s-%s\n' "$CACHE" "$suite" "${2:+-tests}" "$key"
 }
 
-# The key of a root is what it is made from: the text of setup's part that
-# makes it (package list, suite and hooks are all there) and the kernel.
-root_key() {
-	{
-		sed -n '/^# <root>/,/^# <\/root>/p' "$CHECKOUT/scripts/setup"
-		echo "$1"
-	} | sha256sum | cut -c1-12
+# find_root KERNEL: the root_link to use. The debug kernel needs what tests do.
+find_root() {
+	local link
+	link=$(root_link "$1" tests)
+	[[ $1 == debug || -d $link/. ]] || link=$(root_link "$1")
+	echo "$link"
 }
+
+# kernel_link NAME: where the finished tree of a distribution's kernel is, of debug that of stock:
+# a link, which setup moves to the tree that it chose by that name.
+kernel_link() {
+	local name=$1 key
+	[[ $name != debug ]] || name=stock
+	key=$({ tree_key && cat "$CHECKOUT/scripts/kernels.sh"; } | sha256sum | cut -c1-12)
+	printf '%s/kernels/%s-%s\n' "$CACHE" "${KERNEL_ALIASES[$name]-$name}" "$key"
+}
+# The key of a tree is the text that makes it.
+tree_key() { sed -n '/^# <kernel>/,/^# <\/kernel>/p' "$CHECKOUT/scripts/kernel-tree.sh" | sha256sum | cut -c1-12; }
 
 # The key of an SDK: the kernel, its package and the script that makes it.
 sdk_key() {
@@ -189,42 +201,47 @@ sdk_key() {
 	} | sha256sum | cut -c1-12
 }
 
-# debug_key ROOT: the key of the debug kernel that is built in a root: its
-# configuration, the script that builds it, and the source and toolchain there.
+# debug_key FILE...: the key of the debug kernel: its configuration, the script that builds it, and the
+# source and toolchain, of which the FILEs of dpkg tell.
 debug_key() {
+	local file
 	{
 		sed -n '/^# <build>/,/^# <\/build>/p' "$CHECKOUT/scripts/debug-kernel"
 		cat "$CHECKOUT/kernels/debug.config"
-		awk 'BEGIN { RS = "" } /^Package: (clang-19|lld-19|llvm-19|rustc|bindgen|linux-source-[0-9.]+)\n/ {
-			match($0, /\nVersion: [^\n]*/)
-			print $2, substr($0, RSTART + 1, RLENGTH - 1)
-		}' "$1/var/lib/dpkg/status"
+		for file; do cat -- "$file" && echo; done |
+			awk 'BEGIN { RS = "" } /^Package: (clang-19|lld-19|llvm-19|rustc|bindgen|linux-source-[0-9.]+)\n/ {
+				match($0, /\nVersion: [^\n]*/)
+				print $2, substr($0, RSTART + 1, RLENGTH - 1)
+			}' | sort
 	} | sha256sum | cut -c1-12
 }
 
-# need_root KERNEL: makes the root if it is missing.
-need_root() { [[ -d $(root_link "$1")/. ]] || "$CHECKOUT/scripts/setup" --kernel "$1" --root-only || exit; }
-
-# need_workspace KERNEL: makes root and SDK if they are missing.
-need_workspace() {
-	find_sdk "$1" && return
-	"$CHECKOUT/scripts/setup" --kernel "$1" || exit # it said why
+# need_root KERNEL, need_kernel KERNEL, need_workspace KERNEL: makes what is missing of the root,
+# the kernel's tree, its SDK; with TESTS, of what only tests need.
+need_root() { [[ -d $(find_root "$1")/. ]] || "$CHECKOUT/scripts/setup" --kernel "$1" --root-only || exit; }
+need_kernel() {
+	[[ -d $(find_root "$1")/. && -d $(kernel_link "$1")/. ]] ||
+		"$CHECKOUT/scripts/setup" --kernel "$1" --no-sdk || exit
+}
+need_workspace() { # KERNEL [TESTS]
+	find_sdk "$1" && [[ ! ${2-} || -d $(root_link "$1" tests)/. ]] && return
+	"$CHECKOUT/scripts/setup" --kernel "$1" ${2:+--tests} || exit # it said why
 	find_sdk "$1" || die "scripts/setup made no workspace for kernel '$1'"
 }
 
 # find_sdk KERNEL: the SDK of a kernel in $sdk, what it replaces in $headers.
 # For the debug kernel, $debug is the directory with the rest of it.
 find_sdk() {
-	local link rel version
+	local root kernel rel version
 	debug=
-	link=$(root_link "$1")
-	[[ -d $link/. ]] || return 1
+	root=$(find_root "$1") kernel=$(kernel_link "$1")
+	[[ -d $root/. && -d $kernel/. ]] || return 1
+	read -r rel version <"$kernel/release"
 	if [[ $1 == debug ]]; then
-		read -r rel version <"$link/etc/nldemo-debug-kernel"
-		debug=$CACHE/debug/$rel-$(debug_key "$link")
+		rel=$(debug_release "$version")
+		debug=$CACHE/debug/$rel-$(debug_key "$root/var/lib/dpkg/status" "$kernel"/dpkg/*)
 		sdk=$debug/kdir
 	else
-		read -r rel version <"$link/etc/nldemo-kernel"
 		sdk=$CACHE/sdk/$rel-$(sdk_key "$rel" "$version")
 	fi
 	# shellcheck disable=SC2034 # for the caller
@@ -232,9 +249,11 @@ find_sdk() {
 	[[ -d $sdk ]]
 }
 
-# root_release KERNEL: what uname -r says there.
-root_release() {
-	local name=kernel
-	[[ $1 != debug ]] || name="debug-kernel"
-	cut -d' ' -f1 "$(root_link "$1")/etc/nldemo-$name"
+# kernel_release KERNEL: what uname -r says there. debug_release VERSION: of the debug kernel.
+kernel_release() {
+	local rel version
+	read -r rel version <"$(kernel_link "$1")/release"
+	[[ $1 != debug ]] || rel=$(debug_release "$version")
+	echo "$rel"
 }
+debug_release() { echo "${1%%[-~]*}-nldemo-debug"; }

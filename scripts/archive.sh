@@ -1,0 +1,84 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# An archive of Debian, read by an apt that has directories of its own in the cache: as any user, on
+# any machine with apt, resumable, and with apt's own messages when the network fails. To be sourced
+# by scripts/setup.
+#
+# shellcheck disable=SC2154 # $mode and $architecture, which setup sets
+
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# The mirror that the host uses for Debian, if it is Debian; else Debian's
+# default, which mmdebstrap knows.
+host_mirror() {
+	command -v apt-get >/dev/null || return 0
+	# shellcheck disable=SC2016 # apt expands it
+	apt-get indextargets --format '$(CREATED_BY)|$(ORIGIN)|$(CODENAME)|$(REPO_URI)' 2>/dev/null |
+		awk -F'|' '$1 == "Packages" && $2 == "Debian" && $3 !~ /-(security|backports|updates)/ { print $4; exit }'
+}
+
+# use_archive NAME SUITE...: from now on apt() reads these suites, in directories of that name.
+use_archive() {
+	local mirror suite list
+	apt_dir=$CACHE/apt/$1
+	list=$apt_dir/sources.list
+	shift
+	mkdir -p "$apt_dir/lists/partial" "$apt_dir/archives/partial" "$apt_dir/kernels"
+	: >"$apt_dir/status"
+	mirror=${NLDEMO_MIRROR:-$(host_mirror)}
+	# What mmdebstrap would use by itself.
+	# shellcheck disable=SC2016 # the hook's own shell expands it
+	[[ $mirror ]] || mirror=$(mmdebstrap --variant=custom --skip=update --setup-hook='cat "$1/etc/apt/sources.list" >&3; exit 1' \
+		"--mode=$mode" "$1" - 3>&1 >/dev/null 2>&1 | awk -v suite="$1" '$1 == "deb" { for (i = 2; i < NF; i++) if ($(i + 1) == suite) { print $i; exit } }') || true
+	[[ $mirror ]] || die "cannot tell which Debian mirror to use; name one with NLDEMO_MIRROR=URL"
+	for suite; do printf "deb [signed-by=$keyring] %s %s main\n" "$mirror" "$suite"; done >"$list"
+	# Backports for the kernel only; pinned by codename, because the archive name ("a=") of backports is
+	# shared with every older suite's.
+	printf '%s\n' 'Package: src:linux src:linux-signed-amd64 linux-*' 'Pin: release n=trixie-backports' \
+		'Pin-Priority: 900' >"$apt_dir/preferences"
+	{
+		# The host's proxy and its timeouts, and nothing else of its
+		# configuration (its hooks would run, its pins would count).
+		apt-config dump --no-empty Acquire | grep -v '^Acquire::IndexTargets' || true
+		cat <<-EOF
+			Dir::Etc::main "/dev/null";
+			Dir::Etc::parts "/dev/null";
+			Dir::Etc::sourcelist "$list";
+			Dir::Etc::sourceparts "/dev/null";
+			Dir::Etc::preferences "$apt_dir/preferences";
+			Dir::Etc::preferencesparts "/dev/null";
+			Dir::State::lists "$apt_dir/lists";
+			Dir::State::status "$apt_dir/status";
+			Dir::Cache "$apt_dir";
+			Dir::Cache::archives "$apt_dir/archives";
+			APT::Architecture "amd64";
+			APT::Architectures { "amd64"; $([[ $architecture == amd64 ]] || echo "\"$architecture\";") };
+			APT::Install-Recommends "false";
+			APT::Sandbox::User "root";
+			APT::Update::Error-Mode "any";
+			Acquire::Languages "none";
+			Acquire::Retries "3";
+		EOF
+	} >"$apt_dir/apt.conf"
+}
+
+apt() { APT_CONFIG=$apt_dir/apt.conf "$@"; }
+
+update_lists() {
+	local log=$CACHE/log/download.log
+	say "asking for package lists"
+	apt apt-get update >"$log" 2>&1 && return
+	compgen -G "$apt_dir/lists/*Packages*" >/dev/null ||
+		explain_failure "$log" "apt-get update" || exit 1
+	say "cannot update the package lists (see $log); trying with those of the last time"
+}
+
+# megabytes DIR <URIS: how much of what apt's --print-uris names is not in DIR yet.
+megabytes() {
+	local uri file size _ sum=0
+	while read -r uri file size _; do
+		[[ $uri != \'* || -f $1/$file ]] || sum=$((sum + size))
+	done
+	echo "$(((sum + 999999) / 1000000)) MB"
+}

@@ -1,0 +1,106 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Makes the Debian root that everything is built and booted in: the toolchain, QEMU and the tests'
+# programs. Kernels lie beside it (scripts/kernel-tree.sh). To be sourced by scripts/setup.
+#
+# shellcheck disable=SC2154 # $suite, $tests, $mode, $use_sudo and $apt_dir, which setup sets
+#
+# The lines between the two marks are part of the root's key.
+# <root>
+packages=(
+	# The toolchain of Debian's own kernel, and what its build needs.
+	rustc rust-src rustfmt cargo bindgen gcc make pahole
+	flex bison bc libelf-dev libssl-dev kmod cpio xz-utils zstd python3 file ca-certificates
+	# The virtual machine.
+	virtme-ng qemu-system-x86 busybox-static
+	# What the demo runs in the guest.
+	iproute2 iputils-ping nftables procps
+)
+test_packages=(
+	# The debug kernel's compiler: Rust with KASAN needs Clang.
+	clang-19 lld-19 llvm-19
+	# What else runs in the guest, and the checks.
+	tcpdump ethtool conntrack python3-pytest pyflakes3 shellcheck rust-clippy git
+	# What the kernel's YNL client needs.
+	python3-yaml python3-jsonschema
+	# Other witnesses of packets, C's own library for queues, and a checker of
+	# memory for programs in Rust, which has no sanitizer's runtime here.
+	tshark python3-scapy libnetfilter-queue-dev libmnl-dev
+	# NFQUEUE programs of others: in C, Python and Go.
+	dhcpoptinj python3-netfilterqueue opensnitch
+)
+# The compiler that the suite's kernels were built with.
+case $suite in
+trixie) packages+=(gcc-14) ;;
+*) packages+=(gcc-16) ;;
+esac
+excludes=(
+	/usr/share/{man,info,locale,groff,lintian,bug}/\*
+	/usr/share/doc/\*
+)
+
+# Runs in the finished root, with its path as $1.
+finish_root() {
+	local root=$1
+	# The mount points that scripts/enter needs, and no secrets or state.
+	rm -rf "${root:?}"/{var/lib/apt/lists,var/cache/apt,dev}/* "$root/etc/resolv.conf"
+	rm -f "$root"/etc/hostname
+	: >"$root/etc/resolv.conf"
+	: >"$root/etc/nldemo-kernel"
+	mkdir -p "$root/usr/lib/modules" "$root/usr/share/linux-source"
+	# A guest may look up its own name, and must not go out for it.
+	printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
+}
+# </root>
+
+# download_root: its packages.
+download_root() {
+	local uris log=$CACHE/log/download.log
+	[[ ! $tests ]] || packages+=("${test_packages[@]}")
+	uris=$(apt apt-get install -y --print-uris '?essential ?architecture(native)' apt "${packages[@]}" 2>>"$log" || true)
+	say "downloading the packages of the root ($(megabytes "$apt_dir/archives" <<<"$uris"))"
+	apt apt-get install -y --download-only '?essential ?architecture(native)' apt "${packages[@]}" >>"$log" 2>&1 ||
+		explain_failure "$log" "downloading packages" || exit 1
+}
+
+# make_root LINK
+make_root() {
+	local link=$1 tmp log=$CACHE/log/root-$suite.log p alone
+	local args=(--variant=apt "--mode=$mode" --architectures=amd64 --skip=update
+		"--aptopt=APT::Install-Recommends false"
+		"--aptopt=APT::Sandbox::User root"
+		# A root that a crash leaves unfinished is never used.
+		--dpkgopt=force-unsafe-io)
+	for p in "${excludes[@]}"; do args+=("--dpkgopt=path-exclude=$p"); done
+	# Hooks name files relative to apt_dir: mmdebstrap splits them at spaces.
+	args+=("--setup-hook=mkdir -p \"\$1/etc/apt/preferences.d\" \"\$1/var/cache/apt/archives\""
+		"--setup-hook=upload preferences /etc/apt/preferences.d/nldemo"
+		"--setup-hook=sync-in lists /var/lib/apt/lists"
+		"--setup-hook=sync-in archives /var/cache/apt/archives")
+	IFS=, eval 'args+=("--include=${packages[*]}")'
+
+	tmp=$(mktemp -d "$link.XXXXXX")
+	chmod 755 "$tmp"
+	# shellcheck disable=SC2064 # $tmp is a local variable
+	trap "remove_tree '$tmp'" EXIT
+	say "making the Debian root ($suite; about a minute; log: $log)"
+	# In namespaces of its own, and killed with this script: what it mounts and
+	# starts goes with it, however it ends.
+	alone=(setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc)
+	if ((EUID == 0)); then
+		(cd "$apt_dir" && exec "${alone[@]}" mmdebstrap "${args[@]}" "$suite" "$tmp" sources.list)
+	else
+		if [[ $use_sudo ]]; then alone=(sudo "--preserve-env=TMPDIR" "${alone[@]}"); else alone=(); fi
+		# As a tar stream, so that the files are this user's.
+		(cd "$apt_dir" && exec env TMPDIR=/var/tmp "${alone[@]}" \
+			mmdebstrap --format=tar "${args[@]}" "$suite" - sources.list) |
+			tar -x --no-same-owner --exclude=./dev/\* -C "$tmp"
+	fi >"$log" 2>&1 </dev/null || explain_failure "$log" "making the root" || exit 1
+	finish_root "$tmp" >>"$log" 2>&1 || explain_failure "$log" "making the root" || exit 1
+	# The link moves last and at once: without it the root does not count.
+	ln -s "${tmp##*/}" "$tmp.link"
+	mv -T "$tmp.link" "$link"
+	trap - EXIT
+	say "the root is ready"
+}
