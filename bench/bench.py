@@ -11,7 +11,7 @@ import module
 from network import run
 from places import Places
 from rows import Bound, Ratio, Row
-from subjects import Module, Nothing, Rules
+from subjects import Module, Nothing, Program, Rules
 from works import CLOCK
 
 ROUNDS = 31
@@ -27,9 +27,12 @@ class Bench:
         self.places = Places()
         self.subjects = {
             "nothing": Nothing,
+            "floor": Module(self.programs / "nldemo_floor.ko", "nldemo_floor"),
             "twin": Module(self.programs / "nldemo_twin.ko", "nldemo_twin"),
             "module": Module(ko, module.NAME),
             "nft": Rules,
+            "BPF, empty": Program(self.programs, "empty", "empty"),
+            "BPF, looks": Program(self.programs, "look_ipv4", "look_ipv6"),
         }
         _median, least, _most = self.nanoseconds(CLOCK, rounds=100)
         # Of the shortest round: one that no interrupt has met.

@@ -8,7 +8,7 @@ import resource
 from network import Namespace
 from places import Loopback
 from rows import Bound, Ratio, Row
-from works import NETLINK, echo, udp
+from works import MODULES, echo, udp
 
 MANY = 1000
 LOADS = 3
@@ -28,7 +28,7 @@ def sockets(bench):
     """A round trip while so many sockets take turns."""
     few, many = echo(64, times=100), echo(64, sockets=MANY, times=100)
     costs = {}
-    for name in NETLINK:
+    for name in MODULES:
         with bench.subjects[name]("prerouting"):
             costs[name] = bench.instructions(few), bench.instructions(many)
     return _grown("echo of 64 bytes, by open sockets", costs)
@@ -42,7 +42,7 @@ def namespaces(bench):
 
     def costs():
         found = {}
-        for name in NETLINK:
+        for name in MODULES:
             with bench.subjects[name]("prerouting"):
                 for work in works:
                     found[work, name] = bench.instructions(work, place)
@@ -53,12 +53,12 @@ def namespaces(bench):
     yield from times(bench, "with a few network namespaces")
     many = costs()
     for _ in range(LOADS):
-        for name in NETLINK:
+        for name in MODULES:
             with bench.subjects[name]("prerouting"):
                 pass
     for work, what in zip(works, ("echo of 64 bytes", "a UDP packet with its hook")):
         yield _grown(f"{what}, by network namespaces",
-                     {name: (few[work, name], many[work, name]) for name in NETLINK})
+                     {name: (few[work, name], many[work, name]) for name in MODULES})
     yield from times(bench, f"with {MANY:,} network namespaces")
     for namespace in crowd:
         namespace.close()
@@ -68,7 +68,7 @@ def times(bench, circumstances):
     """How long loading and unloading took at least, since the subjects were last asked: the guest's
     clock runs ahead when it waits for the host."""
     for what, of in (("load", "loading"), ("unload", "unloading")):
-        took = {name: getattr(bench.subjects[name], of) for name in NETLINK}
+        took = {name: getattr(bench.subjects[name], of) for name in MODULES}
         yield Row("module", f"time to {what}, {circumstances}", "µs of the guest's clock",
                   {name: min(values) / 1000 for name, values in took.items()})
         for values in took.values():

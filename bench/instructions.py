@@ -2,7 +2,7 @@
 
 """Measures all that can be counted in instructions, in a guest whose clock counts them.
 
-Usage: instructions.py DIRECTORY-OF-PROGRAMS MODULE PEER|--quick. Prints a row a line, in JSON.
+Usage: instructions.py DIRECTORY-OF-PROGRAMS MODULE PEER|--quick [PART]. Prints a row a line, in JSON.
 """
 
 import sys
@@ -21,20 +21,33 @@ from works import FULL, QUICK
 REPETITIONS = 3
 
 
-def everything(bench, peer):
-    yield from bench.measure(FULL, REPETITIONS)
-    yield from consumers(bench, peer, REPETITIONS)
-    yield from under_load(bench)
-    yield growth.sockets(bench)
-    yield from growth.namespaces(bench)
+def module_itself(bench, _peer):
     yield memory.of_a_namespace(bench)
     yield from size.sections(bench)
     yield from size.parts(bench)
 
 
-def main(programs, ko, peer):
+def growing(bench, _peer):
+    yield growth.sockets(bench)
+    yield from growth.namespaces(bench)
+
+
+PARTS = {
+    "works": lambda bench, _peer: bench.measure(FULL, REPETITIONS),
+    "consumers": lambda bench, peer: consumers(bench, peer, REPETITIONS),
+    "config": lambda bench, _peer: under_load(bench),
+    "growth": growing,
+    "module": module_itself,
+}
+
+
+def main(programs, ko, peer, *parts):
     bench = Bench(programs, ko)
-    for row in bench.measure(QUICK, 2) if peer == "--quick" else everything(bench, peer):
+    if peer == "--quick":
+        rows = bench.measure(QUICK, 2)
+    else:
+        rows = (row for part in parts or PARTS for row in PARTS[part](bench, peer))
+    for row in rows:
         print(row.json(), flush=True)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from network import Namespace
 from rows import Row
-from works import NETLINK
+from works import MODULES
 
 TRACING = Path("/sys/kernel/tracing")
 EVENTS = ("kmem/kmalloc", "kmem/kmem_cache_alloc", "kmem/kfree", "kmem/kmem_cache_free",
@@ -43,9 +43,9 @@ def of_a_namespace(bench):
     """What it takes more of with either module than without."""
     found = {}
     for _ in range(REPETITIONS):
-        for name in ("nothing", *NETLINK):
+        for name in ("nothing", *MODULES):
             with bench.subjects[name]("prerouting", None):
                 found.setdefault(name, []).append(_kept())
     kept = {name: statistics.median(values) for name, values in found.items()}
     return Row("module", "memory of a network namespace", "bytes",
-               {name: kept[name] - kept["nothing"] for name in NETLINK})
+               {name: kept[name] - kept["nothing"] for name in MODULES})

@@ -10,23 +10,23 @@ import statistics
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """What a ratio is to be at most, or at least, to two places; and where that is not reached yet,
-    what it must be meanwhile."""
+    """What a ratio is to be at most, or at least, to two places and but for noise; and where that is
+    not reached yet, what it must be meanwhile."""
 
     most: float | None = None
     least: float | None = None
     meanwhile: float | None = None
 
-    def is_met(self, ratio):
+    def is_met(self, ratio, noise):
         """Whether it is what it is to be."""
-        ratio = round(ratio, 2)
-        return (self.most is None or ratio <= self.most) and (self.least is None or ratio >= self.least)
+        return ((self.most is None or round(ratio - noise, 2) <= self.most)
+                and (self.least is None or round(ratio + noise, 2) >= self.least))
 
-    def allows(self, ratio):
+    def allows(self, ratio, noise):
         """Whether it is no worse than it must be."""
         if self.meanwhile is None:
-            return self.is_met(ratio)
-        return Bound(self.most and self.meanwhile, self.least and self.meanwhile).is_met(ratio)
+            return self.is_met(ratio, noise)
+        return Bound(self.most and self.meanwhile, self.least and self.meanwhile).is_met(ratio, noise)
 
     def __str__(self):
         bound = "" if self.most is None else f"≤ {self.most:.2f}"
@@ -67,7 +67,8 @@ class Row:
         """What the report is made from."""
         ratios = [{"name": ratio.name, "value": ratio.value, "spread": ratio.spread,
                    "more_is_better": ratio.more_is_better, "bound": str(ratio.bound),
-                   "met": ratio.bound.is_met(ratio.value), "allowed": ratio.bound.allows(ratio.value)}
+                   "met": ratio.bound.is_met(ratio.value, ratio.spread),
+                   "allowed": ratio.bound.allows(ratio.value, ratio.spread)}
                   for ratio in self.ratios]
         return json.dumps({"section": self.section, "work": self.work, "unit": self.unit,
                            "costs": list(self.costs.items()), "ratios": ratios})

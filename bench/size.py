@@ -6,7 +6,7 @@ import re
 
 from network import run
 from rows import Row
-from works import NETLINK
+from works import MODULES
 
 SECTIONS = {
     "code": r"\.((init|exit)\.)?text",
@@ -39,7 +39,7 @@ def _functions(file):
 
 def sections(bench):
     """As they are in memory."""
-    found = {name: _sections(bench.subjects[name].file) for name in NETLINK}
+    found = {name: _sections(bench.subjects[name].file) for name in MODULES}
     for kind, pattern in SECTIONS.items():
         yield Row("module", kind, "bytes", {
             name: sum(size for section, size in sizes if re.match(pattern, section))

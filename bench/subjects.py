@@ -2,6 +2,7 @@
 
 """What is measured against each other; each is in place for as long as a `with` takes."""
 
+import subprocess
 import time
 from pathlib import Path
 
@@ -45,6 +46,28 @@ class Rules(Nothing):
 
     def __exit__(self, *_):
         self._nft(f"delete table {family} bench" for family in self.RULES)
+
+
+class Program:
+    """BPF programs at the hooks, which let packets pass."""
+
+    def __init__(self, programs, ipv4, ipv6):
+        self._hook = self._place = self._process = None
+        self._command = [programs / "attach", programs / "netfilter.bpf.o", ipv4, ipv6]
+
+    def __call__(self, hook, place):
+        self._hook, self._place = hook, place
+        return self
+
+    def __enter__(self):
+        with self._place.hooked:
+            self._process = subprocess.Popen([*self._command, str(HOOKNUM[self._hook])],
+                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._process.stdout.readline() == b"attached\n", "the programs cannot be attached"
+        return self
+
+    def __exit__(self, *_):
+        self._process.communicate()
 
 
 class Module:

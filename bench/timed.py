@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "guest" /
 
 from bench import Bench
 from rows import Ratio, Row
-from works import NETLINK, echo
+from works import MODULES, echo
 
 REPETITIONS, TIMES = 7, 100
 
@@ -21,7 +21,7 @@ REPETITIONS, TIMES = 7, 100
 def threads(bench, count):
     """A round trip in each of so many threads at once, of the round that was disturbed least."""
     work = echo(64, threads=count, section="threads", times=TIMES)
-    times = {name: [] for name in NETLINK}
+    times = {name: [] for name in MODULES}
     for _ in range(REPETITIONS):
         for name, values in times.items():
             with bench.subjects[name]("prerouting"):

@@ -24,9 +24,9 @@ test_packages=(
 	tcpdump ethtool conntrack python3-pytest pyflakes3 shellcheck rust-clippy git
 	# What the kernel's YNL client needs.
 	python3-yaml python3-jsonschema
-	# Other witnesses of packets, C's own library for queues, and a checker of
+	# Other witnesses of packets, C's own libraries for queues and BPF, and a checker of
 	# memory for programs in Rust, which has no sanitizer's runtime here.
-	tshark python3-scapy libnetfilter-queue-dev libmnl-dev
+	tshark python3-scapy libnetfilter-queue-dev libmnl-dev libbpf-dev
 	# NFQUEUE programs of others: in C, Python and Go.
 	dhcpoptinj python3-netfilterqueue opensnitch
 )

@@ -20,6 +20,7 @@ const STYLE: &str = "<!-- SPDX-License-Identifier: GPL-2.0 -->\
 pub(crate) const MODULE: RGBColor = RGBColor(0x2f, 0x81, 0xf7);
 pub(crate) const TWIN: RGBColor = RGBColor(0x8b, 0x94, 0x9e);
 pub(crate) const OTHER: RGBColor = RGBColor(0xd2, 0x99, 0x22);
+pub(crate) const RIVAL: RGBColor = RGBColor(0xa3, 0x71, 0xf7);
 
 /// One colour of bars.
 pub(crate) struct Series {

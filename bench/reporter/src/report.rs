@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use crate::plot::{Chart, Group, MODULE, OTHER, Series, TWIN};
+use crate::plot::{Chart, Group, MODULE, OTHER, RIVAL, Series, TWIN};
 use crate::row::{Ratio, Row};
 use crate::section::{SECTIONS, Section};
 use crate::table::table;
@@ -149,6 +149,10 @@ fn hooks(rows: &[Row]) -> Chart {
         name: "nftables rule",
         color: OTHER,
     });
+    series.push(Series {
+        name: "empty BPF program",
+        color: RIVAL,
+    });
     Chart {
         title: "What a hook adds to a packet that is not ICMP, instructions",
         series,
@@ -156,7 +160,9 @@ fn hooks(rows: &[Row]) -> Chart {
             .iter()
             .filter(|row| row.section == "passing" && row.work.starts_with("UDP,"))
             .filter_map(|row| {
-                let values = vec![row.added("module")?, row.added("twin")?, row.added("nft")?];
+                let values = ["module", "twin", "nft", "BPF, empty"];
+                let values = values.map(|name| row.added(name));
+                let values = values.into_iter().collect::<Option<_>>()?;
                 Some(Group {
                     label: row.work.clone(),
                     values,
@@ -181,8 +187,12 @@ fn consumers(rows: &[Row]) -> Chart {
                 color: OTHER,
             },
             Series {
-                name: "plain C",
+                name: "C, tuned",
                 color: TWIN,
+            },
+            Series {
+                name: "C, one by one",
+                color: RIVAL,
             },
         ],
         groups: rows
@@ -193,7 +203,8 @@ fn consumers(rows: &[Row]) -> Chart {
                 let values = vec![
                     million("batches")?,
                     million("one by one")?,
-                    million("plain C")?,
+                    million("C, tuned")?,
+                    million("C")?,
                 ];
                 let label = row.work.trim_start_matches("a packet, ").to_owned();
                 Some(Group { label, values })
@@ -244,10 +255,17 @@ const HEAD: &str = "\
 <!-- Written by `scripts/bench --record`. -->
 # What the module costs
 
-Measured against a plain twin of the module in C ([`twin/`](../twin)), rules of nftables that do the
-hook's job, and a plain consumer in C. `make bench` measures all of it again, on any machine: the
-guest's clock counts instructions (`-icount`), so figures do not depend on how fast the machine is or
-what else it does, only on the kernel, the compilers and the CPU that is emulated. All take turns in
-one boot, and every answer is checked. Numbers in parentheses are bounds; what is not met is bold.
+`make bench` measures all of this again, on any machine: the guest's clock counts instructions
+(`-icount`), so figures do not depend on how fast the machine is or what else it does, only on the
+kernel, the compilers and the CPU that is emulated. All take turns in one boot, and every answer is
+checked. Numbers in parentheses are bounds; what is not met is bold. The module is compared with
+
+- the **twin** ([`nldemo_twin.c`](../twin/nldemo_twin.c)): C with equal duties. What differs is the
+  language and its compiler;
+- the **floor** ([`nldemo_floor.c`](../twin/nldemo_floor.c)): C without statistics, configuration and
+  most checks, which copies every echo. What differs is the duties and the algorithm;
+- rules of **nftables** that do the hook's job, and programs of **BPF**, which cannot: they may let a
+  packet pass or drop it, not queue it. The empty one is the least that such a program takes; the
+  other looks at the protocol, as the module's hook does.
 
 ";

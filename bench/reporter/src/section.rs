@@ -30,15 +30,18 @@ pub(crate) const SECTIONS: [Section; 8] = [
         key: "queued",
         title: "ICMP packets",
         about: "Those that a hook hands to the queue: with nobody there to listen, who lets them pass \
-                (`bypass`), and with a listener who accepts them. The twin neither counts them nor can be \
+                (`bypass`), and with a listener who accepts them. The floor neither counts them nor can be \
                 configured.",
     },
     Section {
         key: "consumers",
         title: "The queue's consumer",
         about: "CPU time that `nldemo queue run` takes for an accepted packet, of bursts that wait for it, \
-                and the time from an echo request to its reply when both wait for a verdict alone. Plain C \
-                is a consumer on libnetfilter_queue with one verdict a packet, one process a queue.",
+                and the time from an echo request to its reply when both wait for a verdict alone. C is a \
+                consumer on libnetfilter_queue with one verdict a packet, with one for the packets that \
+                wait together (batches), or on system calls alone, as few as there can be (tuned). All in \
+                C look at a packet's id only, and have a process for each queue. A packet is told of as a \
+                line of text, one of JSON, or a record of a capture; none is left out.",
     },
     Section {
         key: "growth",
@@ -62,6 +65,7 @@ pub(crate) const SECTIONS: [Section; 8] = [
         key: "module",
         title: "The modules themselves",
         about: "Times are the guest's, most of which is reading the file and waiting for grace periods. The \
-                twin's code does no more than receive, reply and queue; below is what the module's is for.",
+                code of floor and twin does no more than receive, reply and queue; below is what the module's is \
+                for.",
     },
 ];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A plain NFQUEUE consumer on libnetfilter_queue: accepts every packet, with a
- * verdict of its own for each. What `nldemo queue run` is measured against.
+ * An NFQUEUE consumer on libnetfilter_queue as its documentation has it: accepts every
+ * packet, with a verdict of its own for each.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * An NFQUEUE consumer on libnetfilter_queue that accepts every packet, with one
+ * verdict for the packets that wait together, or for 64 of them.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include <libnetfilter_queue/libnetfilter_queue.h>
+#include <linux/netfilter.h>
+
+#define BATCH 64
+
+/* Packets without a verdict yet. */
+struct pending {
+	uint32_t last_id;
+	unsigned int count;
+};
+
+static int note_packet(struct nfq_q_handle *queue, struct nfgenmsg *message,
+		       struct nfq_data *packet, void *data)
+{
+	struct nfqnl_msg_packet_hdr *header = nfq_get_msg_packet_hdr(packet);
+	struct pending *pending = data;
+
+	(void)queue;
+	(void)message;
+	if (!header)
+		return -1;
+	pending->last_id = ntohl(header->packet_id);
+	pending->count++;
+	return 0;
+}
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(2);
+}
+
+int main(int argc, char **argv)
+{
+	static char buffer[128 * 1024];
+	struct pending pending = { 0 };
+	struct nfq_q_handle *queue;
+	struct nfq_handle *handle;
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: %s QUEUE\n", argv[0]);
+		return 2;
+	}
+	handle = nfq_open();
+	if (!handle)
+		die("nfq_open");
+	queue = nfq_create_queue(handle, (uint16_t)atoi(argv[1]), note_packet, &pending);
+	if (!queue)
+		die("nfq_create_queue");
+	if (nfq_set_mode(queue, NFQNL_COPY_PACKET, 0xffff) < 0)
+		die("nfq_set_mode");
+	for (;;) {
+		ssize_t len = recv(nfq_fd(handle), buffer, sizeof(buffer),
+				   pending.count ? MSG_DONTWAIT : 0);
+
+		if (len >= 0)
+			nfq_handle_packet(handle, buffer, (int)len);
+		else if (errno != EAGAIN && errno != ENOBUFS && errno != EINTR)
+			die("recv");
+		if (pending.count >= BATCH || (pending.count && len < 0)) {
+			if (nfq_set_verdict_batch(queue, pending.last_id, NF_ACCEPT) < 0)
+				die("nfq_set_verdict_batch");
+			pending.count = 0;
+		}
+	}
+}
