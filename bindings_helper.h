@@ -1,18 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What net/ needs of the kernel's C headers and kernel::bindings lacks. The
- * Kbuild file lists the items that bindgen takes from here; every other type
- * comes from kernel::bindings, so that one C type stays one Rust type.
+ * The C headers of which this module, beside what net/ binds for itself, uses items. Kbuild says
+ * which items.
  */
-#include <linux/netfilter.h>
-#include <linux/netfilter_ipv4.h>
-#include <linux/netfilter_ipv6.h>
-#include <linux/netdevice.h>
-#include <net/netns/generic.h>
-#include <net/sock.h>
-
-/* Structs and unions without names hold them. */
-static const size_t SK_BUFF_MARK = offsetof(struct sk_buff, mark);
-static const size_t SOCK_FLAGS = offsetof(struct sock, sk_flags);
-/* struct net_device is opaque to kernel::bindings, and too entangled to bind here. */
-static const size_t NET_DEVICE_IFINDEX = offsetof(struct net_device, ifindex);
+#include "uapi/nldemo.h"

@@ -32,4 +32,4 @@ pub struct inet_timewait_death_row {
     _opaque: [u8; 0],
 }
 
-include!(env!("NLDEMO_BINDINGS"));
+include!(concat!(env!("NET_OUT"), "/net.bindings.rs"));

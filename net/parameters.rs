@@ -11,7 +11,7 @@
 //!
 //! # Examples
 //!
-//! ```ignore
+//! ```
 //! mod parameters {
 //!     crate::net::module_parameters! {
 //!         /// First queue, 0 to 65535 (default 0)
@@ -40,7 +40,6 @@ use kernel::{
 /// local variable cannot have the name of a `static` in scope.
 ///
 /// A name that is declared twice in a module does not compile, nor does a parameter of built-in code.
-#[macro_export]
 macro_rules! module_parameters {
     ($(
         $(#[doc = $description:literal])+
@@ -91,6 +90,8 @@ macro_rules! module_parameters {
         )*
     };
 }
+
+pub(crate) use module_parameters;
 
 /// A type of value that a [`Parameter`] can have.
 ///
@@ -215,7 +216,8 @@ pub const fn modinfo<const LEN: usize>([tag, text]: [&str; 2]) -> [u8; LEN] {
     entry
 }
 
-#[kunit_tests(rust_nldemo_parameters)]
+#[cfg(net_kunit)]
+#[kunit_tests(rust_net_parameters)]
 mod tests {
     use super::*;
 

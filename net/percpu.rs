@@ -143,7 +143,8 @@ impl<const N: usize> Drop for Counters<N> {
     }
 }
 
-#[kunit_tests(rust_nldemo_percpu)]
+#[cfg(net_kunit)]
+#[kunit_tests(rust_net_percpu)]
 mod tests {
     use super::*;
 

@@ -23,7 +23,18 @@
 //!
 //! # Examples
 //!
-//! ```ignore
+//! ```
+//! # use kernel::{
+//! #     prelude::*,
+//! #     sync::atomic::{Atomic, Relaxed},
+//! # };
+//! # use net::{
+//! #     namespace::Net,
+//! #     netfilter::{self, Point, State, Verdict},
+//! #     pernet,
+//! #     skbuff::Packet,
+//! # };
+//! # mod net;
 //! module! {
 //!     type: pernet::Module<Counter>,
 //!     name: "counter",
@@ -32,6 +43,7 @@
 //!     license: "GPL",
 //! }
 //!
+//! #[pin_data]
 //! struct Counter {
 //!     packets: Atomic<u64>,
 //! }
@@ -44,9 +56,19 @@
 //!     const KEY: pernet::KeyRef<Self> = pernet::KeyRef::new(&COUNTER);
 //!
 //!     fn new(_net: &Net) -> impl PinInit<Self, Error> {
-//!         pin_init!(Self { packets: Atomic::new(0) })
+//!         pin_init!(Self { packets: Atomic::new(0) }? Error)
 //!     }
 //! }
+//! # impl netfilter::Hook for Counter {
+//! #     fn points(&self) -> impl Iterator<Item = Point> {
+//! #         core::iter::empty()
+//! #     }
+//! #
+//! #     fn hook(&self, _packet: &Packet, _state: &State, _point: &Point) -> Verdict {
+//! #         self.packets.add(1, Relaxed);
+//! #         Verdict::ACCEPT
+//! #     }
+//! # }
 //! ```
 
 use core::{

@@ -61,7 +61,14 @@ impl ReadSide {
 ///
 /// # Examples
 ///
-/// ```ignore
+/// ```
+/// # use net::rcu::{Prepared, Published, ReadSide};
+/// #[derive(Clone, Copy)]
+/// struct Limits {
+///     low: u32,
+///     high: u32,
+/// }
+///
 /// let limits = Published::new(Limits { low: 1, high: 2 })?;
 /// limits.publish(Prepared::new(Limits { low: 3, high: 4 })?);
 /// assert_eq!(ReadSide::with(|section| limits.read(section).low), 3);
@@ -149,7 +156,8 @@ impl<T: Copy + Send + Sync> Drop for Published<T> {
     }
 }
 
-#[kunit_tests(rust_nldemo_rcu)]
+#[cfg(net_kunit)]
+#[kunit_tests(rust_net_rcu)]
 mod tests {
     use super::*;
 

@@ -9,9 +9,28 @@
 //!
 //! # Examples
 //!
-//! ```ignore
+//! ```
+//! # use net::{
+//! #     namespace::Net,
+//! #     netfilter::{self, Family, Hooknum, Point, Priority, State, Verdict},
+//! #     pernet,
+//! #     skbuff::{Packet, ReadAt},
+//! # };
+//! # struct Firewall;
+//! # static FIREWALL: pernet::Key<Firewall> = pernet::Key::new();
+//! # impl pernet::Subsystem for Firewall {
+//! #     type Module = crate::LocalModule;
+//! #     type Attachments = netfilter::Hooks<Self>;
+//! #     const KEY: pernet::KeyRef<Self> = pernet::KeyRef::new(&FIREWALL);
+//! #
+//! #     fn new(_net: &Net) -> impl PinInit<Self, Error> {
+//! #         Ok(Self)
+//! #     }
+//! # }
+//! const ICMP: u8 = 1;
+//!
 //! impl netfilter::Hook for Firewall {
-//!     fn points(&self) -> impl Iterator<Item = netfilter::Point> {
+//!     fn points(&self) -> impl Iterator<Item = Point> {
 //!         core::iter::once(Point {
 //!             family: Family::Ipv4,
 //!             hooknum: Hooknum::PreRouting,
@@ -21,7 +40,7 @@
 //!
 //!     fn hook(&self, packet: &Packet, _state: &State, _point: &Point) -> Verdict {
 //!         match packet.read_at::<1>(9) {
-//!             Some([IPPROTO_ICMP]) => Verdict::queue(0, true),
+//!             Some([ICMP]) => Verdict::queue(0, true),
 //!             _ => Verdict::ACCEPT,
 //!         }
 //!     }
@@ -567,7 +586,8 @@ fn warn_of_no_room(net: &Net) {
     }
 }
 
-#[kunit_tests(rust_nldemo_netfilter)]
+#[cfg(net_kunit)]
+#[kunit_tests(rust_net_netfilter)]
 mod tests {
     use super::*;
 

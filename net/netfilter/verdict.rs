@@ -40,7 +40,8 @@ impl Verdict {
     }
 }
 
-#[kunit_tests(rust_nldemo_verdict)]
+#[cfg(net_kunit)]
+#[kunit_tests(rust_net_verdict)]
 mod tests {
     use super::*;
 

@@ -14,13 +14,16 @@
 //!
 //! # Examples
 //!
-//! ```ignore
+//! ```
+//! # use net::netlink::{Attribute, Attributes, Policy, Refusal, Request};
 //! const COLOR: Attribute<u8> = Attribute::new(1).range(0, 2);
 //! const TAG: Attribute<[u8; 4]> = Attribute::new(2).required();
 //! static PAINT: Policy = Policy::new(&[COLOR.rule(), TAG.rule()]);
 //!
-//! let attributes = Attributes::parse(request.payload(), &PAINT)?;
-//! let color: Option<u8> = attributes.get(&COLOR);
+//! fn color(request: &Request<'_>) -> Result<Option<u8>, Refusal> {
+//!     let attributes = Attributes::parse(request.payload(), &PAINT)?;
+//!     Ok(attributes.get(&COLOR))
+//! }
 //! ```
 
 use core::marker::PhantomData;
@@ -552,7 +555,8 @@ impl<const N: usize> Payload<N> {
     }
 }
 
-#[kunit_tests(rust_nldemo_attribute)]
+#[cfg(net_kunit)]
+#[kunit_tests(rust_net_attribute)]
 mod tests {
     use super::*;
 

@@ -271,7 +271,8 @@ unsafe extern "C" fn done<T: Input>(cb: *mut bindings::netlink_callback) -> c_in
     0
 }
 
-#[kunit_tests(rust_nldemo_dump)]
+#[cfg(net_kunit)]
+#[kunit_tests(rust_net_dump)]
 mod tests {
     use super::*;
 

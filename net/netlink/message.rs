@@ -143,7 +143,8 @@ impl<'a> Iterator for Messages<'a> {
     }
 }
 
-#[kunit_tests(rust_nldemo_message)]
+#[cfg(net_kunit)]
+#[kunit_tests(rust_net_message)]
 mod tests {
     use super::*;
 

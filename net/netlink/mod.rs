@@ -9,13 +9,48 @@
 //!
 //! # Examples
 //!
-//! ```ignore
+//! ```
+//! # use net::{
+//! #     namespace::Net,
+//! #     netlink::{
+//! #         self, Attributes, Capability, Handled, KernelSocket, Operation, Policy, Protocol,
+//! #         Refusal, Request,
+//! #     },
+//! #     pernet::{self, Instance},
+//! # };
+//! # static COUNTER: pernet::Key<Counter> = pernet::Key::new();
+//! # impl pernet::Subsystem for Counter {
+//! #     type Module = crate::LocalModule;
+//! #     type Attachments = KernelSocket<Self>;
+//! #     const KEY: pernet::KeyRef<Self> = pernet::KeyRef::new(&COUNTER);
+//! #
+//! #     fn new(_net: &Net) -> impl PinInit<Self, Error> {
+//! #         Err(EINVAL)
+//! #     }
+//! # }
+//! # struct Counter {
+//! #     protocol: Protocol,
+//! # }
+//! # static SET_POLICY: Policy = Policy::new(&[]);
+//! # impl Counter {
+//! #     fn get(_: &Instance<'_, Self>, _: &Request<'_>, _: &Attributes<'_>) -> Result<(), Refusal> {
+//! #         Ok(())
+//! #     }
+//! #     fn set(_: &Instance<'_, Self>, _: &Request<'_>, _: &Attributes<'_>) -> Result<(), Refusal> {
+//! #         Ok(())
+//! #     }
+//! # }
+//! const ECHO: u32 = 16;
+//! const LENGTH: u32 = 17;
+//! const GET: u32 = 18;
+//! const SET: u32 = 19;
+//!
 //! impl netlink::Input for Counter {
 //!     const OPERATIONS: &'static [Operation<Self>] = &[
-//!         Operation::raw(ECHO, |_, _| Ok(Handled::SendBack(ECHO))),
+//!         Operation::raw(ECHO, |_, _| Ok(Handled::SendBack(ECHO as u16))),
 //!         Operation::raw(LENGTH, |_, request| {
 //!             let length = request.payload().len() as u32;
-//!             request.reply(LENGTH, &length.to_ne_bytes())?.send()?;
+//!             request.reply(LENGTH as u16, &length.to_ne_bytes())?.send()?;
 //!             Ok(Handled::Done)
 //!         }),
 //!         Operation::new(GET, Policy::NONE, Self::get),

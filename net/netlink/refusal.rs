@@ -92,7 +92,8 @@ impl From<Error> for Refusal {
     }
 }
 
-#[kunit_tests(rust_nldemo_refusal)]
+#[cfg(net_kunit)]
+#[kunit_tests(rust_net_refusal)]
 mod tests {
     use super::*;
 

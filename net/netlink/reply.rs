@@ -273,7 +273,8 @@ pub(super) unsafe fn unicast(
     }
 }
 
-#[kunit_tests(rust_nldemo_reply)]
+#[cfg(net_kunit)]
+#[kunit_tests(rust_net_reply)]
 mod tests {
     use super::*;
 

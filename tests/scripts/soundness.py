@@ -137,7 +137,7 @@ def about_list(sources, text, known):
 
 def about_argument(text, known):
     known = known | {name.split(".")[0] for name in known} | {path.name for path in ROOT.glob("tests/guest/*/*.py")}
-    for name in sorted(set(re.findall(r"`([a-z]+(?:-[a-z]+)+|(?:test|rust_nldemo)_[\w.]+)`", text)) - known):
+    for name in sorted(set(re.findall(r"`([a-z]+(?:-[a-z]+)+|(?:test|rust)_[\w.]+)`", text)) - known):
         yield f"there is no test or mutant '{name}'"
 
 

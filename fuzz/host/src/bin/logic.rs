@@ -19,7 +19,7 @@ mod classify;
 #[allow(dead_code)] // What the tests make of it.
 mod etherparse_says;
 #[path = "../../../../net/netlink/message.rs"]
-#[allow(dead_code)] // As above.
+#[allow(dead_code, unused_imports)] // As above; its suite is not built.
 mod message;
 #[path = "../../../../tests/host/src/netlink_packet_core_says.rs"]
 mod netlink_packet_core_says;

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# What a module with net/ in its crate needs of kbuild. README.md shows a whole module. Its Kbuild:
+#
+#	obj-m := my_module.o
+#	include $(src)/net/module.mk
+#
+# These variables, which are all optional, must be set before the include:
+#
+#   net-crates   the crates with net/ in them, by the names of their files without .rs. The default
+#                is all of obj-m; a module of several objects (my_module-y := ...) must name its crate.
+#   net-bindgen  C items for these crates, as HEADER:ITEM[,ITEM]..., with the path of a header below
+#                $(src) and regular expressions for the names of items. The crate has them by
+#                include!(concat!(env!("NET_OUT"), "/HEADER.rs")).
+#   net-kunit    y: builds the KUnit suites of net/ too. The names of suites belong to the whole
+#                kernel, so of the modules that are loaded at a time, one may have them.
+
+net-dir := $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))
+net-crates ?= $(patsubst %.o,%,$(filter %.o,$(obj-m)))
+
+# Other compilers than the kernel's fail, with errors that do not tell why: rustc reads no
+# crates of another rustc, and an older or other C compiler does not know the options.
+ifdef CONFIG_RUST
+net-rustc-of-kernel := $(subst ",,$(CONFIG_RUSTC_VERSION_TEXT))
+net-rustc-here := $(shell $(RUSTC) --version 2>/dev/null)
+ifneq ($(net-rustc-here),$(net-rustc-of-kernel))
+$(error The kernel was built with '$(net-rustc-of-kernel)'. Here, RUSTC=$(RUSTC) is \
+	'$(or $(net-rustc-here),not there)'. Rust modules need the same rustc. Install it \
+	and name it with RUSTC=/path/to/rustc, if PATH has another one first)
+endif
+# "14 __clang_major__" or "4 19"
+net-cc-here := $(shell echo __GNUC__ __clang_major__ | $(CC) -E -P - 2>/dev/null)
+net-cc-major := $(if $(CONFIG_CC_IS_CLANG),$(word 2,$(net-cc-here)),$(if $(filter __clang_major__,$(net-cc-here)),$(word 1,$(net-cc-here))))
+net-cc-version-of-kernel := $(if $(CONFIG_CC_IS_CLANG),$(CONFIG_CLANG_VERSION),$(CONFIG_GCC_VERSION))
+ifneq ($(shell test "$(net-cc-major)" -ge $$(($(net-cc-version-of-kernel) / 10000)) 2>/dev/null && echo y),y)
+$(error The kernel was built with '$(subst ",,$(CONFIG_CC_VERSION_TEXT))'. Here, CC=$(CC) is \
+	'$(or $(shell $(CC) --version 2>/dev/null | head -n 1),not there)'. Install the kernel's compiler \
+	or a newer one and name it with CC=gcc-VERSION, or Clang with LLVM=-VERSION)
+endif
+endif
+
+# Clang parses the headers: it gets what defines the layout of types, not the
+# code generation flags of the compiler that built the kernel.
+net-cflags = -nostdinc -D__KERNEL__ -D__BINDGEN__ -DMODULE $(LINUXINCLUDE) \
+	-include $(srctree)/include/linux/compiler_types.h \
+	$(filter -D%,$(KBUILD_CFLAGS)) -DKBUILD_MODNAME='"$(firstword $(net-crates))"' \
+	-DKBUILD_MODFILE='"$(firstword $(net-crates))"' -std=gnu11 -fms-extensions \
+	-fshort-wchar -funsigned-char -fno-builtin -w --target=x86_64-linux-gnu
+
+# Only the items named are generated, and none that they depend on.
+quiet_cmd_net_bindgen = BINDGEN $@
+      cmd_net_bindgen = \
+	$(BINDGEN) $< --rust-target 1.85 --use-core --with-derive-default \
+		--ctypes-prefix ffi --no-layout-tests --no-doc-comments \
+		--no-debug '.*' --no-recursive-allowlist --wrap-unsafe-ops \
+		$(foreach i,$(net-items),--allowlist-item '$(i)') \
+		-o $@ -- $(net-cflags) -Wp,-MMD,$(depfile)
+
+# What kernel::bindings lacks; it has the types that these mention. kbuild takes X.rs for the source of
+# X.o, so the names of generated files have a dot, which that of a crate cannot have.
+net-generated := net.bindings.rs
+$(obj)/net.bindings.rs: private net-items := \
+	nf_hook_ops nf_hook_ops_type nf_hook_state nf_hookfn \
+	nf_register_net_hook nf_unregister_net_hook nf_inet_hooks \
+	nf_ip_hook_priorities NF_ACCEPT NF_DROP NF_QUEUE \
+	NF_VERDICT_FLAG_QUEUE_BYPASS NF_VERDICT_QBITS NFPROTO_IPV4 \
+	NFPROTO_IPV6 net_generic sock_common sock_flags sk_free __addrpair __portpair \
+	NET_DEVICE_IFINDEX SK_BUFF_MARK SOCK_FLAGS
+$(obj)/net.bindings.rs: $(net-dir)/bindings_helper.h FORCE
+	$(call if_changed_dep,net_bindgen)
+
+# $(call net-bindgen-rule,HEADER,ITEMS)
+net-comma := ,
+define net-bindgen-rule
+net-generated += $(1).rs
+$(obj)/$(1).rs: private net-items := $(subst $(net-comma), ,$(2))
+$(obj)/$(1).rs: $(src)/$(1) FORCE
+	$$(call if_changed_dep,net_bindgen)
+endef
+$(foreach b,$(net-bindgen),$(eval $(call net-bindgen-rule,$(word 1,$(subst :, ,$(b))),$(word 2,$(subst :, ,$(b))))))
+
+targets += $(net-generated)
+
+# The crates include the generated files, which lie among the objects.
+net-objects := $(patsubst %,$(obj)/%.o,$(net-crates))
+$(net-objects): export NET_OUT = $(abspath $(obj))
+$(net-objects): $(addprefix $(obj)/,$(net-generated))
+# By default rustc compiles what generic code could call, whether or not the module has use for it. If all
+# functions count as inlinable, rustc compiles those that are called: a module that uses nothing of net/
+# has 6.5 kB less.
+net-rustflags := -Zcross-crate-inline-threshold=always $(if $(filter y,$(net-kunit)),--cfg net_kunit)
+$(foreach c,$(net-crates),$(eval RUSTFLAGS_$(c).o += $(net-rustflags)))

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Has the suites of `net/` built, as `net-kunit := y` does in Kbuild.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-check-cfg=cfg(net_kunit)");
+    println!("cargo::rustc-cfg=net_kunit");
+}
