@@ -3,8 +3,8 @@
 //! Netlink echo and ICMP to NFQUEUE, in every network namespace.
 //!
 //! The module at work for [`net`], safe abstractions over netlink kernel sockets and Netfilter
-//! hooks. This file says what lives in a network namespace and wires it up; `nldemo/` holds what
-//! it does.
+//! hooks. This file has the parameters and the wiring. `nldemo/` holds what the module does, and
+//! knows nothing of this file.
 
 #![deny(unsafe_code)]
 
@@ -40,28 +40,27 @@ use net::{
 };
 
 use nldemo::{
-    classify,
     config::{
         Config,
         OutOfRange,
         Parameters, //
     },
-    control::{
-        self,
-        Control, //
-    },
-    echo,
+    control::Control,
     hook,
-    stats::{
-        self,
-        Statistics, //
+    messages::{
+        CONFIG_GET,
+        CONFIG_SET,
+        ECHO,
+        STATS_GET, //
     },
-    uapi::{
-        NLDEMO_MSG_CONFIG_GET,
-        NLDEMO_MSG_CONFIG_SET,
-        NLDEMO_MSG_ECHO,
-        NLDEMO_MSG_STATS_GET, //
-    }, //
+    netns::NetNs,
+    serve::{
+        config,
+        echo,
+        events,
+        stats, //
+    },
+    stats::Statistics, //
 };
 
 pub mod net;
@@ -114,17 +113,6 @@ fn loaded() -> Result<(Protocol, Config), OutOfRange> {
     })
 }
 
-/// What lives in every network namespace.
-#[pin_data]
-struct NetNs {
-    protocol: Protocol,
-    #[pin]
-    control: Control,
-    statistics: Statistics,
-    /// Keeps anyone from guessing the queue that a flow goes to.
-    seed: u64,
-}
-
 static NETNS: pernet::Key<NetNs> = pernet::Key::new();
 
 impl pernet::Subsystem for NetNs {
@@ -152,17 +140,16 @@ impl pernet::Subsystem for NetNs {
     }
 
     fn gone(instance: &Instance<'_, Self>, initial: &Instance<'_, Self>) {
-        control::gone(instance, initial);
+        events::gone(instance, initial);
     }
 }
 
 impl netlink::Input for NetNs {
     const OPERATIONS: &'static [Operation<Self>] = &[
-        Operation::raw(NLDEMO_MSG_ECHO, echo::echo),
-        Operation::new(NLDEMO_MSG_CONFIG_GET, Policy::NONE, control::get),
-        Operation::new(NLDEMO_MSG_CONFIG_SET, &control::SET_POLICY, control::set)
-            .needs(Capability::NetAdmin),
-        Operation::new(NLDEMO_MSG_STATS_GET, Policy::NONE, stats::get).dump::<stats::PerCpu>(),
+        Operation::raw(ECHO, echo::echo),
+        Operation::new(CONFIG_GET, Policy::NONE, config::get),
+        Operation::new(CONFIG_SET, &config::SET_POLICY, config::set).needs(Capability::NetAdmin),
+        Operation::new(STATS_GET, Policy::NONE, stats::get).dump::<stats::PerCpu>(),
     ];
 
     fn protocol(&self) -> Protocol {
@@ -185,10 +172,6 @@ impl netfilter::Hook for NetNs {
 
     #[inline]
     fn hook(&self, packet: &Packet, state: &State, point: &Point) -> Verdict {
-        if classify::may_be_icmp(point.family, packet) {
-            hook::decide(self, packet, state, *point)
-        } else {
-            Verdict::ACCEPT
-        }
+        hook::hook(self, packet, state, point)
     }
 }

@@ -38,7 +38,7 @@ impl Net {
     }
 
     /// The inode number that identifies the namespace, as `readlink /proc/self/ns/net` shows it.
-    pub fn inum(&self) -> u32 {
+    pub(super) fn inum(&self) -> u32 {
         // SAFETY: By the type invariants the namespace is valid; `inum` is constant while it is.
         unsafe { (*self.as_raw()).ns.inum }
     }

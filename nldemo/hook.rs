@@ -7,35 +7,46 @@ use kernel::cpu::CpuId;
 use super::{
     classify::{
         classify,
+        may_be_icmp,
         Class, //
     },
     config::{
         Config,
         Spread, //
     },
+    netns::NetNs,
     spread,
     stats::Packets, //
 };
 
-use crate::{
-    net::{
-        netfilter::{
-            Family,
-            Point,
-            State,
-            Verdict, //
-        },
-        skbuff::Packet, //
+use crate::net::{
+    netfilter::{
+        Family,
+        Point,
+        State,
+        Verdict, //
     },
-    NetNs, //
+    skbuff::Packet, //
 };
+
+/// Decides about a packet that meets the hook. Nearly every packet is not ICMP, and leaves after a peek.
+///
+/// Context: RCU read side.
+#[inline]
+pub(crate) fn hook(netns: &NetNs, packet: &Packet, state: &State, point: &Point) -> Verdict {
+    if may_be_icmp(point.family, packet) {
+        decide(netns, packet, state, *point)
+    } else {
+        Verdict::ACCEPT
+    }
+}
 
 /// Decides about a packet that may be ICMP. Out of line, so that other packets need not save its
 /// registers.
 ///
 /// Context: RCU read side.
 #[inline(never)]
-pub(crate) fn decide(netns: &NetNs, packet: &Packet, state: &State, point: Point) -> Verdict {
+fn decide(netns: &NetNs, packet: &Packet, state: &State, point: Point) -> Verdict {
     let config = netns.control.read(state.read_side());
     // While hook points change, packets also meet the hook where it is not yet, or no longer, at
     // home.

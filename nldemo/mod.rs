@@ -2,11 +2,13 @@
 
 //! What the module does, in safe code over [`crate::net`].
 
-pub(crate) mod classify;
+mod classify;
 pub(crate) mod config;
 pub(crate) mod control;
-pub(crate) mod echo;
 pub(crate) mod hook;
+pub(crate) mod messages;
+pub(crate) mod netns;
+pub(crate) mod serve;
 mod spread;
 pub(crate) mod stats;
-pub(crate) mod uapi;
+mod uapi;

@@ -26,15 +26,16 @@ use super::{
     attribute::Attributes,
     message::{
         Header,
+        MessageType,
         ALIGNMENT, //
     },
     refusal::Refusal,
-    request::Request,
-    Input, //
+    request::Request, //
 };
 
 use crate::net::pernet::{
     Instance,
+    Subsystem,
     Weak, //
 };
 
@@ -42,7 +43,7 @@ use crate::net::pernet::{
 ///
 /// While [`generation`](Dump::generation) and [`fill`](Dump::fill) run, [`Weak::with`] for the same
 /// instance would wait for itself.
-pub trait Dump<T: Input>: 'static {
+pub trait Dump<T: Subsystem>: 'static {
     /// Where a dump goes on.
     ///
     /// It lies in the C side's memory between two buffers, and is forgotten with a dump that its
@@ -96,7 +97,7 @@ impl Page<'_> {
     /// # Errors
     ///
     /// [`Full`]: there is no room for it. It was not appended.
-    pub fn put(&mut self, msg_type: u16, payload: &[u8]) -> Result<(), Full> {
+    pub fn put(&mut self, msg_type: MessageType, payload: &[u8]) -> Result<(), Full> {
         let len = Header::LEN + payload.len();
         let padded = len.next_multiple_of(ALIGNMENT);
         // The buffer is linear, with its ends counted from one base.
@@ -135,14 +136,14 @@ pub(super) type Start<T> =
     fn(&Instance<'_, T>, &Request<'_>, &Attributes<'_>) -> Result<(), Refusal>;
 
 /// What `started` finds in `netlink_callback::data`.
-struct Beginning<T: Input, D: Dump<T>> {
+struct Beginning<T: Subsystem, D: Dump<T>> {
     cursor: D::Cursor,
     instance: Weak<T>,
 }
 
 /// Starts the dump `D`, as `netlink_dump_start()` does. What was started reports `EINTR`, so that
 /// the end of the dump is all that is acknowledged.
-pub(super) fn start<T: Input, D: Dump<T>>(
+pub(super) fn start<T: Subsystem, D: Dump<T>>(
     instance: &Instance<'_, T>,
     request: &Request<'_>,
     attributes: &Attributes<'_>,
@@ -186,7 +187,9 @@ pub(super) fn start<T: Input, D: Dump<T>>(
 /// # Safety
 ///
 /// To be called by `__netlink_dump_start()`, with the control block that [`start`] made.
-unsafe extern "C" fn started<T: Input, D: Dump<T>>(cb: *mut bindings::netlink_callback) -> c_int {
+unsafe extern "C" fn started<T: Subsystem, D: Dump<T>>(
+    cb: *mut bindings::netlink_callback,
+) -> c_int {
     // SAFETY: The kernel passes a valid structure, and `data` is what `start` put there.
     unsafe {
         let beginning: *const Beginning<T, D> = (*cb).data.cast_const().cast();
@@ -205,7 +208,7 @@ unsafe extern "C" fn started<T: Input, D: Dump<T>>(cb: *mut bindings::netlink_ca
 /// # Safety
 ///
 /// To be called by `netlink_dump()`, for a dump that [`started`] began.
-unsafe extern "C" fn filled<T: Input, D: Dump<T>>(
+unsafe extern "C" fn filled<T: Subsystem, D: Dump<T>>(
     skb: *mut bindings::sk_buff,
     cb: *mut bindings::netlink_callback,
 ) -> c_int {
@@ -265,7 +268,7 @@ fn sequence(generation: u32) -> u32 {
 /// # Safety
 ///
 /// To be called by netlink once, for a dump that [`started`] began.
-unsafe extern "C" fn done<T: Input>(cb: *mut bindings::netlink_callback) -> c_int {
+unsafe extern "C" fn done<T: Subsystem>(cb: *mut bindings::netlink_callback) -> c_int {
     // SAFETY: `started` put it there, and nobody uses it after this.
     drop(unsafe { Weak::<T>::from_raw((*cb).data) });
     0

@@ -12,13 +12,37 @@ use kernel::{
 /// The alignment of messages in a buffer, in bytes (`NLMSG_ALIGNTO`).
 pub(super) const ALIGNMENT: usize = 4;
 
+/// What a message is (`nlmsg_type`). A protocol has the numbers from `NLMSG_MIN_TYPE` on for itself; those
+/// below belong to netlink.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct MessageType(u16);
+
+impl MessageType {
+    /// The type of that number, which bindgen takes for 32 bits wide. One of more than 16 bits does not
+    /// compile, if this is used for a constant.
+    pub const fn new(number: u32) -> Self {
+        assert!(number <= u16::MAX as u32);
+        Self(number as u16) // CAST: Just checked.
+    }
+
+    /// The number.
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+
+    /// Whether it belongs to a protocol, not to netlink.
+    pub(super) const fn is_of_protocol(self) -> bool {
+        self.0 as u32 >= bindings::NLMSG_MIN_TYPE // CAST: Widening.
+    }
+}
+
 /// The header of a netlink message (`struct nlmsghdr`), in host byte order.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// The length of the message in bytes, header included.
     pub len: u32,
-    /// What the message is; values below `NLMSG_MIN_TYPE` belong to netlink itself.
-    pub msg_type: u16,
+    /// What the message is.
+    pub msg_type: MessageType,
     /// `NLM_F_*`.
     pub flags: u16,
     /// The sender's sequence number.
@@ -38,7 +62,7 @@ impl Header {
         let &[l0, l1, l2, l3, t0, t1, f0, f1, s0, s1, s2, s3, p0, p1, p2, p3] = header;
         Some(Self {
             len: u32::from_ne_bytes([l0, l1, l2, l3]),
-            msg_type: u16::from_ne_bytes([t0, t1]),
+            msg_type: MessageType(u16::from_ne_bytes([t0, t1])),
             flags: u16::from_ne_bytes([f0, f1]),
             seq: u32::from_ne_bytes([s0, s1, s2, s3]),
             pid: u32::from_ne_bytes([p0, p1, p2, p3]),
@@ -48,7 +72,7 @@ impl Header {
     /// The header as it stands in a buffer.
     pub(super) fn to_bytes(self) -> [u8; Self::LEN] {
         let [l0, l1, l2, l3] = self.len.to_ne_bytes();
-        let [t0, t1] = self.msg_type.to_ne_bytes();
+        let [t0, t1] = self.msg_type.0.to_ne_bytes();
         let [f0, f1] = self.flags.to_ne_bytes();
         let [s0, s1, s2, s3] = self.seq.to_ne_bytes();
         let [p0, p1, p2, p3] = self.pid.to_ne_bytes();
@@ -60,13 +84,13 @@ impl Header {
     /// Whether the message asks for something, as opposed to answering or to netlink's own
     /// housekeeping: what `netlink_rcv_skb()` hands to a handler.
     pub fn is_request(&self) -> bool {
-        self.has(bindings::NLM_F_REQUEST) && u32::from(self.msg_type) >= bindings::NLMSG_MIN_TYPE
+        self.has(bindings::NLM_F_REQUEST) && self.msg_type.is_of_protocol()
     }
 
     /// Whether the message asks for an acknowledgement that it may have: errors are never
     /// answered, lest two sides answer each other forever.
     pub fn wants_ack(&self) -> bool {
-        self.has(bindings::NLM_F_ACK) && u32::from(self.msg_type) != bindings::NLMSG_ERROR
+        self.has(bindings::NLM_F_ACK) && self.msg_type != MessageType::new(bindings::NLMSG_ERROR)
     }
 
     /// Whether a request asks for all there is, instead of one.
@@ -152,7 +176,7 @@ mod tests {
     fn push(buffer: &mut KVec<u8>, len: usize, seq: u32, payload: &[u8]) -> Result {
         let header = Header {
             len: u32::try_from(len)?,
-            msg_type: 16,
+            msg_type: MessageType::new(16),
             flags: bindings::NLM_F_REQUEST as u16,
             seq,
             pid: 0,
@@ -245,7 +269,7 @@ mod tests {
     fn header_survives_the_round_trip() {
         let header = Header {
             len: 16,
-            msg_type: 0x1234,
+            msg_type: MessageType::new(0x1234),
             flags: 0x5678,
             seq: 0x9abc_def0,
             pid: 0x1357_9bdf,
@@ -257,7 +281,7 @@ mod tests {
     fn rules(msg_type: u32, flags: u32) -> (bool, bool) {
         let header = Header {
             len: 16,
-            msg_type: msg_type as u16,
+            msg_type: MessageType::new(msg_type),
             flags: flags as u16,
             seq: 0,
             pid: 0,

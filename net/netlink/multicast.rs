@@ -9,9 +9,10 @@ use kernel::{
 };
 
 use super::{
-    reply::Outgoing,
-    Input,
-    KernelSocket, //
+    input::Input,
+    message::MessageType,
+    outgoing::Outgoing,
+    socket::KernelSocket, //
 };
 
 /// A multicast group of a protocol, as `NETLINK_ADD_MEMBERSHIP` takes it. Every process may join.
@@ -54,7 +55,7 @@ impl<T: Input> KernelSocket<T> {
     ///
     /// If the receive buffer of a listener is full, its socket reports `ENOBUFS`. If there is no memory
     /// for the message, the sockets of the namespace do, and those of others report nothing.
-    pub fn broadcast(&self, group: Group, msg_type: u16, payload: &[u8]) -> Result {
+    pub fn broadcast(&self, group: Group, msg_type: MessageType, payload: &[u8]) -> Result {
         if self.is_released() {
             return Err(ESHUTDOWN);
         }

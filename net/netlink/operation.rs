@@ -2,10 +2,7 @@
 
 //! Which messages a protocol has, and what serves them.
 
-use kernel::{
-    bindings,
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 use super::{
     attribute::{
@@ -16,16 +13,18 @@ use super::{
         self,
         Dump, //
     },
+    message::MessageType,
     refusal::Refusal,
     request::{
         Capability,
         Request, //
-    },
-    Input,
-    Outcome, //
+    }, //
 };
 
-use crate::net::pernet::Instance;
+use crate::net::pernet::{
+    Instance,
+    Subsystem, //
+};
 
 /// What a handler leaves to be done for a request that it has served.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,7 +42,7 @@ pub enum Handled {
     /// buffer becomes the header of the reply, and an error quotes the header in the buffer. If the
     /// request cannot go back, its client gets an error of [`Reply::send`](super::Reply::send) or
     /// [`Request::reply`].
-    SendBack(u16),
+    SendBack(MessageType),
 }
 
 /// Serves a message whose payload is up to the handler.
@@ -56,13 +55,13 @@ type Do<T> = fn(&Instance<'_, T>, &Request<'_>, &Attributes<'_>) -> Result<(), R
 ///
 /// Handlers run in the context of the client's `sendmsg()`: in process context, on any number of
 /// CPUs at once. They may sleep, and the client waits meanwhile.
-pub struct Operation<T: Input> {
-    msg_type: u16,
+pub struct Operation<T: Subsystem> {
+    msg_type: MessageType,
     needs: Option<Capability>,
     handler: Handler<T>,
 }
 
-enum Handler<T: Input> {
+enum Handler<T: Subsystem> {
     Raw(Raw<T>),
     Attributes {
         policy: &'static Policy,
@@ -71,15 +70,14 @@ enum Handler<T: Input> {
     },
 }
 
-impl<T: Input> Operation<T> {
-    /// A message of type `msg_type`, which may be anything above netlink's own, whose payload is up
-    /// to `handler`.
-    pub const fn raw(msg_type: u32, handler: Raw<T>) -> Self {
+impl<T: Subsystem> Operation<T> {
+    /// A message of type `msg_type`, whose payload is up to `handler`.
+    pub const fn raw(msg_type: MessageType, handler: Raw<T>) -> Self {
         Self::with(msg_type, Handler::Raw(handler))
     }
 
     /// A message of type `msg_type` that carries the attributes that `policy` allows.
-    pub const fn new(msg_type: u32, policy: &'static Policy, handler: Do<T>) -> Self {
+    pub const fn new(msg_type: MessageType, policy: &'static Policy, handler: Do<T>) -> Self {
         Self::with(
             msg_type,
             Handler::Attributes {
@@ -90,10 +88,9 @@ impl<T: Input> Operation<T> {
         )
     }
 
-    const fn with(msg_type: u32, handler: Handler<T>) -> Self {
-        assert!(msg_type >= bindings::NLMSG_MIN_TYPE && msg_type <= u16::MAX as u32);
+    const fn with(msg_type: MessageType, handler: Handler<T>) -> Self {
         Self {
-            msg_type: msg_type as u16, // CAST: Just checked.
+            msg_type,
             needs: None,
             handler,
         }
@@ -124,31 +121,28 @@ impl<T: Input> Operation<T> {
         }
     }
 
-    /// Serves a message of this type, and tells its client how it went.
+    /// Serves a message of this type.
     #[inline(always)]
-    fn serve(&self, instance: &Instance<'_, T>, request: &Request<'_>) -> Outcome {
+    fn serve(&self, instance: &Instance<'_, T>, request: &Request<'_>) -> Result<(), Refusal> {
         if let Some(capability) = self.needs {
             if !request.net_capable(capability) {
-                return request.conclude(Err(Refusal::new(EPERM, capability.refusal())));
+                return Err(Refusal::new(EPERM, capability.refusal()));
             }
         }
         match &self.handler {
-            Handler::Raw(handler) => request.conclude(match handler(instance, request) {
-                Ok(Handled::SendBack(msg_type)) => {
-                    request.send_back(msg_type).map_err(Refusal::from)
-                }
-                Ok(Handled::Done) => Ok(()),
-                Err(refusal) => Err(refusal),
-            }),
+            Handler::Raw(handler) => match handler(instance, request)? {
+                Handled::SendBack(msg_type) => Ok(request.send_back(msg_type)?),
+                Handled::Done => Ok(()),
+            },
             Handler::Attributes { policy, one, all } => {
-                request.conclude(serve_attributes(instance, request, policy, *one, *all))
+                serve_attributes(instance, request, policy, *one, *all)
             }
         }
     }
 }
 
 /// Serves a message that carries attributes.
-fn serve_attributes<T: Input>(
+fn serve_attributes<T: Subsystem>(
     instance: &Instance<'_, T>,
     request: &Request<'_>,
     policy: &'static Policy,
@@ -168,40 +162,52 @@ fn serve_attributes<T: Input>(
     }
 }
 
-/// Serves a request by the table that `T` has, and tells its client how it went.
-#[inline]
-pub(super) fn serve<T: Input>(instance: &Instance<'_, T>, request: &Request<'_>) -> Outcome {
-    const { assert_distinct(T::OPERATIONS) };
-    match T::OPERATIONS.split_first() {
+/// Serves a request by a table of operations, which must be a constant.
+#[inline(always)]
+pub(super) fn serve<T: Subsystem>(
+    operations: &'static [Operation<T>],
+    instance: &Instance<'_, T>,
+    request: &Request<'_>,
+) -> Result<(), Refusal> {
+    match operations.split_first() {
         // What it is, is known here: its handler is called without a detour.
         Some((first, _)) if first.msg_type == request.header().msg_type => {
             first.serve(instance, request)
         }
-        _ => serve_others(instance, request),
+        _ => serve_others(operations, instance, request),
     }
 }
 
 /// The same for all but the first in the table.
 #[inline(never)]
-fn serve_others<T: Input>(instance: &Instance<'_, T>, request: &Request<'_>) -> Outcome {
+fn serve_others<T: Subsystem>(
+    operations: &'static [Operation<T>],
+    instance: &Instance<'_, T>,
+    request: &Request<'_>,
+) -> Result<(), Refusal> {
     let msg_type = request.header().msg_type;
-    match T::OPERATIONS
+    match operations
         .iter()
         .find(|operation| operation.msg_type == msg_type)
     {
         Some(operation) => operation.serve(instance, request),
-        None => request.conclude(Err(Refusal::new(EOPNOTSUPP, c"Unknown message type"))),
+        None => Err(Refusal::new(EOPNOTSUPP, c"Unknown message type")),
     }
 }
 
-/// Fails to compile if two operations serve one type of message.
-const fn assert_distinct<T: Input>(operations: &[Operation<T>]) {
+/// Fails to compile if two operations serve one type of message, or if one serves a type that belongs to
+/// netlink.
+pub(super) const fn assert_valid<T: Subsystem>(operations: &[Operation<T>]) {
     let mut i = 0;
     while i < operations.len() {
+        assert!(
+            operations[i].msg_type.is_of_protocol(),
+            "an operation serves a type of message that belongs to netlink"
+        );
         let mut j = i + 1;
         while j < operations.len() {
             assert!(
-                operations[i].msg_type != operations[j].msg_type,
+                operations[i].msg_type.number() != operations[j].msg_type.number(),
                 "two operations serve one type of message"
             );
             j += 1;

@@ -4,179 +4,22 @@
 
 use core::{
     marker::PhantomData,
-    mem::ManuallyDrop,
     ptr::NonNull, //
 };
 
 use kernel::{
     bindings,
-    page::PAGE_SIZE,
     prelude::*, //
 };
 
 use super::{
-    message::{
-        Header,
-        ALIGNMENT, //
-    },
-    request::Buffer, //
+    incoming::Buffer,
+    message::MessageType,
+    outgoing::{
+        unicast,
+        Outgoing, //
+    }, //
 };
-
-/// A buffer with one message in it.
-///
-/// # Invariants
-///
-/// `skb` is a buffer that we own, and all of its `len` bytes are initialized.
-pub(super) struct Outgoing {
-    skb: NonNull<bindings::sk_buff>,
-}
-
-impl Outgoing {
-    /// The length, in bytes, up to which a buffer takes a single page: the rest of the page is for what
-    /// an `sk_buff` adds (`SKB_HEAD_ALIGN()`).
-    const PAGE_MAX: usize = PAGE_SIZE - 1024;
-
-    /// The length, in bytes, of the largest piece to ask for as contiguous memory
-    /// (`PAGE_ALLOC_COSTLY_ORDER`, less what an `sk_buff` adds). The rest goes to page fragments.
-    const LINEAR_MAX: usize = 31 * 1024;
-
-    /// The largest payload: header, payload and padding fit an `int`.
-    const PAYLOAD_MAX: usize = c_int::MAX as usize - Header::LEN - ALIGNMENT;
-
-    /// The largest fragment to try for, as a power of two of pages (4 MiB on x86). Smaller ones
-    /// serve where such memory is not to be had.
-    const FRAGMENT_ORDER: c_int = 10;
-
-    /// Makes a message of type `msg_type` for the client at `portid`, or for a group if that is 0.
-    #[inline]
-    pub(super) fn new(portid: u32, msg_type: u16, seq: u32, payload: &[u8]) -> Result<Self> {
-        // Lengths and offsets in an `sk_buff` are `int` in places. Up to here nothing wraps.
-        if payload.len() > Self::PAYLOAD_MAX {
-            return Err(EMSGSIZE);
-        }
-        let len = Header::LEN.wrapping_add(payload.len());
-        let padded = len.wrapping_add(ALIGNMENT - 1) & !(ALIGNMENT - 1);
-        let header = Header {
-            len: len as u32, // CAST: Just checked.
-            msg_type,
-            flags: 0,
-            seq,
-            pid: portid,
-        };
-        let padding = padded - len;
-        let skb = Self::allocate(padded)?;
-        // SAFETY: The buffer is ours, and a header is less than `PAGE_MAX`.
-        unsafe { write_header(skb, &header) };
-        if padded <= Self::PAGE_MAX {
-            // SAFETY: The buffer is linear and `padded` bytes long. It is new: it overlaps nothing.
-            unsafe {
-                let data = (*skb.as_ptr()).data;
-                data.add(Header::LEN)
-                    .copy_from_nonoverlapping(payload.as_ptr(), payload.len());
-                if padding != 0 {
-                    data.add(len).write_bytes(0, padding);
-                }
-            }
-        } else {
-            // SAFETY: The buffer is ours, and `padded` bytes long.
-            unsafe {
-                store(skb, Header::LEN, payload);
-                store(skb, len, &[0; ALIGNMENT][..padding]);
-            }
-        }
-        // INVARIANT: Header, payload and padding are all of it.
-        Ok(Self { skb })
-    }
-
-    /// Allocates a buffer of `len` uninitialized bytes, which fit an `int`. Up to `PAGE_MAX` of them
-    /// are in the linear part.
-    #[inline]
-    fn allocate(len: usize) -> Result<NonNull<bindings::sk_buff>> {
-        if len > Self::PAGE_MAX {
-            return Self::allocate_pages(len);
-        }
-        // SAFETY: Any length is fine. CAST: It is at most `PAGE_MAX`.
-        let skb = unsafe {
-            bindings::__alloc_skb(
-                len as c_uint,
-                bindings::GFP_KERNEL,
-                0,
-                bindings::NUMA_NO_NODE,
-            )
-        };
-        let skb = NonNull::new(skb).ok_or(ENOBUFS)?;
-        // SAFETY: The buffer has room for `len` bytes.
-        unsafe { bindings::skb_put(skb.as_ptr(), len as c_uint) };
-        Ok(skb)
-    }
-
-    /// The same for more than `PAGE_MAX` bytes.
-    ///
-    /// Contiguous pages serve best, but are not worth the harm: where memory is fragmented, the
-    /// allocator would move and swap out pages for them, and kill a process in the end. So they are
-    /// asked for without retry, and single pages follow.
-    #[inline(never)]
-    fn allocate_pages(len: usize) -> Result<NonNull<bindings::sk_buff>> {
-        const GENTLY: bindings::gfp_t =
-            bindings::GFP_KERNEL | bindings::__GFP_NOWARN | 1 << bindings::___GFP_NORETRY_BIT;
-
-        Self::allocate_fragments(len.min(Self::LINEAR_MAX), len, GENTLY)
-            .or_else(|_| Self::allocate_fragments(Self::PAGE_MAX, len, bindings::GFP_KERNEL))
-    }
-
-    /// Allocates a buffer of `len` bytes, `linear` of them in its linear part, which is no more.
-    fn allocate_fragments(
-        linear: usize,
-        len: usize,
-        gfp: bindings::gfp_t,
-    ) -> Result<NonNull<bindings::sk_buff>> {
-        let fragments = len - linear;
-        let mut errno = 0;
-        // SAFETY: `errno` is valid for writes.
-        let skb = unsafe {
-            bindings::alloc_skb_with_frags(
-                linear as c_ulong,
-                fragments as c_ulong,
-                Self::FRAGMENT_ORDER,
-                &mut errno,
-                gfp,
-            )
-        };
-        let skb = NonNull::new(skb).ok_or_else(|| Error::from_errno(errno))?;
-        // SAFETY: The buffer has room for `linear` bytes, and fragments for the others, which the
-        // allocation leaves to its caller to count. CAST: The lengths fit an `int`.
-        unsafe {
-            bindings::skb_put(skb.as_ptr(), linear as c_uint);
-            (*skb.as_ptr()).data_len = fragments as c_uint;
-            (*skb.as_ptr()).len = len as c_uint;
-        }
-        Ok(skb)
-    }
-
-    /// The `struct sk_buff`.
-    pub(super) fn as_raw(&self) -> *mut bindings::sk_buff {
-        self.skb.as_ptr()
-    }
-
-    /// The message's header, as the C side finds it.
-    pub(super) fn header(&self) -> *const bindings::nlmsghdr {
-        // SAFETY: By the type invariants the buffer is valid, and the header, which is less than
-        // `PAGE_MAX`, is at its start.
-        unsafe { (*self.skb.as_ptr()).data.cast_const().cast() }
-    }
-
-    /// Gives the buffer away.
-    pub(super) fn into_raw(self) -> NonNull<bindings::sk_buff> {
-        ManuallyDrop::new(self).skb
-    }
-}
-
-impl Drop for Outgoing {
-    fn drop(&mut self) {
-        // SAFETY: We own the buffer.
-        unsafe { bindings::consume_skb(self.skb.as_ptr()) };
-    }
-}
 
 /// A reply that waits to be sent. Dropping it frees it unsent.
 ///
@@ -195,7 +38,7 @@ impl<'a> Reply<'a> {
     pub(super) fn new(
         request: &'a Buffer,
         portid: u32,
-        msg_type: u16,
+        msg_type: MessageType,
         seq: u32,
         payload: &[u8],
     ) -> Result<Self> {
@@ -219,155 +62,5 @@ impl<'a> Reply<'a> {
     pub fn send(self) -> Result {
         // SAFETY: By the type invariants `socket` is a valid kernel socket, and the message is ours.
         unsafe { unicast(self.socket, self.message.into_raw(), self.portid) }
-    }
-}
-
-/// Writes a header where the buffer `skb` starts.
-///
-/// # Safety
-///
-/// `skb` must be valid, and have a linear part that holds a header, which nobody else may access.
-pub(super) unsafe fn write_header(skb: NonNull<bindings::sk_buff>, header: &Header) {
-    // SAFETY: The caller's promise.
-    unsafe {
-        (*skb.as_ptr())
-            .data
-            .cast::<bindings::nlmsghdr>()
-            .write_unaligned(header.into())
-    };
-}
-
-/// Writes `bytes` into a buffer, wherever its parts are.
-///
-/// # Safety
-///
-/// `skb` must be valid, belong to the caller, and hold that many bytes from `offset` on.
-unsafe fn store(skb: NonNull<bindings::sk_buff>, offset: usize, bytes: &[u8]) {
-    // SAFETY: The caller's promise. CAST: Lengths and offsets in a buffer fit an `int`.
-    unsafe {
-        bindings::skb_store_bits(
-            skb.as_ptr(),
-            offset as c_int,
-            bytes.as_ptr().cast(),
-            bytes.len() as c_int,
-        )
-    };
-}
-
-/// Sends a buffer to the client at `portid`, without waiting for room in its receive buffer.
-///
-/// # Safety
-///
-/// `socket` must be a kernel socket, and `skb` a buffer that belongs to the caller, who gives it
-/// away whatever the call returns.
-pub(super) unsafe fn unicast(
-    socket: NonNull<bindings::sock>,
-    skb: NonNull<bindings::sk_buff>,
-    portid: u32,
-) -> Result {
-    const FLAGS: c_int = bindings::MSG_DONTWAIT as c_int;
-    // SAFETY: The caller's promise.
-    match unsafe { bindings::netlink_unicast(socket.as_ptr(), skb.as_ptr(), portid, FLAGS) } {
-        errno @ ..0 => Err(Error::from_errno(errno)),
-        _ => Ok(()),
-    }
-}
-
-#[cfg(net_kunit)]
-#[kunit_tests(rust_net_reply)]
-mod tests {
-    use super::*;
-
-    use crate::net::skbuff::{
-        Packet,
-        ReadAt, //
-    };
-
-    /// The byte at `index` of a payload without a short period.
-    fn pattern(index: usize) -> u8 {
-        (index * 31 + index / 256) as u8
-    }
-
-    /// Makes a reply with `len` bytes of payload and reads all of it back.
-    fn round_trip(len: usize) -> Result<bool> {
-        let mut payload = KVVec::with_capacity(len, GFP_KERNEL)?;
-        for index in 0..len {
-            payload.push(pattern(index), GFP_KERNEL)?;
-        }
-        let message = Outgoing::new(42, 16, 7, &payload)?;
-        // SAFETY: The buffer outlives the packet, and nothing changes it.
-        let packet = unsafe { Packet::from_raw(message.skb.as_ptr()) };
-
-        let header = Header {
-            len: (Header::LEN + len) as u32,
-            msg_type: 16,
-            flags: 0,
-            seq: 7,
-            pid: 42,
-        };
-        let byte = |index| packet.read_at::<1>(Header::LEN + index);
-        Ok(
-            packet.len() == (Header::LEN + len).next_multiple_of(ALIGNMENT)
-                && packet.read_at(0) == Some(header.to_bytes())
-                && (0..len).all(|index| byte(index) == Some([pattern(index)]))
-                && (len..packet.len() - Header::LEN).all(|index| byte(index) == Some([0])),
-        )
-    }
-
-    #[test]
-    fn holds_header_payload_and_zero_padding() -> Result {
-        for len in [0, 1, 2, 3, 4, 5, 63, 64, 1024, 16 * 1024] {
-            assert!(round_trip(len)?);
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn spans_linear_part_and_fragments() -> Result {
-        for part in [Outgoing::PAGE_MAX, Outgoing::LINEAR_MAX] {
-            let linear = part - Header::LEN;
-            for len in [linear - 1, linear, linear + 1, linear + 4] {
-                assert!(round_trip(len)?);
-            }
-        }
-        assert!(round_trip(200_000)?);
-        Ok(())
-    }
-
-    #[test]
-    fn peeks_see_the_linear_part_alone() -> Result {
-        const END: usize = Outgoing::PAGE_MAX;
-        const LEN: usize = 2 * END;
-        let message = Outgoing {
-            skb: Outgoing::allocate_fragments(END, LEN, bindings::GFP_KERNEL)?,
-        };
-        // SAFETY: The buffer is ours, and `LEN` bytes long. It outlives the packet, and nothing changes
-        // it behind this.
-        let packet = unsafe {
-            for offset in 0..LEN {
-                store(message.skb, offset, &[0xff]);
-            }
-            Packet::from_raw(message.skb.as_ptr())
-        };
-        assert!(packet.peek_at::<2>(END - 2) == Some([0xff; 2]));
-        for offset in [END - 1, END] {
-            assert!(packet.peek_at::<2>(offset).is_none());
-            assert!(packet.read_at::<2>(offset) == Some([0xff; 2]));
-        }
-        assert!(packet.peek_at::<2>(usize::MAX).is_none());
-        Ok(())
-    }
-
-    #[test]
-    fn reads_beyond_the_end_fail() -> Result {
-        let message = Outgoing::new(1, 16, 1, &[0xff; 6])?;
-        // SAFETY: The buffer outlives the packet, and nothing changes it.
-        let packet = unsafe { Packet::from_raw(message.skb.as_ptr()) };
-        assert!(packet.read_at::<4>(20) == Some([0xff, 0xff, 0, 0]));
-        assert!(packet.read_at::<4>(21).is_none());
-        assert!(packet.read_at::<1>(24).is_none());
-        assert!(packet.read_at::<1>(usize::MAX).is_none());
-        assert!(packet.read_at::<8>(c_int::MAX as usize).is_none());
-        Ok(())
     }
 }

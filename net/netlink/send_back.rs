@@ -14,8 +14,11 @@ use kernel::{
 };
 
 use super::{
-    message::Header,
-    reply::{
+    message::{
+        Header,
+        MessageType, //
+    },
+    outgoing::{
         unicast,
         write_header, //
     },
@@ -33,7 +36,7 @@ impl Request<'_> {
     /// # Errors
     ///
     /// Those of [`reply`](Self::reply) and of [`Reply::send`](super::Reply::send).
-    pub(super) fn send_back(&self, msg_type: u16) -> Result {
+    pub(super) fn send_back(&self, msg_type: MessageType) -> Result {
         match Whole::new(self) {
             Some(whole) => whole.send_back(msg_type),
             None => self.reply(msg_type, self.payload())?.send(),
@@ -89,7 +92,7 @@ impl<'a> Whole<'a> {
     }
 
     /// Sends a clone of the buffer, with the header of a reply.
-    fn send_back(self, msg_type: u16) -> Result {
+    fn send_back(self, msg_type: MessageType) -> Result {
         let Self { request, lacking } = self;
         let portid = request.portid();
         let reply = Header {

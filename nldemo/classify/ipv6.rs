@@ -4,7 +4,7 @@
 
 use kernel::prelude::*;
 
-use super::{
+use super::class::{
     message,
     Class, //
 };

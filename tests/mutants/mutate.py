@@ -8,9 +8,9 @@ Edits the sources of this checkout; with --check, only sees whether each of the 
 
 NAME.mutant has a head of comments, then replacements:
 
-    file: net/netlink/request.rs
-    -            Ok(()) if self.header().wants_ack() => {
-    +            Ok(()) if false && self.header().wants_ack() => {
+    file: net/netlink/socket.rs
+    -        Ok(()) if request.header().wants_ack() => {
+    +        Ok(()) if false && request.header().wants_ack() => {
 
 The lines behind "-" are found by themselves, wherever they are in the file: they must be there once.
 White space in them stands for any white space and comments, and a line with nothing but a comment for

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 
-"""Checks that no files of a crate of the peer import each other, directly or by way of others.
+"""Checks that no files of a crate import each other, directly or by way of others: of the kernel module,
+with net/ in it, and of the crates of the peer.
 
 Cargo sees to that between crates. Within one, a file imports the modules that it declares and what
 it names of others; so none takes anything from the file that declares it. Tests may take whatever
-they like.
+they like. Nor may net/, a library, import anything of the module that has it in its crate.
 
 Exit status: 0 there is no circle, 1 there is one.
 """
@@ -14,14 +15,17 @@ import re
 import sys
 from pathlib import Path
 
-USE = re.compile(r"^ *(?:pub(?:\([a-z: ]+\))? )?use ((?:crate|super|self)(?:::\w+)*)", re.MULTILINE)
-TESTS = re.compile(r"^#\[cfg\(.*\btest\b.*\n(?:pub(?:\(\w+\))? )?mod tests \{$", re.MULTILINE)
+ROOT = Path(__file__).resolve().parents[2]
+
+USE = re.compile(r"^ *(?:pub(?:\([a-z: ]+\))? )?use ([^;]+);", re.MULTILINE)
+TESTS = re.compile(r"^#\[(?:cfg\(.*\btest\b|kunit_tests\().*\n(?:pub(?:\(\w+\))? )?mod tests \{$", re.MULTILINE)
 PATH = re.compile(r"\b((?:crate|super)(?:::\w+)+)")
 
 
-def crates(root):
-    """The files with which libraries and programs begin."""
-    for manifest in sorted(root.glob("**/Cargo.toml")):
+def crates():
+    """The files with which the module, libraries and programs begin."""
+    yield ROOT / "rust_nldemo.rs"
+    for manifest in sorted((ROOT / "userspace").glob("**/Cargo.toml")):
         source = manifest.parent / "src"
         yield from (start for start in [source / "lib.rs", source / "main.rs",
                                         *sorted(source.glob("bin/*/main.rs"))] if start.exists())
@@ -46,11 +50,32 @@ def code(file):
     return re.sub(r"//.*", "", TESTS.split(file.read_text(encoding="utf-8"))[0])
 
 
+def leaves(tree):
+    """The paths of a tree of imports: "a::{b, c::{self, d}}" has "a::b", "a::c::self" and "a::c::d"."""
+    match = re.fullmatch(r"(.*?)\{(.*)\}", "".join(tree.split()), re.DOTALL)
+    if not match:
+        yield tree.strip()
+        return
+    branch, depth = "", 0
+    for character in match[2] + ",":
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            if branch:
+                yield from (match[1] + leaf for leaf in leaves(branch))
+            branch = ""
+        else:
+            branch += character
+
+
 def imports(path, text, files):
     """The modules that a module names: its own, and what it takes from others."""
     yield from (child for child in files if child[:-1] == path and child != path)
-    for named in {*USE.findall(text), *PATH.findall(text)}:
+    used = (leaf for tree in USE.findall(text) for leaf in leaves(tree))
+    # What is behind "use" is in there as a whole.
+    for named in {*used, *PATH.findall(USE.sub("", text))}:
         words = named.split("::")
+        if words[0] not in ("crate", "super", "self"):
+            continue
         base = list(path)
         while words and words[0] in ("crate", "super", "self"):
             word = words.pop(0)
@@ -89,19 +114,23 @@ def circles(graph):
 
 
 def main():
-    root = Path(__file__).resolve().parents[2]
     count, bad = 0, False
-    for start in crates(root / "userspace"):
+    for start in crates():
         files = modules(start)
         count += len(files)
         graph = {path: sorted(set(imports(path, code(file), files)))
                  for path, file in files.items()}
+        for path, others in graph.items():
+            for other in others:
+                if path[:1] == ("net",) and other[:1] != ("net",):
+                    bad = True
+                    print(f"{files[path].relative_to(ROOT)} imports {files[other].relative_to(ROOT)}, which is not part of the library")
         for part in circles(graph):
             bad = True
-            print(f"{start.relative_to(root)}: these import each other:")
+            print(f"{start.relative_to(ROOT)}: these import each other:")
             for path in sorted(part):
-                others = ", ".join(str(files[other].relative_to(root)) for other in graph[path] if other in part)
-                print(f"  {files[path].relative_to(root)} imports {others}")
+                others = ", ".join(str(files[other].relative_to(ROOT)) for other in graph[path] if other in part)
+                print(f"  {files[path].relative_to(ROOT)} imports {others}")
     if count < 50:
         sys.exit(f"only {count} files were found")
     sys.exit(bad)

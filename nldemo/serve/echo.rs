@@ -4,25 +4,26 @@
 
 use kernel::prelude::*;
 
-use super::uapi::{
-    NLDEMO_MSG_ECHO,
-    NLDEMO_MSG_HELLO_REPLY, //
+use super::super::{
+    messages::{
+        ECHO,
+        HELLO_REPLY, //
+    },
+    netns::NetNs, //
 };
 
-use crate::{
-    net::{
-        netlink::{
-            Handled,
-            Refusal,
-            Request, //
-        },
-        pernet::Instance, //
+use crate::net::{
+    netlink::{
+        Handled,
+        MessageType,
+        Refusal,
+        Request, //
     },
-    NetNs, //
+    pernet::Instance, //
 };
 
 /// Type and flags of the message that netlink "hello kernel" clients send.
-const HELLO: (u16, u16) = (0, 0);
+const HELLO: (MessageType, u16) = (MessageType::new(0), 0);
 
 /// Answers an echo request.
 ///
@@ -31,7 +32,7 @@ pub(crate) fn echo(
     _instance: &Instance<'_, NetNs>,
     _request: &Request<'_>,
 ) -> Result<Handled, Refusal> {
-    Ok(Handled::SendBack(NLDEMO_MSG_ECHO as u16))
+    Ok(Handled::SendBack(ECHO))
 }
 
 /// Answers "hello kernel" clients. Their messages carry no flag that would ask for an answer.
@@ -39,6 +40,5 @@ pub(crate) fn echo(
 /// Context: process, may sleep.
 pub(crate) fn hello(message: &Request<'_>) -> Option<Handled> {
     let header = message.header();
-    ((header.msg_type, header.flags) == HELLO)
-        .then_some(Handled::SendBack(NLDEMO_MSG_HELLO_REPLY as u16))
+    ((header.msg_type, header.flags) == HELLO).then_some(Handled::SendBack(HELLO_REPLY))
 }
