@@ -18,7 +18,6 @@
 )]
 
 use kernel::bindings::*;
-use kernel::ffi;
 
 /// Mentioned by `sock_common`, by pointer only.
 #[repr(C)]

@@ -51,7 +51,7 @@ net-cflags = -nostdinc -D__KERNEL__ -D__BINDGEN__ -DMODULE $(LINUXINCLUDE) \
 quiet_cmd_net_bindgen = BINDGEN $@
       cmd_net_bindgen = \
 	$(BINDGEN) $< --rust-target 1.85 --use-core --with-derive-default \
-		--ctypes-prefix ffi --no-layout-tests --no-doc-comments \
+		--ctypes-prefix ::kernel::ffi --no-layout-tests --no-doc-comments \
 		--no-debug '.*' --no-recursive-allowlist --wrap-unsafe-ops \
 		$(foreach i,$(net-items),--allowlist-item '$(i)') \
 		-o $@ -- $(net-cflags) -Wp,-MMD,$(depfile)

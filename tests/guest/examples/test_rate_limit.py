@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""The example rate_limit: how much ICMP passes, and what its counters tell."""
+
+import socket
+import time
+
+from netlink import attributes, pack
+from network import icmp
+
+# Of rate_limit.h and rate_limit.rs.
+PROTOCOL = 24
+GET, COUNTS = 16, 17
+PASSED, DROPPED = 1, 2
+RATE, BURST = 10, 5
+
+# An answer to nothing, which nobody answers.
+ECHO_REPLY = icmp(0, rest=b"\xab\xcd\0\1")
+
+
+def counts(client):
+    """How many passed, and how many were dropped."""
+    client.send(pack(GET, seq=7))
+    answer = client.receive()
+    assert (answer.kind, answer.seq) == (COUNTS, 7)
+    found = {kind: int.from_bytes(value, "little") for kind, value in attributes(answer.payload).items()}
+    assert found.keys() == {PASSED, DROPPED}
+    return found[PASSED], found[DROPPED]
+
+
+def send(path, number):
+    """Sends ICMP over a path; returns how long that took."""
+    start = time.monotonic()
+    with path.near.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+        for _ in range(number):
+            raw.sendto(ECHO_REPLY, (path.far_address, 0))
+        path.settle()
+    return time.monotonic() - start
+
+
+def test_icmp_beyond_the_rate_is_dropped_and_counted(example, loopback):
+    example("rate_limit")
+    with loopback.near.client(PROTOCOL) as client:
+        # Only UDP has passed.
+        loopback.settle()
+        assert counts(client) == (0, 0)
+        took = send(loopback, 200)
+        passed, dropped = counts(client)
+        assert passed + dropped == 200
+        assert BURST <= passed <= BURST + took * RATE + 1, f"in {took} s"
+        # After a pause, as many pass at once as in the beginning.
+        time.sleep(BURST / RATE + 0.05)
+        send(loopback, BURST)
+        assert counts(client) == (passed + BURST, dropped)
+
+
+def test_limits_of_namespaces_are_their_own(example, loopback, namespaces):
+    example("rate_limit")
+    send(loopback, 50)
+    with namespaces().client(PROTOCOL) as client:
+        assert counts(client) == (0, 0)
+
+
+def test_loads_beside_the_other_modules(example, load, loopback):
+    """Each has net/ in it, and shares nothing of it."""
+    load()
+    example("rate_limit")
+    example("gate")
+    with loopback.near.client(PROTOCOL) as client, loopback.near.client() as other:
+        assert other.echo(b"hello").payload == b"hello"
+        send(loopback, 3)
+        assert counts(client) == (3, 0)
