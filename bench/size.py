@@ -16,7 +16,7 @@ SECTIONS = {
 # By names of functions; the first that fits counts.
 PARTS = {
     "statistics": r"stats|percpu|dump",
-    "configuration and its events": r"::control|config|multicast|OutOfRange|loaded|points|Subsystem>::load",
+    "configuration and its events": r"::control|::events|config|multicast|OutOfRange|loaded|points|Subsystem>::load",
     "attributes and refusals": r"attribute|refus",
     "packets": r"hook::decide|netfilter::callback|classify|skbuff|spread",
     "messages": r"netlink|Input",
