@@ -40,6 +40,7 @@ use kernel::{
 /// local variable cannot have the name of a `static` in scope.
 ///
 /// A name that is declared twice in a module does not compile, nor does a parameter of built-in code.
+#[allow(unused_macros)] // A module need not have parameters.
 macro_rules! module_parameters {
     ($(
         $(#[doc = $description:literal])+
