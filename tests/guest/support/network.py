@@ -22,14 +22,14 @@ from netlink import (
     attributes,
     pack,
 )
+from rtnetlink import IFF_UP, IFINFOMSG, IFLA_IFNAME, NETLINK_ROUTE, RTM_NEWLINK, Devices
 
-NETLINK_ROUTE, RTM_NEWLINK, RTM_GETLINK, RTM_NEWNSID, RTM_GETNSID = 0, 16, 18, 88, 90
-RTGENMSG, IFINFOMSG = bytes(4), struct.Struct("=BxHiII")
-IFLA_IFNAME, IFF_RUNNING = 3, 0x40
+RTM_GETLINK, RTM_NEWNSID, RTM_GETNSID = 18, 88, 90
+RTGENMSG, IFF_RUNNING = bytes(4), 0x40
 NETNSA_NSID, NETNSA_FD = 1, 3
 ANY_NUMBER = -1
 
-SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
 SOL_RAW, ICMP_FILTER = 255, 1
 ICMP_ECHO_REPLY, ICMP_UNREACHABLE, ICMP_ECHO_REQUEST = 0, 3, 8
 
@@ -214,44 +214,44 @@ def connect_by_router(near, router, far):
             (1, far, "198.51.100.1", "198.51.100.254", "fd00:2::")):
         name = f"veth{number}"
         lladdr, via_lladdr = (f"02:00:00:00:{number:02}:{side:02}" for side in (1, 2))
-        router.ip(
-            f"link add {name} address {via_lladdr} type veth peer name veth0 address {lladdr}"
-            f" netns {end.path}",
-            f"address add {via}/24 dev {name}",
-            f"address add {network}fe/64 dev {name} nodad",
-            f"link set {name} up",
-            f"neighbour add {host} lladdr {lladdr} dev {name}",
-            f"neighbour add {network}1 lladdr {lladdr} dev {name}",
-        )
-        end.ip(
-            f"address add {host}/24 dev veth0",
-            f"address add {network}1/64 dev veth0 nodad",
-            "link set veth0 up",
-            f"neighbour add {via} lladdr {via_lladdr} dev veth0",
-            f"neighbour add {network}fe lladdr {via_lladdr} dev veth0",
-            f"route add default via {via}",
-            f"route add default via {network}fe",
-        )
+        with router, Devices() as devices:
+            devices.add_pair(name, via_lladdr, "veth0", lladdr, end.fd)
+            index = socket.if_nametoindex(name)
+            devices.add_address(index, via, 24)
+            devices.add_address(index, f"{network}fe", 64)
+            devices.set_up(index)
+            devices.add_neighbour(index, host, lladdr)
+            devices.add_neighbour(index, f"{network}1", lladdr)
+        with end, Devices() as devices:
+            index = socket.if_nametoindex("veth0")
+            devices.add_address(index, host, 24)
+            devices.add_address(index, f"{network}1", 64)
+            devices.set_up(index)
+            devices.add_neighbour(index, via, via_lladdr)
+            devices.add_neighbour(index, f"{network}fe", via_lladdr)
+            devices.add_default_route(via)
+            devices.add_default_route(f"{network}fe")
         router.await_carrier(name)
         end.await_carrier("veth0")
     router.sysctl("ipv4/ip_forward", 1)
     router.sysctl("ipv6/conf/all/forwarding", 1)
 
 
+def _connect(devices, address, other, other_lladdr):
+    index = socket.if_nametoindex("veth0")
+    devices.add_address(index, address, 24)
+    devices.set_up(index)
+    devices.add_neighbour(index, other, other_lladdr)
+
+
 def join(near, far):
     """Puts a pair of devices named veth0 between two namespaces: 192.0.2.1 is near, 192.0.2.2 far."""
-    near.ip(
-        f"link add veth0 address 02:00:00:00:00:01 type veth peer name veth0"
-        f" address 02:00:00:00:00:02 netns {far.path}",
-        "address add 192.0.2.1/24 dev veth0",
-        "link set veth0 up",
-        "neighbour add 192.0.2.2 lladdr 02:00:00:00:00:02 dev veth0",
-    )
-    far.ip(
-        "address add 192.0.2.2/24 dev veth0",
-        "link set veth0 up",
-        "neighbour add 192.0.2.1 lladdr 02:00:00:00:00:01 dev veth0",
-    )
+    near_lladdr, far_lladdr = "02:00:00:00:00:01", "02:00:00:00:00:02"
+    with near, Devices() as devices:
+        devices.add_pair("veth0", near_lladdr, "veth0", far_lladdr, far.fd)
+        _connect(devices, "192.0.2.1", "192.0.2.2", far_lladdr)
+    with far, Devices() as devices:
+        _connect(devices, "192.0.2.2", "192.0.2.1", near_lladdr)
     for end in (near, far):
         end.await_carrier("veth0")
 

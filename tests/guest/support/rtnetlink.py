@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Network devices and what belongs to them. In an emulated guest ip(8) takes longer to start than the
+kernel takes for all that it is asked for."""
+
+import socket
+import struct
+
+from netlink import NLM_F_ACK, NLM_F_REQUEST, Client, attribute, pack
+
+NETLINK_ROUTE = 0
+NLM_F_EXCL, NLM_F_CREATE = 0x200, 0x400
+RTM_NEWLINK, RTM_SETLINK, RTM_NEWADDR, RTM_NEWROUTE, RTM_NEWNEIGH = 16, 19, 20, 24, 28
+
+IFINFOMSG = struct.Struct("=BxHiII")
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINKINFO, IFLA_NET_NS_FD = 1, 3, 18, 28
+IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
+IFF_UP = 1
+
+IFA_ADDRESS, IFA_LOCAL, IFA_F_NODAD = 1, 2, 2
+NDA_DST, NDA_LLADDR, NUD_PERMANENT = 1, 2, 0x80
+RTA_GATEWAY, RT_TABLE_MAIN, RTPROT_BOOT, RTN_UNICAST = 5, 254, 3, 1
+
+
+def _family(address):
+    """The family of an address in words, and the address as the kernel takes it."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return family, socket.inet_pton(family, address)
+
+
+def _device(name, lladdr):
+    return attribute(IFLA_IFNAME, name.encode() + b"\0") + attribute(IFLA_ADDRESS, _ethernet(lladdr))
+
+
+def _ethernet(lladdr):
+    return bytes.fromhex(lladdr.replace(":", ""))
+
+
+class Devices:
+    """Those of the network namespace that the calling thread is in; it may leave later."""
+
+    def __init__(self):
+        self._client = Client(NETLINK_ROUTE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._client.close()
+
+    def _change(self, kind, request, flags=0):
+        self._client.send(pack(kind, request, flags=NLM_F_REQUEST | NLM_F_ACK | flags))
+        answer = self._client.ack()
+        assert answer.errno == 0, (kind, answer)
+
+    def _add(self, kind, request):
+        self._change(kind, request, NLM_F_CREATE | NLM_F_EXCL)
+
+    def add_pair(self, name, lladdr, peer, peer_lladdr, namespace):
+        """Makes a pair of devices; the peer is in the namespace that the descriptor is of."""
+        other = IFINFOMSG.pack(0, 0, 0, 0, 0) + _device(peer, peer_lladdr) + attribute(
+            IFLA_NET_NS_FD, struct.pack("=I", namespace))
+        info = attribute(IFLA_INFO_KIND, b"veth") + attribute(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, other))
+        self._add(RTM_NEWLINK, IFINFOMSG.pack(0, 0, 0, 0, 0) + _device(name, lladdr) + attribute(
+            IFLA_LINKINFO, info))
+
+    def set_up(self, index):
+        self._change(RTM_SETLINK, IFINFOMSG.pack(0, 0, index, IFF_UP, IFF_UP))
+
+    def add_address(self, index, address, prefix):
+        """Nobody is asked whether another has it."""
+        family, number = _family(address)
+        self._add(RTM_NEWADDR, struct.pack("=BBBBI", family, prefix, IFA_F_NODAD, 0, index)
+                  + attribute(IFA_LOCAL, number) + attribute(IFA_ADDRESS, number))
+
+    def add_neighbour(self, index, address, lladdr):
+        """One that is known for good."""
+        family, number = _family(address)
+        self._add(RTM_NEWNEIGH, struct.pack("=BxxxiHBB", family, index, NUD_PERMANENT, 0, 0)
+                  + attribute(NDA_DST, number) + attribute(NDA_LLADDR, _ethernet(lladdr)))
+
+    def add_default_route(self, gateway):
+        family, number = _family(gateway)
+        self._add(RTM_NEWROUTE, struct.pack("=BBBBBBBBI", family, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT,
+                                            0, RTN_UNICAST, 0) + attribute(RTA_GATEWAY, number))
