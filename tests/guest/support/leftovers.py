@@ -12,7 +12,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-from netlink import DEADLINE, wait_until
+from netlink import DEADLINE, SLOW, wait_until
 from network import numbered
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -160,7 +160,8 @@ class Leftovers:
         after a grace period of RCU.
         """
         try:
-            wait_until(self.namespaces_are_gone)
+            # Each look takes as long as the kernel is slow.
+            wait_until(self.namespaces_are_gone, interval=0.005 * SLOW)
             return {}
         except TimeoutError:
             return {f"network namespace number {number}": False
