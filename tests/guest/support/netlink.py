@@ -206,6 +206,15 @@ class Client:
     def ack(self):
         return ack(self.receive())
 
+    def dump(self, kind, payload=b""):
+        """All messages of an answer that the kernel gives piece by piece."""
+        self.send(pack(kind, payload, flags=NLM_F_REQUEST | NLM_F_DUMP))
+        messages = []
+        while (message := self.receive()).kind != NLMSG_DONE:
+            assert message.kind != NLMSG_ERROR, ack(message)
+            messages.append(message)
+        return messages
+
     def echo(self, payload, *, seq=1, flags=NLM_F_REQUEST, pid=0, kind=ECHO):
         """Sends a message and returns the next one that comes."""
         self.send(pack(kind, payload, seq=seq, flags=flags, pid=pid))

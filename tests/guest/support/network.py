@@ -12,21 +12,17 @@ import struct
 import subprocess
 from pathlib import Path
 
-from netlink import (
-    DEADLINE,
-    NLM_F_DUMP,
-    NLM_F_REQUEST,
-    NLMSG_DONE,
-    Client,
-    attribute,
-    attributes,
-    pack,
-)
+from netlink import DEADLINE, Client, attribute, attributes, pack
 from rtnetlink import IFF_UP, IFINFOMSG, IFLA_IFNAME, NETLINK_ROUTE, RTM_NEWLINK, Devices
 
 RTM_GETLINK, RTM_NEWNSID, RTM_GETNSID = 18, 88, 90
 RTGENMSG, IFF_RUNNING = bytes(4), 0x40
 NETNSA_NSID, NETNSA_FD = 1, 3
+NETLINK_NETFILTER, NFNL_MSG_HOOK_GET = 12, 12 << 8
+NFNLA_HOOK_HOOKNUM, NFNLA_HOOK_PRIORITY, NFNLA_HOOK_MODULE_NAME = 1, 2, 5
+# As nftables calls them; hook points in the order of their numbers.
+FAMILIES = {"ip": socket.AF_INET, "ip6": socket.AF_INET6}
+HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 ANY_NUMBER = -1
 
 SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
@@ -74,12 +70,9 @@ def unshare():
 def numbered():
     """The numbers of all namespaces that were made by `unshare()` and that the kernel still has."""
     with Client(NETLINK_ROUTE) as client:
-        client.send(pack(RTM_GETNSID, RTGENMSG, flags=NLM_F_REQUEST | NLM_F_DUMP))
-        numbers = set()
-        while (message := client.receive()).kind != NLMSG_DONE:
-            found = attributes(message.payload[len(RTGENMSG):])
-            numbers.add(struct.unpack("=i", found[NETNSA_NSID])[0])
-        return numbers
+        found = (attributes(message.payload[len(RTGENMSG):])[NETNSA_NSID]
+                 for message in client.dump(RTM_GETNSID, RTGENMSG))
+        return {struct.unpack("=i", number)[0] for number in found}
 
 
 @contextlib.contextmanager
@@ -184,17 +177,15 @@ class Namespace:
 
     def hooks(self, module):
         """Where the module's hooks are: {("ip", "prerouting", priority), ...}."""
-        with self:
-            listing = run("nft", "list", "hooks")
-        found, family, point = [], None, None
-        for words in map(str.split, listing.splitlines()):
-            match words:
-                case ["family", family, "{"]:
-                    pass
-                case ["hook", point, "{"]:
-                    pass
-                case [priority, _, owner] if owner == f"[{module}]":
-                    found.append((family, point, int(priority)))
+        found = []
+        with self.client(NETLINK_NETFILTER) as client:
+            for (family, number), (hook, point) in itertools.product(FAMILIES.items(), enumerate(HOOKS)):
+                request = struct.pack(">BBH", number, 0, 0) + attribute(
+                    NFNLA_HOOK_HOOKNUM, struct.pack(">I", hook))
+                for message in client.dump(NFNL_MSG_HOOK_GET, request):
+                    told = attributes(message.payload[4:])
+                    if told.get(NFNLA_HOOK_MODULE_NAME) == module.encode() + b"\0":
+                        found.append((family, point, *struct.unpack(">i", told[NFNLA_HOOK_PRIORITY])))
         assert len(found) == len(set(found)), f"twice at one place: {found}"
         return set(found)
 
