@@ -213,7 +213,7 @@ def test_queue_timeout(module, link, consume):
     assert not events and summary["packets"] == 0 and summary["seconds"] >= 0.1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_queue_stops_cleanly_with_verdicts_for_what_is_pending(module, link, consume, number):
     """Bug: packets stuck, or dropped, when a consumer exits."""
     consumer = consume(link.far)

@@ -112,6 +112,12 @@ impl Options {
         self.flag(libc::NFQA_CFG_F_FAIL_OPEN, on)
     }
 
+    /// Whether [`fail_open`](Self::fail_open) is on.
+    #[must_use]
+    pub fn fails_open(&self) -> bool {
+        self.flags & libc::NFQA_CFG_F_FAIL_OPEN.unsigned_abs() != 0
+    }
+
     /// Whether the kernel tells which connection a packet belongs to.
     pub fn conntrack(self, on: bool) -> Self {
         self.flag(libc::NFQA_CFG_F_CONNTRACK, on)
@@ -168,6 +174,13 @@ impl Options {
         }
         payload
     }
+}
+
+/// The payload of the message after which a queue has no room for packets.
+pub(crate) fn no_room_payload(queue: u16) -> Vec<u8> {
+    let mut payload = nfgenmsg(queue).to_vec();
+    attr::append(&mut payload, half(libc::NFQA_CFG_QUEUE_MAXLEN), [0; 4]);
+    payload
 }
 
 /// The payload of the message that gives a queue back; the kernel drops what still waits in it.
@@ -243,6 +256,13 @@ mod tests {
         );
         let nothing = Options::default().copy_mode(CopyMode::None);
         assert_eq!(attributes(&nothing.bind_payload(5))[1], (2, &[0; 5][..]));
+    }
+
+    #[test]
+    fn queue_without_room_holds_no_packet() {
+        assert_eq!(attributes(&no_room_payload(5)), [(3, &[0; 4][..])]);
+        assert!(Options::default().fail_open(true).fails_open());
+        assert!(!Options::default().gso(true).fails_open());
     }
 
     #[test]

@@ -30,6 +30,7 @@ use crate::event::packet_ids;
 use crate::namespace::namespace_allows;
 use crate::options::CopyMode;
 use crate::options::Options;
+use crate::options::no_room_payload;
 use crate::options::unbind_payload;
 use crate::outbox::DATAGRAM_LEN;
 use crate::outbox::Outbox;
@@ -484,6 +485,21 @@ impl Queue {
         match self.due {
             Some(due) if due <= Instant::now() => self.flush(),
             _ => Ok(()),
+        }
+    }
+
+    /// Has new packets pass undecided, with [`Options::fail_open`]; without it, they are dropped.
+    ///
+    /// Packets that arrive between the last verdict and the end of the queue are lost: the kernel
+    /// drops what waits in a queue that is unbound. With this, after all packets were decided that
+    /// came before, none waits.
+    pub fn let_pass(&mut self) -> Result<()> {
+        let mut early = std::mem::take(&mut self.early);
+        let answer = self.configure(&no_room_payload(self.number), &mut early);
+        self.early = early;
+        match answer? {
+            Some(Status { errno: None, .. }) | None => Ok(()),
+            Some(status) => Err(self.refused("let packets pass", status).into()),
         }
     }
 

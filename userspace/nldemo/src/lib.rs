@@ -11,7 +11,7 @@
 //!   events;
 //! - [`protocol`] has the numbers that module and peer share;
 //! - [`policy`] and [`replacement`] say in text what becomes of packets from a netfilter queue,
-//!   which `nfnetlink_queue` brings; [`pcapng`] writes them to a capture file, [`hexdump`]
+//!   which `nfnetlink_queue` brings; [`pcapng`] has them as blocks of a capture file, [`hexdump`]
 //!   and [`hex`] to a screen.
 //!
 //! Nothing here panics on what the kernel, or anybody else, sends.

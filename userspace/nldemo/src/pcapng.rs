@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Writing packets to a capture file that Wireshark and tcpdump read (pcapng,
+//! The blocks of a capture file that Wireshark and tcpdump read (pcapng,
 //! draft-ietf-opsawg-pcapng).
 
-use std::io;
-use std::io::Write;
 use std::time::Duration;
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
@@ -35,75 +33,73 @@ pub struct Captured<'a> {
     pub comment: &'a str,
 }
 
-/// A capture file with times in nanoseconds.
-pub struct Writer<W: Write> {
-    file: W,
-    block: Vec<u8>,
+/// Begins a capture file, whose times are in nanoseconds.
+pub fn append_header(buffer: &mut Vec<u8>) {
+    let mut block = Block::begin(buffer, SECTION_HEADER);
+    block.put(&BYTE_ORDER_MAGIC.to_le_bytes());
+    // Version 1.0, of unknown length.
+    block.put(&[1, 0, 0, 0]);
+    block.put(&u64::MAX.to_le_bytes());
+    block.option(SHB_USERAPPL, b"nldemo");
+    block.end();
 }
 
-impl<W: Write> Writer<W> {
-    /// Begins the file.
-    pub fn new(file: W) -> io::Result<Self> {
-        let mut writer = Self {
-            file,
-            block: Vec::new(),
-        };
-        writer.begin(SECTION_HEADER);
-        writer.put(&BYTE_ORDER_MAGIC.to_le_bytes());
-        // Version 1.0, of unknown length.
-        writer.put(&[1, 0, 0, 0]);
-        writer.put(&u64::MAX.to_le_bytes());
-        writer.option(SHB_USERAPPL, b"nldemo");
-        writer.end()?;
-        Ok(writer)
-    }
+/// Describes an interface; packets refer to it by number.
+pub fn append_interface(buffer: &mut Vec<u8>, name: &str) {
+    let mut block = Block::begin(buffer, INTERFACE_DESCRIPTION);
+    block.put(&LINKTYPE_RAW.to_le_bytes());
+    // Reserved, and no limit to the length of packets.
+    block.put(&[0; 6]);
+    block.option(IF_NAME, name.as_bytes());
+    block.option(IF_TSRESOL, &[9]);
+    block.end();
+}
 
-    /// Describes an interface; packets refer to it by number.
-    pub fn interface(&mut self, name: &str) -> io::Result<()> {
-        self.begin(INTERFACE_DESCRIPTION);
-        self.put(&LINKTYPE_RAW.to_le_bytes());
-        // Reserved, and no limit to the length of packets.
-        self.put(&[0; 6]);
-        self.option(IF_NAME, name.as_bytes());
-        self.option(IF_TSRESOL, &[9]);
-        self.end()
-    }
+/// Adds a packet.
+pub fn append_packet(buffer: &mut Vec<u8>, packet: &Captured<'_>) {
+    let nanos = u64::try_from(packet.time.as_nanos()).unwrap_or(u64::MAX);
+    let [low @ .., high0, high1, high2, high3] = nanos.to_le_bytes();
+    let length = |length| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+    let mut block = Block::begin(buffer, ENHANCED_PACKET);
+    block.put(&packet.interface.to_le_bytes());
+    block.put(&[high0, high1, high2, high3]);
+    block.put(&low);
+    block.put(&length(packet.bytes.len()));
+    block.put(&length(packet.length.max(packet.bytes.len())));
+    block.put(packet.bytes);
+    block.option(OPT_COMMENT, packet.comment.as_bytes());
+    block.end();
+}
 
-    /// Writes a packet.
-    pub fn packet(&mut self, packet: &Captured<'_>) -> io::Result<()> {
-        let nanos = u64::try_from(packet.time.as_nanos()).unwrap_or(u64::MAX);
-        let [low @ .., high0, high1, high2, high3] = nanos.to_le_bytes();
-        let length = |length| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
-        self.begin(ENHANCED_PACKET);
-        self.put(&packet.interface.to_le_bytes());
-        self.put(&[high0, high1, high2, high3]);
-        self.put(&low);
-        self.put(&length(packet.bytes.len()));
-        self.put(&length(packet.length.max(packet.bytes.len())));
-        self.put(packet.bytes);
-        self.option(OPT_COMMENT, packet.comment.as_bytes());
-        self.end()
-    }
+/// A block that is being added.
+struct Block<'a> {
+    buffer: &'a mut Vec<u8>,
+    start: usize,
+}
 
-    /// Hands everything over to the operating system.
-    pub fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-
-    fn begin(&mut self, kind: u32) {
-        self.block.clear();
-        self.put(&kind.to_le_bytes());
+impl<'a> Block<'a> {
+    fn begin(buffer: &'a mut Vec<u8>, kind: u32) -> Self {
+        let start = buffer.len();
+        let mut block = Self { buffer, start };
+        block.put(&kind.to_le_bytes());
         // The length, which `end` fills in.
-        self.put(&[0; 4]);
+        block.put(&[0; 4]);
+        block
     }
 
     /// Adds bytes and pads them to 32 bits.
     fn put(&mut self, bytes: &[u8]) {
-        self.block.extend_from_slice(bytes);
+        self.buffer.extend_from_slice(bytes);
         // Fields of two bytes come in pairs, which need no padding.
         if bytes.len() != 2 {
-            self.block.resize(self.block.len().next_multiple_of(4), 0);
+            self.pad();
         }
+    }
+
+    fn pad(&mut self) {
+        let length = self.buffer.len() - self.start;
+        let padded = self.start + length.next_multiple_of(4);
+        self.buffer.resize(padded, 0);
     }
 
     /// Adds an option, unless it is too long for one.
@@ -112,20 +108,21 @@ impl<W: Write> Writer<W> {
             self.put(&kind.to_le_bytes());
             self.put(&length.to_le_bytes());
             self.put(value);
-            self.block.resize(self.block.len().next_multiple_of(4), 0);
+            self.pad();
         }
     }
 
-    fn end(&mut self) -> io::Result<()> {
+    fn end(mut self) {
         self.put(&OPT_END.to_le_bytes());
         self.put(&[0, 0]);
-        let length = u32::try_from(self.block.len() + 4).map_err(io::Error::other)?;
+        // A packet has less than 64 KiB, and a name is an option.
+        let length = u32::try_from(self.buffer.len() - self.start + 4).unwrap_or(u32::MAX);
         let length = length.to_le_bytes();
         self.put(&length);
-        if let Some(field) = self.block.get_mut(4..8) {
+        let field = self.start + 4..self.start + 8;
+        if let Some(field) = self.buffer.get_mut(field) {
             field.copy_from_slice(&length);
         }
-        self.file.write_all(&self.block)
     }
 }
 
@@ -154,8 +151,8 @@ mod tests {
     #[test]
     fn file_is_what_the_format_says() {
         let mut file = Vec::new();
-        let mut writer = Writer::new(&mut file).unwrap();
-        writer.interface("nfqueue:3").unwrap();
+        append_header(&mut file);
+        append_interface(&mut file, "nfqueue:3");
         let packet = Captured {
             interface: 0,
             time: Duration::new(1_700_000_000, 123_456_789),
@@ -163,8 +160,7 @@ mod tests {
             length: 99,
             comment: "drop",
         };
-        writer.packet(&packet).unwrap();
-        writer.flush().unwrap();
+        append_packet(&mut file, &packet);
         let blocks = blocks(&file);
         let [header, interface, packet] = &blocks[..] else {
             panic!("{blocks:?}");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stopping cleanly on SIGINT and SIGTERM.
+//! Stopping cleanly on SIGINT, SIGTERM and SIGHUP.
 
+use std::fs;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
@@ -15,45 +16,60 @@ use std::time::Instant;
 
 use linux_names::Error;
 use linux_names::Result;
+use signal_hook::consts::SIGHUP;
 use signal_hook::consts::SIGINT;
 use signal_hook::consts::SIGTERM;
+use signal_hook::consts::SIGXFSZ;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
-/// Signals within this time are one wish: timeout(1) sends one to the program and one to its process
-/// group.
+/// Signals within this time are one wish. timeout(1) sends one to the program and one to its process
+/// group. When a terminal goes, the kernel sends SIGHUP, and then the shell does.
 const AT_ONCE: Duration = Duration::from_millis(300);
-/// More than the thread that waits for signals needs.
+/// The process ends within this time after the first signal, even if the program is stuck, for
+/// instance in writing to a terminal that is stopped.
+pub const LONGEST_END: Duration = Duration::from_secs(10);
+/// More than a thread needs that waits for signals or for time to pass.
 const STACK_LEN: usize = 64 << 10;
 
 /// The user's wish to stop: a flag to look at and a file descriptor to poll.
 ///
-/// Another signal, some time later, kills the process, in case it is stuck.
+/// The first signal asks the program to end, and [`LONGEST_END`] later it kills the process. Another
+/// signal kills it at once, unless it comes right behind the first.
+///
+/// Clones stand for the same wish.
+#[derive(Clone)]
 pub struct Stop {
     flag: Arc<AtomicBool>,
-    readable: UnixStream,
-    writable: UnixStream,
+    readable: Arc<UnixStream>,
+    writable: Arc<UnixStream>,
 }
 
 impl Stop {
-    /// Takes over SIGINT and SIGTERM for the rest of the process's life.
+    /// Takes over the signals for the rest of the process's life. nohup(1) stays in force: SIGHUP is
+    /// ignored if it was.
+    ///
+    /// SIGXFSZ becomes harmless: a file that is too large is an error (`EFBIG`) of the write.
     pub fn on_signals() -> Result<Self> {
         let failed = |error| Error::io("install signal handlers", &error);
         let flag = Arc::new(AtomicBool::new(false));
         let (readable, writable) = UnixStream::pair().map_err(failed)?;
-        for signal in SIGNALS {
+        let mut signals = vec![SIGINT, SIGTERM];
+        if !is_ignored(SIGHUP) {
+            signals.push(SIGHUP);
+        }
+        for &signal in &signals {
             signal_hook::flag::register(signal, Arc::clone(&flag)).map_err(failed)?;
             let waker = writable.try_clone().map_err(failed)?;
             signal_hook::low_level::pipe::register(signal, waker).map_err(failed)?;
         }
-        let signals = Signals::new(SIGNALS).map_err(failed)?;
-        let thread = thread::Builder::new().stack_size(STACK_LEN);
-        thread.spawn(|| die_of_another(signals)).map_err(failed)?;
+        signal_hook::flag::register(SIGXFSZ, Arc::default()).map_err(failed)?;
+        let signals = Signals::new(signals).map_err(failed)?;
+        in_background(|| see_to_the_end(signals)).map_err(failed)?;
         Ok(Self {
             flag,
-            readable,
-            writable,
+            readable: Arc::new(readable),
+            writable: Arc::new(writable),
         })
     }
 
@@ -61,7 +77,7 @@ impl Stop {
     pub fn request(&self) {
         self.flag.store(true, Ordering::Relaxed);
         // It only fails if it is full, and then there is enough to read.
-        let _ = (&self.writable).write(&[0]);
+        let _ = (&*self.writable).write(&[0]);
     }
 
     /// Whether it is time to stop.
@@ -71,15 +87,46 @@ impl Stop {
     }
 }
 
-/// Waits for a signal, and then for another that is not the same wish.
-fn die_of_another(mut signals: Signals) {
+/// Waits for a signal, and kills the process by another that is not the same wish, or when its end
+/// takes too long.
+fn see_to_the_end(mut signals: Signals) {
     let mut first = None;
     for signal in signals.forever() {
+        if first.is_none() {
+            // Without this thread another signal is needed if the program is stuck.
+            let _ = in_background(move || {
+                thread::sleep(LONGEST_END);
+                die_of(signal);
+            });
+        }
         if first.get_or_insert_with(Instant::now).elapsed() > AT_ONCE {
-            // It fails for signals that cannot be caught, and does not return for these.
-            let _ = emulate_default_handler(signal);
+            die_of(signal);
         }
     }
+}
+
+fn die_of(signal: i32) {
+    // It fails for signals that cannot be caught, and does not return for these.
+    let _ = emulate_default_handler(signal);
+}
+
+fn in_background(work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    let thread = thread::Builder::new().stack_size(STACK_LEN);
+    thread.spawn(work).map(drop)
+}
+
+/// Whether the process ignores a signal.
+fn is_ignored(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignores(&status, signal)
+}
+
+/// Whether `/proc/PID/status` says that a signal is ignored.
+fn ignores(status: &str, signal: i32) -> bool {
+    let mut lines = status.lines();
+    let mask = lines.find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| (mask >> (signal - 1)) & 1 == 1)
 }
 
 impl AsFd for Stop {
@@ -103,5 +150,15 @@ mod tests {
         assert!(stop.requested());
         let woken = wait(None, None, Some(stop.as_fd())).unwrap();
         assert_eq!(woken, Wake::Stopped);
+    }
+
+    #[test]
+    fn ignored_signals_are_bits_of_a_mask() {
+        let status = "Name:\tx\nSigBlk:\t0000000000000001\nSigIgn:\t0000000000001001\n";
+        assert_eq!(
+            [1, 2, 13].map(|signal| ignores(status, signal)),
+            [true, false, true]
+        );
+        assert!(!ignores("", SIGHUP));
     }
 }

@@ -101,15 +101,15 @@ fn consume(packet: &Packet<'_>) {
     let rows = Hexdump(packet.payload).to_string().lines().count();
     assert_eq!(rows, packet.payload.len().div_ceil(16));
     let mut file = Vec::new();
-    let mut writer = pcapng::Writer::new(&mut file).unwrap();
-    writer
-        .packet(&pcapng::Captured {
+    pcapng::append_packet(
+        &mut file,
+        &pcapng::Captured {
             interface: 0,
             time: packet.timestamp.unwrap_or(Duration::MAX),
             bytes: packet.payload,
             length: packet.length,
             comment: &decision.to_string(),
-        })
-        .unwrap();
+        },
+    );
     assert!(file.len() > packet.payload.len());
 }

@@ -13,9 +13,11 @@ mod filter;
 mod man;
 mod monitor;
 mod output;
+mod patient;
 mod queue;
 mod stats;
 mod table;
+mod writer;
 
 use std::process::ExitCode;
 
@@ -52,9 +54,12 @@ Examples:
 Times (TIME) are seconds, or have units: 5, 0.5, 250ms, 1m30s. Numbers are decimal, or hexadecimal
 behind 0x. Interfaces (IFACE) are named, or numbered if none has that name.
 
+SIGINT, SIGTERM and SIGHUP end every command, within 10 seconds; a second signal, unless it comes
+within 0.3 seconds, at once.
+
 Exit status:
   0  done
-  1  the answer was no: no reply, or not the one expected
+  1  the answer was no: no reply, or not the one expected; or packets were not all printed
   2  usage or system error";
 
 /// Talk to the `rust_nldemo` kernel module: echo over netlink, verdicts on queued packets, what is
@@ -155,9 +160,19 @@ fn parse() -> (Cli, ArgMatches) {
     }
     let mut command = Cli::command().color(color);
     let parsed = command.try_get_matches_from_mut(std::env::args_os());
-    let matches = parsed.unwrap_or_else(|error| with_usage(error, color).exit());
+    let matches = parsed.unwrap_or_else(|error| show(&with_usage(error, color), color));
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     (cli, matches)
+}
+
+/// Ends the program with what clap has to say: help, the version, or what is wrong.
+fn show(message: &clap::Error, color: ColorChoice) -> ! {
+    if !message.use_stderr() {
+        // Its own way to print is cut short by output that does not block.
+        let _ = Output::new(Format::Plain, color).styled(&message.render());
+        std::process::exit(message.exit_code());
+    }
+    message.exit()
 }
 
 /// Ends the program with what is wrong with its arguments, and their usage.

@@ -3,18 +3,27 @@
 //! Standard output as text or JSON, and errors on standard error.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::io::IsTerminal;
 use std::io::Stdout;
-use std::io::Write;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use anstream::AutoStream;
 use anstream::stream::RawStream;
 use anstyle::AnsiColor;
 use anstyle::Style;
 use clap::ColorChoice;
+use clap::builder::StyledStr;
 use serde::Serialize;
 
+use crate::patient;
+use crate::writer;
+
+/// How long standard error may take none of a message.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// What begins the control sequences of terminals (ECMA-48).
 const ESC: char = '\u{1b}';
 
@@ -27,7 +36,7 @@ pub(crate) enum Format {
     PrettyJson,
 }
 
-/// Standard output. Everything printed is flushed at once, for readers that wait for it.
+/// Standard output. Everything printed is written at once, for readers that wait for it.
 pub(crate) struct Output {
     stdout: Stdout,
     format: Format,
@@ -55,8 +64,21 @@ impl Output {
 
     /// Prints text as it is.
     pub(crate) fn text(&mut self, text: impl AsRef<[u8]>) -> io::Result<()> {
-        self.stdout.write_all(text.as_ref())?;
-        self.stdout.flush()
+        patient::write_all(&self.stdout, text.as_ref())
+    }
+
+    /// Prints styled text, in colours if these are wanted.
+    pub(crate) fn styled(&mut self, text: &StyledStr) -> io::Result<()> {
+        if self.colored {
+            self.text(text.ansi().to_string())
+        } else {
+            self.text(text.to_string())
+        }
+    }
+
+    /// Standard output as a file.
+    pub(crate) fn file(&self) -> io::Result<File> {
+        writer::duplicate(&self.stdout)
     }
 
     /// Prints text over what the latest call printed if this is a terminal, else below it.
@@ -79,22 +101,28 @@ impl Output {
     }
 
     /// A value as JSON, as [`json`](Self::json) prints it.
-    pub(crate) fn json_text(&self, value: &impl Serialize) -> io::Result<String> {
-        let mut text = if self.format == Format::PrettyJson {
-            serde_json::to_string_pretty(value)?
-        } else {
-            serde_json::to_string(value)?
-        };
-        text.push('\n');
+    pub(crate) fn json_text(&self, value: &impl Serialize) -> io::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        self.append_json(&mut text, value)?;
         Ok(text)
+    }
+
+    /// Adds a value as JSON to text.
+    pub(crate) fn append_json(&self, text: &mut Vec<u8>, value: &impl Serialize) -> io::Result<()> {
+        if self.format == Format::PrettyJson {
+            serde_json::to_writer_pretty(&mut *text, value)?;
+        } else {
+            serde_json::to_writer(&mut *text, value)?;
+        }
+        text.push(b'\n');
+        Ok(())
     }
 
     /// Prints a warning on standard error.
     pub(crate) fn warn(&self, warning: impl fmt::Display) {
         let stderr = io::stderr();
         let style = style(colored(self.color, &stderr), AnsiColor::Yellow);
-        // There is nowhere left to report a failure of this.
-        let _ = writeln!(&stderr, "{style}warning:{style:#} {warning}");
+        complain(format!("{style}warning:{style:#} {warning}\n"));
     }
 
     /// Paints text if colours are wanted.
@@ -122,8 +150,21 @@ impl<T: fmt::Display> fmt::Display for Painted<T> {
 pub(crate) fn print_error(color: ColorChoice, failure: &dyn fmt::Display) {
     let stderr = io::stderr();
     let style = style(colored(color, &stderr), AnsiColor::Red);
-    // There is nowhere left to report a failure of this.
-    let _ = writeln!(&stderr, "{style}error:{style:#} {failure}");
+    complain(format!("{style}error:{style:#} {failure}\n"));
+}
+
+/// Writes on standard error, which may be a terminal that is stopped: then it is waited for a while.
+pub(crate) fn complain(text: String) {
+    let (done, waiting) = mpsc::channel::<()>();
+    let written = thread::Builder::new().spawn(move || {
+        // There is nowhere left to report a failure of this.
+        let _ = patient::write_all(io::stderr(), text.as_bytes());
+        drop(done);
+    });
+    if written.is_ok() {
+        // Nothing comes, and then the other end goes.
+        let _ = waiting.recv_timeout(PATIENCE);
+    }
 }
 
 fn style(colored: bool, color: AnsiColor) -> Style {

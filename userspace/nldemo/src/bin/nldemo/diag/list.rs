@@ -71,15 +71,15 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
     }
     // What comes at once is printed at once, so that no more than that is in memory.
     search::search(&filter, output, stop, |output, sockets| {
-        let mut text = String::new();
+        let mut text = Vec::new();
         for socket in &sockets {
             if output.is_json() {
-                text += &output.json_text(&context.row(socket))?;
+                output.append_json(&mut text, &context.row(socket))?;
             } else {
                 table.row(context.cells(socket));
             }
         }
-        text += &table.drain(output);
+        text.extend(table.drain(output).into_bytes());
         Ok(output.text(text)?)
     })
 }

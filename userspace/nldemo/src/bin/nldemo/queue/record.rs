@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io;
+use std::io::Write;
 
 use anstyle::AnsiColor;
 use linux_names::interface;
@@ -125,29 +126,43 @@ impl Record {
         }
     }
 
-    pub(super) fn print(
+    /// Adds what is printed of the packet: a JSON object, or a line and perhaps its bytes.
+    pub(super) fn append_to(
         &mut self,
+        buffer: &mut Vec<u8>,
         packet: &Packet<'_>,
         hexdump: bool,
-        output: &mut Output,
-    ) -> io::Result<()> {
-        if output.is_json() {
+        output: &Output,
+    ) {
+        let appended = if output.is_json() {
             self.payload = hexdump.then(|| Hex::new(packet.payload).to_string());
-            return output.json(self);
-        }
-        let mut text = format!("{self} {}", self.painted_verdict(output));
+            output.append_json(buffer, self)
+        } else {
+            self.append_text(buffer, packet, hexdump, output)
+        };
+        // A vector takes everything, and all keys are strings.
+        debug_assert!(appended.is_ok(), "{appended:?}");
+    }
+
+    fn append_text(
+        &self,
+        buffer: &mut Vec<u8>,
+        packet: &Packet<'_>,
+        hexdump: bool,
+        output: &Output,
+    ) -> io::Result<()> {
+        write!(buffer, "{self} {}", self.painted_verdict(output))?;
         if self.rewritten {
-            text += " rewritten";
+            buffer.extend(b" rewritten");
         }
         if let Some(reason) = &self.unwritable {
-            text += " as it was: ";
-            text += reason;
+            write!(buffer, " as it was: {reason}")?;
         }
-        text.push('\n');
+        buffer.push(b'\n');
         if hexdump {
-            text += &Hexdump(packet.payload).to_string();
+            write!(buffer, "{}", Hexdump(packet.payload))?;
         }
-        output.text(text)
+        Ok(())
     }
 
     fn painted_verdict(&self, output: &Output) -> impl fmt::Display {

@@ -20,11 +20,11 @@ use nldemo::stop::Stop;
 use super::numbers::Queues;
 use super::numbers::batching;
 use super::numbers::copy_mode;
-use super::record::Ready;
 use super::session::Session;
 use super::session::Shared;
 use super::sink;
 use super::sink::Sink;
+use super::sink::Telling;
 use super::totals::Totals;
 use crate::arguments::Module;
 use crate::arguments::count;
@@ -55,8 +55,13 @@ Batching (--batch): packets that follow one another and are decided alike get on
 COUNT is how many verdicts may wait, TIME for how long (64,5ms); without TIME they wait while there
 are packets to decide. No verdict changes by it, and the order in the queue stays.
 
-The first line says that the queue is bound: packets are seen from then on. On SIGINT, SIGTERM,
+Output never delays a verdict. What standard output, or the capture, does not take waits in memory
+(--buffer), and packets beyond that are left out: they are counted (unprinted, uncaptured), and the
+exit status is 1. Output that fails ends the program, with verdicts for all packets that wait.
+
+The first line says that the queue is bound: packets are seen from then on. On SIGINT, SIGTERM, SIGHUP,
 --count or --timeout, packets that still wait get their verdict unprinted, and a summary follows.
+Output that takes nothing is waited for 2 seconds then; the summary goes to standard error instead.
 
 Examples:
   nldemo queue run
@@ -81,7 +86,8 @@ JSON keys (-j): every object has `event` and `queue`.
                   unwritable, pending (verdicts given while stopping),
                   flushed (too late for that), errors, being the sum of gone (packet gone before
                   its verdict), refused (other refusals), malformed, overruns (ENOBUFS);
-                  foreign (messages not from the kernel), seconds, packets_per_second,
+                  foreign (messages not from the kernel), unprinted, uncaptured (packets that are
+                  missing from standard output and from the capture), seconds, packets_per_second,
                   latency_ns (null or min, avg, p50, p99, max: from receipt to verdict sent, of
                   packets after a pause and 1 of 16 under load),
                   lost (null or queue_full, socket_full: packets dropped by the kernel)";
@@ -131,6 +137,10 @@ pub(crate) struct Args {
     /// Write packets to a capture file (pcapng), their verdicts as comments
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
+    /// How many bytes may wait to be written, of lines and of the capture: more is left out
+    #[arg(long, value_name = "BYTES", default_value = "1048576",
+          value_parser = number(1..=1_usize << 30))]
+    buffer: usize,
     /// Print the summary only
     #[arg(short, long, conflicts_with = "hexdump")]
     quiet: bool,
@@ -160,33 +170,35 @@ impl Args {
     }
 }
 
-pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args, output: &Output, stop: &Stop) -> Result<(), Failure> {
     let mut policy = args.policy.clone();
     policy.find_interfaces().map_err(Failure::usage)?;
     refuse_loops(args, &policy, output)?;
-    let queues = bind(args)?;
-    let capture = match &args.pcap {
-        Some(path) => Some(sink::capture(path, queues.iter().map(Queue::number))?),
-        None => None,
+    let file = args.pcap.as_deref().map(sink::open).transpose()?;
+    let telling = Telling {
+        lines: !args.quiet,
+        hexdump: args.hexdump,
+        buffer: args.buffer,
     };
-    print_ready(&queues, output)?;
+    let queues = bind(args)?;
+    if let (Some(path), Some(file)) = (&args.pcap, &file) {
+        sink::begin(path, file)?;
+    }
+    let sink = Sink::new(output, telling, file, stop)?;
+    sink.ready(&queues)?;
     let start = Instant::now();
-    let shown = (!args.quiet).then_some(&mut *output);
     let shared = Shared {
         policy: &policy,
         replacements: &args.set,
-        sink: Sink::new(shown, args.hexdump, capture),
+        sink,
         stop,
         deadline: args.timeout.and_then(|timeout| start.checked_add(timeout)),
         limit: args.count,
         packets: AtomicU64::new(0),
     };
     let (totals, served) = serve(queues, &shared);
-    drop(shared);
-    if served.as_ref().err().is_none_or(Failure::is_closed_pipe) {
-        totals.print(start.elapsed().as_secs_f64(), args.hexdump, output)?;
-    }
-    served
+    let told = shared.sink.finish(totals, start.elapsed().as_secs_f64());
+    served.and(told)
 }
 
 fn bind(args: &Args) -> Result<Vec<Queue>, Failure> {
@@ -199,22 +211,6 @@ fn bind(args: &Args) -> Result<Vec<Queue>, Failure> {
         queues.push(queue);
     }
     Ok(queues)
-}
-
-fn print_ready(queues: &[Queue], output: &mut Output) -> Result<(), Failure> {
-    for queue in queues {
-        let (number, portid) = (queue.number(), queue.portid());
-        if output.is_json() {
-            output.json(&Ready {
-                event: "ready",
-                queue: number,
-                portid,
-            })?;
-        } else {
-            output.text(format!("listening on queue {number} (portid {portid})\n"))?;
-        }
-    }
-    Ok(())
 }
 
 /// Listens to each queue in a thread of its own, to the first in this one; the totals of all, and the first failure.

@@ -48,6 +48,16 @@ pub(super) struct Shared<'a> {
     pub(super) packets: AtomicU64,
 }
 
+/// Makes it time to stop for the other queues when one has seen all that is to be seen, or when
+/// something is wrong with it, a panic included.
+struct StopOthers<'a>(&'a Stop);
+
+impl Drop for StopOthers<'_> {
+    fn drop(&mut self) {
+        self.0.request();
+    }
+}
+
 pub(super) struct Session<'s, 'a> {
     queue: Queue,
     /// Place of the queue among all.
@@ -60,6 +70,8 @@ pub(super) struct Session<'s, 'a> {
     without_pause: u64,
     /// When the packet came whose time is taken, while its verdict was not sent yet.
     timed: Option<Instant>,
+    /// For what is told of a packet.
+    buffer: Vec<u8>,
 }
 
 impl<'s, 'a> Session<'s, 'a> {
@@ -73,23 +85,23 @@ impl<'s, 'a> Session<'s, 'a> {
             unseen: shared.policy.constant().filter(|_| !looked_at),
             without_pause: 0,
             timed: None,
+            buffer: Vec::new(),
         }
     }
 
     /// Decides packets until it is time to stop, then those that are pending, and gives the queue
     /// back.
     pub(super) fn run(mut self) -> (Totals, Result<(), Failure>) {
-        let mut served = self.serve();
-        // The others stop as well: all was seen that is to be seen, or something is wrong.
-        self.shared.stop.request();
-        if served.as_ref().err().is_none_or(Failure::is_closed_pipe) {
-            let drained = self.drain();
-            served = served.and(drained);
-        }
+        let served = self.serve();
+        // Also after an error: the socket may work all the same.
+        let mut served = served.and(self.drain());
+        // To look at the losses takes long. What comes meanwhile has its verdict, too, before the
+        // queue is unbound at once.
+        self.totals.lost = self.queue.losses();
+        served = served.and(self.drain());
         let Self {
             queue, mut totals, ..
         } = self;
-        totals.lost = queue.losses();
         totals.foreign = queue.foreign();
         match queue.close() {
             Ok(closed) => totals.close(&closed),
@@ -99,6 +111,7 @@ impl<'s, 'a> Session<'s, 'a> {
     }
 
     fn serve(&mut self) -> Result<(), Failure> {
+        let _others = StopOthers(self.shared.stop);
         let Shared {
             stop,
             deadline,
@@ -114,7 +127,7 @@ impl<'s, 'a> Session<'s, 'a> {
                 }
                 continue;
             }
-            sink.flush()?;
+            sink.flush();
             let waited = self.queue.wait(deadline, Some(stop.as_fd()));
             self.note_sent();
             self.without_pause = 0;
@@ -124,7 +137,8 @@ impl<'s, 'a> Session<'s, 'a> {
                 Err(error) => self.tolerate(error)?,
             }
         }
-        sink.flush()
+        sink.flush();
+        Ok(())
     }
 
     fn is_enough(&self) -> bool {
@@ -137,10 +151,24 @@ impl<'s, 'a> Session<'s, 'a> {
     fn drain(&mut self) -> Result<(), Failure> {
         let deadline = Instant::now() + DRAIN_TIME;
         let mut buffer = vec![0; RECEIVE_LEN];
-        while Instant::now() < deadline && self.receive(&mut buffer, false)? {}
-        let flushed = self.queue.flush();
-        self.note_sent();
-        flushed.or_else(|error| self.tolerate(error))
+        if self.queue.options().fails_open() {
+            self.queue
+                .let_pass()
+                .or_else(|error| self.tolerate(error))?;
+        }
+        loop {
+            let mut none = true;
+            while Instant::now() < deadline && self.receive(&mut buffer, false)? {
+                none = false;
+            }
+            let flushed = self.queue.flush();
+            self.note_sent();
+            flushed.or_else(|error| self.tolerate(error))?;
+            // More may have come while verdicts were sent.
+            if none || Instant::now() >= deadline {
+                return Ok(());
+            }
+        }
     }
 
     /// Receives one datagram, if there is any, and decides its packets. Those that are not `told`
@@ -205,7 +233,6 @@ impl<'s, 'a> Session<'s, 'a> {
         let decision = policy.decide(packet, ip.as_ref());
         let wanted = !replacements.is_empty() && decision.verdict() != Verdict::Drop;
         let rewritten = wanted.then(|| Replacement::apply(replacements, packet));
-        // Before printing, which may take long or fail.
         let decided = match &rewritten {
             Some(Ok(rewritten)) => {
                 self.totals.rewritten += 1;
@@ -220,13 +247,16 @@ impl<'s, 'a> Session<'s, 'a> {
         if !told {
             return Ok(());
         }
-        sink.packet(&Seen {
+        let rewriting = rewritten.map(|rewritten| rewritten.map(drop));
+        let seen = Seen {
             packet,
             ip: ip.as_ref(),
             decision,
-            rewriting: rewritten.map(|rewritten| rewritten.map(drop)).as_ref(),
+            rewriting: rewriting.as_ref(),
             queue_index: self.index,
-        })
+        };
+        sink.packet(&seen, &mut self.buffer);
+        Ok(())
     }
 
     /// Counts a packet that was decided.
@@ -268,5 +298,24 @@ impl<'s, 'a> Session<'s, 'a> {
                 self.totals.latencies.record(received.elapsed());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn panic_of_one_queue_makes_the_others_stop() {
+        let stop = Stop::on_signals().unwrap();
+        let others = stop.clone();
+        let panicking = thread::spawn(move || {
+            let _others = StopOthers(&others);
+            panic!("as in a queue's thread");
+        });
+        panicking.join().unwrap_err();
+        assert!(stop.requested());
     }
 }

@@ -2,68 +2,117 @@
 
 //! Where packets are told of: standard output and a capture file, shared by the threads of all
 //! queues.
+//!
+//! The way of a packet: it is received, decided, its verdict goes to the kernel, then its line and
+//! its block are made and given to writers that have threads of their own. What the writers have no
+//! room for is left out and counted. So output that fails, or is slow, or stuck delays no verdict.
 
 use std::fs::File;
 use std::io;
-use std::io::BufWriter;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
 use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 
 use linux_names::Error;
+use nfnetlink_queue::Queue;
+use nldemo::pcapng;
 use nldemo::pcapng::Captured;
-use nldemo::pcapng::Writer;
+use nldemo::stop::Stop;
 
+use super::record::Ready;
 use super::record::Record;
 use super::seen::Seen;
+use super::totals::Totals;
 use crate::failure::Failure;
+use crate::output;
 use crate::output::Output;
+use crate::writer::Ending;
+use crate::writer::Writer;
+
+/// How long the end waits for output that takes nothing.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is told of packets.
+#[derive(Clone, Copy)]
+pub(super) struct Telling {
+    /// A line for each.
+    pub(super) lines: bool,
+    /// Its bytes below.
+    pub(super) hexdump: bool,
+    /// How many bytes may wait to be written, of lines and of the capture.
+    pub(super) buffer: usize,
+}
 
 /// Takes packets from all threads.
 pub(super) struct Sink<'a> {
-    places: Option<Mutex<Places<'a>>>,
-    hexdump: bool,
-}
-
-struct Places<'a> {
-    /// Unless nothing is to be printed.
-    output: Option<&'a mut Output>,
-    capture: Option<Writer<BufWriter<File>>>,
+    output: &'a Output,
+    telling: Telling,
+    lines: Writer,
+    capture: Option<Writer>,
 }
 
 impl<'a> Sink<'a> {
+    /// Begins to write. If that fails at any time, it is time to stop.
     pub(super) fn new(
-        output: Option<&'a mut Output>,
-        hexdump: bool,
-        capture: Option<Writer<BufWriter<File>>>,
-    ) -> Self {
-        let wanted = output.is_some() || capture.is_some();
-        Self {
-            places: wanted.then(|| Mutex::new(Places { output, capture })),
-            hexdump,
-        }
+        output: &'a Output,
+        telling: Telling,
+        capture: Option<File>,
+        stop: &Stop,
+    ) -> Result<Self, Failure> {
+        let start = |file, ending| {
+            let stop = stop.clone();
+            Writer::start(file, ending, telling.buffer, move || stop.request())
+        };
+        let capture = capture.map(|file| start(file, Ending::Whole));
+        Ok(Self {
+            output,
+            telling,
+            lines: start(output.file()?, Ending::Anywhere)?,
+            capture: capture.transpose()?,
+        })
     }
 
     /// Whether it does anything with packets.
     pub(super) fn is_used(&self) -> bool {
-        self.places.is_some()
+        self.telling.lines || self.capture.is_some()
     }
 
-    /// Tells of a packet.
-    pub(super) fn packet(&self, seen: &Seen<'_>) -> Result<(), Failure> {
-        let Some(mut places) = self.lock() else {
-            return Ok(());
-        };
-        if let Some(capture) = &mut places.capture {
+    /// Tells that the queues are bound, and begins the capture with an interface for each.
+    pub(super) fn ready(&self, queues: &[Queue]) -> Result<(), Failure> {
+        let mut blocks = Vec::new();
+        pcapng::append_header(&mut blocks);
+        for queue in queues {
+            let (number, portid) = (queue.number(), queue.portid());
+            pcapng::append_interface(&mut blocks, &format!("nfqueue:{number}"));
+            let line = if self.output.is_json() {
+                self.output.json_text(&Ready {
+                    event: "ready",
+                    queue: number,
+                    portid,
+                })?
+            } else {
+                format!("listening on queue {number} (portid {portid})\n").into()
+            };
+            self.lines.insert(&line);
+        }
+        if let Some(capture) = &self.capture {
+            capture.insert(&blocks);
+        }
+        self.flush();
+        Ok(())
+    }
+
+    /// Tells of a packet. `buffer` is for what is made of it.
+    pub(super) fn packet(&self, seen: &Seen<'_>, buffer: &mut Vec<u8>) {
+        if let Some(capture) = &self.capture {
             let packet = seen.packet;
             let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
             let mut comment = seen.decision.to_string();
             if seen.rewriting == Some(&Ok(())) {
                 comment += ", rewritten";
             }
+            buffer.clear();
             let captured = Captured {
                 interface: seen.queue_index,
                 time: packet
@@ -73,51 +122,81 @@ impl<'a> Sink<'a> {
                 length: packet.length,
                 comment: &comment,
             };
-            capture
-                .packet(&captured)
-                .map_err(|error| unwritten(&error))?;
+            pcapng::append_packet(buffer, &captured);
+            capture.offer(buffer);
         }
-        if let Some(output) = &mut places.output {
-            Record::new(seen).print(seen.packet, self.hexdump, output)?;
+        if self.telling.lines {
+            buffer.clear();
+            let mut record = Record::new(seen);
+            record.append_to(buffer, seen.packet, self.telling.hexdump, self.output);
+            self.lines.offer(buffer);
+        }
+    }
+
+    /// Has what is buffered written, for whoever reads along.
+    pub(super) fn flush(&self) {
+        self.lines.flush();
+        if let Some(capture) = &self.capture {
+            capture.flush();
+        }
+    }
+
+    /// Prints the summary behind all else, after `seconds` of running, and tells what went wrong.
+    ///
+    /// Output that takes nothing is waited for, but not for long. The summary goes to standard error
+    /// if standard output does not take it.
+    pub(super) fn finish(self, mut totals: Totals, seconds: f64) -> Result<(), Failure> {
+        let deadline = Instant::now() + PATIENCE;
+        let captured = self.capture.as_ref().map(|capture| {
+            capture.finish(deadline);
+            capture.left_out()
+        });
+        totals.uncaptured = captured.unwrap_or(0);
+        let flowing = self.lines.finish(deadline);
+        totals.unprinted = self.lines.left_out();
+        let summary = totals.finished(seconds);
+        let text = summary.text(self.telling.hexdump, self.output)?;
+        let printed = flowing && {
+            self.lines.insert(&text);
+            self.lines
+                .finish(deadline.max(Instant::now() + PATIENCE / 2))
+        };
+        let output = self.lines.failure().map(Failure::Output);
+        // Whoever reads standard output has seen enough.
+        let unwanted = output.as_ref().is_some_and(Failure::is_closed_pipe);
+        if !printed && !unwanted {
+            output::complain(summary.to_string());
+        }
+        if let Some(error) = self.capture.as_ref().and_then(Writer::failure) {
+            return Err(Error::io("write capture file", &error).into());
+        }
+        if let Some(failure) = output {
+            return Err(failure);
+        }
+        summary.complete()
+    }
+}
+
+/// Opens a capture file, which is emptied when its queues are bound ([`begin`]).
+///
+/// That of a named pipe waits for a reader: do it while no packet waits.
+pub(super) fn open(path: &Path) -> Result<File, Error> {
+    let mut options = File::options();
+    let opened = options.write(true).create(true).truncate(false).open(path);
+    opened.map_err(|error| unwritten(path, &error))
+}
+
+/// Empties a capture file.
+pub(super) fn begin(path: &Path, file: &File) -> Result<(), Error> {
+    let emptied = file.metadata().and_then(|metadata| {
+        if metadata.is_file() {
+            return file.set_len(0);
         }
         Ok(())
-    }
-
-    /// Hands over what is buffered, to whoever reads the file meanwhile.
-    pub(super) fn flush(&self) -> Result<(), Failure> {
-        match self
-            .lock()
-            .as_mut()
-            .and_then(|places| places.capture.as_mut())
-        {
-            Some(capture) => Ok(capture.flush().map_err(|error| unwritten(&error))?),
-            None => Ok(()),
-        }
-    }
-
-    fn lock(&self) -> Option<MutexGuard<'_, Places<'a>>> {
-        let places = self.places.as_ref()?;
-        // What another thread left off in the middle of is still good to write to.
-        Some(places.lock().unwrap_or_else(PoisonError::into_inner))
-    }
+    });
+    emptied.map_err(|error| unwritten(path, &error))
 }
 
-/// Begins a capture file, an interface a queue.
-pub(super) fn capture(
-    path: &Path,
-    queues: impl Iterator<Item = u16>,
-) -> Result<Writer<BufWriter<File>>, Error> {
-    let begin = || -> io::Result<_> {
-        let mut capture = Writer::new(BufWriter::new(File::create(path)?))?;
-        for queue in queues {
-            capture.interface(&format!("nfqueue:{queue}"))?;
-        }
-        capture.flush()?;
-        Ok(capture)
-    };
-    begin().map_err(|error| Error::io(format!("write {}", path.display()), &error))
-}
-
-fn unwritten(error: &io::Error) -> Error {
-    Error::io("write capture file", error)
+fn unwritten(path: &Path, error: &io::Error) -> Error {
+    Error::io(format!("write {}", path.display()), error)
 }

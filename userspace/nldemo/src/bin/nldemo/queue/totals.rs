@@ -13,6 +13,7 @@ use nldemo::durations::Durations;
 use nldemo::durations::Figures;
 use serde::Serialize;
 
+use crate::failure::Failure;
 use crate::output::Output;
 
 /// The counts of one queue, or of several; `nldemo queue run --help` describes the JSON keys.
@@ -36,6 +37,9 @@ pub(super) struct Totals {
     pub(super) malformed: u64,
     pub(super) overruns: u64,
     pub(super) foreign: u64,
+    /// Packets without their line, and those that the capture lacks.
+    pub(super) unprinted: u64,
+    pub(super) uncaptured: u64,
     pub(super) lost: Option<KernelLosses>,
     seconds: f64,
     packets_per_second: f64,
@@ -105,30 +109,47 @@ impl Totals {
         self.latencies.merge(&other.latencies);
     }
 
-    /// Prints them, after `seconds` of running.
-    ///
-    /// Below hex dumps as comments: those who read hex dumps, `text2pcap` for one, take a number
-    /// that begins a line for the offset of what follows.
-    pub(super) fn print(
-        mut self,
-        seconds: f64,
-        hexdump: bool,
-        output: &mut Output,
-    ) -> io::Result<()> {
+    /// With all that is worked out at the end, after `seconds` of running.
+    pub(super) fn finished(mut self, seconds: f64) -> Self {
         self.errors = self.gone + self.refused + self.malformed + self.overruns;
         self.seconds = seconds;
         #[expect(clippy::cast_precision_loss, reason = "the rate is rounded anyway")]
         let packets = self.packets as f64;
         self.packets_per_second = (packets / seconds.max(1e-9) * 10.0).round() / 10.0;
         self.latency_ns = self.latencies.summary();
+        self
+    }
+
+    /// What is printed of them.
+    ///
+    /// Below hex dumps as comments: those who read hex dumps, `text2pcap` for one, take a number
+    /// that begins a line for the offset of what follows.
+    pub(super) fn text(&self, hexdump: bool, output: &Output) -> io::Result<Vec<u8>> {
         if output.is_json() {
-            return output.json(&self);
+            return output.json_text(self);
         }
         let text = self.to_string();
-        if hexdump {
-            return output.text(commented(&text));
+        Ok(if hexdump { commented(&text) } else { text }.into_bytes())
+    }
+
+    /// Fails if something was left out of the output.
+    pub(super) fn complete(&self) -> Result<(), Failure> {
+        let left_out: Vec<_> = [
+            (self.unprinted, "standard output"),
+            (self.uncaptured, "the capture"),
+        ]
+        .into_iter()
+        .filter(|&(count, _)| count > 0)
+        .map(|(count, from)| format!("{count} packets are missing from {from}"))
+        .collect();
+        if left_out.is_empty() {
+            return Ok(());
         }
-        output.text(text)
+        Err(Failure::Negative(format!(
+            "{}, which took what was written too slowly; all had their verdicts. A larger --buffer \
+             holds more, --quiet needs none",
+            left_out.join(" and ")
+        )))
     }
 }
 
@@ -165,6 +186,14 @@ impl fmt::Display for Totals {
             (
                 self.foreign,
                 "messages discarded that the kernel did not send",
+            ),
+            (
+                self.unprinted,
+                "packets were not printed: standard output took too little",
+            ),
+            (
+                self.uncaptured,
+                "packets were not captured: the file took too little",
             ),
             (
                 lost.queue_full.into(),

@@ -1,0 +1,426 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""How `nldemo queue run` ends, and that its output is never a reason to lose a packet."""
+
+import contextlib
+import ctypes
+import fcntl
+import itertools
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import subprocess
+import termios
+from pathlib import Path
+
+import pytest
+
+import nfqueue
+from netlink import DEADLINE, wait_until
+from network import run
+from pcapng import pcapng_packets
+from program import POLL, wait_for_call
+
+DONE, NO, ERROR = 0, 1, 2
+F_SETPIPE_SZ, PIPE_BUF = 1031, 4096
+COUNT = 100
+# A system call by its number, which all architectures share.
+PIDFD_GETFD = 438
+
+
+class Run:
+    """A running `nldemo queue run` whose standard output goes somewhere."""
+
+    def __init__(self, program, namespace, *arguments, json_lines=False, **options):
+        options.setdefault("stderr", subprocess.PIPE)
+        with namespace:
+            self.process = subprocess.Popen(
+                [program, *(["-j"] if json_lines else []), "queue", "run", *arguments],
+                stdin=subprocess.DEVNULL, **options)
+            wait_until(lambda: nfqueue.is_bound(0))
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def pause(self):
+        self.signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+
+    def go_on(self):
+        self.signal(signal.SIGCONT)
+
+    def end(self):
+        """Waits for its end: exit status, and what it said on standard error."""
+        errors = self.process.communicate(timeout=DEADLINE)[1]
+        return self.process.returncode, (errors or b"").decode()
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def consumer(peer_program, load):
+    """Starts `nldemo queue run`; it is ended behind the test."""
+    with contextlib.ExitStack() as running:
+        def consumer(namespace, *arguments, **options):
+            started = Run(peer_program, namespace, *arguments, **options)
+            running.callback(started.close)
+            return started
+
+        yield consumer
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system that is full soon."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=8k", "small", str(place))
+    yield place
+    run("umount", str(place))
+
+
+@pytest.fixture
+def pipe():
+    """A pipe of one page: the end to read from and the end to write to, as files."""
+    readable, writable = os.pipe()
+    fcntl.fcntl(writable, F_SETPIPE_SZ, PIPE_BUF)
+    with open(readable, "rb", 0) as reader, open(writable, "wb", 0) as writer:
+        yield reader, writer
+
+
+def fill(consumer, link, pinger, count=COUNT):
+    """Has packets wait in the consumer's queue."""
+    consumer.pause()
+    for seq in range(count):
+        pinger.send(seq)
+    link.settle()
+    with link.far:
+        assert nfqueue.statistics()[0][0] == count
+
+
+def replies(pinger, count=COUNT):
+    """Waits for so many replies, or for all that come."""
+    found = []
+    with contextlib.suppress(TimeoutError):
+        while len(found) < count:
+            found.append(pinger.reply())
+    return found
+
+
+def all_pass(consumer, link, count=COUNT):
+    """Of packets that wait when output fails, all must get their verdict."""
+    with link.pinger() as pinger:
+        fill(consumer, link, pinger, count)
+        consumer.go_on()
+        status, errors = consumer.end()
+        link.settle()
+        assert len(pinger.replies()) == count, (status, errors)
+        with link.far:
+            assert not nfqueue.is_bound(0)
+    return status, errors
+
+
+# Output that fails.
+
+
+def test_capture_on_a_full_disk(module, link, consumer, small_disk):
+    """Bug: what waits is lost, and the capture ends in the middle of a block."""
+    path = small_disk / "seen.pcapng"
+    consuming = consumer(link.far, "--quiet", "--pcap", str(path), stdout=subprocess.PIPE)
+    with link.pinger() as pinger:
+        fill(consuming, link, pinger)
+        consuming.go_on()
+        output, errors = consuming.process.communicate(timeout=DEADLINE)
+        link.settle()
+        assert pinger.replies() == list(range(COUNT))
+    assert consuming.process.returncode == ERROR
+    assert b"ENOSPC" in errors and b"capture file" in errors, errors
+    # The summary is where it always is, and behind it the error.
+    assert b" packets, " in output and b"not captured" in output, output
+    packets = pcapng_packets(path.read_bytes())
+    assert 0 < len(packets) < COUNT
+
+
+@pytest.mark.parametrize("place", ["/dev/full", "disk"])
+def test_standard_output_on_a_full_disk(module, link, consumer, small_disk, place):
+    """Bug: what waits is lost, and there is no summary."""
+    path = Path(place) if place == "/dev/full" else small_disk / "seen.txt"
+    with path.open("wb") as file:
+        consuming = consumer(link.far, stdout=file)
+    if place == "/dev/full":
+        # The very first line failed, which ends it.
+        status, errors = consuming.end()
+    else:
+        status, errors = all_pass(consuming, link)
+    assert status == ERROR
+    summary, error = errors.split("error: ")
+    assert " packets, " in summary and "standard output: ENOSPC" in error, errors
+
+
+def test_file_that_may_not_grow(module, link, consumer, tmp_path):
+    """Bug: RLIMIT_FSIZE kills the consumer by SIGXFSZ, and what waits is lost."""
+    path = tmp_path / "seen.pcapng"
+    consuming = consumer(link.far, "--quiet", "--pcap", str(path), stdout=subprocess.DEVNULL)
+    resource.prlimit(consuming.process.pid, resource.RLIMIT_FSIZE, (3000, 3000))
+    status, errors = all_pass(consuming, link)
+    assert status == ERROR and "EFBIG" in errors, errors
+    data = path.read_bytes()
+    assert 0 < len(pcapng_packets(data)) < COUNT and len(data) <= 3000
+
+
+def test_reader_of_a_capture_that_leaves(module, link, consumer, tmp_path):
+    """Bug: what waits is lost."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    consuming = consumer(link.far, "--quiet", "--pcap", str(path), stdout=subprocess.DEVNULL)
+    select.select([reader], [], [], DEADLINE)
+    os.close(reader)
+    status, errors = all_pass(consuming, link)
+    assert status == ERROR and "EPIPE" in errors, errors
+
+
+def test_reader_of_standard_output_that_leaves(module, link, consumer, pipe):
+    """It has seen enough, which is no error."""
+    reader, writer = pipe
+    consuming = consumer(link.far, stdout=writer)
+    writer.close()
+    assert reader.read(64).startswith(b"listening")
+    reader.close()
+    assert all_pass(consuming, link) == (DONE, "")
+
+
+# Output that is stuck.
+
+
+def test_reader_that_pauses_does_not_stop_the_network(module, link, consumer, pipe):
+    """Bug: verdicts wait until somebody reads, as in a pager, and no signal ends that."""
+    reader, writer = pipe
+    consuming = consumer(link.far, "--hexdump", stdout=writer)
+    writer.close()
+    count = 1000
+    with link.pinger() as pinger:
+        for seq in range(count):
+            pinger.ping(seq, 1000)
+        consuming.signal(signal.SIGTERM)
+        status, errors = consuming.end()
+        pinger.ping(count)
+    # Nobody read the summary on standard output, so it is on standard error.
+    assert status == NO
+    assert f"{count} packets, {count} accepted" in errors and "not printed" in errors, errors
+    printed = reader.read()
+    # The pipe ends with a whole record, as what does not fit is not written in part.
+    assert printed.endswith(b"\n") or len(printed) == PIPE_BUF
+
+
+def test_lines_that_find_no_room_are_left_out_and_counted(module, link, consumer, pipe):
+    """When the reader goes on, the rest is whole lines, and the summary says what is missing."""
+    reader, writer = pipe
+    consuming = consumer(link.far, "--buffer", "20000", json_lines=True, stdout=writer)
+    writer.close()
+    count = 200
+    with link.pinger() as pinger:
+        for seq in range(count):
+            pinger.ping(seq)
+    consuming.signal(signal.SIGTERM)
+    ready, *packets, summary = map(json.loads, reader.read().splitlines())
+    status, errors = consuming.end()
+    assert ready["event"] == "ready"
+    numbers = [packet["icmp"]["seq"] for packet in packets]
+    # Whole, in order, each once; the last may have come when there was room again.
+    assert numbers == sorted(set(numbers)) and numbers[:20] == list(range(20))
+    assert (summary["packets"], summary["accepted"]) == (count, count)
+    assert 0 < summary["unprinted"] == count - len(packets)
+    assert summary["uncaptured"] == 0
+    assert status == NO and f"{summary['unprinted']} packets are missing" in errors, errors
+
+
+def test_stuck_capture_loses_no_packet_and_ends(module, link, consumer, tmp_path):
+    """The capture lacks what its reader did not take, and ends with a block."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    consuming = consumer(link.far, "--pcap", str(path), "--quiet", "--buffer", "10000",
+                         json_lines=True, stdout=subprocess.PIPE)
+    fcntl.fcntl(reader, F_SETPIPE_SZ, PIPE_BUF)
+    count = 300
+    with link.pinger() as pinger:
+        for seq in range(count):
+            pinger.ping(seq)
+    consuming.signal(signal.SIGTERM)
+    output, errors = consuming.process.communicate(timeout=DEADLINE)
+    assert consuming.process.returncode == NO
+    summary = json.loads(output.splitlines()[-1])
+    assert summary["packets"] == count and summary["unprinted"] == 0
+    captured = pcapng_packets(os.read(reader, 1 << 16))
+    os.close(reader)
+    assert summary["uncaptured"] == count - len(captured) > 0, errors
+
+
+@contextlib.contextmanager
+def stopped_terminal():
+    """A terminal that takes nothing, as after ^S."""
+    ours, theirs = os.openpty()
+    termios.tcflow(theirs, termios.TCOOFF)
+    try:
+        yield theirs
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_stopped_terminal_does_not_keep_it_from_ending(module, link, consumer):
+    """Bug: ^S stops the network. Standard error is the same terminal, and takes nothing either."""
+    with stopped_terminal() as terminal, link.pinger() as pinger:
+        consuming = consumer(link.far, stdout=terminal, stderr=terminal)
+        for seq in range(COUNT):
+            pinger.ping(seq)
+        consuming.signal(signal.SIGTERM)
+        assert consuming.end()[0] == NO
+        pinger.ping(COUNT)
+
+
+def test_second_signal_ends_it_at_once(module, link, consumer, pipe):
+    """It does not wait for stuck output then."""
+    reader, writer = pipe
+    consuming = consumer(link.far, "--hexdump", stdout=writer)
+    writer.close()
+    with link.pinger() as pinger:
+        for seq in range(20):
+            pinger.ping(seq, 1000)
+
+    def dies():
+        consuming.signal(signal.SIGTERM)
+        return consuming.process.poll() is not None
+
+    wait_until(dies, interval=0.05)
+    assert consuming.end() == (-signal.SIGTERM, "")
+    assert reader.read(1)
+
+
+def test_one_signal_ends_any_command_that_is_stuck(module, peer_program, pipe):
+    """Bug: one that waits for the reader of its output only ends by a second signal."""
+    reader, writer = pipe
+    process = subprocess.Popen([peer_program, "completions", "bash"], stdout=writer)
+    writer.close()
+    assert reader.read(1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(DEADLINE) == -signal.SIGTERM
+
+
+# Output that does not block.
+
+
+@pytest.mark.parametrize("command", [("completions", "zsh"), ("queue", "run", "--help")])
+def test_output_that_does_not_block_is_waited_for(peer, peer_program, pipe, command):
+    """Bug: EAGAIN ends the command, and what it prints is cut. Some programs leave O_NONBLOCK set."""
+    reader, writer = pipe
+    os.set_blocking(writer.fileno(), False)
+    process = subprocess.Popen([peer_program, *command], stdout=writer)
+    writer.close()
+    wait_for_call(process, POLL)
+    assert reader.read().decode() == peer(*command)[1]
+    assert process.wait(DEADLINE) == DONE
+
+
+def test_lines_are_whole_on_output_that_does_not_block(module, link, consumer, pipe):
+    """Bug: EAGAIN ends it, and the output is cut in the middle of a JSON object."""
+    reader, writer = pipe
+    os.set_blocking(writer.fileno(), False)
+    consuming = consumer(link.far, json_lines=True, stdout=writer)
+    writer.close()
+    with link.pinger() as pinger:
+        for seq in range(COUNT):
+            pinger.ping(seq)
+    consuming.signal(signal.SIGINT)
+    events = [json.loads(line) for line in reader.read().splitlines()]
+    assert consuming.end() == (DONE, "")
+    assert len(events) == COUNT + 2 and events[-1]["unprinted"] == 0
+
+
+# Other ends.
+
+
+def test_no_packet_is_lost_between_the_last_verdict_and_the_end(module, link, consumer, start, stop):
+    """Bug: the kernel drops what arrives before the queue is unbound. Here new packets pass instead."""
+    with link.pinger() as pinger:
+        def send():
+            burst = 200
+            for first in itertools.count(0, burst):
+                if stop.is_set():
+                    return
+                numbers = [seq & 0xFFFF for seq in range(first, first + burst)]
+                for seq in numbers:
+                    pinger.send(seq)
+                # Each must come, in whatever order: some pass the queue by.
+                assert sorted(pinger.reply() for _ in numbers) == sorted(numbers)
+
+        sending = start(send)
+        for _ in range(10):
+            consuming = consumer(link.far, "--fail-open", "--quiet", "--batch", json_lines=True,
+                                 stdout=subprocess.PIPE)
+            with link.far:
+                wait_until(lambda: nfqueue.last_ids()[0] > 500)
+            consuming.signal(signal.SIGTERM)
+            output = consuming.process.communicate(timeout=DEADLINE)[0]
+            summary = json.loads(output.splitlines()[-1])
+            assert (summary["flushed"], summary["errors"]) == (0, 0)
+            sending.check()
+        stop.set()
+        sending.result()
+
+
+def test_lack_of_memory_kills_it_and_leaves_no_packet_stuck(module, link, consumer):
+    """The kernel drops what waits, as if it was killed."""
+    consuming = consumer(link.far, "--hexdump", stdout=subprocess.DEVNULL)
+    with link.pinger() as pinger:
+        fill(consuming, link, pinger, 1)
+        pinger.send(1, 60_000)
+        link.settle()
+        resource.prlimit(consuming.process.pid, resource.RLIMIT_AS, (1 << 20, 1 << 20))
+        consuming.go_on()
+        assert consuming.end()[0] == -signal.SIGABRT
+        with link.far:
+            wait_until(lambda: not nfqueue.is_bound(0))
+        pinger.ping(20)
+
+
+def test_failure_of_the_socket_is_told_behind_the_summary(module, loopback, consumer):
+    """Here a verdict with other content that does not fit the send buffer, which somebody made small."""
+    consuming = consumer(loopback.near, "--quiet", "--set", "ttl=9", stdout=subprocess.PIPE)
+    process = os.pidfd_open(consuming.process.pid)
+    for fd in os.listdir(f"/proc/{consuming.process.pid}/fd"):
+        if os.readlink(f"/proc/{consuming.process.pid}/fd/{fd}").startswith("socket:"):
+            copy = ctypes.CDLL(None, use_errno=True).syscall(PIDFD_GETFD, process, int(fd), 0)
+            with socket.socket(fileno=copy) as theirs:
+                theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    os.close(process)
+    with loopback.pinger() as pinger:
+        pinger.ping()
+        pinger.send(2, 20_000)
+        output, errors = consuming.process.communicate(timeout=DEADLINE)
+        assert consuming.process.returncode == ERROR
+        assert b"EMSGSIZE" in errors and b"2 packets, 2 accepted" in output, (output, errors)
+        pinger.ping(3)
+
+
+# Signals.
+
+
+def test_hang_up_that_nohup_has_ignored(module, link, consumer):
+    """It stays so."""
+    consuming = consumer(link.far, stdout=subprocess.DEVNULL,
+                         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    consuming.signal(signal.SIGHUP)
+    with link.pinger() as pinger:
+        pinger.ping()
+    with link.far:
+        assert nfqueue.is_bound(0)
+    consuming.signal(signal.SIGTERM)
+    assert consuming.end() == (DONE, "")
