@@ -100,10 +100,29 @@ impl<'a> Edit<'a> {
     }
 
     /// Sets the time to live, or the hop limit.
+    ///
+    /// Fails for messages between neighbours, such as those of neighbour discovery: their receivers
+    /// discard messages with another value than the one that shows that no router was in between.
     pub fn set_ttl(&mut self, ttl: u8) -> Result<(), Unwritable> {
+        if self.is_between_neighbours() {
+            return Err(Unwritable::Neighbours);
+        }
         let place = if self.layout.ipv4 { 8 } else { 7 };
         *self.content.get_mut(place).ok_or(Unwritable::TooShort)? = ttl;
         Ok(())
+    }
+
+    /// Whether a standard says which hop limit the message has: 255, or 1.
+    fn is_between_neighbours(&self) -> bool {
+        let kind = self.packet.payload.get(self.layout.transport).copied();
+        match (self.layout.protocol, kind) {
+            // Multicast listeners (RFC 2710, 3810), neighbour discovery (RFC 4861, 3122, 3971),
+            // multicast routers (RFC 4286).
+            (IpNumber::IPV6_ICMP, Some(130..=137 | 141..=143 | 148 | 149 | 151..=153))
+            // RFC 3376, 5798.
+            | (IpNumber::IGMP | IpNumber::VRRP, _) => true,
+            _ => false,
+        }
     }
 
     /// Replaces the data of an echo request or reply, or of a UDP packet.
@@ -328,6 +347,38 @@ mod tests {
                     .count(),
                 if bytes[0] >> 4 == 4 { 2 } else { 1 },
                 "ttl and its checksum"
+            );
+        }
+    }
+
+    #[test]
+    fn messages_between_neighbours_keep_their_hop_limit() {
+        for (kind, kept) in [
+            (128, false),
+            (1, false),
+            (135, true),
+            (136, true),
+            (143, true),
+        ] {
+            let mut bytes = ping6(20);
+            bytes[40] = kind;
+            let packet = queued(&bytes);
+            let set = Edit::new(&packet).unwrap().set_ttl(9);
+            assert_eq!(set == Err(Unwritable::Neighbours), kept, "{kind}: {set:?}");
+        }
+        // Of ICMP no type of these numbers is one.
+        let mut bytes = ping(20);
+        bytes[20] = 135;
+        let packet = queued(&bytes);
+        Edit::new(&packet).unwrap().set_ttl(9).unwrap();
+        for (protocol, kept) in [(2, true), (112, true), (17, false)] {
+            bytes[9] = protocol;
+            let packet = queued(&bytes);
+            let set = Edit::new(&packet).unwrap().set_ttl(9);
+            assert_eq!(
+                set == Err(Unwritable::Neighbours),
+                kept,
+                "{protocol}: {set:?}"
             );
         }
     }

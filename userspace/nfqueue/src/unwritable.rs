@@ -51,6 +51,12 @@ pub enum Unwritable {
     /// Data is what echo requests, echo replies and UDP have.
     #[error("the packet is no echo message and no UDP, it has no data that could be replaced")]
     NoData,
+    /// Its receivers would discard it.
+    #[error(
+        "the packet is a message between neighbours, such as one of neighbour discovery, whose hop \
+         limit a standard says"
+    )]
+    Neighbours,
     /// The new content does not fit a message.
     #[error("{0} bytes are more than the {MAX_PAYLOAD} that the kernel takes")]
     TooLong(usize),
