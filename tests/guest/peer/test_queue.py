@@ -22,6 +22,7 @@ from netlink import DEADLINE, SLOW, wait_until
 from network import ICMP_ECHO_REQUEST, Namespace, Pinger, checksum, join, run
 from nfqueue import Listener
 from pcapng import pcapng_packets
+from program import Consumer
 
 DONE, ERROR = 0, 2
 ANY_ICMP_ID = 0x4242
@@ -573,6 +574,37 @@ def test_hexdump_is_read_by_text2pcap(module, link, peer_program, tmp_path):
     assert [packet[28:] for packet in packets] == [
         bytes((seq + place) & 0xFF for place in range(size)) for seq, size in sizes.items()]
     assert all(checksum(packet[:20]) == checksum(packet[20:]) == 0 for packet in packets)
+
+
+def test_names_do_a_terminal_no_harm(module, link, consume, peer, peer_program):
+    """Bug: ESC in the name of an interface, or of a process, reaches the terminal."""
+    far, name = link.far, "a\x1b[31m\x7f\u202e"
+    far.ip(f"link set veth0 name {name}")
+    with far:
+        consumer = Consumer([peer_program, "queue", "run"])
+        consumer.wait_for(b"listening")
+        number = str(socket.if_nametoindex(name))
+        counting = Consumer([peer_program, "filter", "count", number, "--count", "1", "--interval", "1ms"])
+    with link.pinger() as pinger:
+        pinger.ping()
+    texts = [counting.process.communicate(timeout=DEADLINE)[0].decode()]
+    consumer.wait_for(b"accept\n")
+    consumer.signal(signal.SIGINT)
+    texts.append(consumer.process.communicate(timeout=DEADLINE)[0].decode())
+    named = shutil.copy(peer_program, f"/tmp/{name}")
+    with far:
+        consumer = Consumer([named, "-j", "queue", "run"])
+        consumer.event()
+        texts += [peer("queue", "show")[1], peer("-j", "queue", "show")[1], peer("queue", "run")[2]]
+        with link.pinger() as pinger:
+            pinger.ping()
+    consumer.signal(signal.SIGINT)
+    texts.append(consumer.process.communicate(timeout=DEADLINE)[0].decode())
+    os.unlink(named)
+    for text in texts:
+        assert text and not set(text) & set("\x1b\x7f\u202e"), text
+    # All three characters are there, in JSON as it escapes them.
+    assert r"\x1b[31m\x7f" in texts[0] and r"\u001b[31m\u007f\u202e" in texts[-1], texts
 
 
 def test_interface_that_a_policy_names(module, link, consume, peer):

@@ -5,6 +5,24 @@
 use std::fmt;
 use std::fmt::Write;
 
+/// Whether a character is no harmless part of a line: a control character, of 7 or 8 bits, or one
+/// that changes the order of those around it, or cannot be seen.
+#[must_use]
+pub fn is_harmful(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+        )
+}
+
 /// Any bytes on one line: what is not printable as `\xNN`, a backslash as `\\`.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a [u8]);
@@ -15,7 +33,7 @@ impl fmt::Display for Escaped<'_> {
             for character in chunk.valid().chars() {
                 match character {
                     '\\' => f.write_str(r"\\")?,
-                    _ if character.is_control() => {
+                    _ if is_harmful(character) => {
                         let mut buffer = [0; 4];
                         write_bytes(f, character.encode_utf8(&mut buffer).as_bytes())?;
                     }
@@ -44,6 +62,7 @@ mod tests {
             (b"\\x41", r"\\x41"),
             ("gr\u{fc}n\u{85}".as_bytes(), "gr\u{fc}n\\xc2\\x85"),
             (b"\xff\xfe!", r"\xff\xfe!"),
+            ("a\u{202e}b".as_bytes(), r"a\xe2\x80\xaeb"),
             (b"", ""),
         ] {
             assert_eq!(Escaped(bytes).to_string(), text);

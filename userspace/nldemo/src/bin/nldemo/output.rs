@@ -17,6 +17,7 @@ use anstyle::AnsiColor;
 use anstyle::Style;
 use clap::ColorChoice;
 use clap::builder::StyledStr;
+use linux_names::text::is_harmful;
 use serde::Serialize;
 
 use crate::patient;
@@ -109,11 +110,13 @@ impl Output {
 
     /// Adds a value as JSON to text.
     pub(crate) fn append_json(&self, text: &mut Vec<u8>, value: &impl Serialize) -> io::Result<()> {
+        let start = text.len();
         if self.format == Format::PrettyJson {
             serde_json::to_writer_pretty(&mut *text, value)?;
         } else {
             serde_json::to_writer(&mut *text, value)?;
         }
+        escape_json(text, start);
         text.push(b'\n');
         Ok(())
     }
@@ -130,6 +133,26 @@ impl Output {
         Painted {
             style: style(self.colored, color),
             text,
+        }
+    }
+}
+
+/// Escapes what JSON may have as it is and a terminal does not show as it is.
+fn escape_json(text: &mut Vec<u8>, start: usize) {
+    let json = text.get(start..).unwrap_or_default();
+    // Such characters are only in strings; the line ends of indented JSON are none of them.
+    let is_plain = |byte: &u8| byte.is_ascii() && *byte != 0x7f;
+    if json.iter().all(is_plain) {
+        return;
+    }
+    let json = String::from_utf8_lossy(json).into_owned();
+    text.truncate(start);
+    for character in json.chars() {
+        if character != '\n' && is_harmful(character) {
+            // All are of the basic plane.
+            text.extend(format!("\\u{:04x}", u32::from(character)).into_bytes());
+        } else {
+            text.extend(character.encode_utf8(&mut [0; 4]).as_bytes());
         }
     }
 }
@@ -180,5 +203,25 @@ fn colored(color: ColorChoice, stream: &impl RawStream) -> bool {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
         ColorChoice::Auto => AutoStream::choice(stream) != anstream::ColorChoice::Never,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_does_a_terminal_no_harm_and_means_the_same() {
+        let name = "a\u{1b}[31m \u{9b}31m \u{7f} \u{202e} gr\u{fc}n\n";
+        for format in [Format::Json, Format::PrettyJson] {
+            let text = Output::new(format, ColorChoice::Never)
+                .json_text(&[name])
+                .unwrap();
+            let text = String::from_utf8(text).unwrap();
+            let harmful = text.chars().filter(|&c| c != '\n' && is_harmful(c));
+            assert_eq!(harmful.count(), 0, "{text:?}");
+            assert!(text.contains("gr\u{fc}n"));
+            assert_eq!(serde_json::from_str::<Vec<String>>(&text).unwrap(), [name]);
+        }
     }
 }

@@ -10,6 +10,7 @@ use anstyle::AnsiColor;
 use knetlink::Wake;
 use knetlink::wait;
 use linux_names::interface::Interface;
+use linux_names::text::Escaped;
 use nldemo::stop::Stop;
 use serde::Serialize;
 use sockfilter::Counter;
@@ -165,12 +166,14 @@ fn print(
     } else if let Some(reading) = reading {
         let table = reading.table().render(output);
         let seconds = reading.seconds;
+        let interface = Escaped(interface.as_bytes());
         if event == Event::Summary {
             output.text(format!("{interface} in {seconds:.3} s:\n{table}"))?;
         } else {
             output.frame(&format!("{}\n{table}", record.time))?;
         }
     } else {
+        let interface = Escaped(interface.as_bytes());
         let text = output.paint(AnsiColor::Green, format!("counting on {interface}"));
         output.text(format!("{} {text}\n", record.time))?;
     }
