@@ -237,6 +237,25 @@ def test_one_dies_of_the_udp_sockets_that_share_an_address(all_, kill):
     assert sorted(map(error, shared)) == [errno.EAGAIN, errno.EAGAIN, errno.ECONNABORTED]
 
 
+@pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
+@pytest.mark.parametrize("kind", [TCP, UDP], ids=["tcp", "udp"])
+def test_sockets_of_one_port_of_which_one_is_of_a_device(all_, kill, family, kind):
+    """Bug: a socket is said to be gone that is there, as the kernel finds the other one."""
+    shared = [all_.new(family, kind) for _ in range(2)]
+    for number, one in enumerate(shared):
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if number == 0:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+        one.bind((LOOPBACK[family], 80))
+        if kind == TCP:
+            one.listen()
+    _, killed, _ = kill("tcp" if kind == TCP else "udp", "port=80")
+    outcomes = [outcome for outcome, _ in killed]
+    assert len(outcomes) == 2 and "gone" not in outcomes, outcomes
+    found = [one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) for one in shared]
+    assert found.count(errno.ECONNABORTED) == outcomes.count("destroyed") > 0
+
+
 def test_all_die_although_nobody_reads_who(all_, peer_program):
     """Bug: a reader that has seen enough ends the killing."""
     pairs = [all_.pair(all_.listener(("127.0.0.1", port))) for port in (80, 81)]

@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::dump::Dump;
 use crate::dump::Query;
 use crate::filter::Filter;
 use crate::inet;
@@ -39,6 +40,9 @@ pub struct Target {
     #[serde(flatten)]
     place: Option<Place>,
 }
+
+/// So often a list is tried that changes while it is made.
+const TRIES: u32 = 5;
 
 /// Where a socket of IP is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -72,9 +76,10 @@ pub enum Fate {
     Destroyed,
     /// It is not there any more.
     Gone,
-    /// The kernel finds another socket at its addresses: a new one, or one of several.
+    /// The kernel finds another socket at its addresses: a new one, or one of several, of which it
+    /// may still be one.
     Replaced,
-    /// The kernel cannot find it ([`Target::is_out_of_reach`]).
+    /// It is there, and the kernel cannot find it ([`Target::is_out_of_reach`]).
     OutOfReach,
 }
 
@@ -190,10 +195,12 @@ impl Destroyer {
             return Err(self.refusal(target.kind)?);
         };
         if target.kind == Kind::Raw {
-            match self.find(target.kind, place)? {
-                None => return Ok(Fate::Gone),
-                Some(found) if found.cookie != target.cookie => return Ok(Fate::Replaced),
-                Some(_) => {}
+            let found = self.find(target.kind, place)?;
+            if found
+                .as_ref()
+                .is_none_or(|found| found.cookie != target.cookie)
+            {
+                return fate_of_another(target, place, found.as_ref());
             }
         }
         let operation = operation(target.kind);
@@ -207,12 +214,8 @@ impl Destroyer {
                 if target.is_out_of_reach() {
                     return Ok(Fate::OutOfReach);
                 }
-                // Instead of a connection that is gone, the kernel finds what listens.
                 let found = self.find(target.kind, place)?;
-                Ok(match found.filter(|found| found.place == target.place) {
-                    Some(found) if found.cookie != target.cookie => Fate::Replaced,
-                    _ => Fate::Gone,
-                })
+                fate_of_another(target, place, found.as_ref())
             }
             Some(_) => Err(refused(operation, target.kind, status)),
         }
@@ -272,6 +275,53 @@ impl Destroyer {
         status.ok_or_else(|| Error::Unanswered {
             operation: operation.to_owned(),
         })
+    }
+}
+
+/// What became of a socket for which the kernel finds another, or none.
+///
+/// Only a list tells whether it is still there: of sockets that share a port the kernel finds one,
+/// also one that is bound to a device if the other is not.
+fn fate_of_another(target: &Target, place: &Place, found: Option<&Target>) -> Result<Fate> {
+    let other = found.filter(|found| found.cookie != target.cookie);
+    if is_listed(target, place)? {
+        return Ok(match other {
+            Some(_) => Fate::Replaced,
+            None => Fate::OutOfReach,
+        });
+    }
+    // Instead of a connection that is gone, the kernel finds what listens.
+    Ok(match other.filter(|other| other.place == target.place) {
+        Some(_) => Fate::Replaced,
+        None => Fate::Gone,
+    })
+}
+
+/// Whether the kernel lists a socket.
+fn is_listed(target: &Target, place: &Place) -> Result<bool> {
+    let query = Query {
+        kind: target.kind,
+        family: Some(place.family),
+    };
+    let port = format!("local-port={}", place.local.port);
+    // Raw sockets have none, and those with port 0 are few.
+    let terms = port.parse().ok().filter(|_| place.local.port != 0);
+    let filter = Filter::new(terms).unwrap_or_default();
+    let mut tries = 0;
+    'again: loop {
+        tries += 1;
+        for part in Dump::begin(query, &filter)? {
+            match part {
+                Ok(sockets) => {
+                    if sockets.iter().any(|socket| socket.cookie == target.cookie) {
+                        return Ok(true);
+                    }
+                }
+                Err(Error::Interrupted { .. }) if tries < TRIES => continue 'again,
+                Err(error) => return Err(error),
+            }
+        }
+        return Ok(false);
     }
 }
 
