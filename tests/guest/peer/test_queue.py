@@ -26,6 +26,7 @@ from program import Consumer
 
 DONE, ERROR = 0, 2
 ANY_ICMP_ID = 0x4242
+ICMP6_ECHO_REQUEST, ICMP6_SOLICITATION, ICMP6_ADVERTISEMENT = 128, 135, 136
 
 
 def numbers(events, verdict=None):
@@ -449,6 +450,23 @@ def test_rewriting_what_the_kernel_would_drop_is_not_tried(module, link, consume
     assert (status, output) == (ERROR, "") and "copy mode must be packet" in errors
 
 
+def test_rewriting_leaves_neighbour_discovery_alone(load, routed, consume):
+    """Bug: with another hop limit it is discarded, and the network is dead."""
+    load()
+    far = routed.far
+    with far, Control() as control:
+        control.set(ipv6={ICMP6_SOLICITATION, ICMP6_ADVERTISEMENT, ICMP6_ECHO_REQUEST})
+    far.ip("neighbour del fd00:2::fe dev veth0")
+    consumer = consume(far, "--set", "ttl=9")
+    with Echo(IPV6, routed) as echo:
+        echo.send(bytes(33))
+        assert echo.reply() == bytes(33)
+    events, summary = consumer.stop()
+    kinds = {event["icmp"]["type"]: event["rewritten"] for event in events}
+    assert kinds[ICMP6_ADVERTISEMENT] is False and kinds[ICMP6_ECHO_REQUEST] is True
+    assert summary["unwritable"] == summary["packets"] - 1 > 0
+
+
 def test_rewriting_leaves_alone_what_is_to_be_segmented(module, link, consume):
     """--gso: several segments in one packet, and checksums that the device is to compute."""
     link.near.nft("table ip t { chain c { type filter hook output priority 0; "
@@ -607,17 +625,92 @@ def test_names_do_a_terminal_no_harm(module, link, consume, peer, peer_program):
     assert r"\x1b[31m\x7f" in texts[0] and r"\u001b[31m\u007f\u202e" in texts[-1], texts
 
 
-def test_interface_that_a_policy_names(module, link, consume, peer):
-    """Interfaces are looked up in the network namespace; one that is not there is named."""
+# Policies.
+
+
+def test_interface_that_a_policy_names(module, link, consume):
+    """Interfaces are looked up in the network namespace."""
     consumer = consume(link.far, "--policy", "in veth0 size>40 drop; in lo drop")
     with link.pinger() as pinger:
         pinger.send(1, 41)
         pinger.ping(2, 40)
         assert not pinger.replies()
     assert consumer.stop()[1]["dropped"] == 1
+
+
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)], ids=["printed", "quiet"])
+def test_rule_follows_the_name_of_an_interface(module, link, consume, quiet):
+    """Bug: a rule holds no more when its interface is made anew, and so lets everything pass."""
+    far = link.far
+    consumer = consume(far, "--policy", "in veth0 drop; in wan size=33 drop", *quiet)
+    with link.pinger() as pinger:
+        pinger.send(1, 32)
+        link.settle()
+        assert not pinger.replies()
+        # It gets another name, and that of the other rule.
+        far.ip("link set veth0 name wan")
+        pinger.ping(2, 32)
+        pinger.send(3, 33)
+        pinger.ping(4, 32)
+        # It is made anew, under another number.
+        far.ip("link delete wan")
+        join(link.near, far)
+        pinger.send(5, 32)
+        link.settle()
+        assert not pinger.replies()
+        far.ip("link set veth0 name wan")
+        pinger.ping(6, 32)
+    consumer.signal(signal.SIGINT)
+    output, errors = consumer.process.communicate(timeout=DEADLINE)
+    *events, summary = map(json.loads, output.splitlines())
+    assert consumer.process.returncode == DONE and b"'wan'" in errors, errors
+    assert (summary["dropped"], summary["accepted"]) == (3, 3)
+    if not quiet:
+        assert [event["in"] for event in events] == ["veth0", "wan", "wan", "wan", "veth0", "wan"]
+
+
+def test_interface_that_comes_later(module, link, peer_program):
+    """Until then its rule holds for no packet, which is said once."""
     with link.far:
-        status, output, errors = peer("queue", "run", "--policy", "in veth9 drop")
-    assert (status, output) == (ERROR, "") and "'veth9'" in errors
+        consumer = Consumer([peer_program, "-j", "queue", "run", "--policy", "in wan drop; in wan drop"])
+    assert consumer.event()["event"] == "ready"
+    with link.pinger() as pinger:
+        pinger.ping(1)
+        link.far.ip("link set veth0 name wan")
+        pinger.send(2)
+        link.settle()
+        assert not pinger.replies()
+    consumer.signal(signal.SIGINT)
+    output, errors = consumer.process.communicate(timeout=DEADLINE)
+    assert consumer.process.returncode == DONE
+    assert errors.count(b"warning") == 1 and b"'wan'" in errors, errors
+    assert json.loads(output.splitlines()[-1])["dropped"] == 1
+
+
+@pytest.mark.parametrize("copy, policy, words", [
+    ("meta", "icmp drop", "'icmp' never holds"),
+    ("none", "mark 1 accept; not fragment drop", "'not fragment' never holds"),
+    ("packet:24", "echo-request drop", "'echo-request' never holds: it needs 28 bytes"),
+    ("packet:44", "icmp6 size>5 drop", "it needs 48 bytes of a packet, and 44 are copied"),
+])
+def test_policy_that_can_never_hold_is_refused(module, peer, copy, policy, words):
+    """Bug: it is taken, and everything passes."""
+    status, output, errors = peer("queue", "run", "--copy", copy, "--policy", policy, "--timeout", "1")
+    assert (status, output) == (ERROR, "") and words in errors, errors
+
+
+def test_packet_of_which_too_little_is_copied_is_dropped(module, routed, consume):
+    """Bug: a policy that drops lets it pass. Here of IPv6, whose headers are longer."""
+    consumer = consume(routed.far, "--copy", "packet:30", "--policy", "echo-request size>100 drop")
+    with routed.pinger() as pinger, Echo(IPV6, routed) as echo:
+        echo.send(bytes(8))
+        routed.settle()
+        pinger.ping(1, 50)
+        assert not echo.waiting()
+    events, summary = consumer.stop()
+    assert [event["undecided"] for event in events] == [True, False]
+    assert [event["verdict"] for event in events] == ["drop", "accept"]
+    assert (summary["undecided"], summary["dropped"], summary["accepted"]) == (1, 1, 1)
 
 
 def test_rate_lets_so_many_through(module, link, consume):

@@ -27,6 +27,18 @@ pub struct Summary {
     pub fragment: bool,
     /// The ICMP or ICMPv6 header of an unfragmented packet that has one in full.
     pub icmp: Option<Icmp>,
+    /// Where what was copied of the packet ends too early.
+    pub cut: Option<Cut>,
+}
+
+/// What of a packet was not copied, so that it cannot be told what the packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// An extension header of IPv6: neither the transport protocol is known nor whether the packet
+    /// is a fragment.
+    Extensions,
+    /// The header of ICMP or ICMPv6.
+    Icmp,
 }
 
 /// An ICMP or ICMPv6 header.
@@ -66,12 +78,23 @@ impl Summary {
         } else {
             Icmp::parse(payload.ip_number, payload.payload, missing)
         };
+        let is_icmp = matches!(payload.ip_number, IpNumber::ICMP | IpNumber::IPV6_ICMP);
+        let cut = if missing == 0 {
+            None
+        } else if stopped.is_some() {
+            Some(Cut::Extensions)
+        } else if is_icmp && !payload.fragmented && icmp.is_none() {
+            Some(Cut::Icmp)
+        } else {
+            None
+        };
         Some(Self {
             source: ip.source_addr(),
             destination: ip.destination_addr(),
             protocol: payload.ip_number.0,
             fragment: payload.fragmented,
             icmp,
+            cut,
         })
     }
 
@@ -214,6 +237,32 @@ pub(crate) mod tests {
         packet.length = bytes.len();
         let icmp = Summary::parse(&packet).unwrap().icmp.unwrap();
         assert_eq!(icmp.data_length, 56);
+    }
+
+    #[test]
+    fn what_was_not_copied_is_told() {
+        let mut chain = ping6(8);
+        // Hop-by-hop options before ICMPv6.
+        chain.splice(40..40, [58, 0, 1, 4, 0, 0, 0, 0]);
+        chain[6] = 0;
+        chain[5] += 8;
+        for (bytes, copied, cut) in [
+            (ping(8), 27, Some(Cut::Icmp)),
+            (ping(8), 28, None),
+            (ping6(8), 47, Some(Cut::Icmp)),
+            (ping6(8), 48, None),
+            (chain.clone(), 44, Some(Cut::Extensions)),
+            (chain.clone(), 50, Some(Cut::Icmp)),
+            (chain, 56, None),
+        ] {
+            let mut packet = queued(&bytes[..copied]);
+            packet.length = bytes.len();
+            assert_eq!(Summary::parse(&packet).unwrap().cut, cut, "{copied} bytes");
+        }
+        let bytes = ping(8);
+        let mut packet = queued(&bytes[..19]);
+        packet.length = bytes.len();
+        assert_eq!(Summary::parse(&packet), None);
     }
 
     #[test]

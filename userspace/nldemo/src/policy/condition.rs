@@ -7,14 +7,19 @@ use std::fmt;
 use etherparse::IpNumber;
 use linux_names::icmp::ECHO_REPLY;
 use linux_names::icmp::ECHO_REQUEST;
-use linux_names::interface::Interface;
-use linux_names::interface::NoInterface;
 use linux_names::network::Network;
+use nfnetlink_queue::Cut;
 use nfnetlink_queue::Hook;
 use nfnetlink_queue::Packet;
 use nfnetlink_queue::Summary;
 
+use super::link::Link;
 use super::rate::Rate;
+
+/// How long the headers of IPv4 and IPv6 are at least, and that of ICMP.
+const IPV4_HEADER_LEN: usize = 20;
+const IPV6_HEADER_LEN: usize = 40;
+const ICMP_HEADER_LEN: usize = 8;
 
 /// A condition on packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +38,8 @@ pub(super) enum Condition {
     From(Network),
     To(Network),
     Size(Comparison, u16),
-    In(Interface),
-    Out(Interface),
+    In(Link),
+    Out(Link),
     Hook(Hook),
     Mark {
         value: u32,
@@ -87,40 +92,107 @@ impl fmt::Display for Comparison {
 }
 
 impl Condition {
+    /// Whether it holds for a packet; `None` if that cannot be told, because too little was copied.
     #[inline]
-    pub(super) fn holds(&self, packet: &Packet<'_>, ip: Option<&Summary>) -> bool {
+    pub(super) fn holds(&self, packet: &Packet<'_>, ip: Option<&Summary>) -> Option<bool> {
         let icmp = ip.and_then(|ip| ip.icmp.as_ref());
+        // What its headers say cannot be told of a packet whose headers were not copied.
+        let known = ip.is_some() || !packet.is_truncated() || !is_ip(packet);
+        let cut = ip.and_then(|ip| ip.cut);
+        let chain_known = known && cut != Some(Cut::Extensions);
+        let icmp_known = known && cut.is_none();
         let protocol = ip.map(|ip| IpNumber(ip.protocol));
-        match self {
-            Self::Not(condition) => !condition.holds(packet, ip),
-            Self::Icmp => protocol == Some(IpNumber::ICMP),
-            Self::Icmp6 => protocol == Some(IpNumber::IPV6_ICMP),
+        Some(match self {
+            Self::Not(condition) => !condition.holds(packet, ip)?,
+            Self::Icmp => chain_known.then_some(protocol == Some(IpNumber::ICMP))?,
+            Self::Icmp6 => chain_known.then_some(protocol == Some(IpNumber::IPV6_ICMP))?,
             Self::Ipv4 => i32::from(packet.ethertype) == libc::ETH_P_IP,
             Self::Ipv6 => i32::from(packet.ethertype) == libc::ETH_P_IPV6,
-            Self::Fragment => ip.is_some_and(|ip| ip.fragment),
-            Self::Unparsable => ip.is_none(),
-            Self::Type(kind) => icmp.is_some_and(|icmp| icmp.kind == *kind),
-            Self::TypeName(name) => icmp.is_some_and(|icmp| icmp.name == Some(name)),
-            Self::From(network) => ip.is_some_and(|ip| network.contains(&ip.source)),
-            Self::To(network) => ip.is_some_and(|ip| network.contains(&ip.destination)),
-            Self::Size(comparison, size) => {
-                icmp.is_some_and(|icmp| comparison.holds(icmp.data_length, usize::from(*size)))
+            Self::Fragment => chain_known.then_some(ip.is_some_and(|ip| ip.fragment))?,
+            Self::Unparsable => known.then_some(ip.is_none())?,
+            Self::Type(kind) => {
+                icmp_known.then_some(icmp.is_some_and(|icmp| icmp.kind == *kind))?
             }
-            Self::In(interface) => packet.indev.is_some_and(|index| interface.is(index)),
-            Self::Out(interface) => packet.outdev.is_some_and(|index| interface.is(index)),
+            Self::TypeName(name) => {
+                icmp_known.then_some(icmp.is_some_and(|icmp| icmp.name == Some(name)))?
+            }
+            Self::From(network) => {
+                known.then_some(ip.is_some_and(|ip| network.contains(&ip.source)))?
+            }
+            Self::To(network) => {
+                known.then_some(ip.is_some_and(|ip| network.contains(&ip.destination)))?
+            }
+            Self::Size(comparison, size) => icmp_known.then_some(
+                icmp.is_some_and(|icmp| comparison.holds(icmp.data_length, usize::from(*size))),
+            )?,
+            Self::In(link) => packet.indev.is_some_and(|index| link.is(index)),
+            Self::Out(link) => packet.outdev.is_some_and(|index| link.is(index)),
             Self::Hook(hook) => packet.hook == *hook,
             Self::Mark { value, mask } => packet.mark & mask == *value,
             Self::Rate(rate) => rate.take(),
+        })
+    }
+
+    /// How much of a packet must be copied at least to tell whether it holds. `ipv6` is whether the
+    /// packet can be of IPv6 only.
+    pub(super) fn needs(&self, ipv6: bool) -> usize {
+        let header = if ipv6 {
+            IPV6_HEADER_LEN
+        } else {
+            IPV4_HEADER_LEN
+        };
+        match self {
+            Self::Not(condition) => condition.needs(ipv6),
+            Self::Icmp
+            | Self::Icmp6
+            | Self::Fragment
+            | Self::Unparsable
+            | Self::From(_)
+            | Self::To(_) => header,
+            Self::Type(_) | Self::TypeName(_) | Self::Size(..) => header + ICMP_HEADER_LEN,
+            Self::Ipv4
+            | Self::Ipv6
+            | Self::In(_)
+            | Self::Out(_)
+            | Self::Hook(_)
+            | Self::Mark { .. }
+            | Self::Rate(_) => 0,
         }
     }
 
-    pub(super) fn find_interface(&mut self) -> Result<(), NoInterface> {
+    /// Whether it holds for packets of IPv6 only.
+    pub(super) fn is_of_ipv6(&self) -> bool {
         match self {
-            Self::Not(condition) => condition.find_interface(),
-            Self::In(interface) | Self::Out(interface) => interface.look_up(),
-            _ => Ok(()),
+            Self::Icmp6 | Self::Ipv6 => true,
+            Self::From(network) | Self::To(network) => network.is_ipv6(),
+            _ => false,
         }
     }
+
+    /// Whether it takes a share of something, so that it must not be asked in vain.
+    pub(super) fn takes(&self) -> bool {
+        match self {
+            Self::Not(condition) => condition.takes(),
+            Self::Rate(_) => true,
+            _ => false,
+        }
+    }
+
+    /// The interface that it is about.
+    pub(super) fn link(&self) -> Option<&Link> {
+        match self {
+            Self::Not(condition) => condition.link(),
+            Self::In(link) | Self::Out(link) => Some(link),
+            _ => None,
+        }
+    }
+}
+
+fn is_ip(packet: &Packet<'_>) -> bool {
+    matches!(
+        i32::from(packet.ethertype),
+        libc::ETH_P_IP | libc::ETH_P_IPV6
+    )
 }
 
 /// The text form.
@@ -140,8 +212,8 @@ impl fmt::Display for Condition {
             Self::From(network) => write!(f, "from {network}"),
             Self::To(network) => write!(f, "to {network}"),
             Self::Size(comparison, size) => write!(f, "size{comparison}{size}"),
-            Self::In(interface) => write!(f, "in {}", interface.name()),
-            Self::Out(interface) => write!(f, "out {}", interface.name()),
+            Self::In(link) => write!(f, "in {}", link.name()),
+            Self::Out(link) => write!(f, "out {}", link.name()),
             Self::Hook(hook) => write!(f, "hook {hook}"),
             Self::Mark { value, mask } => {
                 write!(f, "mark {value:#x}")?;

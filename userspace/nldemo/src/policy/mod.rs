@@ -17,9 +17,11 @@
 //! ```
 
 mod condition;
+mod link;
 mod parse;
 mod rate;
 mod rules;
 
 pub use parse::ParsePolicyError;
+pub use rules::NeverHolds;
 pub use rules::Policy;

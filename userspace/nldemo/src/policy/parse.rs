@@ -10,7 +10,6 @@ use linux_names::Family;
 use linux_names::hook::Hook;
 use linux_names::icmp::ECHO_REPLY;
 use linux_names::icmp::ECHO_REQUEST;
-use linux_names::interface::Interface;
 use linux_names::network::Network;
 use linux_names::network::network;
 use linux_names::number::number;
@@ -18,6 +17,7 @@ use nfnetlink_queue::Decision;
 
 use super::condition::Comparison;
 use super::condition::Condition;
+use super::link::Link;
 use super::rate;
 use super::rate::Rate;
 use super::rules::Policy;
@@ -326,10 +326,10 @@ impl<'a> Parser<'a> {
         self.read(expected, network)
     }
 
-    fn interface(&mut self) -> Result<Interface> {
+    fn interface(&mut self) -> Result<Link> {
         self.read("the name of an interface", |text| {
             // A semicolon is a token of its own.
-            text.parse().ok().filter(|_| text != ";")
+            text.parse().ok().filter(|_| text != ";").map(Link::new)
         })
     }
 }

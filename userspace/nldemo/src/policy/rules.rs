@@ -11,6 +11,7 @@ use nfnetlink_queue::Summary;
 use nfnetlink_queue::Verdict;
 
 use super::condition::Condition;
+use super::link::Link;
 
 /// What is said in the text form, which [`parse`](str::parse) reads.
 ///
@@ -26,18 +27,79 @@ pub(super) struct Rule {
     pub(super) decision: Decision,
 }
 
+/// A condition asks of packets what is not copied of any.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{condition}' never holds: it needs {needed} bytes of a packet, and {copied} are copied")]
+pub struct NeverHolds {
+    condition: String,
+    needed: usize,
+    copied: usize,
+}
+
+impl Rule {
+    /// Whether the rule is for a packet; `None` if that cannot be told.
+    #[inline]
+    fn holds(&self, packet: &Packet<'_>, ip: Option<&Summary>) -> Option<bool> {
+        let mut known = true;
+        for condition in &self.conditions {
+            if !known && condition.takes() {
+                continue;
+            }
+            match condition.holds(packet, ip) {
+                Some(true) => {}
+                Some(false) => return Some(false),
+                None => known = false,
+            }
+        }
+        known.then_some(true)
+    }
+}
+
 impl Policy {
     /// Decides what becomes of a packet, `ip` being what is in it; `None` stands for a packet that
     /// could not be parsed. Takes no memory and no lock.
+    ///
+    /// There is no decision if the first rule that could hold needs more of the packet than was
+    /// copied.
     #[inline]
     #[must_use]
-    pub fn decide(&self, packet: &Packet<'_>, ip: Option<&Summary>) -> Decision {
-        let mut rules = self.rules.iter();
-        let rule = rules.find(|rule| {
-            let mut conditions = rule.conditions.iter();
-            conditions.all(|condition| condition.holds(packet, ip))
-        });
-        rule.map_or(Decision::ACCEPT, |rule| rule.decision)
+    pub fn decide(&self, packet: &Packet<'_>, ip: Option<&Summary>) -> Option<Decision> {
+        for rule in &self.rules {
+            if rule.holds(packet, ip)? {
+                return Some(rule.decision);
+            }
+        }
+        Some(Decision::ACCEPT)
+    }
+
+    /// Fails over a condition that never holds if so many bytes are copied of each packet.
+    pub fn check_copied(&self, copied: usize) -> Result<(), NeverHolds> {
+        for rule in &self.rules {
+            let ipv6 = rule.conditions.iter().any(Condition::is_of_ipv6);
+            for condition in &rule.conditions {
+                let needed = condition.needs(ipv6);
+                if needed > copied {
+                    let condition = condition.to_string();
+                    return Err(NeverHolds {
+                        condition,
+                        needed,
+                        copied,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it names interfaces.
+    #[must_use]
+    pub fn names_interfaces(&self) -> bool {
+        self.links().next().is_some()
+    }
+
+    fn links(&self) -> impl Iterator<Item = &Link> {
+        let conditions = self.rules.iter().flat_map(|rule| &rule.conditions);
+        conditions.filter_map(Condition::link)
     }
 
     /// The decision on whatever packet, if it is always the same.
@@ -49,13 +111,21 @@ impl Policy {
         }
     }
 
-    /// Looks the interfaces up that it names, in the current network namespace. Without this, no
-    /// packet is of these interfaces.
-    pub fn find_interfaces(&mut self) -> Result<(), NoInterface> {
-        let conditions = self.rules.iter_mut().flat_map(|rule| &mut rule.conditions);
-        conditions
-            .into_iter()
-            .try_for_each(Condition::find_interface)
+    /// Looks the interfaces up that it names, in the current network namespace, and returns those
+    /// that are not there: no packet is of these. Before, no packet is of any.
+    ///
+    /// Do it again when interfaces have come, gone or changed their names. Clones follow.
+    #[must_use]
+    pub fn find_interfaces(&self) -> Vec<NoInterface> {
+        let mut missing = Vec::new();
+        for link in self.links() {
+            if let Err(error) = link.look_up() {
+                if !missing.contains(&error) {
+                    missing.push(error);
+                }
+            }
+        }
+        missing
     }
 
     /// The marks with which packets are repeated, which the hook that queues them has to skip.
@@ -105,9 +175,11 @@ mod tests {
     use crate::packets::queued;
 
     fn decide(policy: &str, packet: &Packet<'_>) -> Decision {
-        let mut policy: Policy = policy.parse().unwrap();
-        policy.find_interfaces().unwrap();
-        policy.decide(packet, Summary::parse(packet).as_ref())
+        let policy: Policy = policy.parse().unwrap();
+        assert_eq!(policy.find_interfaces(), []);
+        policy
+            .decide(packet, Summary::parse(packet).as_ref())
+            .unwrap()
     }
 
     fn verdict(policy: &str, bytes: &[u8]) -> Decision {
@@ -256,12 +328,18 @@ mod tests {
 
     #[test]
     fn interface_that_is_not_there_is_named() {
-        let mut policy: Policy = "out no-such0 drop".parse().unwrap();
-        let error = policy.find_interfaces().unwrap_err();
-        assert!(error.to_string().contains("'no-such0'"), "{error}");
+        let policy: Policy = "out no-such0 drop; not in no-such0 in lo drop"
+            .parse()
+            .unwrap();
+        assert!(policy.names_interfaces());
+        let missing = policy.find_interfaces();
+        assert_eq!(missing, [NoInterface::new("no-such0")]);
         let other = ping(1);
-        let packet = queued(&other);
-        assert_eq!(policy.decide(&packet, None), Decision::ACCEPT);
+        let mut packet = queued(&other);
+        packet.outdev = Some(7);
+        assert_eq!(policy.decide(&packet, None), Some(Decision::ACCEPT));
+        packet.indev = Some(1);
+        assert_eq!(policy.decide(&packet, None), Some(Decision::DROP));
     }
 
     #[test]
@@ -270,11 +348,84 @@ mod tests {
         let sharing = policy.clone();
         let accepted = |policy: &Policy, bytes: &[u8]| {
             let packet = queued(bytes);
-            policy.decide(&packet, Summary::parse(&packet).as_ref()) == Decision::ACCEPT
+            policy.decide(&packet, Summary::parse(&packet).as_ref()) == Some(Decision::ACCEPT)
         };
         assert!((0..100).all(|_| !accepted(&policy, &ping(1))));
         assert!((0..3).all(|_| accepted(&policy, &ping6(1))));
         assert!(!accepted(&sharing, &ping6(1)));
+    }
+
+    #[test]
+    fn what_never_holds_is_told_with_what_it_needs() {
+        for (policy, needed) in [
+            ("accept; ", 0),
+            ("ipv4 in lo hook input mark 3 rate 1/s drop", 0),
+            ("icmp drop", 20),
+            ("unparsable drop", 20),
+            ("not fragment drop", 20),
+            ("from 10.0.0.1 drop", 20),
+            ("from ::1 drop", 40),
+            ("icmp6 drop", 40),
+            ("echo-request drop", 28),
+            ("mark 1 drop; not type 8 accept; drop", 28),
+            ("icmp6 size>5 drop", 48),
+            ("ipv6 echo-reply drop", 48),
+        ] {
+            let policy: Policy = policy.parse().unwrap();
+            assert_eq!(policy.check_copied(needed), Ok(()), "{policy}");
+            if needed > 0 {
+                policy.check_copied(needed - 1).unwrap_err();
+            }
+        }
+        let policy: Policy = "mark 1 size>5 drop".parse().unwrap();
+        assert_eq!(
+            policy.check_copied(0).unwrap_err().to_string(),
+            "'size>5' never holds: it needs 28 bytes of a packet, and 0 are copied"
+        );
+    }
+
+    #[test]
+    fn packet_of_which_too_little_is_known_is_not_decided() {
+        let decide = |policy: &str, bytes: &[u8], copied: usize| {
+            let policy: Policy = policy.parse().unwrap();
+            let mut packet = queued(&bytes[..copied]);
+            packet.length = bytes.len();
+            packet.mark = 7;
+            policy.decide(&packet, Summary::parse(&packet).as_ref())
+        };
+        let six = ping6(56);
+        let (accept, drop) = (Some(Decision::ACCEPT), Some(Decision::DROP));
+        for (policy, copied, expected) in [
+            ("icmp6 drop", 39, None),
+            ("not icmp6 drop", 39, None),
+            ("unparsable drop", 39, None),
+            ("from 101::/16 drop", 39, None),
+            ("icmp6 drop", 40, drop),
+            ("from 101::/16 drop", 40, drop),
+            ("echo-request drop", 47, None),
+            ("not size>5 drop", 47, None),
+            ("echo-request drop", 48, drop),
+            // What is known is enough.
+            ("icmp echo-request drop", 47, accept),
+            ("echo-request mark 1 drop", 47, accept),
+            ("mark 7 drop; echo-request accept", 20, drop),
+        ] {
+            assert_eq!(
+                decide(policy, &six, copied),
+                expected,
+                "{policy}, {copied} bytes"
+            );
+        }
+        // Nor does it take a share of what others may have.
+        let policy: Policy = "icmp6 rate 1/s accept; drop".parse().unwrap();
+        let mut packet = queued(&six[..30]);
+        packet.length = six.len();
+        assert_eq!(policy.decide(&packet, None), None);
+        let packet = queued(&six);
+        assert_eq!(
+            policy.decide(&packet, Summary::parse(&packet).as_ref()),
+            accept
+        );
     }
 
     #[test]

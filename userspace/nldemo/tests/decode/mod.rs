@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use knetlink::Messages;
 use knetlink::Status;
+use nfnetlink_queue::Decision;
 use nfnetlink_queue::Event;
 use nfnetlink_queue::Events;
 use nfnetlink_queue::Packet;
@@ -89,6 +90,7 @@ fn consume(packet: &Packet<'_>) {
         .unwrap();
     let summary = Summary::parse(packet);
     let decision = policy.decide(packet, summary.as_ref());
+    let decision = decision.unwrap_or(Decision::DROP);
     if let Some(summary) = summary {
         assert!(!summary.protocol_name().is_empty());
     }

@@ -2,6 +2,7 @@
 
 //! `nldemo queue`.
 
+mod links;
 mod numbers;
 mod record;
 mod run;

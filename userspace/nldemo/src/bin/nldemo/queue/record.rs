@@ -7,7 +7,6 @@ use std::io;
 use std::io::Write;
 
 use anstyle::AnsiColor;
-use linux_names::interface;
 use linux_names::text::Escaped;
 use nfnetlink_queue::Conntrack;
 use nfnetlink_queue::Decision;
@@ -36,17 +35,17 @@ pub(super) struct Ready {
     clippy::struct_excessive_bools,
     reason = "each is a key of the JSON object"
 )]
-pub(super) struct Record {
+pub(super) struct Record<'a> {
     event: &'static str,
     queue: u16,
     packet_id: u32,
     hook: String,
     #[serde(rename = "in")]
-    indev: Option<String>,
+    indev: Option<&'a str>,
     #[serde(rename = "out")]
-    outdev: Option<String>,
-    physical_in: Option<String>,
-    physical_out: Option<String>,
+    outdev: Option<&'a str>,
+    physical_in: Option<&'a str>,
+    physical_out: Option<&'a str>,
     hardware_address: Option<String>,
     timestamp: Option<f64>,
     mark: u32,
@@ -65,6 +64,7 @@ pub(super) struct Record {
     length: usize,
     captured: usize,
     verdict: &'static str,
+    undecided: bool,
     to_queue: Option<u16>,
     set_mark: Option<u32>,
     rewritten: bool,
@@ -75,12 +75,14 @@ pub(super) struct Record {
     payload: Option<String>,
 }
 
-impl Record {
-    pub(super) fn new(seen: &Seen<'_>) -> Self {
+impl<'a> Record<'a> {
+    pub(super) fn new(seen: &Seen<'a>) -> Self {
         let Seen {
             packet,
             ip,
+            names,
             decision,
+            decided,
             rewriting,
             ..
         } = *seen;
@@ -89,10 +91,10 @@ impl Record {
             queue: packet.queue,
             packet_id: packet.id,
             hook: packet.hook.to_string(),
-            indev: packet.indev.map(interface::name),
-            outdev: packet.outdev.map(interface::name),
-            physical_in: packet.physindev.map(interface::name),
-            physical_out: packet.physoutdev.map(interface::name),
+            indev: names.indev.as_deref(),
+            outdev: names.outdev.as_deref(),
+            physical_in: names.physical_in.as_deref(),
+            physical_out: names.physical_out.as_deref(),
             hardware_address: packet.hardware_address.map(hardware_address),
             timestamp: packet.timestamp.map(|time| time.as_secs_f64()),
             mark: packet.mark,
@@ -111,6 +113,7 @@ impl Record {
             length: packet.length,
             captured: packet.payload.len(),
             verdict: decision.verdict().name(),
+            undecided: !decided,
             to_queue: match decision.verdict() {
                 Verdict::Queue { number, .. } => Some(number),
                 _ => None,
@@ -152,6 +155,9 @@ impl Record {
         output: &Output,
     ) -> io::Result<()> {
         write!(buffer, "{self} {}", self.painted_verdict(output))?;
+        if self.undecided {
+            buffer.extend(b" undecided");
+        }
         if self.rewritten {
             buffer.extend(b" rewritten");
         }
@@ -175,10 +181,10 @@ impl Record {
 }
 
 /// The plain line without the verdict.
-impl fmt::Display for Record {
+impl fmt::Display for Record<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [indev, outdev] = [&self.indev, &self.outdev]
-            .map(|name| Escaped(name.as_deref().unwrap_or("-").as_bytes()));
+        let [indev, outdev] =
+            [&self.indev, &self.outdev].map(|name| Escaped(name.unwrap_or("-").as_bytes()));
         write!(
             f,
             "#{} {} in={indev} out={outdev} ",

@@ -17,6 +17,7 @@ use nldemo::policy::Policy;
 use nldemo::replacement::Replacement;
 use nldemo::stop::Stop;
 
+use super::links::Links;
 use super::numbers::Queues;
 use super::numbers::batching;
 use super::numbers::copy_mode;
@@ -41,6 +42,9 @@ that no rule is for is accepted.
               in IFACE, out IFACE, hook prerouting|input|forward|output|postrouting|ingress,
               mark N[/MASK], fragment, unparsable, rate N/s (N packets a second are let
               through, by all queues together), not CONDITION
+  An interface is whichever has the name at the time, and may come later. A condition that needs more
+  of packets than --copy has of any is refused; a packet that is too short to tell is dropped, and
+  counted (undecided).
   actions     accept, drop, queue N [bypass], each after `set mark=N` if you like,
               repeat mark=N: through the hook once more, which must skip that mark
               (nldemo config set skip-mark=N)
@@ -80,10 +84,11 @@ JSON keys (-j): every object has `event` and `queue`.
                   family, src, dst, protocol (null if unparsable), fragment,
                   icmp (null or type, code, name, id, seq, data_length),
                   length, captured (bytes of it seen), verdict (accept, drop, repeat, queue),
+                  undecided (dropped as too little was copied),
                   to_queue, set_mark (null or a number), rewritten, unwritable (null or why),
                   payload (hexadecimal, only with --hexdump)
   event summary   queues (how many), packets, accepted, dropped, repeated, requeued, rewritten,
-                  unwritable, pending (verdicts given while stopping),
+                  unwritable, undecided, pending (verdicts given while stopping),
                   flushed (too late for that), errors, being the sum of gone (packet gone before
                   its verdict), refused (other refusals), malformed, overruns (ENOBUFS);
                   foreign (messages not from the kernel), unprinted, uncaptured (packets that are
@@ -171,9 +176,19 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args, output: &Output, stop: &Stop) -> Result<(), Failure> {
-    let mut policy = args.policy.clone();
-    policy.find_interfaces().map_err(Failure::usage)?;
-    refuse_loops(args, &policy, output)?;
+    let policy = &args.policy;
+    policy
+        .check_copied(copied(args.copy))
+        .map_err(Failure::usage)?;
+    refuse_loops(args, policy, output)?;
+    let named = !args.quiet || policy.names_interfaces();
+    let links = named.then(|| {
+        Links::follow(policy, |missing| {
+            output.warn(format_args!(
+                "{missing}; rules for it hold for no packet until there is"
+            ));
+        })
+    });
     let file = args.pcap.as_deref().map(sink::open).transpose()?;
     let telling = Telling {
         lines: !args.quiet,
@@ -188,7 +203,8 @@ pub(crate) fn run(args: &Args, output: &Output, stop: &Stop) -> Result<(), Failu
     sink.ready(&queues)?;
     let start = Instant::now();
     let shared = Shared {
-        policy: &policy,
+        policy,
+        links: links.transpose()?,
         replacements: &args.set,
         sink,
         stop,
@@ -199,6 +215,14 @@ pub(crate) fn run(args: &Args, output: &Output, stop: &Stop) -> Result<(), Failu
     let (totals, served) = serve(queues, &shared);
     let told = shared.sink.finish(totals, start.elapsed().as_secs_f64());
     served.and(told)
+}
+
+/// How many bytes of each packet a policy can look at.
+fn copied(mode: CopyMode) -> usize {
+    match mode {
+        CopyMode::None | CopyMode::Meta => 0,
+        CopyMode::Packet { range } => range.map_or(usize::MAX, |range| range.get() as usize),
+    }
 }
 
 fn bind(args: &Args) -> Result<Vec<Queue>, Failure> {

@@ -23,6 +23,7 @@ use nldemo::policy::Policy;
 use nldemo::replacement::Replacement;
 use nldemo::stop::Stop;
 
+use super::links::Links;
 use super::seen::Seen;
 use super::sink::Sink;
 use super::totals::Totals;
@@ -35,9 +36,19 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// take longer than deciding a packet.
 const SAMPLE: u64 = 16;
 
+/// Of so many packets that come without a pause one is a reason to look whether interfaces have new
+/// names. A packet of a new interface is always one.
+const LOOK_EVERY: u64 = 64;
+
+/// What becomes of a packet that the policy cannot decide: the rule that it would take may be one
+/// that drops it.
+const UNDECIDED: Decision = Decision::DROP;
+
 /// What all queues have in common.
 pub(super) struct Shared<'a> {
     pub(super) policy: &'a Policy,
+    /// If anybody wants to know of interfaces.
+    pub(super) links: Option<Links<'a>>,
     pub(super) replacements: &'a [Replacement],
     pub(super) sink: Sink<'a>,
     pub(super) stop: &'a Stop,
@@ -131,6 +142,9 @@ impl<'s, 'a> Session<'s, 'a> {
             let waited = self.queue.wait(deadline, Some(stop.as_fd()));
             self.note_sent();
             self.without_pause = 0;
+            if let Some(links) = &self.shared.links {
+                links.look();
+            }
             match waited {
                 Ok(Wake::Readable) => {}
                 Ok(_) => break,
@@ -209,6 +223,11 @@ impl<'s, 'a> Session<'s, 'a> {
         if self.timed.is_none() && self.without_pause % SAMPLE == 0 {
             self.timed = Some(Instant::now());
         }
+        if self.without_pause % LOOK_EVERY == LOOK_EVERY - 1 {
+            if let Some(links) = &self.shared.links {
+                links.look();
+            }
+        }
         self.without_pause += 1;
         if let Some(decision) = self.unseen {
             let decided = self.queue.decide(queued.id, decision);
@@ -226,14 +245,18 @@ impl<'s, 'a> Session<'s, 'a> {
         let Shared {
             policy,
             replacements,
+            ref links,
             ref sink,
             ..
         } = *self.shared;
         let ip = Summary::parse(packet);
-        let decision = policy.decide(packet, ip.as_ref());
+        let names = links.as_ref().map(|links| links.of(packet));
+        let decided = policy.decide(packet, ip.as_ref());
+        self.totals.undecided += u64::from(decided.is_none());
+        let decision = decided.unwrap_or(UNDECIDED);
         let wanted = !replacements.is_empty() && decision.verdict() != Verdict::Drop;
         let rewritten = wanted.then(|| Replacement::apply(replacements, packet));
-        let decided = match &rewritten {
+        let sent = match &rewritten {
             Some(Ok(rewritten)) => {
                 self.totals.rewritten += 1;
                 self.queue.decide_rewritten(decision, rewritten)
@@ -243,7 +266,7 @@ impl<'s, 'a> Session<'s, 'a> {
                 self.queue.decide(packet.id, decision)
             }
         };
-        self.decided(decided, decision, told)?;
+        self.decided(sent, decision, told)?;
         if !told {
             return Ok(());
         }
@@ -251,7 +274,9 @@ impl<'s, 'a> Session<'s, 'a> {
         let seen = Seen {
             packet,
             ip: ip.as_ref(),
+            names: &names.unwrap_or_default(),
             decision,
+            decided: decided.is_some(),
             rewriting: rewriting.as_ref(),
             queue_index: self.index,
         };
