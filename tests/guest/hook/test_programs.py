@@ -83,6 +83,23 @@ def test_tcpdump(consume_by, link):
     tcpdump.says("192.0.2.1 > 192.0.2.2: ICMP echo request", times=3)
 
 
+@pytest.mark.parametrize("command", [
+    ("tcpdump", "-i", "nfqueue:0", "-l", "-n"),
+    ("tshark", "-i", "nfqueue:0", "-l", "-n"),
+], ids=["tcpdump", "tshark"])
+def test_programs_that_give_up_their_rights_lose_every_packet(consume_by, link, command):
+    """As docs/queue.md says: they see packets and may give no verdicts, whoever starts them."""
+    program = consume_by(*command)
+    with link.pinger() as pinger:
+        pinger.send(1)
+        program.says("192.0.2.1")
+        link.settle()
+        assert not pinger.replies()
+    # So that a program ends that it has started.
+    program.process.terminate()
+    program.process.wait(DEADLINE)
+
+
 def test_dhcpoptinj(consume_by, link):
     """C, on libnetfilter_queue: changes DHCP messages and accepts everything else."""
     program = consume_by("dhcpoptinj", "--debug", "--foreground", "--queue", "0", "--option", "0C66")

@@ -564,6 +564,56 @@ def test_capture_file_is_read_by_tshark(module, routed, consume, tmp_path):
                     ["nfqueue:0", "", "", "", *ipv6, "accept, rewritten"]]
 
 
+def test_capture_of_a_bridge(module, namespaces, consume, tmp_path):
+    """Bug: ARP is written as IP, and nothing tells the VLAN."""
+    run("modprobe", "-a", "bridge", "nf_conntrack_bridge")
+    near, bridge = namespaces(), namespaces()
+    for namespace in (near, bridge):
+        namespace.sysctl("ipv6/conf/default/disable_ipv6", 1)
+    near.ip(f"link add veth0 address 02:00:00:00:00:01 type veth peer name veth0 netns {bridge.path}",
+            "link set veth0 up")
+    bridge.ip("link add veth1 type veth peer name veth2", "link add br0 type bridge",
+              *(f"link set {name} master br0" for name in ("veth0", "veth1")),
+              *(f"link set {name} up" for name in ("veth0", "veth1", "veth2", "br0")))
+    with bridge:
+        wait_until(lambda: run("bridge", "link").count("state forwarding") == 2)
+    near.await_carrier("veth0")
+    bridge.nft("table bridge t { chain c { type filter hook forward priority 0; queue num 3; }; }")
+    path = tmp_path / "seen.pcapng"
+    consumer = consume(bridge, "--queue", "3", "--pcap", str(path))
+    arp = struct.pack(">HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 1, b"\x02\0\0\0\0\1", bytes([192, 0, 2, 1]),
+                      bytes(6), bytes([192, 0, 2, 2]))
+    addresses = b"\xff" * 6 + b"\x02\0\0\0\0\1"
+    with near.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind(("veth0", 0))
+        raw.send(addresses + b"\x08\x06" + arp)
+        raw.send(addresses + b"\x81\0\x20\x05" + b"\x08\x06" + arp)
+        vlans = [consumer.event()["vlan"] for _ in range(2)]
+    assert vlans == [None, {"protocol": 0x8100, "tci": 0x2005}]
+    consumer.stop()
+    fields = ("eth.src", "vlan.id", "arp.dst.proto_ipv4")
+    rows = run("tshark", "-r", str(path), "-Y", "arp", "-T", "fields",
+               *(word for field in fields for word in ("-e", field)))
+    rows = [line.split("\t") for line in rows.splitlines() if "\t" in line]
+    assert rows == [["02:00:00:00:00:01", "", "192.0.2.2"], ["02:00:00:00:00:01", "5", "192.0.2.2"]]
+
+
+def test_capture_on_standard_output(module, link, peer_program, tmp_path):
+    """Bug: it makes a file named -. Everything else goes to standard error."""
+    with link.far:
+        consumer = subprocess.Popen(
+            [peer_program, "queue", "run", "--pcap", "-", "--count", "2"], cwd=tmp_path,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        wait_until(lambda: nfqueue.is_bound(0))
+    with link.pinger() as pinger:
+        pinger.ping(1)
+        pinger.ping(2)
+    output, text = consumer.communicate(timeout=DEADLINE)
+    assert consumer.returncode == DONE and os.listdir(tmp_path) == []
+    assert len(pcapng_packets(output)) == 2
+    assert text.startswith(b"listening") and b"2 packets, 2 accepted" in text, text
+
+
 def test_hexdump_is_read_by_text2pcap(module, link, peer_program, tmp_path):
     """Wireshark's reader of hex dumps finds the packets in all that is printed, and nothing else."""
     # One ends in a line whose characters look like two more bytes in hexadecimal.

@@ -9,14 +9,21 @@ const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
 const ENHANCED_PACKET: u32 = 6;
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
-/// The packets begin with an IPv4 or IPv6 header.
-const LINKTYPE_RAW: u16 = 101;
 
 const OPT_END: u16 = 0;
 const OPT_COMMENT: u16 = 1;
 const SHB_USERAPPL: u16 = 4;
 const IF_NAME: u16 = 2;
 const IF_TSRESOL: u16 = 9;
+
+/// What packets of an interface begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkType {
+    /// An Ethernet header.
+    Ethernet = 1,
+    /// An IPv4 or IPv6 header.
+    Raw = 101,
+}
 
 /// A packet to be written.
 #[derive(Clone, Copy, Debug)]
@@ -25,9 +32,11 @@ pub struct Captured<'a> {
     pub interface: u32,
     /// Since the epoch.
     pub time: Duration,
+    /// The header of the link layer, if its interface has one.
+    pub link_header: &'a [u8],
     /// The packet from its network header on, as far as it is there.
     pub bytes: &'a [u8],
-    /// Length of the whole packet.
+    /// Length of the whole packet from its network header on.
     pub length: usize,
     /// What Wireshark shows as the packet's comment.
     pub comment: &'a str,
@@ -45,9 +54,9 @@ pub fn append_header(buffer: &mut Vec<u8>) {
 }
 
 /// Describes an interface; packets refer to it by number.
-pub fn append_interface(buffer: &mut Vec<u8>, name: &str) {
+pub fn append_interface(buffer: &mut Vec<u8>, name: &str, link_type: LinkType) {
     let mut block = Block::begin(buffer, INTERFACE_DESCRIPTION);
-    block.put(&LINKTYPE_RAW.to_le_bytes());
+    block.put(&(link_type as u16).to_le_bytes());
     // Reserved, and no limit to the length of packets.
     block.put(&[0; 6]);
     block.option(IF_NAME, name.as_bytes());
@@ -64,9 +73,12 @@ pub fn append_packet(buffer: &mut Vec<u8>, packet: &Captured<'_>) {
     block.put(&packet.interface.to_le_bytes());
     block.put(&[high0, high1, high2, high3]);
     block.put(&low);
-    block.put(&length(packet.bytes.len()));
-    block.put(&length(packet.length.max(packet.bytes.len())));
-    block.put(packet.bytes);
+    let header = packet.link_header.len();
+    block.put(&length(header + packet.bytes.len()));
+    block.put(&length(header + packet.length.max(packet.bytes.len())));
+    block.buffer.extend_from_slice(packet.link_header);
+    block.buffer.extend_from_slice(packet.bytes);
+    block.pad();
     block.option(OPT_COMMENT, packet.comment.as_bytes());
     block.end();
 }
@@ -149,13 +161,34 @@ mod tests {
     }
 
     #[test]
+    fn header_of_the_link_layer_belongs_to_the_packet() {
+        let mut file = Vec::new();
+        append_interface(&mut file, "x", LinkType::Ethernet);
+        let packet = Captured {
+            interface: 0,
+            time: Duration::ZERO,
+            link_header: &[7; 14],
+            bytes: &[1, 2],
+            length: 50,
+            comment: "",
+        };
+        append_packet(&mut file, &packet);
+        let blocks = blocks(&file);
+        assert_eq!(blocks[0].1[..2], [1, 0]);
+        let body = blocks[1].1;
+        assert_eq!((number(&body[12..16]), number(&body[16..20])), (16, 64));
+        assert_eq!((&body[20..34], &body[34..36]), (&[7; 14][..], &[1, 2][..]));
+    }
+
+    #[test]
     fn file_is_what_the_format_says() {
         let mut file = Vec::new();
         append_header(&mut file);
-        append_interface(&mut file, "nfqueue:3");
+        append_interface(&mut file, "nfqueue:3", LinkType::Raw);
         let packet = Captured {
             interface: 0,
             time: Duration::new(1_700_000_000, 123_456_789),
+            link_header: &[],
             bytes: &[0x45, 1, 2, 3, 4],
             length: 99,
             comment: "drop",

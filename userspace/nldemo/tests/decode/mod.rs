@@ -108,6 +108,7 @@ fn consume(packet: &Packet<'_>) {
         &pcapng::Captured {
             interface: 0,
             time: packet.timestamp.unwrap_or(Duration::MAX),
+            link_header: packet.link_header.unwrap_or_default(),
             bytes: packet.payload,
             length: packet.length,
             comment: &decision.to_string(),

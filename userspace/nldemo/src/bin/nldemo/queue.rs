@@ -2,6 +2,7 @@
 
 //! `nldemo queue`.
 
+mod frame;
 mod links;
 mod numbers;
 mod record;

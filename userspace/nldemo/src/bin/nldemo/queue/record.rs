@@ -14,6 +14,7 @@ use nfnetlink_queue::Icmp;
 use nfnetlink_queue::Packet;
 use nfnetlink_queue::Summary;
 use nfnetlink_queue::Verdict;
+use nfnetlink_queue::Vlan;
 use nldemo::hex::Hex;
 use nldemo::hexdump::Hexdump;
 use serde::Serialize;
@@ -50,6 +51,7 @@ pub(super) struct Record<'a> {
     timestamp: Option<f64>,
     mark: u32,
     priority: u32,
+    vlan: Option<Vlan>,
     conntrack: Option<Conntrack>,
     uid: Option<u32>,
     gid: Option<u32>,
@@ -99,6 +101,7 @@ impl<'a> Record<'a> {
             timestamp: packet.timestamp.map(|time| time.as_secs_f64()),
             mark: packet.mark,
             priority: packet.priority,
+            vlan: packet.vlan,
             conntrack: packet.conntrack,
             uid: packet.uid,
             gid: packet.gid,
@@ -191,6 +194,9 @@ impl fmt::Display for Record<'_> {
             self.packet_id, self.hook
         )?;
         write!(f, "mark={:#x} ", self.mark)?;
+        if let Some(vlan) = &self.vlan {
+            write!(f, "vlan={} ", vlan.id())?;
+        }
         if let Some(conntrack) = &self.conntrack {
             write!(f, "ct={} ", conntrack.state().unwrap_or("invalid"))?;
         }

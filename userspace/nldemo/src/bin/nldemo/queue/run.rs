@@ -2,6 +2,7 @@
 
 //! `nldemo queue run`.
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::thread;
@@ -80,7 +81,8 @@ JSON keys (-j): every object has `event` and `queue`.
   event ready     portid: address of the socket that holds the queue
   event packet    packet_id, hook, in, out (interface names or null), physical_in, physical_out
                   (bridge ports), hardware_address (of the sender), timestamp (null or seconds),
-                  mark, priority, conntrack (null or id, info), uid, gid, gso, checksum_ready,
+                  mark, priority, vlan (null or protocol, tci), conntrack (null or id, info), uid,
+                  gid, gso, checksum_ready,
                   family, src, dst, protocol (null if unparsable), fragment,
                   icmp (null or type, code, name, id, seq, data_length),
                   length, captured (bytes of it seen), verdict (accept, drop, repeat, queue),
@@ -139,7 +141,8 @@ pub(crate) struct Args {
     /// Print the bytes of every packet as well
     #[arg(long)]
     hexdump: bool,
-    /// Write packets to a capture file (pcapng), their verdicts as comments
+    /// Write packets to a capture file (pcapng), their verdicts as comments; - is standard output,
+    /// and text goes to standard error then
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
     /// How many bytes may wait to be written, of lines and of the capture: more is left out
@@ -194,9 +197,10 @@ pub(crate) fn run(args: &Args, output: &Output, stop: &Stop) -> Result<(), Failu
         lines: !args.quiet,
         hexdump: args.hexdump,
         buffer: args.buffer,
+        aside: args.pcap.as_deref() == Some(Path::new(sink::STANDARD_OUTPUT)),
     };
     let queues = bind(args)?;
-    if let (Some(path), Some(file)) = (&args.pcap, &file) {
+    if let (Some(path), Some(file), false) = (&args.pcap, &file, telling.aside) {
         sink::begin(path, file)?;
     }
     let sink = Sink::new(output, telling, file, stop)?;

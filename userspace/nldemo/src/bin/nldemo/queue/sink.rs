@@ -9,6 +9,7 @@
 
 use std::fs::File;
 use std::io;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
 use std::time::Instant;
@@ -18,8 +19,10 @@ use linux_names::Error;
 use nfnetlink_queue::Queue;
 use nldemo::pcapng;
 use nldemo::pcapng::Captured;
+use nldemo::pcapng::LinkType;
 use nldemo::stop::Stop;
 
+use super::frame;
 use super::record::Ready;
 use super::record::Record;
 use super::seen::Seen;
@@ -27,6 +30,7 @@ use super::totals::Totals;
 use crate::failure::Failure;
 use crate::output;
 use crate::output::Output;
+use crate::writer;
 use crate::writer::Ending;
 use crate::writer::Writer;
 
@@ -42,6 +46,8 @@ pub(super) struct Telling {
     pub(super) hexdump: bool,
     /// How many bytes may wait to be written, of lines and of the capture.
     pub(super) buffer: usize,
+    /// Whether the capture has standard output, and everything else standard error.
+    pub(super) aside: bool,
 }
 
 /// Takes packets from all threads.
@@ -65,10 +71,15 @@ impl<'a> Sink<'a> {
             Writer::start(file, ending, telling.buffer, move || stop.request())
         };
         let capture = capture.map(|file| start(file, Ending::Whole));
+        let lines = if telling.aside {
+            writer::duplicate(io::stderr())
+        } else {
+            output.file()
+        };
         Ok(Self {
             output,
             telling,
-            lines: start(output.file()?, Ending::Anywhere)?,
+            lines: start(lines?, Ending::Anywhere)?,
             capture: capture.transpose()?,
         })
     }
@@ -78,13 +89,16 @@ impl<'a> Sink<'a> {
         self.telling.lines || self.capture.is_some()
     }
 
-    /// Tells that the queues are bound, and begins the capture with an interface for each.
+    /// Tells that the queues are bound, and begins the capture, with two interfaces for each: for
+    /// packets of IP, and for frames of bridges.
     pub(super) fn ready(&self, queues: &[Queue]) -> Result<(), Failure> {
         let mut blocks = Vec::new();
         pcapng::append_header(&mut blocks);
         for queue in queues {
             let (number, portid) = (queue.number(), queue.portid());
-            pcapng::append_interface(&mut blocks, &format!("nfqueue:{number}"));
+            for link_type in [LinkType::Raw, LinkType::Ethernet] {
+                pcapng::append_interface(&mut blocks, &format!("nfqueue:{number}"), link_type);
+            }
             let line = if self.output.is_json() {
                 self.output.json_text(&Ready {
                     event: "ready",
@@ -113,11 +127,13 @@ impl<'a> Sink<'a> {
                 comment += ", rewritten";
             }
             buffer.clear();
+            let header = frame::header(packet);
             let captured = Captured {
-                interface: seen.queue_index,
+                interface: 2 * seen.queue_index + u32::from(header.is_some()),
                 time: packet
                     .timestamp
                     .unwrap_or_else(|| now().unwrap_or(Duration::ZERO)),
+                link_header: header.as_deref().unwrap_or_default(),
                 bytes: packet.payload,
                 length: packet.length,
                 comment: &comment,
@@ -161,14 +177,24 @@ impl<'a> Sink<'a> {
             self.lines
                 .finish(deadline.max(Instant::now() + PATIENCE / 2))
         };
-        let output = self.lines.failure().map(Failure::Output);
+        let lines = self.lines.failure();
+        let capture = self.capture.as_ref().and_then(Writer::failure);
+        let (output, other) = if self.telling.aside {
+            (
+                capture,
+                lines.map(|error| ("write to standard error", error)),
+            )
+        } else {
+            (lines, capture.map(|error| ("write capture file", error)))
+        };
+        let output = output.map(Failure::Output);
         // Whoever reads standard output has seen enough.
         let unwanted = output.as_ref().is_some_and(Failure::is_closed_pipe);
-        if !printed && !unwanted {
+        if !printed && (!unwanted || self.telling.aside) {
             output::complain(summary.to_string());
         }
-        if let Some(error) = self.capture.as_ref().and_then(Writer::failure) {
-            return Err(Error::io("write capture file", &error).into());
+        if let Some((operation, error)) = other {
+            return Err(Error::io(operation, &error).into());
         }
         if let Some(failure) = output {
             return Err(failure);
@@ -177,13 +203,24 @@ impl<'a> Sink<'a> {
     }
 }
 
+/// What stands for standard output instead of a file.
+pub(super) const STANDARD_OUTPUT: &str = "-";
+
 /// Opens a capture file, which is emptied when its queues are bound ([`begin`]).
 ///
 /// That of a named pipe waits for a reader: do it while no packet waits.
-pub(super) fn open(path: &Path) -> Result<File, Error> {
+pub(super) fn open(path: &Path) -> Result<File, Failure> {
+    if path == Path::new(STANDARD_OUTPUT) {
+        if io::stdout().is_terminal() {
+            return Err(Failure::usage(
+                "a capture is nothing for a terminal: redirect it",
+            ));
+        }
+        return Ok(writer::duplicate(io::stdout())?);
+    }
     let mut options = File::options();
     let opened = options.write(true).create(true).truncate(false).open(path);
-    opened.map_err(|error| unwritten(path, &error))
+    Ok(opened.map_err(|error| unwritten(path, &error))?)
 }
 
 /// Empties a capture file.
