@@ -14,14 +14,14 @@ packages=(
 	flex bison bc libelf-dev libssl-dev kmod cpio xz-utils zstd python3 file ca-certificates
 	# The virtual machine.
 	virtme-ng qemu-system-x86 busybox-static
-	# What the demo runs in the guest.
-	iproute2 iputils-ping nftables procps
+	# What the demo runs in the guest, and the tests of modules made by scripts/new-module.
+	iproute2 iputils-ping nftables procps python3-pytest
 )
 test_packages=(
 	# The debug kernel's compiler: Rust with KASAN needs Clang.
 	clang-19 lld-19 llvm-19
 	# What else runs in the guest, and the checks.
-	tcpdump ethtool conntrack python3-pytest pyflakes3 shellcheck rust-clippy git
+	tcpdump ethtool conntrack pyflakes3 shellcheck rust-clippy git
 	# What the kernel's YNL client needs.
 	python3-yaml python3-jsonschema
 	# Other witnesses of packets, C's own libraries for queues and BPF, and a checker of
