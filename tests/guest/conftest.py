@@ -24,7 +24,17 @@ sys.path.insert(0, str(GUEST / "support"))
 import module as modules  # noqa: E402 # found by the line above
 from leftovers import Leftovers, adopt_orphans  # noqa: E402
 from netlink import DEADLINE  # noqa: E402
-from network import Namespace, Path4, connect_by_router, join, named, pinned, run  # noqa: E402
+from network import (  # noqa: E402
+    FAMILIES,
+    HOOKS,
+    Namespace,
+    Path4,
+    connect_by_router,
+    join,
+    named,
+    pinned,
+    run,
+)
 from program import Consumer, Program  # noqa: E402
 from reports import AtOnce  # noqa: E402
 from workers import TIME_LIMIT, Stop, Worker  # noqa: E402
@@ -299,6 +309,21 @@ def loopback(namespaces):
         path = Path4(namespace, "127.0.0.1", namespace, "127.0.0.1")
         yield path
         path.close()
+
+
+@pytest.fixture
+def hooks_elsewhere():
+    """A namespace with a hook at every hook point, so that the kernel does not change its own code
+    each time that a test registers the first hook at a point or unregisters the last.
+
+    An emulator may run the old code after such a change (docs/kernels.md), and the change takes most
+    of the time that a change of hook points takes.
+    """
+    chains = "".join(f"chain {hook} {{ type filter hook {hook} priority 0; }}\n" for hook in HOOKS)
+    namespace = Namespace()
+    namespace.nft("".join(f"table {family} elsewhere {{ {chains} }}\n" for family in FAMILIES))
+    yield
+    namespace.close()
 
 
 @pytest.fixture

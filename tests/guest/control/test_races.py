@@ -15,6 +15,8 @@ from control import Control, Monitor, Refused
 from netlink import ECHO, SLOW, pack, wait_until
 from network import Namespace
 
+pytestmark = pytest.mark.usefixtures("hooks_elsewhere")
+
 ROUNDS = int(20 / SLOW) + 1
 
 
