@@ -15,7 +15,7 @@ packages=(
 	# The virtual machine.
 	virtme-ng qemu-system-x86 busybox-static
 	# What the demo runs in the guest, and the tests of modules made by scripts/new-module.
-	iproute2 iputils-ping nftables procps python3-pytest
+	iproute2 iputils-ping nftables procps mount python3-pytest
 )
 test_packages=(
 	# The debug kernel's compiler: Rust with KASAN needs Clang.
