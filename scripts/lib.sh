@@ -201,18 +201,25 @@ sdk_key() {
 	} | sha256sum | cut -c1-12
 }
 
+# package_versions PATTERN FILE...: of the packages with names of PATTERN, the versions that FILEs of
+# dpkg's database tell, "NAME Version: VERSION" a line.
+package_versions() {
+	local pattern=$1 file
+	shift
+	for file; do cat -- "$file" && echo; done |
+		awk -v pattern="^Package: ($pattern)\n" 'BEGIN { RS = "" } $0 ~ pattern {
+			match($0, /\nVersion: [^\n]*/)
+			print $2, substr($0, RSTART + 1, RLENGTH - 1)
+		}'
+}
+
 # debug_key FILE...: the key of the debug kernel: its configuration, the script that builds it, and the
 # source and toolchain, of which the FILEs of dpkg tell.
 debug_key() {
-	local file
 	{
 		sed -n '/^# <build>/,/^# <\/build>/p' "$CHECKOUT/scripts/debug-kernel"
 		cat "$CHECKOUT/kernels/debug.config"
-		for file; do cat -- "$file" && echo; done |
-			awk 'BEGIN { RS = "" } /^Package: (clang-19|lld-19|llvm-19|rustc|bindgen|linux-source-[0-9.]+)\n/ {
-				match($0, /\nVersion: [^\n]*/)
-				print $2, substr($0, RSTART + 1, RLENGTH - 1)
-			}' | sort
+		package_versions 'clang-19|lld-19|llvm-19|rustc|bindgen|linux-source-[0-9.]+' "$@" | sort
 	} | sha256sum | cut -c1-12
 }
 
