@@ -6,12 +6,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
-#include <libnetfilter_queue/libnetfilter_queue.h>
 #include <linux/netfilter.h>
+
+#include "library.h"
 
 #define BATCH 64
 
@@ -36,12 +35,6 @@ static int note_packet(struct nfq_q_handle *queue, struct nfgenmsg *message,
 	return 0;
 }
 
-static void die(const char *what)
-{
-	perror(what);
-	exit(2);
-}
-
 int main(int argc, char **argv)
 {
 	static char buffer[128 * 1024];
@@ -49,18 +42,7 @@ int main(int argc, char **argv)
 	struct nfq_q_handle *queue;
 	struct nfq_handle *handle;
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: %s QUEUE\n", argv[0]);
-		return 2;
-	}
-	handle = nfq_open();
-	if (!handle)
-		die("nfq_open");
-	queue = nfq_create_queue(handle, (uint16_t)atoi(argv[1]), note_packet, &pending);
-	if (!queue)
-		die("nfq_create_queue");
-	if (nfq_set_mode(queue, NFQNL_COPY_PACKET, 0xffff) < 0)
-		die("nfq_set_mode");
+	handle = open_queue(argc, argv, note_packet, &pending, &queue);
 	for (;;) {
 		ssize_t len = recv(nfq_fd(handle), buffer, sizeof(buffer),
 				   pending.count ? MSG_DONTWAIT : 0);

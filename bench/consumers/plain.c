@@ -5,13 +5,11 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
-#include <libnetfilter_queue/libnetfilter_queue.h>
 #include <linux/netfilter.h>
+
+#include "library.h"
 
 static int accept_packet(struct nfq_q_handle *queue, struct nfgenmsg *message,
 			 struct nfq_data *packet, void *data)
@@ -25,30 +23,13 @@ static int accept_packet(struct nfq_q_handle *queue, struct nfgenmsg *message,
 	return nfq_set_verdict(queue, ntohl(header->packet_id), NF_ACCEPT, 0, NULL);
 }
 
-static void die(const char *what)
-{
-	perror(what);
-	exit(2);
-}
-
 int main(int argc, char **argv)
 {
 	static char buffer[128 * 1024];
 	struct nfq_handle *handle;
 	struct nfq_q_handle *queue;
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: %s QUEUE\n", argv[0]);
-		return 2;
-	}
-	handle = nfq_open();
-	if (!handle)
-		die("nfq_open");
-	queue = nfq_create_queue(handle, (uint16_t)atoi(argv[1]), accept_packet, NULL);
-	if (!queue)
-		die("nfq_create_queue");
-	if (nfq_set_mode(queue, NFQNL_COPY_PACKET, 0xffff) < 0)
-		die("nfq_set_mode");
+	handle = open_queue(argc, argv, accept_packet, NULL, &queue);
 	for (;;) {
 		ssize_t len = recv(nfq_fd(handle), buffer, sizeof(buffer), 0);
 
