@@ -4,7 +4,6 @@
 
 use core::{
     ptr::{
-        from_ref,
         null,
         NonNull, //
     },
@@ -17,6 +16,7 @@ use kernel::{
 };
 
 use super::{
+    extack,
     message::Message,
     refusal::Refusal, //
 };
@@ -112,19 +112,7 @@ impl Buffer {
     pub(super) fn refuse(&self, message: &Message<'_>, refusal: &Refusal) {
         let start = &raw const self.bytes()[message.offset];
         let mut extack = bindings::netlink_ext_ack::default();
-        if let Some(text) = refusal.message() {
-            extack._msg = text.as_char_ptr();
-        }
-        let attribute = |offset: usize| message.payload.get(offset).map(from_ref);
-        if let Some(attribute) = refusal.offset().and_then(attribute) {
-            extack.bad_attr = attribute.cast();
-        }
-        if let Some(number) = refusal.missing_attribute() {
-            extack.miss_type = number;
-        }
-        if let Some(nest) = refusal.missing_nest().and_then(attribute) {
-            extack.miss_nest = nest.cast();
-        }
+        extack::tell(&mut extack, refusal, message.payload);
         let errno = refusal.error().to_errno();
         // SAFETY: `start` is a message in this buffer. The text is static, and the attributes lie in
         // the message (offsets are all that is made of them).

@@ -65,6 +65,7 @@
 
 mod attribute;
 mod dump;
+mod extack;
 mod incoming;
 mod input;
 mod message;

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Refusals as the C side has them.
+//!
+//! C header: `struct netlink_ext_ack` in [`include/linux/netlink.h`](srctree/include/linux/netlink.h)
+
+use core::ptr::from_ref;
+
+use kernel::{
+    bindings,
+    prelude::*, //
+};
+
+use super::refusal::Refusal;
+
+/// Tells the C side all of a refusal but its error number.
+///
+/// `payload` is that of the message that is refused. The C side makes offsets of the pointers into it, if
+/// they lie in the message that it acknowledges (`nlmsg_check_in_payload()`).
+pub(super) fn tell(extack: &mut bindings::netlink_ext_ack, refusal: &Refusal, payload: &[u8]) {
+    if let Some(text) = refusal.message() {
+        extack._msg = text.as_char_ptr();
+    }
+    let attribute = |offset: usize| payload.get(offset).map(from_ref);
+    if let Some(attribute) = refusal.offset().and_then(attribute) {
+        extack.bad_attr = attribute.cast();
+    }
+    if let Some(number) = refusal.missing_attribute() {
+        extack.miss_type = number;
+    }
+    if let Some(nest) = refusal.missing_nest().and_then(attribute) {
+        extack.miss_nest = nest.cast();
+    }
+}
