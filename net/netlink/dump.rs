@@ -29,6 +29,7 @@ use super::{
         MessageType,
         ALIGNMENT, //
     },
+    number::Number,
     refusal::Refusal,
     request::Request, //
 };
@@ -43,11 +44,11 @@ use crate::net::pernet::{
 ///
 /// While [`generation`](Dump::generation) and [`fill`](Dump::fill) run, [`Weak::with`] for the same
 /// instance would wait for itself.
-pub trait Dump<T: Subsystem>: 'static {
+pub trait Dump<T: Subsystem, N: Number = MessageType>: 'static {
     /// Where a dump goes on.
     ///
     /// It lies in the C side's memory between two buffers, and is forgotten with a dump that its
-    /// client does not read to the end: hence `Copy`.
+    /// client does not read to the end: hence `Copy`, and at most 32 bytes. More do not compile.
     type Cursor: Copy + Send + 'static;
 
     /// Where a dump begins.
@@ -72,7 +73,7 @@ pub trait Dump<T: Subsystem>: 'static {
     fn fill(
         instance: &Instance<'_, T>,
         cursor: &mut Self::Cursor,
-        page: &mut Page<'_>,
+        page: &mut Page<'_, N>,
     ) -> Result<(), Full>;
 }
 
@@ -84,21 +85,24 @@ pub struct Full;
 /// # Invariants
 ///
 /// For `'a`, `skb` and `cb` are what `netlink_dump()` passed to its callback.
-pub struct Page<'a> {
+pub struct Page<'a, N: Number = MessageType> {
     skb: &'a mut bindings::sk_buff,
     cb: &'a mut bindings::netlink_callback,
     portid: u32,
     seq: u32,
+    envelope: N::Envelope,
 }
 
-impl Page<'_> {
+impl<N: Number> Page<'_, N> {
     /// Appends a message.
     ///
     /// # Errors
     ///
     /// [`Full`]: there is no room for it. It was not appended.
-    pub fn put(&mut self, msg_type: MessageType, payload: &[u8]) -> Result<(), Full> {
-        let len = Header::LEN + payload.len();
+    pub fn put(&mut self, number: N, payload: &[u8]) -> Result<(), Full> {
+        let head = number.head(self.envelope);
+        let start = Header::LEN + head.as_ref().len();
+        let len = start + payload.len();
         let padded = len.next_multiple_of(ALIGNMENT);
         // The buffer is linear, with its ends counted from one base.
         let tailroom = (self.skb.end - self.skb.tail) as usize;
@@ -113,7 +117,7 @@ impl Page<'_> {
         self.cb.prev_seq = self.cb.seq;
         let header = Header {
             len: len as u32, // CAST: No more than the tailroom, which fits.
-            msg_type,
+            msg_type: number.msg_type(self.envelope),
             flags: flags as u16, // CAST: Flags of a 16 bit field.
             seq: self.seq,
             pid: self.portid,
@@ -126,42 +130,118 @@ impl Page<'_> {
             slice::from_raw_parts_mut(start, padded)
         };
         bytes[..Header::LEN].copy_from_slice(&header.to_bytes());
-        bytes[Header::LEN..len].copy_from_slice(payload);
+        bytes[Header::LEN..start].copy_from_slice(head.as_ref());
+        bytes[start..len].copy_from_slice(payload);
         Ok(())
     }
 }
 
-/// Starts a dump, as [`Operation::dump`](super::Operation::dump) stores it.
-pub(super) type Start<T> =
-    fn(&Instance<'_, T>, &Request<'_>, &Attributes<'_>) -> Result<(), Refusal>;
+/// Begins a dump in a place for it.
+///
+/// # Safety
+///
+/// The callback must be a new one of netlink's, which has [`done`] called in the end if this succeeds, and
+/// only then. Nobody else may use it during the call, or its `ctx` after it.
+pub(super) type Begin<T, N> = unsafe fn(
+    &Instance<'_, T>,
+    &Attributes<'_>,
+    <N as Number>::Envelope,
+    &mut bindings::netlink_callback,
+) -> Result<(), Refusal>;
 
-/// What `started` finds in `netlink_callback::data`.
-struct Beginning<T: Subsystem, D: Dump<T>> {
-    cursor: D::Cursor,
-    instance: Weak<T>,
+/// What [`Operation::dump`](super::Operation::dump) stores of a dump.
+pub(super) struct Functions<T: Subsystem, N: Number> {
+    /// Begins it.
+    pub(super) begin: Begin<T, N>,
+    /// Goes on with what `begin` began.
+    pub(super) fill:
+        unsafe extern "C" fn(*mut bindings::sk_buff, *mut bindings::netlink_callback) -> c_int,
 }
 
-/// Starts the dump `D`, as `netlink_dump_start()` does. What was started reports `EINTR`, so that
-/// the end of the dump is all that is acknowledged.
-pub(super) fn start<T: Subsystem, D: Dump<T>>(
+impl<T: Subsystem, N: Number> Functions<T, N> {
+    /// Those of `D`.
+    pub(super) const fn of<D: Dump<T, N>>() -> Self {
+        Self {
+            begin: begin::<T, N, D>,
+            fill: filled::<T, N, D>,
+        }
+    }
+}
+
+/// What a dump keeps in `netlink_callback::ctx`, the one place that is its own whoever started it.
+#[repr(C)]
+struct State<N: Number, C> {
+    /// From [`Weak::into_raw`]. It comes first, where `done` finds it, which knows nothing of the others.
+    instance: *mut c_void,
+    envelope: N::Envelope,
+    cursor: C,
+}
+
+impl<N: Number, C: Copy> State<N, C> {
+    const FITS: () = {
+        assert!(size_of::<C>() <= 32, "the cursor of a dump does not fit");
+        assert!(size_of::<Self>() <= size_of::<bindings::netlink_callback__bindgen_ty_1>());
+        assert!(align_of::<Self>() <= align_of::<bindings::netlink_callback__bindgen_ty_1>());
+    };
+
+    /// Where it lies.
+    fn of(cb: &mut bindings::netlink_callback) -> *mut Self {
+        const { Self::FITS };
+        (&raw mut cb.__bindgen_anon_1).cast()
+    }
+}
+
+/// Begins the dump `D`.
+///
+/// # Safety
+///
+/// See [`Begin`].
+unsafe fn begin<T: Subsystem, N: Number, D: Dump<T, N>>(
+    instance: &Instance<'_, T>,
+    attributes: &Attributes<'_>,
+    envelope: N::Envelope,
+    cb: &mut bindings::netlink_callback,
+) -> Result<(), Refusal> {
+    let state = State::<N, D::Cursor> {
+        cursor: D::start(instance, attributes)?,
+        envelope,
+        // `done` takes it back.
+        instance: instance.downgrade().into_raw(),
+    };
+    // SAFETY: By the caller's promise the place is ours. It fits.
+    unsafe { State::of(cb).write(state) };
+    Ok(())
+}
+
+/// What `started` finds in `netlink_callback::data`.
+struct Beginning<'a, T: Subsystem> {
+    instance: &'a Instance<'a, T>,
+    attributes: &'a Attributes<'a>,
+    begin: Begin<T, MessageType>,
+    /// Why it could not begin.
+    refusal: Option<Refusal>,
+}
+
+/// Starts a dump of a protocol's own, as `netlink_dump_start()` does. What was started reports `EINTR`, so
+/// that the end of the dump is all that is acknowledged.
+pub(super) fn start<T: Subsystem>(
     instance: &Instance<'_, T>,
     request: &Request<'_>,
     attributes: &Attributes<'_>,
+    functions: &Functions<T, MessageType>,
 ) -> Result<(), Refusal> {
-    const {
-        assert!(size_of::<D::Cursor>() <= size_of::<bindings::netlink_callback__bindgen_ty_1>());
-        assert!(align_of::<D::Cursor>() <= align_of::<bindings::netlink_callback__bindgen_ty_1>());
-    }
-    let mut beginning = Beginning::<T, D> {
-        cursor: D::start(instance, attributes)?,
-        instance: instance.downgrade(),
+    let mut beginning = Beginning {
+        instance,
+        attributes,
+        begin: functions.begin,
+        refusal: None,
     };
     // The kernel keeps the request for as long as the client keeps the dump. What the client sent
     // is charged to the kernel socket, which would have to stay as long: hence one of our own.
     let kept = request.detached()?;
     let mut control = bindings::netlink_dump_control {
-        start: Some(started::<T, D>),
-        dump: Some(filled::<T, D>),
+        start: Some(started::<T>),
+        dump: Some(functions.fill),
         done: Some(done::<T>),
         data: (&raw mut beginning).cast(),
         // A client keeps the dump for as long as it likes. Until then the module must stay.
@@ -171,58 +251,64 @@ pub(super) fn start<T: Subsystem, D: Dump<T>>(
     // SAFETY: The socket is the one that received the request. `kept` is a buffer with one message,
     // of which the call takes a reference of its own, and describes the sender. The control block is
     // valid, and its `data` is used by `started` only, which runs within this call.
-    to_result(unsafe {
+    let result = to_result(unsafe {
         bindings::__netlink_dump_start(
             request.buffer.socket().as_ptr(),
             kept.as_raw(),
             kept.header(),
             &mut control,
         )
-    })?;
-    Ok(())
+    });
+    match beginning.refusal {
+        Some(refusal) => Err(refusal),
+        None => Ok(result?),
+    }
 }
 
-/// The C side's way to the first cursor.
+/// The C side's way to [`Dump::start`].
 ///
 /// # Safety
 ///
 /// To be called by `__netlink_dump_start()`, with the control block that [`start`] made.
-unsafe extern "C" fn started<T: Subsystem, D: Dump<T>>(
-    cb: *mut bindings::netlink_callback,
-) -> c_int {
-    // SAFETY: The kernel passes a valid structure, and `data` is what `start` put there.
-    unsafe {
-        let beginning: *const Beginning<T, D> = (*cb).data.cast_const().cast();
-        // `done` takes it back.
-        (*cb).data = (*beginning).instance.clone().into_raw();
-        // It fits, as `start` asserts.
-        (&raw mut (*cb).__bindgen_anon_1)
-            .cast::<D::Cursor>()
-            .write((*beginning).cursor);
+unsafe extern "C" fn started<T: Subsystem>(cb: *mut bindings::netlink_callback) -> c_int {
+    // SAFETY: The kernel passes a valid structure, which nobody else uses during the call, and `data` is
+    // what `start` put there, for as long as this call lasts.
+    let (cb, beginning) = unsafe { (&mut *cb, &mut *(*cb).data.cast::<Beginning<'_, T>>()) };
+    // SAFETY: The callback is the one that is being started, whose `ctx` is the dump's own, and `done` is
+    // named beside this function.
+    match unsafe { (beginning.begin)(beginning.instance, beginning.attributes, (), cb) } {
+        Ok(()) => 0,
+        Err(refusal) => {
+            beginning.refusal = Some(refusal);
+            refusal.error().to_errno()
+        }
     }
-    0
 }
 
 /// The C side's way to [`Dump::fill`].
 ///
 /// # Safety
 ///
-/// To be called by `netlink_dump()`, for a dump that [`started`] began.
-unsafe extern "C" fn filled<T: Subsystem, D: Dump<T>>(
+/// To be called by netlink, for a dump that [`begin`] began, one call at a time.
+unsafe extern "C" fn filled<T: Subsystem, N: Number, D: Dump<T, N>>(
     skb: *mut bindings::sk_buff,
     cb: *mut bindings::netlink_callback,
 ) -> c_int {
     // SAFETY: The kernel passes valid structures, and nobody else uses them during the call.
     let (skb, cb) = unsafe { (&mut *skb, &mut *cb) };
-    // SAFETY: The request that `start` made stays with the dump.
+    // SAFETY: The request that the dump was started with stays with it.
     let (portid, seq) = unsafe {
         let parms: *const bindings::netlink_skb_parms = (&raw const (*cb.skb).cb).cast();
         ((*parms).portid, (*cb.nlh).nlmsg_seq)
     };
-    // SAFETY: `started` put it there, and `done` takes it back after the last call.
-    let weak = unsafe { Weak::<T>::borrow(cb.data) };
-    // SAFETY: `started` or the call before this wrote a cursor there, which is `Copy`; it fits.
-    let mut cursor = unsafe { (&raw const cb.__bindgen_anon_1).cast::<D::Cursor>().read() };
+    // SAFETY: `begin` wrote it there, and the call before this the cursor. All of it is `Copy`.
+    let State {
+        instance,
+        envelope,
+        mut cursor,
+    } = unsafe { State::<N, D::Cursor>::of(cb).read() };
+    // SAFETY: `begin` made it of a `Weak`, and `done` takes it back after the last call.
+    let weak = unsafe { Weak::<T>::borrow(instance) };
 
     let filled = weak.with(|instance| {
         let generation = || sequence(D::generation(instance));
@@ -233,6 +319,7 @@ unsafe extern "C" fn filled<T: Subsystem, D: Dump<T>>(
             cb,
             portid,
             seq,
+            envelope,
         };
         let filled = D::fill(instance, &mut cursor, &mut page);
         let Page { skb, cb, .. } = page;
@@ -247,11 +334,7 @@ unsafe extern "C" fn filled<T: Subsystem, D: Dump<T>>(
         Some((Err(Full), 0, _)) => Err(EMSGSIZE),
         Some((Err(Full), len, cb)) => {
             // SAFETY: As where it was read.
-            unsafe {
-                (&raw mut cb.__bindgen_anon_1)
-                    .cast::<D::Cursor>()
-                    .write(cursor)
-            };
+            unsafe { (*State::<N, D::Cursor>::of(cb)).cursor = cursor };
             Ok(len as c_int) // CAST: The length of a buffer fits.
         }
     })
@@ -267,10 +350,11 @@ fn sequence(generation: u32) -> u32 {
 ///
 /// # Safety
 ///
-/// To be called by netlink once, for a dump that [`started`] began.
-unsafe extern "C" fn done<T: Subsystem>(cb: *mut bindings::netlink_callback) -> c_int {
-    // SAFETY: `started` put it there, and nobody uses it after this.
-    drop(unsafe { Weak::<T>::from_raw((*cb).data) });
+/// To be called by netlink once, for a dump that [`begin`] began.
+pub(super) unsafe extern "C" fn done<T: Subsystem>(cb: *mut bindings::netlink_callback) -> c_int {
+    // SAFETY: The kernel passes a valid structure, with what `begin` wrote there first. Nobody uses it after
+    // this.
+    drop(unsafe { Weak::<T>::from_raw((*State::<MessageType, ()>::of(&mut *cb)).instance) });
     0
 }
 

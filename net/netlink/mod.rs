@@ -70,6 +70,7 @@ mod incoming;
 mod input;
 mod message;
 mod multicast;
+mod number;
 mod operation;
 mod outgoing;
 mod refusal;
@@ -104,6 +105,7 @@ pub use self::{
         MessageType, //
     },
     multicast::Group,
+    number::Number,
     operation::{
         Handled,
         Operation, //

@@ -59,7 +59,7 @@ impl<T: Input> KernelSocket<T> {
         if self.is_released() {
             return Err(ESHUTDOWN);
         }
-        let message = Outgoing::new(0, msg_type, 0, payload).inspect_err(|_| {
+        let message = Outgoing::new(0, msg_type, 0, [], payload).inspect_err(|_| {
             // SAFETY: By the type invariants `socket` is a valid kernel socket. The error is one.
             unsafe {
                 bindings::netlink_set_err(self.socket.as_ptr(), 0, group.0, ENOBUFS.to_errno())

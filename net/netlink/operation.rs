@@ -14,6 +14,7 @@ use super::{
         Dump, //
     },
     message::MessageType,
+    number::Number,
     refusal::Refusal,
     request::{
         Capability,
@@ -49,37 +50,40 @@ pub enum Handled {
 type Raw<T> = fn(&Instance<'_, T>, &Request<'_>) -> Result<Handled, Refusal>;
 
 /// Serves a message that carries attributes.
-type Do<T> = fn(&Instance<'_, T>, &Request<'_>, &Attributes<'_>) -> Result<(), Refusal>;
+pub(super) type Do<T, N> =
+    fn(&Instance<'_, T>, &Request<'_, N>, &Attributes<'_>) -> Result<(), Refusal>;
 
-/// What a message of one type is, who may send it, and what serves it.
+/// What the messages of one number are, who may send them, and what serves them.
 ///
 /// Handlers run in the context of the client's `sendmsg()`: in process context, on any number of
 /// CPUs at once. They may sleep, and the client waits meanwhile.
-pub struct Operation<T: Subsystem> {
-    msg_type: MessageType,
-    needs: Option<Capability>,
-    handler: Handler<T>,
+pub struct Operation<T: Subsystem, N: Number = MessageType> {
+    pub(super) number: N,
+    pub(super) needs: Option<Capability>,
+    pub(super) handler: Handler<T, N>,
 }
 
-enum Handler<T: Subsystem> {
-    Raw(Raw<T>),
+pub(super) enum Handler<T: Subsystem, N: Number> {
+    Raw(Raw<T>, N::Raw),
     Attributes {
         policy: &'static Policy,
-        one: Do<T>,
-        all: Option<dump::Start<T>>,
+        one: Do<T, N>,
+        all: Option<dump::Functions<T, N>>,
     },
 }
 
 impl<T: Subsystem> Operation<T> {
     /// A message of type `msg_type`, whose payload is up to `handler`.
     pub const fn raw(msg_type: MessageType, handler: Raw<T>) -> Self {
-        Self::with(msg_type, Handler::Raw(handler))
+        Self::with(msg_type, Handler::Raw(handler, ()))
     }
+}
 
-    /// A message of type `msg_type` that carries the attributes that `policy` allows.
-    pub const fn new(msg_type: MessageType, policy: &'static Policy, handler: Do<T>) -> Self {
+impl<T: Subsystem, N: Number> Operation<T, N> {
+    /// A message of that number, which carries the attributes that `policy` allows.
+    pub const fn new(number: N, policy: &'static Policy, handler: Do<T, N>) -> Self {
         Self::with(
-            msg_type,
+            number,
             Handler::Attributes {
                 policy,
                 one: handler,
@@ -88,9 +92,9 @@ impl<T: Subsystem> Operation<T> {
         )
     }
 
-    const fn with(msg_type: MessageType, handler: Handler<T>) -> Self {
+    const fn with(number: N, handler: Handler<T, N>) -> Self {
         Self {
-            msg_type,
+            number,
             needs: None,
             handler,
         }
@@ -99,28 +103,30 @@ impl<T: Subsystem> Operation<T> {
     /// Refuses clients that lack `capability` in the user namespace that owns the network namespace.
     pub const fn needs(self, capability: Capability) -> Self {
         Self {
-            msg_type: self.msg_type,
+            number: self.number,
             needs: Some(capability),
             handler: self.handler,
         }
     }
 
     /// Answers messages with `NLM_F_DUMP` by the dump `D`.
-    pub const fn dump<D: Dump<T>>(self) -> Self {
+    pub const fn dump<D: Dump<T, N>>(self) -> Self {
         let Handler::Attributes { policy, one, .. } = self.handler else {
             panic!("messages without attributes have no dump")
         };
         Self {
-            msg_type: self.msg_type,
+            number: self.number,
             needs: self.needs,
             handler: Handler::Attributes {
                 policy,
                 one,
-                all: Some(dump::start::<T, D>),
+                all: Some(dump::Functions::of::<D>()),
             },
         }
     }
+}
 
+impl<T: Subsystem> Operation<T> {
     /// Serves a message of this type.
     #[inline(always)]
     fn serve(&self, instance: &Instance<'_, T>, request: &Request<'_>) -> Result<(), Refusal> {
@@ -130,12 +136,12 @@ impl<T: Subsystem> Operation<T> {
             }
         }
         match &self.handler {
-            Handler::Raw(handler) => match handler(instance, request)? {
+            Handler::Raw(handler, ()) => match handler(instance, request)? {
                 Handled::SendBack(msg_type) => Ok(request.send_back(msg_type)?),
                 Handled::Done => Ok(()),
             },
             Handler::Attributes { policy, one, all } => {
-                serve_attributes(instance, request, policy, *one, *all)
+                serve_attributes(instance, request, policy, *one, all.as_ref())
             }
         }
     }
@@ -146,15 +152,15 @@ fn serve_attributes<T: Subsystem>(
     instance: &Instance<'_, T>,
     request: &Request<'_>,
     policy: &'static Policy,
-    one: Do<T>,
-    all: Option<dump::Start<T>>,
+    one: Do<T, MessageType>,
+    all: Option<&dump::Functions<T, MessageType>>,
 ) -> Result<(), Refusal> {
     let attributes = Attributes::parse(request.payload(), policy)?;
     if !request.header().wants_dump() {
         return one(instance, request, &attributes);
     }
     match all {
-        Some(start) => start(instance, request, &attributes),
+        Some(all) => dump::start(instance, request, &attributes, all),
         None => Err(Refusal::new(
             EOPNOTSUPP,
             c"Messages of this type have no dump",
@@ -171,7 +177,7 @@ pub(super) fn serve<T: Subsystem>(
 ) -> Result<(), Refusal> {
     match operations.split_first() {
         // What it is, is known here: its handler is called without a detour.
-        Some((first, _)) if first.msg_type == request.header().msg_type => {
+        Some((first, _)) if first.number == request.header().msg_type => {
             first.serve(instance, request)
         }
         _ => serve_others(operations, instance, request),
@@ -188,7 +194,7 @@ fn serve_others<T: Subsystem>(
     let msg_type = request.header().msg_type;
     match operations
         .iter()
-        .find(|operation| operation.msg_type == msg_type)
+        .find(|operation| operation.number == msg_type)
     {
         Some(operation) => operation.serve(instance, request),
         None => Err(Refusal::new(EOPNOTSUPP, c"Unknown message type")),
@@ -201,13 +207,13 @@ pub(super) const fn assert_valid<T: Subsystem>(operations: &[Operation<T>]) {
     let mut i = 0;
     while i < operations.len() {
         assert!(
-            operations[i].msg_type.is_of_protocol(),
+            operations[i].number.is_of_protocol(),
             "an operation serves a type of message that belongs to netlink"
         );
         let mut j = i + 1;
         while j < operations.len() {
             assert!(
-                operations[i].msg_type.number() != operations[j].msg_type.number(),
+                operations[i].number.number() != operations[j].number.number(),
                 "two operations serve one type of message"
             );
             j += 1;

@@ -37,26 +37,33 @@ impl Outgoing {
     /// (`PAGE_ALLOC_COSTLY_ORDER`, less what an `sk_buff` adds). The rest goes to page fragments.
     const LINEAR_MAX: usize = 31 * 1024;
 
-    /// The largest payload: header, payload and padding fit an `int`.
-    const PAYLOAD_MAX: usize = c_int::MAX as usize - Header::LEN - ALIGNMENT;
+    /// The largest head.
+    const HEAD_MAX: usize = 8;
+
+    /// The largest payload: header, head, payload and padding fit an `int`.
+    const PAYLOAD_MAX: usize = c_int::MAX as usize - Header::LEN - Self::HEAD_MAX - ALIGNMENT;
 
     /// The largest fragment to try for, as a power of two of pages (4 MiB on x86). Smaller ones
     /// serve where such memory is not to be had.
     const FRAGMENT_ORDER: c_int = 10;
 
-    /// Makes a message of type `msg_type` for the client at `portid`, or for a group if that is 0.
+    /// Makes a message of type `msg_type` for the client at `portid`, or for a group if that is 0. `head`
+    /// comes before the payload.
     #[inline]
-    pub(super) fn new(
+    pub(super) fn new<H: AsRef<[u8]>>(
         portid: u32,
         msg_type: MessageType,
         seq: u32,
+        head: H,
         payload: &[u8],
     ) -> Result<Self> {
+        let head = head.as_ref();
         // Lengths and offsets in an `sk_buff` are `int` in places. Up to here nothing wraps.
-        if payload.len() > Self::PAYLOAD_MAX {
+        if payload.len() > Self::PAYLOAD_MAX || head.len() > Self::HEAD_MAX {
             return Err(EMSGSIZE);
         }
-        let len = Header::LEN.wrapping_add(payload.len());
+        let start = Header::LEN.wrapping_add(head.len());
+        let len = start.wrapping_add(payload.len());
         let padded = len.wrapping_add(ALIGNMENT - 1) & !(ALIGNMENT - 1);
         let header = Header {
             len: len as u32, // CAST: Just checked.
@@ -67,13 +74,20 @@ impl Outgoing {
         };
         let padding = padded - len;
         let skb = Self::allocate(padded)?;
-        // SAFETY: The buffer is ours, and a header is less than `PAGE_MAX`.
-        unsafe { write_header(skb, &header) };
+        // SAFETY: The buffer is ours and new: it overlaps nothing. Header and head are no more than
+        // `PAGE_MAX`, so they are in its linear part.
+        unsafe {
+            write_header(skb, &header);
+            (*skb.as_ptr())
+                .data
+                .add(Header::LEN)
+                .copy_from_nonoverlapping(head.as_ptr(), head.len());
+        }
         if padded <= Self::PAGE_MAX {
             // SAFETY: The buffer is linear and `padded` bytes long. It is new: it overlaps nothing.
             unsafe {
                 let data = (*skb.as_ptr()).data;
-                data.add(Header::LEN)
+                data.add(start)
                     .copy_from_nonoverlapping(payload.as_ptr(), payload.len());
                 if padding != 0 {
                     data.add(len).write_bytes(0, padding);
@@ -82,11 +96,11 @@ impl Outgoing {
         } else {
             // SAFETY: The buffer is ours, and `padded` bytes long.
             unsafe {
-                store(skb, Header::LEN, payload);
+                store(skb, start, payload);
                 store(skb, len, &[0; ALIGNMENT][..padding]);
             }
         }
-        // INVARIANT: Header, payload and padding are all of it.
+        // INVARIANT: Header, head, payload and padding are all of it.
         Ok(Self { skb })
     }
 
@@ -264,7 +278,7 @@ mod tests {
         for index in 0..len {
             payload.push(pattern(index), GFP_KERNEL)?;
         }
-        let message = Outgoing::new(42, MessageType::new(16), 7, &payload)?;
+        let message = Outgoing::new(42, MessageType::new(16), 7, [], &payload)?;
         // SAFETY: The buffer outlives the packet, and nothing changes it.
         let packet = unsafe { Packet::from_raw(message.skb.as_ptr()) };
 
@@ -330,7 +344,7 @@ mod tests {
 
     #[test]
     fn reads_beyond_the_end_fail() -> Result {
-        let message = Outgoing::new(1, MessageType::new(16), 1, &[0xff; 6])?;
+        let message = Outgoing::new(1, MessageType::new(16), 1, [], &[0xff; 6])?;
         // SAFETY: The buffer outlives the packet, and nothing changes it.
         let packet = unsafe { Packet::from_raw(message.skb.as_ptr()) };
         assert!(packet.read_at::<4>(20) == Some([0xff, 0xff, 0, 0]));

@@ -14,7 +14,7 @@ use kernel::{
 
 use super::{
     incoming::Buffer,
-    message::MessageType,
+    number::Number,
     outgoing::{
         unicast,
         Outgoing, //
@@ -34,17 +34,24 @@ pub struct Reply<'a> {
 }
 
 impl<'a> Reply<'a> {
-    /// Makes a message of type `msg_type` for the client that sent `request` from `portid`.
-    pub(super) fn new(
+    /// Makes a message of that number for the client that sent `request` from `portid`.
+    pub(super) fn new<N: Number>(
         request: &'a Buffer,
         portid: u32,
-        msg_type: MessageType,
+        number: N,
+        envelope: N::Envelope,
         seq: u32,
         payload: &[u8],
     ) -> Result<Self> {
         // INVARIANT: The socket that received a buffer outlives it.
         Ok(Self {
-            message: Outgoing::new(portid, msg_type, seq, payload)?,
+            message: Outgoing::new(
+                portid,
+                number.msg_type(envelope),
+                seq,
+                number.head(envelope),
+                payload,
+            )?,
             socket: request.socket(),
             portid,
             _borrow: PhantomData,

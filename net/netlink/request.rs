@@ -14,6 +14,7 @@ use super::{
         Message,
         MessageType, //
     },
+    number::Number,
     outgoing::Outgoing,
     reply::Reply, //
 };
@@ -38,32 +39,22 @@ impl Capability {
 }
 
 /// A message from a client, borrowed for the duration of the call that handles it.
-pub struct Request<'a> {
+pub struct Request<'a, N: Number = MessageType> {
     pub(super) buffer: &'a Buffer,
     pub(super) message: &'a Message<'a>,
+    pub(super) envelope: N::Envelope,
 }
 
-impl<'a> Request<'a> {
+impl<'a, N: Number> Request<'a, N> {
     /// The header, as the client wrote it.
     pub fn header(&self) -> &'a Header {
         &self.message.header
     }
 
-    /// What follows the header, of any length and alignment.
+    /// What follows the header, of any length and alignment. In a family of generic netlink, what follows
+    /// the family's.
     pub fn payload(&self) -> &'a [u8] {
         self.message.payload
-    }
-
-    /// A request of the same type and number from the same client, without a payload, in a buffer of
-    /// its own: nothing of it belongs to a socket, so it may be kept.
-    pub(super) fn detached(&self) -> Result<Outgoing> {
-        let header = self.header();
-        let copy = Outgoing::new(self.portid(), header.msg_type, header.seq, &[])?;
-        // SAFETY: Both buffers are valid, and the copy is ours. What describes the sender is plain
-        // data; the sender's socket is there for as long as the request is handled, and who keeps
-        // the copy must not look at it later.
-        unsafe { (*copy.as_raw()).cb = (*self.buffer.as_raw()).cb };
-        Ok(copy)
     }
 
     /// The address of the client's socket in its network namespace, as the kernel knows it.
@@ -92,7 +83,7 @@ impl<'a> Request<'a> {
         unsafe { bindings::netlink_net_capable(self.buffer.as_raw(), capability as c_int) }
     }
 
-    /// Starts a reply of type `msg_type`: to the client, with the request's sequence number.
+    /// Starts a reply of that number: to the client, with the request's sequence number.
     ///
     /// Context: process, may sleep.
     ///
@@ -100,13 +91,28 @@ impl<'a> Request<'a> {
     ///
     /// `EMSGSIZE` or `ENOBUFS` if no buffer can hold `payload`. Where memory is too fragmented for
     /// anything but single pages, that begins at 71 KiB.
-    pub fn reply(&self, msg_type: MessageType, payload: &[u8]) -> Result<Reply<'a>> {
+    pub fn reply(&self, number: N, payload: &[u8]) -> Result<Reply<'a>> {
         Reply::new(
             self.buffer,
             self.portid(),
-            msg_type,
+            number,
+            self.envelope,
             self.message.header.seq,
             payload,
         )
+    }
+}
+
+impl Request<'_> {
+    /// A request of the same type and number from the same client, without a payload, in a buffer of
+    /// its own: nothing of it belongs to a socket, so it may be kept.
+    pub(super) fn detached(&self) -> Result<Outgoing> {
+        let header = self.header();
+        let copy = Outgoing::new(self.portid(), header.msg_type, header.seq, [], &[])?;
+        // SAFETY: Both buffers are valid, and the copy is ours. What describes the sender is plain
+        // data; the sender's socket is there for as long as the request is handled, and who keeps
+        // the copy must not look at it later.
+        unsafe { (*copy.as_raw()).cb = (*self.buffer.as_raw()).cb };
+        Ok(copy)
     }
 }

@@ -133,6 +133,7 @@ impl<T: Input> KernelSocket<T> {
             let request = Request {
                 buffer: &buffer,
                 message: &message,
+                envelope: (),
             };
             let header = &message.header;
             let outcome = if header.is_request() {
