@@ -10,6 +10,7 @@
 //! | step | when | what may run meanwhile |
 //! |---|---|---|
 //! | [`Subsystem::load`] | module loaded | nothing |
+//! | [`Common::new`] | right after | nothing |
 //! | [`Subsystem::new`] | namespace created, or module loaded | nothing reaches the instance |
 //! | [`Attachment::attach`] | right after | callbacks run from here on |
 //! | [`Subsystem::gone`] | `pre_exit` | callbacks |
@@ -17,6 +18,15 @@
 //! | an RCU grace period | between `pre_exit` and `exit` | most of them end |
 //! | [`Attachment::drain`] | `exit` | the last of them ends |
 //! | drop of attachments and instance | right after | nothing |
+//!
+//! Some ways to instances are there once for the module, and not in each namespace: the way through a
+//! family of generic netlink. An attachment has them by its [`Common`]. It lives around all instances:
+//!
+//! | step | when |
+//! |---|---|
+//! | [`Common::publish`] | module loaded, behind the last step of all namespaces that exist |
+//! | [`Common::withdraw`] | module unloaded, before the first step of any namespace |
+//! | drop | when all instances are gone, and nobody holds a reference to the module |
 //!
 //! C header: [`include/net/net_namespace.h`](srctree/include/net/net_namespace.h);
 //! `register_pernet_subsys()` and `ops_undo_list()` in `net/core/net_namespace.c`.
@@ -78,7 +88,8 @@ use core::{
         PhantomPinned, //
     },
     mem::ManuallyDrop,
-    ops::Deref, //
+    ops::Deref,
+    ptr::null, //
 };
 
 use kernel::{
@@ -295,6 +306,9 @@ impl<T: Subsystem> Clone for Weak<T> {
 ///   last one did.
 /// - An `attach` that fails must leave no callback running.
 pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
+    /// What it has once for all namespaces; `()` if there is nothing.
+    type Common: Common;
+
     /// Makes `instance` reachable.
     ///
     /// Context: process, may sleep.
@@ -303,8 +317,8 @@ pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
     ///
     /// The instance must stay where it is until [`detach`](Attachment::detach) and
     /// [`drain`](Attachment::drain) have returned, which the caller must call before it drops the
-    /// attachment.
-    unsafe fn attach(instance: &Instance<'_, T>) -> Result<Self>;
+    /// attachment. `common` must stay until the attachment was dropped.
+    unsafe fn attach(instance: &Instance<'_, T>, common: &Self::Common) -> Result<Self>;
 
     /// Ends the start of new callbacks without waiting for those that run.
     ///
@@ -328,11 +342,13 @@ pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
 // SAFETY: Each part fulfills the requirements for itself. If the second one cannot be attached, the
 // first one is taken down again.
 unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for (A, B) {
-    unsafe fn attach(instance: &Instance<'_, T>) -> Result<Self> {
+    type Common = (A::Common, B::Common);
+
+    unsafe fn attach(instance: &Instance<'_, T>, common: &Self::Common) -> Result<Self> {
         // SAFETY: The caller's promise, which the calls below keep if nothing is returned.
-        let a = unsafe { A::attach(instance) }?;
+        let a = unsafe { A::attach(instance, &common.0) }?;
         // SAFETY: The caller's promise.
-        match unsafe { B::attach(instance) } {
+        match unsafe { B::attach(instance, &common.1) } {
             Ok(b) => Ok((a, b)),
             Err(error) => {
                 // SAFETY: These are the only calls, in their order, outside of callbacks.
@@ -362,20 +378,106 @@ unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for 
     }
 }
 
+/// What an [`Attachment`] has once for all namespaces: ways to instances that are no namespace's own.
+///
+/// # Safety
+///
+/// - Callbacks may use instances from [`publish`](Common::publish) on until [`withdraw`](Common::withdraw)
+///   has returned, with acquire ordering for what the last one did. Later they may get at an instance
+///   by a [`Weak`] alone, and must hold a reference to the module.
+/// - A `publish` that fails must leave no callback running, and none to come.
+pub unsafe trait Common: Sized + Send + Sync {
+    /// How many of them there are. A type can have one: the second would go by the same name.
+    const COUNT: usize;
+
+    /// Makes it, for nobody to find.
+    ///
+    /// Context: process, may sleep. An error keeps the module from being loaded.
+    fn new() -> Result<Self>;
+
+    /// Opens the ways.
+    ///
+    /// Context: process, may sleep. An error keeps the module from being loaded.
+    ///
+    /// # Safety
+    ///
+    /// - Every namespace that a program can have a socket in must have its instance until `withdraw` has
+    ///   returned, which the caller must call unless this failed.
+    /// - The value must stay where it is from this call on. It may be dropped only when nobody but the
+    ///   caller holds a reference to the module, and no instance is left.
+    unsafe fn publish(&self) -> Result;
+
+    /// Closes them, and waits for the callbacks that run.
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Safety
+    ///
+    /// Must be called once, after a [`publish`](Common::publish) that succeeded, and not by a callback.
+    unsafe fn withdraw(&self);
+}
+
+// SAFETY: Nothing is opened.
+unsafe impl Common for () {
+    const COUNT: usize = 0;
+
+    fn new() -> Result {
+        Ok(())
+    }
+
+    unsafe fn publish(&self) -> Result {
+        Ok(())
+    }
+
+    unsafe fn withdraw(&self) {}
+}
+
+// SAFETY: Each part fulfills the requirements for itself. If the second one cannot be published, the
+// first one is withdrawn.
+unsafe impl<A: Common, B: Common> Common for (A, B) {
+    const COUNT: usize = A::COUNT + B::COUNT;
+
+    fn new() -> Result<Self> {
+        Ok((A::new()?, B::new()?))
+    }
+
+    unsafe fn publish(&self) -> Result {
+        // SAFETY: The caller's promise. What is withdrawn was published just now.
+        unsafe {
+            self.0.publish()?;
+            self.1.publish().inspect_err(|_| self.0.withdraw())
+        }
+    }
+
+    unsafe fn withdraw(&self) {
+        // SAFETY: The caller's promise.
+        unsafe {
+            self.1.withdraw();
+            self.0.withdraw();
+        }
+    }
+}
+
+/// What the attachments of `T` have once for all namespaces.
+type CommonOf<T> = <<T as Subsystem>::Attachments as Attachment<T>>::Common;
+
 /// The identity of a [`Subsystem`]: the slot that its instances have in every namespace.
 ///
 /// # Invariants
 ///
-/// While `registered` is set, `id` is what `register_pernet_subsys()` chose, or being chosen.
-pub struct Key<T> {
+/// While `registered` is set, `id` is what `register_pernet_subsys()` chose, or being chosen, and while
+/// the subsystem is registered, `common` is valid.
+pub struct Key<T: Subsystem> {
     id: UnsafeCell<c_uint>,
+    common: UnsafeCell<*const CommonOf<T>>,
     registered: AtomicFlag,
     _subsystem: PhantomData<fn(T) -> T>,
 }
 
-// SAFETY: `id` is written by `register_pernet_subsys()` alone, of which `registered` admits one at
-// a time, before any callback that reads it can run.
-unsafe impl<T> Sync for Key<T> {}
+// SAFETY: `id` is written by `register_pernet_subsys()` alone, and `common` right before it. `registered`
+// admits one of these at a time, before any callback that reads them can run. What `common` leads to may
+// be shared.
+unsafe impl<T: Subsystem> Sync for Key<T> {}
 
 impl<T: Subsystem> Key<T> {
     /// Creates a key, to be placed in a `static`.
@@ -384,6 +486,7 @@ impl<T: Subsystem> Key<T> {
     pub const fn new() -> Self {
         Self {
             id: UnsafeCell::new(0),
+            common: UnsafeCell::new(null()),
             registered: AtomicFlag::new(false),
             _subsystem: PhantomData,
         }
@@ -433,9 +536,9 @@ impl<T: Subsystem> Key<T> {
 /// # Invariants
 ///
 /// The pointer comes from a `&'static Key<T>`.
-pub struct KeyRef<T>(*const Key<T>);
+pub struct KeyRef<T: Subsystem>(*const Key<T>);
 
-impl<T> KeyRef<T> {
+impl<T: Subsystem> KeyRef<T> {
     /// Refers to `key`.
     pub const fn new(key: &'static Key<T>) -> Self {
         // INVARIANT: As it says.
@@ -443,7 +546,7 @@ impl<T> KeyRef<T> {
     }
 }
 
-impl<T> Deref for KeyRef<T> {
+impl<T: Subsystem> Deref for KeyRef<T> {
     type Target = Key<T>;
 
     fn deref(&self) -> &Key<T> {
@@ -473,12 +576,15 @@ struct Slot<T: Subsystem> {
 /// # Invariants
 ///
 /// - If `registered` is true, `ops` is registered with `register_pernet_subsys()` and does not move,
-///   and `T::KEY` is marked as registered, by this registration.
+///   and `T::KEY` is marked as registered, by this registration. `common` is published then.
+/// - `common` does not move.
 /// - The value lies in the static data of the module itself.
 #[pin_data(PinnedDrop)]
 pub struct Module<T: Subsystem> {
     #[pin]
     ops: Opaque<bindings::pernet_operations>,
+    #[pin]
+    common: CommonOf<T>,
     /// False if registering failed and a signal ended the wait for programs that use the module.
     registered: bool,
     #[pin]
@@ -503,7 +609,8 @@ where
     /// - `EBUSY`: the subsystem is registered already.
     /// - `EINVAL`: the memory to initialize is not static data of the module.
     /// - Whatever [`Subsystem::load`], or [`Subsystem::new`] or [`Attachment::attach`] for the first
-    ///   namespace that could not be served, returned. Nothing stays registered then.
+    ///   namespace that could not be served, or a function of [`Common`] returned. Nothing stays
+    ///   registered then.
     ///
     /// If the last kind of error meets a program that has a socket of the module open, `init` waits
     /// for the program, since the kernel would free the module under it. A signal ends the wait with
@@ -520,6 +627,20 @@ where
             let unmark = ScopeGuard::new(|| T::KEY.registered.store(false, Release));
             T::load()?;
 
+            const { assert!(CommonOf::<T>::COUNT <= 1, "two families of one type") };
+            let made = CommonOf::<T>::new()?;
+            // SAFETY: `this` is valid for writes, and so is the field. Nobody reads `common` before the
+            // registration below.
+            let common = unsafe {
+                let common = &raw mut (*this).common;
+                common.write(made);
+                *T::KEY.common.get() = common;
+                common
+            };
+            // SAFETY: It was initialized just now. When this runs, nothing is registered any more, and
+            // nobody but the loader holds a reference to the module.
+            let drop_common = ScopeGuard::new(|| unsafe { common.drop_in_place() });
+
             // SAFETY: `this` is valid for writes, and so are its fields.
             let ops = Opaque::cast_into(unsafe { &raw const (*this).ops });
             // SAFETY: `ops` is valid for writes. It is pinned, and unregistered before its memory
@@ -534,6 +655,15 @@ where
                     ..Default::default()
                 });
                 bindings::register_pernet_subsys(ops)
+            })
+            .and_then(|()| {
+                // SAFETY: All namespaces have their instances, and each that comes gets one before a
+                // program can be in it. The drop withdraws before it unregisters. By then nobody holds a
+                // reference to the module, or it could not be unloaded; below, a failure waits for that.
+                unsafe { (*common).publish() }.inspect_err(|_| {
+                    // SAFETY: `ops` is registered.
+                    unsafe { bindings::unregister_pernet_subsys(ops) }
+                })
             });
             match result {
                 Ok(()) => unmark.dismiss(),
@@ -543,12 +673,13 @@ where
                     error.to_errno()
                 ),
             }
+            drop_common.dismiss();
             // SAFETY: `this` is valid for writes, and so is the field.
             unsafe { (&raw mut (*this).registered).write(result.is_ok()) };
             Ok(())
         };
-        // SAFETY: On success the fields that need it, `ops` and `registered`, are initialized; on
-        // error nothing is left to drop. The memory is pinned by the contract of `PinInit`.
+        // SAFETY: On success the fields that need it, `ops`, `common` and `registered`, are initialized;
+        // on error nothing is left to drop. The memory is pinned by the contract of `PinInit`.
         // INVARIANT: See the checks and the registration above.
         unsafe { pin_init::pin_init_from_closure(init) }
     }
@@ -588,8 +719,9 @@ impl<T: Subsystem> Module<T> {
             weak.set_open(true);
             let close = ScopeGuard::new(|| weak.set_open(false));
             // SAFETY: The instance stays until `exit_callback()`, which drains and drops what
-            // `pre_exit_callback()` has detached.
-            let attached = unsafe { T::Attachments::attach(&shared) }?;
+            // `pre_exit_callback()` has detached. By the invariants of `Key`, `common` is valid while the
+            // subsystem is registered, which is longer.
+            let attached = unsafe { T::Attachments::attach(&shared, &**T::KEY.common.get()) }?;
             shared.slot.attachments.populate(attached);
             close.dismiss();
             drop_slot.dismiss();
@@ -647,8 +779,12 @@ impl<T: Subsystem> PinnedDrop for Module<T> {
         if !self.registered {
             return;
         }
-        // SAFETY: By the type invariants `ops` is registered. This waits for the callbacks.
-        unsafe { bindings::unregister_pernet_subsys(self.ops.get()) };
+        // SAFETY: By the type invariants `common` is published, and `ops` is registered. This waits for the
+        // callbacks. `common` is dropped behind it: a module is unloaded when nobody holds a reference.
+        unsafe {
+            self.common.withdraw();
+            bindings::unregister_pernet_subsys(self.ops.get());
+        }
         T::KEY.registered.store(false, Release);
     }
 }

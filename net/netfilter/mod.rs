@@ -516,7 +516,9 @@ impl<T: Hook> Hooks<T> {
 // SAFETY: `callback` gets at the instance under RCU only; `detach` ends that for new packets, and
 // `drain` waits for a grace period. So does an `attach` that fails.
 unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
-    unsafe fn attach(instance: &Instance<'_, T>) -> Result<Self> {
+    type Common = ();
+
+    unsafe fn attach(instance: &Instance<'_, T>, (): &()) -> Result<Self> {
         // INVARIANT: The namespace stays until `exit`, where the attachment is dropped. The instance
         // stays, as the caller promises.
         let this = Self {

@@ -158,7 +158,9 @@ impl<T: Input> KernelSocket<T> {
 // SAFETY: The callback gets at the instance by way of the socket. `detach` makes the socket
 // impossible to find, and `drain` waits until no sender holds a reference.
 unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
-    unsafe fn attach(instance: &Instance<'_, T>) -> Result<Self> {
+    type Common = ();
+
+    unsafe fn attach(instance: &Instance<'_, T>, (): &()) -> Result<Self> {
         let protocol = instance.protocol().number();
         let mut config = bindings::netlink_kernel_cfg {
             input: Some(Self::callback),
