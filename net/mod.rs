@@ -3,7 +3,8 @@
 //! Safe abstractions over the kernel's networking core, for modules in Rust.
 //!
 //! - [`pernet`]: a module with state in every network namespace, and its teardown.
-//! - [`netlink`]: a kernel netlink socket in every network namespace, and the protocol it speaks.
+//! - [`netlink`]: a kernel netlink socket in every network namespace, and the protocol it speaks; families
+//!   of generic netlink.
 //! - [`netfilter`]: hooks on the path of packets, in every network namespace.
 //! - [`skbuff`]: a packet borrowed for the duration of one call.
 //! - [`parameters`]: parameters of the module, as modules in C have them.

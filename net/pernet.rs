@@ -82,6 +82,7 @@
 //! ```
 
 use core::{
+    any::Any,
     cell::UnsafeCell,
     marker::{
         PhantomData,
@@ -386,9 +387,15 @@ unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for 
 ///   has returned, with acquire ordering for what the last one did. Later they may get at an instance
 ///   by a [`Weak`] alone, and must hold a reference to the module.
 /// - A `publish` that fails must leave no callback running, and none to come.
-pub unsafe trait Common: Sized + Send + Sync {
+pub unsafe trait Common: Any + Send + Sync + Sized {
     /// How many of them there are. A type can have one: the second would go by the same name.
     const COUNT: usize;
+
+    /// The part of it that is a `P`.
+    fn part<P: Any>(&self) -> Option<&P> {
+        let this: &dyn Any = self;
+        this.downcast_ref()
+    }
 
     /// Makes it, for nobody to find.
     ///
@@ -436,6 +443,10 @@ unsafe impl Common for () {
 // first one is withdrawn.
 unsafe impl<A: Common, B: Common> Common for (A, B) {
     const COUNT: usize = A::COUNT + B::COUNT;
+
+    fn part<P: Any>(&self) -> Option<&P> {
+        self.0.part().or_else(|| self.1.part())
+    }
 
     fn new() -> Result<Self> {
         Ok((A::new()?, B::new()?))
@@ -509,6 +520,16 @@ impl<T: Subsystem> Key<T> {
         // SAFETY: The table is valid under RCU. It is an array of pointers that overlays a header,
         // and it has an entry for every registered `id` (`net_assign_generic()`).
         unsafe { table.cast::<*mut c_void>().add(id).read() }.cast()
+    }
+
+    /// What there is once for all namespaces.
+    ///
+    /// # Safety
+    ///
+    /// The subsystem must be registered for `'a`.
+    pub(super) unsafe fn common<'a>(&self) -> &'a CommonOf<T> {
+        // SAFETY: By the type invariants, and as the subsystem is registered, it was written and is valid.
+        unsafe { &**self.common.get() }
     }
 
     /// The instance in `net`.
@@ -719,9 +740,8 @@ impl<T: Subsystem> Module<T> {
             weak.set_open(true);
             let close = ScopeGuard::new(|| weak.set_open(false));
             // SAFETY: The instance stays until `exit_callback()`, which drains and drops what
-            // `pre_exit_callback()` has detached. By the invariants of `Key`, `common` is valid while the
-            // subsystem is registered, which is longer.
-            let attached = unsafe { T::Attachments::attach(&shared, &**T::KEY.common.get()) }?;
+            // `pre_exit_callback()` has detached. The subsystem is registered for longer.
+            let attached = unsafe { T::Attachments::attach(&shared, T::KEY.common()) }?;
             shared.slot.attachments.populate(attached);
             close.dismiss();
             drop_slot.dismiss();

@@ -47,7 +47,7 @@ const DEPTH_MAX: usize = 10;
 
 /// What the value of an attribute may be.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     /// An integer of `len` bytes in host byte order, no less than `min` and no more than `max`.
     Integer {
         len: usize,
@@ -55,6 +55,8 @@ enum Kind {
         min: i64,
         max: i64,
     },
+    /// An unsigned integer of 8 bytes in host byte order.
+    Long,
     /// An unsigned integer of 4 or 8 bytes (`NLA_UINT`).
     Uint,
     /// As many bytes.
@@ -66,13 +68,13 @@ enum Kind {
 /// What one attribute of a message may be.
 #[derive(Clone, Copy)]
 pub struct Rule {
-    number: u16,
-    kind: Kind,
+    pub(super) number: u16,
+    pub(super) kind: Kind,
     required: bool,
 }
 
 /// The attributes that a message may carry.
-pub struct Policy(&'static [Rule]);
+pub struct Policy(pub(super) &'static [Rule]);
 
 impl Policy {
     /// For messages without attributes.
@@ -154,7 +156,7 @@ macro_rules! impl_value_for_integers {
 impl_value_for_integers!(u8: false, u16: false, u32: false, i32: true);
 
 impl Value for u64 {
-    const KIND: ValueKind = ValueKind(Kind::Bytes(size_of::<Self>()));
+    const KIND: ValueKind = ValueKind(Kind::Long);
 
     fn read(bytes: &[u8]) -> Option<Self> {
         Some(Self::from_ne_bytes(bytes.try_into().ok()?))
@@ -305,9 +307,12 @@ impl Rule {
                 }
                 _ => refuse(EINVAL, c"Attribute has the wrong length"),
             },
+            Kind::Long if found.value.len() == size_of::<u64>() => Ok(()),
             Kind::Uint if matches!(found.value.len(), 4 | 8) => Ok(()),
             Kind::Bytes(len) if found.value.len() == len => Ok(()),
-            Kind::Uint | Kind::Bytes(_) => refuse(EINVAL, c"Attribute has the wrong length"),
+            Kind::Long | Kind::Uint | Kind::Bytes(_) => {
+                refuse(EINVAL, c"Attribute has the wrong length")
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Netlink kernel sockets.
+//! Netlink kernel sockets, and [families of generic netlink](generic).
 //!
 //! A [`Subsystem`](super::pernet::Subsystem) that implements [`Input`] and names [`KernelSocket`] among its attachments
 //! serves a netlink protocol in every network namespace.
@@ -65,7 +65,9 @@
 
 mod attribute;
 mod dump;
+mod exported;
 mod extack;
+pub mod generic;
 mod incoming;
 mod input;
 mod message;

@@ -2,6 +2,8 @@
 
 //! How messages are numbered, and what comes of it between netlink's header and their payload.
 
+use core::convert::Infallible;
+
 use super::message::MessageType;
 
 mod sealed {
@@ -51,4 +53,48 @@ impl Number for MessageType {
     fn head(self, (): ()) -> [u8; 0] {
         []
     }
+}
+
+/// The size of a family's header in a buffer (`GENL_HDRLEN`).
+pub(super) const HEAD_LEN: usize = 4;
+
+/// What a message of a generic netlink family is (`struct genlmsghdr`).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Command(u8);
+
+impl Command {
+    /// The command of that number, which bindgen takes for 32 bits wide. One of more than 8 bits does not
+    /// compile, if this is used for a constant.
+    pub const fn new(number: u32) -> Self {
+        assert!(number <= u8::MAX as u32, "a command has 8 bits");
+        Self(number as u8) // CAST: Just checked.
+    }
+
+    /// The number.
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+}
+
+impl sealed::Sealed for Command {}
+
+impl Number for Command {
+    type Envelope = Envelope;
+    type Head = [u8; HEAD_LEN];
+    type Raw = Infallible;
+
+    fn msg_type(self, envelope: Envelope) -> MessageType {
+        envelope.family
+    }
+
+    fn head(self, envelope: Envelope) -> [u8; HEAD_LEN] {
+        [self.0, envelope.version, 0, 0]
+    }
+}
+
+/// What all messages of a generic netlink family tell.
+#[derive(Clone, Copy)]
+pub struct Envelope {
+    pub(super) family: MessageType,
+    pub(super) version: u8,
 }

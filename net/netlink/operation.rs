@@ -130,11 +130,7 @@ impl<T: Subsystem> Operation<T> {
     /// Serves a message of this type.
     #[inline(always)]
     fn serve(&self, instance: &Instance<'_, T>, request: &Request<'_>) -> Result<(), Refusal> {
-        if let Some(capability) = self.needs {
-            if !request.net_capable(capability) {
-                return Err(Refusal::new(EPERM, capability.refusal()));
-            }
-        }
+        request.permit(self.needs)?;
         match &self.handler {
             Handler::Raw(handler, ()) => match handler(instance, request)? {
                 Handled::SendBack(msg_type) => Ok(request.send_back(msg_type)?),

@@ -16,6 +16,7 @@ use super::{
     },
     number::Number,
     outgoing::Outgoing,
+    refusal::Refusal,
     reply::Reply, //
 };
 
@@ -81,6 +82,17 @@ impl<'a, N: Number> Request<'a, N> {
     pub fn net_capable(&self, capability: Capability) -> bool {
         // SAFETY: `skb` is valid and describes its sender.
         unsafe { bindings::netlink_net_capable(self.buffer.as_raw(), capability as c_int) }
+    }
+
+    /// Refuses the request if its client lacks what it needs.
+    #[inline(always)]
+    pub(super) fn permit(&self, needs: Option<Capability>) -> Result<(), Refusal> {
+        match needs {
+            Some(capability) if !self.net_capable(capability) => {
+                Err(Refusal::new(EPERM, capability.refusal()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Starts a reply of that number: to the client, with the request's sequence number.
