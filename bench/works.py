@@ -12,7 +12,7 @@ PASSING = (*HOOKED, "BPF, empty", "BPF, looks")
 # With equal duties the language makes the difference.
 ECHO = Bound(most=1.00, meanwhile=1.01)
 PASSES = Bound(most=1.00)
-QUEUED = Bound(most=1.00, meanwhile=1.08)
+QUEUED = Bound(most=1.00)
 HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 
 
@@ -43,8 +43,8 @@ def echo(size, floor=None, *, batch=1, sockets=1, threads=1, section="echo", tim
 
 
 def passing(what, hook, command, times=20):
-    bounds = {"twin": PASSES, "nft": Bound(most=0.33, meanwhile=0.34),
-              "BPF, empty": Bound(most=0.65, meanwhile=0.66)}
+    bounds = {"twin": PASSES, "nft": Bound(most=0.33),
+              "BPF, empty": Bound(most=0.65)}
     return Work("passing", f"{what}, {hook}", command, times, PASSING, hook, far=True, bounds=bounds)
 
 

@@ -65,6 +65,25 @@ impl<const N: usize> Counters<N> {
             .ok_or(ENOMEM)
     }
 
+    /// Adds 1 to a counter of the CPU that this runs on (`this_cpu_inc()`). Context: any.
+    ///
+    /// # Panics
+    ///
+    /// If `counter` is not below `N`.
+    #[inline]
+    pub fn increment(&self, counter: usize) {
+        assert!(counter < N);
+        let counter = self.base.as_ptr().wrapping_add(counter);
+        // SAFETY: As in `add`.
+        unsafe {
+            asm!(
+                "inc qword ptr gs:[{counter}]",
+                counter = in(reg) counter,
+                options(nostack),
+            );
+        }
+    }
+
     /// Adds to a counter of the CPU that this runs on (`this_cpu_add()`). Context: any.
     ///
     /// # Panics
@@ -153,7 +172,7 @@ mod tests {
         let counters = Counters::<3>::new()?;
         assert!(counters.total() == [0; 3]);
         for _ in 0..1000 {
-            counters.add(0, 1);
+            counters.increment(0);
             counters.add(2, u64::from(u32::MAX));
         }
         assert!(counters.total() == [1000, 0, 1000 * u64::from(u32::MAX)]);

@@ -9,7 +9,6 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
-            Acquire,
             Atomic,
             Full, //
         },
@@ -132,9 +131,15 @@ impl<T: Copy + Send + Sync> Published<T> {
     /// The value, for as long as the reader stays in `_section`. Context: any.
     #[inline]
     pub fn read<'a>(&'a self, _section: &'a ReadSide) -> &'a T {
+        // As `rcu_dereference()` does, a volatile read. `Atomic::load()` would call a C function.
+        //
+        // SAFETY: The cell is valid. `publish` may write to it meanwhile, by an atomic operation, beside
+        // which a volatile read of a pointer is no data race in the kernel's memory model.
+        let current = unsafe { self.current.as_ptr().read_volatile() };
         // SAFETY: By the type invariants the pointer stays valid until a grace period has passed,
-        // which the section holds back.
-        unsafe { &(*self.current.load(Acquire)).value }
+        // which the section holds back. The value was written before the pointer was published, and
+        // no CPU reads through a pointer before it has read the pointer.
+        unsafe { &(*current).value }
     }
 
     /// Replaces the value. The old one is freed behind a grace period, for which nobody waits here.

@@ -12,16 +12,17 @@ pub trait ReadAt {
     /// The `N` bytes at `offset`; `None` if they are not all there. More than 1,024 do not compile.
     fn read_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
-    /// The same, as far as it takes no more than a look: `None` does not mean that the bytes are
-    /// not there. For what every packet has to pay.
-    fn peek_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        self.read_at(offset)
-    }
+    /// Whether there are bytes up to `end`, wherever they lie.
+    fn reaches(&self, end: usize) -> bool;
 }
 
 impl ReadAt for [u8] {
     fn read_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         const { assert_fits::<[u8; N]>() };
         self.get(offset..)?.first_chunk().copied()
+    }
+
+    fn reaches(&self, end: usize) -> bool {
+        end <= self.len()
     }
 }

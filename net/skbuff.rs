@@ -73,6 +73,12 @@ impl Packet {
         unsafe { self.0.get().byte_add(SK_BUFF_MARK).cast::<u32>().read() }
     }
 
+    /// The packet as far as reading it takes no more than a look.
+    #[inline]
+    pub fn linear(&self) -> Linear<'_> {
+        Linear(self)
+    }
+
     /// Reads what lies, wholly or in part, outside the linear part of the packet.
     #[cold]
     #[inline(never)]
@@ -98,23 +104,38 @@ impl ReadAt for Packet {
     /// The `N` bytes at `offset`, in whichever fragments of the packet they lie.
     #[inline]
     fn read_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        const { assert_fits::<[u8; N]>() };
-        self.peek_at(offset).or_else(|| self.read_fragments(offset))
+        self.linear()
+            .read_at(offset)
+            .or_else(|| self.read_fragments(offset))
     }
 
-    /// The `N` bytes at `offset` if they lie in the linear part, as those of the header at offset 0
-    /// nearly always do.
     #[inline]
-    fn peek_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+    fn reaches(&self, end: usize) -> bool {
+        end <= self.len()
+    }
+}
+
+/// A packet of which only the linear part is read, which takes no more than a look.
+///
+/// The headers of nearly all packets lie there. A read of other bytes returns `None`.
+#[derive(Clone, Copy)]
+pub struct Linear<'a>(&'a Packet);
+
+impl ReadAt for Linear<'_> {
+    #[inline]
+    fn read_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         const { assert_fits::<[u8; N]>() };
-        if offset
-            .checked_add(N)
-            .is_none_or(|end| end > self.linear_len())
-        {
+        if self.0.linear_len().checked_sub(offset)? < N {
             return None;
         }
-        // SAFETY: By the type invariants `skb` is valid. The linear part is `linear_len` initialized
-        // bytes at `data`, and the read ends within it.
-        Some(unsafe { (*self.0.get()).data.add(offset).cast::<[u8; N]>().read() })
+        // SAFETY: By the invariants of `Packet` its `skb` is valid. The linear part is `linear_len`
+        // initialized bytes at `data`, and the read ends within it.
+        Some(unsafe { (*self.0 .0.get()).data.add(offset).cast::<[u8; N]>().read() })
+    }
+
+    /// Whether the packet has bytes up to `end`, in the linear part or in others.
+    #[inline]
+    fn reaches(&self, end: usize) -> bool {
+        self.0.reaches(end)
     }
 }

@@ -34,28 +34,44 @@ use crate::net::{
 /// Context: RCU read side.
 #[inline]
 pub(crate) fn hook(netns: &NetNs, packet: &Packet, state: &State, point: &Point) -> Verdict {
-    if may_be_icmp(point.family, packet) {
-        decide(netns, packet, state, *point)
-    } else {
-        Verdict::ACCEPT
+    if !may_be_icmp(point.family, &packet.linear()) {
+        return Verdict::ACCEPT;
+    }
+    match point.family {
+        Family::Ipv4 => decide_ipv4(netns, packet, state, *point),
+        Family::Ipv6 => decide_ipv6(netns, packet, state, *point),
     }
 }
 
-/// Decides about a packet that may be ICMP. Out of line, so that other packets need not save its
-/// registers.
+// Out of line, so that other packets need not save registers, and one for each family, so that ICMP
+// does not pay for ICMPv6.
+#[inline(never)]
+fn decide_ipv4(netns: &NetNs, packet: &Packet, state: &State, point: Point) -> Verdict {
+    decide(Family::Ipv4, netns, packet, state, &point)
+}
+#[inline(never)]
+fn decide_ipv6(netns: &NetNs, packet: &Packet, state: &State, point: Point) -> Verdict {
+    decide(Family::Ipv6, netns, packet, state, &point)
+}
+
+/// Decides about a packet that may be ICMP.
 ///
 /// Context: RCU read side.
-#[inline(never)]
-fn decide(netns: &NetNs, packet: &Packet, state: &State, point: Point) -> Verdict {
+#[inline(always)]
+fn decide(family: Family, netns: &NetNs, packet: &Packet, state: &State, point: &Point) -> Verdict {
     let config = netns.control.read(state.read_side());
     // While hook points change, packets also meet the hook where it is not yet, or no longer, at
     // home.
-    if !config.covers(&point) {
+    if !config.covers(point) {
         return Verdict::ACCEPT;
     }
-    let family = point.family;
     let count = |what| netns.statistics.count_packet(family, what);
-    let icmp_type = match classify(family, packet) {
+    let class = match classify(family, &packet.linear()) {
+        // Its headers may go on in fragments.
+        Class::Malformed => classify_fragments(family, packet),
+        class => class,
+    };
+    let icmp_type = match class {
         Class::Icmp(icmp_type) => icmp_type,
         Class::Malformed => {
             count(Packets::Seen);
@@ -77,11 +93,24 @@ fn decide(netns: &NetNs, packet: &Packet, state: &State, point: Point) -> Verdic
     Verdict::queue(queue(netns, config, packet, family), config.bypass)
 }
 
+/// The class of a packet that is malformed as far as its linear part goes.
+#[cold]
+#[inline(never)]
+fn classify_fragments(family: Family, packet: &Packet) -> Class {
+    classify(family, packet)
+}
+
 /// The queue that a packet goes to.
+#[inline(always)]
 fn queue(netns: &NetNs, config: &Config, packet: &Packet, family: Family) -> u16 {
     if config.queues.get() == 1 {
         return config.queue;
     }
+    queue_of_many(netns, config, packet, family)
+}
+
+#[inline(never)]
+fn queue_of_many(netns: &NetNs, config: &Config, packet: &Packet, family: Family) -> u16 {
     let offset = match config.spread {
         Spread::Cpu => spread::by_cpu(CpuId::current().as_u32(), config.queues),
         Spread::Flow => {

@@ -63,19 +63,20 @@ impl Statistics {
             Family::Ipv4 => 0,
             Family::Ipv6 => 1,
         };
-        self.0.add(MESSAGES + family * PACKETS + what as usize, 1);
+        self.0
+            .increment(MESSAGES + family * PACKETS + what as usize);
     }
 
     /// Counts a message and its outcome. Context: any.
     #[inline]
     pub(crate) fn count_message(&self, header: &Header, outcome: Outcome) {
-        self.0.add(MESSAGES_SERVED, 1);
+        self.0.increment(MESSAGES_SERVED);
         self.0.add(MESSAGE_BYTES, header.len.into());
         match outcome {
             Outcome::Quiet => {}
-            Outcome::Acknowledged => self.0.add(ACKS, 1),
-            Outcome::Failed(EPERM) => self.0.add(REFUSED, 1),
-            Outcome::Failed(_) => self.0.add(ERRORS, 1),
+            Outcome::Acknowledged => self.0.increment(ACKS),
+            Outcome::Failed(EPERM) => self.0.increment(REFUSED),
+            Outcome::Failed(_) => self.0.increment(ERRORS),
         }
     }
 

@@ -96,7 +96,7 @@ impl netfilter::Hook for RateLimit {
             return Verdict::ACCEPT;
         }
         let admitted = self.admits();
-        self.counters.add(usize::from(!admitted), 1);
+        self.counters.increment(usize::from(!admitted));
         match admitted {
             true => Verdict::ACCEPT,
             false => Verdict::DROP,

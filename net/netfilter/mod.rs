@@ -389,12 +389,6 @@ unsafe extern "C" fn callback<T: Hook, const FAMILY: u8>(
     state: *const nf_hook_state,
 ) -> c_uint {
     let entry = entry.cast_const().cast::<Entry<T>>();
-    // SAFETY: The entry is valid until a grace period has passed since the hook was unregistered, and
-    // hooks run under RCU. There is no reference to `ops`, to which the C side writes once the hook is
-    // unregistered. The point is constant. The instance is valid for as long as the entry, and shared.
-    let (point, instance) = unsafe { (&(*entry).point, (*entry).instance.as_ref()) };
-    // SAFETY: `Registration::new` took this function for a point of `FAMILY`.
-    unsafe { assert_unchecked(point.family as u8 == FAMILY) };
     // SAFETY: The kernel passes a valid packet, which belongs to the hook that runs: nobody else
     // changes its lengths or its linear part, and the hook is given no means to.
     let packet = unsafe { Packet::from_raw(skb) };
@@ -402,10 +396,36 @@ unsafe extern "C" fn callback<T: Hook, const FAMILY: u8>(
     // wrapper.
     // INVARIANT: RCU keeps namespace and devices while hooks see the packet.
     let state = unsafe { &*state.cast::<State>() };
-    // The compiler knows from here on that a peek at the header finds it.
-    if packet.linear_len() < header_len(FAMILY) {
-        return header_elsewhere(instance, packet, state, point);
+    // SAFETY: The kernel passes an entry that `Registration::new` made for a point of `FAMILY`. It is
+    // valid until a grace period has passed since the hook was unregistered, and hooks run under RCU.
+    unsafe {
+        // The compiler knows from here on that a peek at the header finds it.
+        if packet.linear_len() < header_len(FAMILY) {
+            header_elsewhere::<T, FAMILY>(entry, packet, state)
+        } else {
+            hook::<T, FAMILY>(entry, packet, state)
+        }
     }
+}
+
+/// Has the entry's instance decide. Only what becomes of the packet reads the entry: nothing is read of it for
+/// a packet that a peek at its header lets pass.
+///
+/// # Safety
+///
+/// `entry` must be that of a hook at a point of `FAMILY`, and valid for the call.
+#[inline(always)]
+unsafe fn hook<T: Hook, const FAMILY: u8>(
+    entry: *const Entry<T>,
+    packet: &Packet,
+    state: &State,
+) -> c_uint {
+    // SAFETY: The entry is valid. There is no reference to `ops`, to which the C side writes once the
+    // hook is unregistered. The point is constant. The instance is valid for as long as the entry, and
+    // shared.
+    let (point, instance) = unsafe { (&(*entry).point, (*entry).instance.as_ref()) };
+    // SAFETY: By the caller's promise.
+    unsafe { assert_unchecked(point.family as u8 == FAMILY) };
     instance.hook(packet, state, point).into_raw()
 }
 
@@ -416,15 +436,19 @@ unsafe extern "C" fn callback<T: Hook, const FAMILY: u8>(
 /// shorten a packet until its header is incomplete, and then have it routed again
 /// (`bpf_skb_change_tail()`, `bpf_lwt_xmit_reroute()`). In some kernel versions a verdict can do so
 /// (`nfqnl_mangle()`).
+///
+/// # Safety
+///
+/// As of [`hook`].
 #[cold]
 #[inline(never)]
-fn header_elsewhere<T: Hook>(
-    instance: &T,
+unsafe fn header_elsewhere<T: Hook, const FAMILY: u8>(
+    entry: *const Entry<T>,
     packet: &Packet,
     state: &State,
-    point: &Point,
 ) -> c_uint {
-    instance.hook(packet, state, point).into_raw()
+    // SAFETY: By the caller's promise.
+    unsafe { hook::<T, FAMILY>(entry, packet, state) }
 }
 
 /// The length of an IP header without options or extension headers, in bytes (RFCs 791 and 8200).
@@ -626,7 +650,7 @@ mod tests {
 
         fn hook(&self, packet: &Packet, _state: &State, point: &Point) -> Verdict {
             let last = header_len(point.family as u8) - 1;
-            match [0, last].map(|offset| packet.peek_at::<1>(offset)) {
+            match [0, last].map(|offset| packet.linear().read_at::<1>(offset)) {
                 [Some([0xff]), Some([0xff])] => Verdict::ACCEPT,
                 _ => Verdict::DROP,
             }

@@ -333,12 +333,13 @@ mod tests {
             }
             Packet::from_raw(message.skb.as_ptr())
         };
-        assert!(packet.peek_at::<2>(END - 2) == Some([0xff; 2]));
+        assert!(packet.linear().read_at::<2>(END - 2) == Some([0xff; 2]));
         for offset in [END - 1, END] {
-            assert!(packet.peek_at::<2>(offset).is_none());
+            assert!(packet.linear().read_at::<2>(offset).is_none());
             assert!(packet.read_at::<2>(offset) == Some([0xff; 2]));
         }
-        assert!(packet.peek_at::<2>(usize::MAX).is_none());
+        assert!(packet.linear().read_at::<2>(usize::MAX).is_none());
+        assert!(packet.linear().reaches(LEN) && !packet.linear().reaches(LEN + 1));
         Ok(())
     }
 

@@ -30,9 +30,7 @@ pub(crate) enum Class {
 /// The class of the message at `offset` of a packet that says it ends at `end`.
 pub(super) fn message(packet: &(impl ReadAt + ?Sized), offset: usize, end: usize) -> Class {
     match packet.read_at::<ICMP_HEADER_LEN>(offset) {
-        Some([icmp_type, ..]) if end.saturating_sub(offset) >= ICMP_HEADER_LEN => {
-            Class::Icmp(icmp_type)
-        }
+        Some([icmp_type, ..]) if offset + ICMP_HEADER_LEN <= end => Class::Icmp(icmp_type),
         _ => Class::Malformed,
     }
 }

@@ -23,7 +23,7 @@ const FRAGMENT_OFFSET: u16 = 0x1fff;
 /// Whether an IPv4 packet may be anything but [`Class::Other`]. Never wrong when it says no.
 #[inline]
 pub(crate) fn may_be_icmp(packet: &(impl ReadAt + ?Sized)) -> bool {
-    let Some([protocol]) = packet.peek_at(PROTOCOL) else {
+    let Some([protocol]) = packet.read_at(PROTOCOL) else {
         return true;
     };
     protocol == ICMP

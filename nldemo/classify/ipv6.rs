@@ -57,7 +57,7 @@ const FRAGMENT_OFFSET: u16 = 0xfff8;
 /// Whether an IPv6 packet may be anything but [`Class::Other`]. Never wrong when it says no.
 #[inline]
 pub(crate) fn may_be_icmp(packet: &(impl ReadAt + ?Sized)) -> bool {
-    let Some([next]) = packet.peek_at(NEXT_HEADER) else {
+    let Some([next]) = packet.read_at(NEXT_HEADER) else {
         return true;
     };
     may_lead_to_icmpv6(next)
@@ -80,6 +80,11 @@ fn may_lead_to_icmpv6(next: u8) -> bool {
     BITS.rotate_right(next.into()) & 1 != 0
 }
 
+/// Whether what follows is ICMPv6, or may have it behind.
+fn leads_to_icmpv6(next: u8) -> bool {
+    next == ICMPV6 || EXTENSION_HEADERS.contains(&next)
+}
+
 /// Classifies an IPv6 packet that starts at offset 0.
 ///
 /// The rules are those by which the kernel finds ICMPv6 in what it receives as IPv6. What the kernel
@@ -87,7 +92,8 @@ fn may_lead_to_icmpv6(next: u8) -> bool {
 /// Extension headers are walked over in any order, as `ipv6_skip_exthdr()` does, and their options
 /// are not looked at, be they router alerts (which multicast listener discovery has) or others.
 pub(crate) fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
-    let Some([version, _, _, _, len0, len1, first]) = packet.read_at::<7>(0) else {
+    let (Some([version]), Some([len0, len1, first])) = (packet.read_at(0), packet.read_at(4))
+    else {
         return Class::Malformed;
     };
     // 0 stands for a length that the field cannot hold: that of a jumbogram (RFC 2675), which has
@@ -98,25 +104,16 @@ pub(crate) fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
         len => Some(IPV6_HEADER_LEN + usize::from(len)),
     };
 
+    if !leads_to_icmpv6(first) {
+        return Class::Other;
+    }
+    if version >> 4 != 6 {
+        return Class::Malformed;
+    }
     let mut next = first;
     let mut offset = IPV6_HEADER_LEN;
     let mut headers_left = MAX_EXTENSION_HEADERS;
-    loop {
-        if next != ICMPV6 && !EXTENSION_HEADERS.contains(&next) {
-            return Class::Other;
-        }
-        if version >> 4 != 6 {
-            return Class::Malformed;
-        }
-        if next == ICMPV6 {
-            return match end {
-                Some(end) if packet.read_at::<1>(end - 1).is_some() => message(packet, offset, end),
-                // As `ip6_rcv_core()` has it, which does not ask for the option either.
-                None if first == HOP_BY_HOP => message(packet, offset, usize::MAX),
-                _ => Class::Malformed,
-            };
-        }
-
+    while next != ICMPV6 {
         if headers_left == 0 {
             return Class::Malformed;
         }
@@ -126,7 +123,7 @@ pub(crate) fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
         else {
             return Class::Malformed;
         };
-        if end.is_some_and(|end| end.saturating_sub(offset) < EXTENSION_HEADER_LEN) {
+        if end.is_some_and(|end| offset + EXTENSION_HEADER_LEN > end) {
             return Class::Malformed;
         }
         offset += match next {
@@ -144,6 +141,15 @@ pub(crate) fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
             _ => (usize::from(len) + 1) * 8,
         };
         next = following;
+        if !leads_to_icmpv6(next) {
+            return Class::Other;
+        }
+    }
+    match end {
+        Some(end) if packet.reaches(end) => message(packet, offset, end),
+        // As `ip6_rcv_core()` has it, which does not ask for the option either.
+        None if first == HOP_BY_HOP => message(packet, offset, usize::MAX),
+        _ => Class::Malformed,
     }
 }
 

@@ -132,6 +132,10 @@ impl ReadAt for Counted<'_> {
         self.reads.set(self.reads.get() + 1);
         self.packet.read_at(offset)
     }
+
+    fn reaches(&self, end: usize) -> bool {
+        self.packet.reaches(end)
+    }
 }
 
 #[test]
@@ -152,6 +156,55 @@ fn other_protocols_take_one_read() {
         assert_eq!(ipv6(&packet), Class::Other);
         assert_eq!(packet.reads.get(), 1);
     }
+}
+
+/// A packet of which some bytes lie elsewhere: the first ones alone are read.
+struct Cut<'a> {
+    packet: &'a [u8],
+    linear: usize,
+}
+
+impl ReadAt for Cut<'_> {
+    fn read_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        self.packet[..self.linear].read_at(offset)
+    }
+
+    fn reaches(&self, end: usize) -> bool {
+        self.packet.reaches(end)
+    }
+}
+
+#[test]
+fn bytes_that_are_not_read_make_a_packet_malformed_and_nothing_else() {
+    // Of the packet's class and of malformed.
+    let counts = [Cell::new(0u64), Cell::new(0)];
+    let each = |family, whole: &dyn Fn(&[u8]) -> Class, tampered: &Tampered| {
+        tampered.each(|packet| {
+            for linear in 0..packet.len().min(64) {
+                let class = class(family, &Cut { packet, linear });
+                let whole = whole(packet);
+                prop_assert!(
+                    class == Class::Malformed || class == whole,
+                    "{linear} of {}",
+                    hex(packet)
+                );
+                let count = &counts[usize::from(class != whole)];
+                count.set(count.get() + 1);
+            }
+            Ok(())
+        })
+    };
+    property::check(
+        PACKETS / 64 / Tampered::PACKETS,
+        &tampered_ipv4(),
+        |tampered| each(Family::Ipv4, &|packet| ipv4(packet), &tampered),
+    );
+    property::check(
+        PACKETS / 64 / Tampered::PACKETS,
+        &tampered_ipv6(),
+        |tampered| each(Family::Ipv6, &|packet| ipv6(packet), &tampered),
+    );
+    assert!(counts.iter().all(|count| count.get() > 10_000));
 }
 
 /// A packet in memory that a program writes to: every read returns what it happens to find.
@@ -188,11 +241,15 @@ impl ReadAt for Changing {
             }
         }))
     }
+
+    fn reaches(&self, end: usize) -> bool {
+        end <= self.len
+    }
 }
 
 #[test]
 fn packet_that_changes_meanwhile_is_read_a_few_times_within_its_bounds() {
-    // A peek, the header, twelve extension headers, the last byte and the message.
+    // A peek, two of the header, twelve extension headers and the message.
     const MOST_READS: u32 = 16;
 
     let strategy = (0..1500usize, 1..=u64::MAX);
