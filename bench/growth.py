@@ -10,15 +10,16 @@ from places import Loopback
 from rows import Bound, Ratio, Row
 from works import MODULES, echo, udp
 
-MANY = 1000
+SOCKETS, NAMESPACES = 1000, 5000
 LOADS = 3
 LITTLE = Bound(most=1.02)
+LOADING = Bound(most=1.05)
 
 
-def _grown(work, costs):
+def _grown(work, costs, many):
     """A row of `costs`, as {subject: (with one, with many)}."""
     columns = {f"{name}, {count}": cost for name, pair in costs.items()
-               for count, cost in zip(("1", f"{MANY:,}"), pair)}
+               for count, cost in zip(("1", f"{many:,}"), pair)}
     ratios = [Ratio(f"growth, {name}", many / one, LITTLE if name == "module" else Bound())
               for name, (one, many) in costs.items()]
     return Row("growth", work, "instructions", columns, ratios)
@@ -26,18 +27,17 @@ def _grown(work, costs):
 
 def sockets(bench):
     """A round trip while so many sockets take turns."""
-    few, many = echo(64, times=100), echo(64, sockets=MANY, times=100)
+    few, many = echo(64, times=100), echo(64, sockets=SOCKETS, times=100)
     costs = {}
     for name in MODULES:
         with bench.subjects[name]("prerouting"):
             costs[name] = bench.instructions(few), bench.instructions(many)
-    return _grown("echo of 64 bytes, by open sockets", costs)
+    return _grown("echo of 64 bytes, by open sockets", costs, SOCKETS)
 
 
 def namespaces(bench):
     """In one namespace while there are so many."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2 * NAMESPACES, 2 * NAMESPACES))
     place, works = Loopback(), (echo(64, times=100), udp("prerouting"))
 
     def costs():
@@ -48,28 +48,32 @@ def namespaces(bench):
                     found[work, name] = bench.instructions(work, place)
         return found
 
-    few = costs()
-    crowd = [Namespace() for _ in range(MANY)]
-    yield from times(bench, "with a few network namespaces")
-    many = costs()
+    few, few_times = costs(), times(bench)
+    crowd = [Namespace() for _ in range(NAMESPACES)]
+    many, many_times = costs(), times(bench)
+    for namespace in crowd:
+        namespace.close()
+    for work, what in zip(works, ("echo of 64 bytes", "a UDP packet with its hook")):
+        yield _grown(f"{what}, by network namespaces",
+                     {name: (few[work, name], many[work, name]) for name in MODULES}, NAMESPACES)
+    for what in ("load", "unload"):
+        yield Row("module", f"time to {what}, with a few network namespaces", "µs of the guest's clock",
+                  few_times[what])
+        each = {name: (many_times[what][name] - few_times[what][name]) / NAMESPACES for name in MODULES}
+        yield Row("module", f"time to {what}, for each of {NAMESPACES:,} network namespaces",
+                  "µs of the guest's clock", each,
+                  [Ratio("module / twin", each["module"] / each["twin"], LOADING)])
+
+
+def times(bench):
+    """How long loading and unloading took at least, in µs: the guest's clock runs ahead when it waits
+    for the host."""
+    for name in MODULES:
+        bench.subjects[name].loading.clear()
+        bench.subjects[name].unloading.clear()
     for _ in range(LOADS):
         for name in MODULES:
             with bench.subjects[name]("prerouting"):
                 pass
-    for work, what in zip(works, ("echo of 64 bytes", "a UDP packet with its hook")):
-        yield _grown(f"{what}, by network namespaces",
-                     {name: (few[work, name], many[work, name]) for name in MODULES})
-    yield from times(bench, f"with {MANY:,} network namespaces")
-    for namespace in crowd:
-        namespace.close()
-
-
-def times(bench, circumstances):
-    """How long loading and unloading took at least, since the subjects were last asked: the guest's
-    clock runs ahead when it waits for the host."""
-    for what, of in (("load", "loading"), ("unload", "unloading")):
-        took = {name: getattr(bench.subjects[name], of) for name in MODULES}
-        yield Row("module", f"time to {what}, {circumstances}", "µs of the guest's clock",
-                  {name: min(values) / 1000 for name, values in took.items()})
-        for values in took.values():
-            values.clear()
+    return {what: {name: min(getattr(bench.subjects[name], f"{what}ing")) / 1000 for name in MODULES}
+            for what in ("load", "unload")}

@@ -11,6 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "guest" / "support"))
 
 import growth
+import listing
 import memory
 import size
 from bench import Bench
@@ -37,6 +38,7 @@ PARTS = {
     "consumers": lambda bench, peer: consumers(bench, peer, REPETITIONS),
     "config": lambda bench, _peer: under_load(bench),
     "growth": growing,
+    "listing": lambda bench, peer: [listing.sockets(bench, peer)],
     "module": module_itself,
 }
 

@@ -11,7 +11,7 @@ pub(crate) struct Section {
 }
 
 /// All of them, in the order of the report.
-pub(crate) const SECTIONS: [Section; 8] = [
+pub(crate) const SECTIONS: [Section; 9] = [
     Section {
         key: "echo",
         title: "Echo round trips",
@@ -49,6 +49,12 @@ pub(crate) const SECTIONS: [Section; 8] = [
         about: "The same work when there is one of something, and when there are many.",
     },
     Section {
+        key: "listing",
+        title: "Listing sockets",
+        about: "What each socket adds to the CPU time of `nldemo diag list` and of `ss -a -n`, the kernel's \
+                part included.",
+    },
+    Section {
         key: "config",
         title: "Configuration under load",
         about: "The hook reads its configuration for every ICMP packet, while another process asks for it \
@@ -57,9 +63,9 @@ pub(crate) const SECTIONS: [Section; 8] = [
     Section {
         key: "threads",
         title: "Several threads",
-        about: "An echo round trip of 64 bytes in each of several threads at once, on two \
-                emulated CPUs. This is time and not instructions, so it depends on the machine and on what \
-                else it does; it is the round that was disturbed least.",
+        about: "An echo round trip of 64 bytes in each of several threads at once, on two CPUs. The modules \
+                take turns. This is time and not instructions, so it depends on the machine and on what else \
+                it does. The spread is that of the ratios of single rounds.",
     },
     Section {
         key: "module",
