@@ -53,10 +53,8 @@ pub use self::verdict::Verdict;
 
 use core::{
     hint::assert_unchecked,
-    mem::{
-        self,
-        offset_of, //
-    },
+    mem::offset_of,
+    ops::Deref,
     pin::Pin,
     ptr::{
         self,
@@ -171,15 +169,36 @@ pub const PRIORITIES_MAX: usize = 4;
 /// The number of points that [`Hooks`] may name at once, of all families and hook points.
 pub const POINTS_MAX: usize = 2 * Hooknum::ALL.len() * PRIORITIES_MAX;
 
+/// Points that differ.
+struct Points {
+    all: [Point; POINTS_MAX],
+    len: usize,
+}
+
+impl Deref for Points {
+    type Target = [Point];
+
+    fn deref(&self) -> &[Point] {
+        &self.all[..self.len]
+    }
+}
+
 /// Collects `points`, which may be different ones each time, or endless. A point that is named twice
 /// counts once.
 ///
 /// # Errors
 ///
 /// `E2BIG`: more than [`POINTS_MAX`] were named, or more than [`PRIORITIES_MAX`] at one hook point.
-/// `ENOMEM`.
-fn collect(points: impl Iterator<Item = Point>) -> Result<KVec<Point>> {
-    let mut collected = KVec::new();
+fn collect(points: impl Iterator<Item = Point>) -> Result<Points> {
+    const NONE: Point = Point {
+        family: Family::Ipv4,
+        hooknum: Hooknum::PreRouting,
+        priority: Priority::FILTER,
+    };
+    let mut collected = Points {
+        all: [NONE; POINTS_MAX],
+        len: 0,
+    };
     for (named, point) in points.enumerate() {
         if named == POINTS_MAX {
             return Err(E2BIG);
@@ -192,7 +211,8 @@ fn collect(points: impl Iterator<Item = Point>) -> Result<KVec<Point>> {
         if collected.iter().filter(beside).count() == PRIORITIES_MAX {
             return Err(E2BIG);
         }
-        collected.push(point, GFP_KERNEL)?;
+        collected.all[collected.len] = point;
+        collected.len += 1;
     }
     Ok(collected)
 }
@@ -265,7 +285,7 @@ impl State {
 ///
 /// `net` is valid. `instance` is too, and shared, until [`drain`](Attachment::drain) has returned.
 pub struct Hooks<T: Hook> {
-    net: *mut bindings::net,
+    net: NonNull<bindings::net>,
     instance: NonNull<T>,
     registered: Pin<KBox<Mutex<Registered<T>>>>,
 }
@@ -298,10 +318,11 @@ struct Entry<T> {
 ///
 /// # Invariants
 ///
-/// The entry's `ops` are registered in `net`, which is valid. It lies in memory from `kmalloc()`,
-/// and is read by the C side and by hooks for a grace period after it was unregistered.
+/// The entry's `ops` are registered in `net`, which is valid; if there is none, they were unregistered
+/// and a grace period passes before the drop. The entry lies in memory from `kmalloc()`, and is read
+/// by the C side and by hooks for a grace period after it was unregistered.
 struct Registration<T: Hook> {
-    net: *mut bindings::net,
+    net: Option<NonNull<bindings::net>>,
     entry: NonNull<Entry<T>>,
 }
 
@@ -319,7 +340,7 @@ impl<T: Hook> Registration<T> {
     ///
     /// `net` must be valid for as long as the value. `instance` must stay where it is until a grace
     /// period has passed since the value was dropped.
-    unsafe fn new(net: *mut bindings::net, instance: NonNull<T>, point: Point) -> Result<Self> {
+    unsafe fn new(net: NonNull<bindings::net>, instance: NonNull<T>, point: Point) -> Result<Self> {
         const { Self::HEAD_FITS };
         let entry = KBox::into_raw(KBox::new(
             Entry {
@@ -342,16 +363,29 @@ impl<T: Hook> Registration<T> {
         // drop. `callback` gets what it asks for: the entry, with an instance that is as valid.
         to_result(unsafe {
             (*entry).ops.priv_ = entry.cast();
-            nf_register_net_hook(net, &raw const (*entry).ops)
+            nf_register_net_hook(net.as_ptr(), &raw const (*entry).ops)
         })
         // SAFETY: It comes from the box above, and a registration that fails leaves nothing behind.
         .inspect_err(|_| drop(unsafe { KBox::from_raw(entry) }))?;
         // INVARIANT: Just registered.
         Ok(Self {
-            net,
+            net: Some(net),
             // SAFETY: A box is not null.
             entry: unsafe { NonNull::new_unchecked(entry) },
         })
+    }
+
+    /// Unregisters the hook, and leaves the entry to the drop.
+    ///
+    /// # Safety
+    ///
+    /// A grace period must pass before the drop.
+    unsafe fn unregister(&mut self) {
+        // INVARIANT: It is unregistered here. The rest is the caller's promise.
+        if let Some(net) = self.net.take() {
+            // SAFETY: By the type invariants it was registered in `net`.
+            unsafe { nf_unregister_net_hook(net.as_ptr(), &raw const (*self.entry.as_ptr()).ops) };
+        }
     }
 
     /// Where the hook is.
@@ -364,8 +398,14 @@ impl<T: Hook> Registration<T> {
 impl<T: Hook> Drop for Registration<T> {
     fn drop(&mut self) {
         let entry = self.entry.as_ptr();
+        let Some(net) = self.net else {
+            // SAFETY: By the type invariants a grace period has passed since it was unregistered, so
+            // nobody uses the memory, which comes from a box.
+            drop(unsafe { KBox::from_raw(entry) });
+            return;
+        };
         // SAFETY: By the type invariants it is registered in `net`.
-        unsafe { nf_unregister_net_hook(self.net, &raw const (*entry).ops) };
+        unsafe { nf_unregister_net_hook(net.as_ptr(), &raw const (*entry).ops) };
         // SAFETY: By the type invariants nobody uses the memory after a grace period, and it comes
         // from `kmalloc()`. The `rcu` field is there for this, near enough to the start.
         unsafe { bindings::kvfree_call_rcu((&raw mut (*entry).ops.rcu).cast(), entry.cast()) };
@@ -461,7 +501,7 @@ const fn header_len(family: u8) -> usize {
 }
 
 impl<T: Hook> Hooks<T> {
-    /// Registers a hook at each of `points`: at all of them, or at none on error.
+    /// Registers a hook at each of `points`, `most` at most: at all of them, or at none on error.
     ///
     /// # Safety
     ///
@@ -469,8 +509,9 @@ impl<T: Hook> Hooks<T> {
     unsafe fn register(
         &self,
         points: impl Iterator<Item = Point>,
+        most: usize,
     ) -> Result<KVec<Registration<T>>> {
-        let mut hooks = KVec::new();
+        let mut hooks = KVec::with_capacity(most, GFP_KERNEL)?;
         for point in points {
             // SAFETY: By the type invariants both are valid until `drain` returns. The rest is the
             // caller's promise.
@@ -516,7 +557,7 @@ impl<T: Hook> Hooks<T> {
             .copied()
             .filter(|point| !old.iter().any(|hook| hook.point() == *point));
         // SAFETY: `detach` drops what is added to `registered`, and `drain` waits.
-        let added = unsafe { self.register(new) }?;
+        let added = unsafe { self.register(new, points.len()) }?;
         publish();
         old.retain(|hook| points.contains(&hook.point()));
         for hook in added {
@@ -546,7 +587,7 @@ unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
         // INVARIANT: The namespace stays until `exit`, where the attachment is dropped. The instance
         // stays, as the caller promises.
         let this = Self {
-            net: instance.net().as_raw(),
+            net: NonNull::from(instance.net()).cast(),
             instance: NonNull::from(&**instance),
             registered: KBox::pin_init(
                 new_mutex!(
@@ -562,7 +603,7 @@ unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
         };
         let points = collect(instance.points())?;
         // SAFETY: `detach` drops them, and `drain` waits.
-        match unsafe { this.register(points.into_iter()) } {
+        match unsafe { this.register(points.iter().copied(), points.len()) } {
             Ok(hooks) => {
                 let mut registered = this.registered.lock();
                 registered.hooks = hooks;
@@ -585,7 +626,10 @@ unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
 
     unsafe fn detach(&self) {
         let mut registered = self.registered.lock();
-        drop(mem::take(&mut registered.hooks));
+        for hook in registered.hooks.iter_mut() {
+            // SAFETY: They are dropped behind `drain`, which waits for a grace period.
+            unsafe { hook.unregister() };
+        }
         let mut now = rcu_gp_seq::default();
         // SAFETY: `now` is valid for writes.
         unsafe { bindings::get_state_synchronize_rcu_full(&mut now) };
