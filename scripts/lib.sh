@@ -218,7 +218,7 @@ package_versions() {
 debug_key() {
 	{
 		sed -n '/^# <build>/,/^# <\/build>/p' "$CHECKOUT/scripts/debug-kernel"
-		cat "$CHECKOUT/kernels/debug.config"
+		grep -E '^(# )?CONFIG_' "$CHECKOUT/kernels/debug.config"
 		package_versions 'clang-19|lld-19|llvm-19|rustc|bindgen|linux-source-[0-9.]+' "$@" | sort
 	} | sha256sum | cut -c1-12
 }
