@@ -23,7 +23,7 @@ REPETITIONS = 3
 
 
 def module_itself(bench, _peer):
-    yield memory.of_a_namespace(bench)
+    yield from memory.of_a_namespace(bench)
     yield from size.sections(bench)
     yield from size.parts(bench)
 

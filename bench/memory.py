@@ -14,7 +14,8 @@ from works import MODULES
 TRACING = Path("/sys/kernel/tracing")
 EVENTS = ("kmem/kmalloc", "kmem/kmem_cache_alloc", "kmem/kfree", "kmem/kmem_cache_free",
           "percpu/percpu_alloc_percpu", "percpu/percpu_free_percpu")
-EVENT = re.compile(r" (k\w+|percpu_\w+): .*?ptr=(\S+)(?:.* bytes_alloc=(\d+))?")
+# Of per-CPU memory `size` is what one CPU has.
+EVENT = re.compile(r" (k\w+|percpu_\w+): (?:.* size=(\d+) )?.*?ptr=(\S+)(?:.* bytes_alloc=(\d+))?")
 REPETITIONS = 5
 
 
@@ -23,20 +24,21 @@ def _write(file, text):
 
 
 def _kept():
-    """Bytes that this thread allocates for a new namespace and does not free again."""
+    """Bytes that this thread allocates for a new namespace and does not free again: those that are there
+    once, and those that each CPU has."""
     _write("trace", "")
     _write("set_event_pid", f"{os.getpid()}\n")
     _write("set_event", "\n".join(EVENTS).replace("/", ":"))
     namespace = Namespace()
     _write("set_event", "")
     kept = {}
-    for what, pointer, size in EVENT.findall((TRACING / "trace").read_text(encoding="ascii")):
+    for what, of_a_cpu, pointer, size in EVENT.findall((TRACING / "trace").read_text(encoding="ascii")):
         if "free" in what:
             kept.pop(pointer, None)
         else:
-            kept[pointer] = int(size)
+            kept[pointer] = bool(of_a_cpu), int(of_a_cpu or size)
     namespace.close()
-    return sum(kept.values())
+    return [sum(size for percpu, size in kept.values() if percpu == of) for of in (False, True)]
 
 
 def of_a_namespace(bench):
@@ -46,6 +48,7 @@ def of_a_namespace(bench):
         for name in ("nothing", *MODULES):
             with bench.subjects[name]("prerouting", None):
                 found.setdefault(name, []).append(_kept())
-    kept = {name: statistics.median(values) for name, values in found.items()}
-    return Row("module", "memory of a network namespace", "bytes",
-               {name: kept[name] - kept["nothing"] for name in MODULES})
+    for of, what in enumerate(("once", "for each CPU that the machine can have")):
+        kept = {name: statistics.median(values[of] for values in found[name]) for name in found}
+        yield Row("module", f"memory of a network namespace, {what}", "bytes",
+                  {name: kept[name] - kept["nothing"] for name in MODULES})
