@@ -29,6 +29,7 @@ class Bench:
             "nothing": Nothing,
             "floor": Module(self.programs / "nldemo_floor.ko", "nldemo_floor"),
             "twin": Module(self.programs / "nldemo_twin.ko", "nldemo_twin"),
+            "twin, bare": Module(self.programs / "nldemo_bare.ko", "nldemo_bare"),
             "module": Module(ko, module.NAME),
             "nft": Rules,
             "BPF, empty": Program(self.programs, "empty", "empty"),

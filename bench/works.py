@@ -43,8 +43,7 @@ def echo(size, floor=None, *, batch=1, sockets=1, threads=1, section="echo", tim
 
 
 def passing(what, hook, command, times=20):
-    bounds = {"twin": PASSES, "nft": Bound(most=0.33),
-              "BPF, empty": Bound(most=0.65)}
+    bounds = {"twin": PASSES, "nft": Bound(most=0.33), "BPF, empty": Bound(most=0.65)}
     return Work("passing", f"{what}, {hook}", command, times, PASSING, hook, far=True, bounds=bounds)
 
 
@@ -58,6 +57,11 @@ def icmpv6(extensions):
                 ("icmpv6", 56, extensions), subjects=HOOKED, bounds={"twin": QUEUED})
 
 
+def and_bare(work):
+    """The same, with the twin that has no calls for tracing and no stack protectors."""
+    return dataclasses.replace(work, subjects=(*work.subjects, "twin, bare"))
+
+
 CLOCK = Work("clock", "a hundred thousand instructions", ("clock",), 5)
 FLOOR = Work("echo", "acknowledgement of nothing", ("floor",))
 SMALL, LARGE = Bound(most=0.93), Bound(most=0.66)
@@ -68,15 +72,15 @@ QUICK = [
 ]
 FULL = [
     FLOOR,
-    echo(0, SMALL), echo(64, SMALL), echo(1024), echo(16384, LARGE, times=4),
+    echo(0, SMALL), and_bare(echo(64, SMALL)), echo(1024), echo(16384, LARGE, times=4),
     echo(65536, LARGE, times=2),
     echo(64, batch=100, times=1),
     *(work for hook in HOOKS for work in (
-        udp(hook),
+        and_bare(udp(hook)),
         passing("UDP of 16 segments", hook, ("udp", 16000, 1000), 10),
         passing("TCP", hook, ("tcp", 64), 10),
         passing("TCP of 64 KiB", hook, ("tcp", 65536), 4))),
-    Work("queued", "ICMP, nobody listens", ("icmp", 56), subjects=HOOKED, bounds={"twin": QUEUED}),
+    and_bare(Work("queued", "ICMP, nobody listens", ("icmp", 56), subjects=HOOKED, bounds={"twin": QUEUED})),
     Work("queued", "ICMP, accepted by a listener", ("queued", 56), subjects=(*MODULES, "nft")),
     *map(icmpv6, (0, 1, 8)),
 ]

@@ -261,7 +261,8 @@ kernel, the compilers and the CPU that is emulated. All take turns in one boot, 
 checked. Numbers in parentheses are bounds; what is not met is bold. The module is compared with
 
 - the **twin** ([`nldemo_twin.c`](../twin/nldemo_twin.c)): C with equal duties. What differs is the
-  language and its compiler;
+  language and its compiler. Some rows have it bare ([`nldemo_bare.c`](../twin/nldemo_bare.c)), too:
+  without the calls for tracing and the stack protectors that the kernel's flags give code in C alone;
 - the **floor** ([`nldemo_floor.c`](../twin/nldemo_floor.c)): C without statistics, configuration and
   most checks, which copies every echo. What differs is the duties and the algorithm;
 - rules of **nftables** that do the hook's job, and programs of **BPF**, which cannot: they may let a
