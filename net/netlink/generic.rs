@@ -80,7 +80,7 @@
 //!     const VERSION: u8 = 1;
 //!     const OPERATIONS: &'static [Operation<Self, Command>] = &[
 //!         Operation::new(GET, Policy::NONE, |_, request, _| Ok(request.reply(GET, &[])?.send()?)),
-//!         Operation::new(SET, &SET_POLICY, |counter, _, _| {
+//!         Operation::new(SET, &SET_POLICY, |counter: &Instance<'_, Counter>, _, _| {
 //!             if let Some(channel) = counter.attachments() {
 //!                 let _ = channel.broadcast(EVENTS, SET, &[]);
 //!             }
