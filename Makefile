@@ -16,7 +16,7 @@ TIME ?= 600
 # Objects lie in build/RELEASE, and with KDIR= in a directory for that, so that one kernel's
 # never meet another's. What two runs at once would both write is locked, and moved to its
 # place when it is complete.
-.PHONY: all module peer demo test quick shell kunit mutants churn bench fuzz check clean help setup
+.PHONY: all module peer demo test quick shell kunit mutants churn bench fuzz check docs rust-analyzer clean help setup
 all: module peer ## build rust_nldemo.ko and the peer (the default)
 
 ifdef KDIR
@@ -66,6 +66,8 @@ fuzz: ## look for bugs with libFuzzer, in the module and in userspace (TIME=600 
 	@scripts/fuzz --time '$(TIME)'
 check: ## format, lints and docs of everything
 	@scripts/check
+docs: ## render the documentation of net/ and the crates, in build/docs
+	@scripts/docs
 setup: ## make the workspace now (other targets do it when they need it)
 	@scripts/setup --kernel '$(KERNEL)'
 clean: ## remove what was built here (the workspace's cache stays)

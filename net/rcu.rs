@@ -75,7 +75,7 @@ impl ReadSide {
 ///
 /// # Invariants
 ///
-/// `current` comes from [`Prepared::into_raw`] and is valid until a grace period has passed since it
+/// `current` comes from `Prepared::into_raw` and is valid until a grace period has passed since it
 /// was replaced.
 pub struct Published<T: Copy + Send + Sync + 'static> {
     current: Atomic<*mut Node<T>>,

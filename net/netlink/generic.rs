@@ -2,12 +2,11 @@
 
 //! Families of generic netlink.
 //!
-//! A [`Subsystem`](crate::net::pernet::Subsystem) that implements [`Family`] and names [`Channel`] among
-//! its attachments serves a family of that name in every network namespace. It does so by
-//! [`Operation`]s, as a kernel socket of a protocol's own does, with the same policies, dumps and
-//! refusals. What tells messages apart is a [`Command`] instead of a
-//! [`MessageType`](super::MessageType). It has 8 bits, and what has more does not compile. A handler that
-//! serves both is generic over [`Number`](super::Number).
+//! A [`Subsystem`] that implements [`Family`] and names [`Channel`] among its attachments serves a family
+//! of that name in every network namespace. It does so by [`Operation`]s, as a kernel socket of a
+//! protocol's own does, with the same policies, dumps and refusals. What tells messages apart is a
+//! [`Command`] instead of a [`MessageType`]. It has 8 bits, and what has more does not compile. A handler
+//! that serves both is generic over [`Number`].
 //!
 //! # What there is once for the module, and what in each namespace
 //!
@@ -38,7 +37,7 @@
 //!
 //! # Who is refused, and by whom
 //!
-//! The kernel validates a request by what it was told of the [`Policy`](super::Policy), and tells clients of
+//! The kernel validates a request by what it was told of the [`Policy`], and tells clients of
 //! it (`CTRL_CMD_GETPOLICY`). It has no words for an attribute that is given twice, or missing. So each
 //! request is then validated by the policy itself. [`Operation::needs`] is up to the operation as well: the
 //! kernel would refuse such clients without a word (`GENL_UNS_ADMIN_PERM`). Hence tools do not see the
