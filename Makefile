@@ -39,11 +39,15 @@ peer:
 		cargo build --release --locked --package nldemo --manifest-path userspace/Cargo.toml \
 			--target-dir build/cargo/native --target "$$target" && \
 		cp "build/cargo/native/$$target/release/nldemo" build/.new.$$$$ && mv build/.new.$$$$ build/nldemo
+rust-analyzer: module
+	@net/rust-project '$(kdir)' '$(out)' rust_nldemo.rs >build/.new.$$$$ && mv build/.new.$$$$ rust-project.json
 else
 module: ## build rust_nldemo.ko (KERNEL=NAME, or KDIR=DIR)
 	@scripts/build-module --kernel '$(KERNEL)' --copy
 peer: ## build build/nldemo, the userspace peer
 	@scripts/build-peer
+rust-analyzer: ## write rust-project.json, by which editors know the module (KERNEL=NAME, or KDIR=DIR)
+	@scripts/rust-analyzer --kernel '$(KERNEL)'
 endif
 
 demo: ## from nothing to the module at work, narrated
@@ -71,6 +75,6 @@ docs: ## render the documentation of net/ and the crates, in build/docs
 setup: ## make the workspace now (other targets do it when they need it)
 	@scripts/setup --kernel '$(KERNEL)'
 clean: ## remove what was built here (the workspace's cache stays)
-	rm -rf build rust_nldemo.ko
+	rm -rf build rust_nldemo.ko rust-project.json
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
