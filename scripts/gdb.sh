@@ -1,0 +1,41 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# What scripts/vm --gdb gives gdb: a socket to QEMU, and a script that attaches with the module's symbols
+# where the module is. To be sourced by scripts/vm.
+
+# prepare_gdb JOB: what QEMU opens. The guest writes to `gdb-from` and waits for a line in `gdb-to`.
+prepare_gdb() {
+	mkfifo "$1/gdb-to"
+	: >"$1/gdb-from"
+	# QEMU would wait for a writer.
+	exec 5<>"$1/gdb-to"
+}
+
+# gdb_options: those of QEMU, for virtme-run.
+gdb_options() {
+	printf '%s\n' -q=-gdb "-q=unix:/nldemo-vm/gdb-socket,server=on,wait=off" \
+		-q=-chardev "-q=file,id=nldemo-gdb,path=/nldemo-vm/gdb-from,input-path=/nldemo-vm/gdb-to" \
+		-q=-device "-q=virtserialport,name=nldemo.gdb,chardev=nldemo-gdb"
+}
+
+# offer_gdb JOB PID MODULE COMMAND: writes the script when the guest, process PID, has said where the sections
+# of MODULE are, and says how to use it. With it, a COMMAND goes on when gdb has attached.
+offer_gdb() {
+	local job=$1 module=$3 section address arguments=''
+	while read -r section address; do
+		case $section in
+		ready) break ;;
+		.text) arguments=" $address$arguments" ;;
+		*) arguments+=" -s $section $address" ;;
+		esac
+	done < <(tail -c +1 -s 0.05 --pid="$2" -f "$job/gdb-from" 2>/dev/null)
+	[[ $section == ready ]] || return 0
+	{
+		echo "set pagination off"
+		[[ ! $arguments ]] || printf 'add-symbol-file %s%s\n' "$module" "$arguments"
+		echo "target remote $job/gdb-socket"
+		[[ ! $4 ]] || echo "shell echo >$job/gdb-to"
+	} >"$job/gdb"
+	say "to attach, in another terminal: gdb -x $job/gdb${4:+; the command starts when gdb lets the guest continue}"
+}

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""What docs/debugging.md says of tracing the module."""
+
+import ctypes
+import errno
+import os
+import re
+import struct
+from pathlib import Path
+
+import pytest
+
+import module as modules
+from network import Pinger
+
+TRACING = Path("/sys/kernel/tracing")
+# Of Linux: perf_event_open(2), and what it is told.
+PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}.get(os.uname().machine)
+PERF_TYPE_BREAKPOINT, HW_BREAKPOINT_X, ATTR_SIZE = 5, 4, 112
+EVERYWHERE = 0, -1
+PINGS = 3
+
+
+def hook():
+    """The name and the address of the function that decides about ICMP."""
+    symbols = Path("/proc/kallsyms").read_text(encoding="ascii")
+    (address, name), = re.findall(r"^(\w+) t (_RNv\w*6nldemo4hook6decide)\t", symbols, re.MULTILINE)
+    return name, int(address, 16)
+
+
+def breakpoint_at(address, cpu):
+    """A counter of how often the CPU runs the instruction there."""
+    attr = struct.pack("=IIQQQQQIIQQ", PERF_TYPE_BREAKPOINT, ATTR_SIZE, 0, 0, 0, 0, 0, 0, HW_BREAKPOINT_X, address, 8)
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = libc.syscall(PERF_EVENT_OPEN, attr.ljust(ATTR_SIZE, b"\0"), -1, cpu, -1, 0)
+    assert fd >= 0, os.strerror(ctypes.get_errno())
+    return fd
+
+
+def test_breakpoint_counts_calls_of_the_hook(module, loopback):
+    """What to do instead of a kprobe."""
+    _, address = hook()
+    counters = [breakpoint_at(address, cpu) for cpu in range(os.cpu_count())]
+    try:
+        with Pinger(loopback.near, "127.0.0.1") as pinger:
+            for _ in range(PINGS):
+                pinger.ping()
+        # Requests and replies.
+        assert sum(struct.unpack("=Q", os.read(fd, 8))[0] for fd in counters) == 2 * PINGS
+    finally:
+        for fd in counters:
+            os.close(fd)
+
+
+@pytest.mark.skipif(not (TRACING / "kprobe_events").exists(), reason="the kernel has no events of kprobes")
+def test_kprobe_events_find_no_function(module):
+    """If this fails, the chapter needs another one."""
+    name, _ = hook()
+    with pytest.raises(OSError) as refused:
+        (TRACING / "kprobe_events").write_text(f"p:hook {name}\n", encoding="ascii")
+    assert refused.value.errno == errno.EINVAL
+    functions = (TRACING / "available_filter_functions").read_text(encoding="ascii")
+    assert f"[{modules.NAME}]" not in functions
