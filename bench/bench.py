@@ -31,6 +31,8 @@ class Bench:
             "twin": Module(self.programs / "nldemo_twin.ko", "nldemo_twin"),
             "twin, bare": Module(self.programs / "nldemo_bare.ko", "nldemo_bare"),
             "module": Module(ko, module.NAME),
+            "family in C": Module(self.programs / "counter_twin.ko", "counter_twin", hooks=False),
+            "family": Module(self.programs / "counter.ko", "counter", hooks=False),
             "nft": Rules,
             "BPF, empty": Program(self.programs, "empty", "empty"),
             "BPF, looks": Program(self.programs, "look_ipv4", "look_ipv6"),
@@ -74,10 +76,12 @@ class Bench:
         for _ in range(repetitions):
             for hook in dict.fromkeys(work.hook for work in works):
                 for name, subject in self.subjects.items():
+                    those = [work for work in works if work.hook == hook and name in work.subjects]
+                    if not those:
+                        continue
                     with subject(hook, self.places.of(hook)):
-                        for work in works:
-                            if work.hook == hook and name in work.subjects:
-                                costs.setdefault((work, name), []).append(self.instructions(work))
+                        for work in those:
+                            costs.setdefault((work, name), []).append(self.instructions(work))
         for work in works:
             yield row(work, {name: costs[work, name] for name in work.subjects})
 
@@ -85,9 +89,9 @@ class Bench:
 def row(work, costs):
     """What came of the repetitions of a work."""
     base = costs.get("nothing", [0])
-    others = [name for name in work.subjects if name not in ("nothing", "module")]
+    others = [name for name in work.subjects if name not in ("nothing", work.ours)]
     return Row(
         work.section, work.name, "instructions",
         {name: statistics.median(values) for name, values in costs.items()},
-        [Ratio.of(f"module / {name}", costs["module"], costs[name], base,
+        [Ratio.of(f"{work.ours} / {name}", costs[work.ours], costs[name], base,
                   bound=work.bounds.get(name, Bound())) for name in others])

@@ -17,7 +17,7 @@ import size
 from bench import Bench
 from config import under_load
 from consumers import consumers
-from works import FULL, QUICK
+from works import FAMILIES, FULL, QUICK
 
 REPETITIONS = 3
 
@@ -35,6 +35,7 @@ def growing(bench, _peer):
 
 PARTS = {
     "works": lambda bench, _peer: bench.measure(FULL, REPETITIONS),
+    "families": lambda bench, _peer: bench.measure(FAMILIES, REPETITIONS),
     "consumers": lambda bench, peer: consumers(bench, peer, REPETITIONS),
     "config": lambda bench, _peer: under_load(bench),
     "growth": growing,

@@ -73,13 +73,13 @@ class Program:
 class Module:
     """A module, in every network namespace. Takes note of how long it takes to come and to go."""
 
-    def __init__(self, file, name):
-        self.file, self._name = file, name
+    def __init__(self, file, name, hooks=True):
+        self.file, self._name, self._hooks = file, name, hooks
         self.loading, self.unloading = [], []
         self._parameters = ""
 
     def __call__(self, hook, _place=None, parameters=""):
-        self._parameters = f"hooks={1 << HOOKNUM[hook]} {parameters}"
+        self._parameters = f"hooks={1 << HOOKNUM[hook]} {parameters}" if self._hooks else ""
         return self
 
     def __enter__(self):

@@ -13,6 +13,7 @@ PASSING = (*HOOKED, "BPF, empty", "BPF, looks")
 ECHO = Bound(most=1.00, meanwhile=1.01)
 PASSES = Bound(most=1.00)
 QUEUED = Bound(most=1.00)
+FAMILY = Bound(most=1.00, meanwhile=1.05)
 HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 
 
@@ -28,6 +29,7 @@ class Work:
     command: tuple  # the program's work, and its arguments behind ROUNDS and TIMES
     times: int = 20  # in one round: few for what is long, so that rounds pass between two ticks
     subjects: tuple = MODULES
+    ours: str = "module"  # the subject that the others are compared to
     hook: str = "prerouting"
     far: bool = False  # whether the program is told of the packets' destination
     bounds: dict = dataclasses.field(default_factory=dict)  # by what the module is compared to
@@ -44,7 +46,7 @@ def echo(size, floor=None, *, batch=1, sockets=1, threads=1, section="echo", tim
 
 def passing(what, hook, command, times=20):
     bounds = {"twin": PASSES, "nft": Bound(most=0.33), "BPF, empty": Bound(most=0.65)}
-    return Work("passing", f"{what}, {hook}", command, times, PASSING, hook, far=True, bounds=bounds)
+    return Work("passing", f"{what}, {hook}", command, times, PASSING, hook=hook, far=True, bounds=bounds)
 
 
 def udp(hook):
@@ -62,13 +64,24 @@ def and_bare(work):
     return dataclasses.replace(work, subjects=(*work.subjects, "twin, bare"))
 
 
+def family(what, command):
+    return Work("families", what, (command,), subjects=("family in C", "family"), ours="family",
+                bounds={"family in C": FAMILY})
+
+
 CLOCK = Work("clock", "a hundred thousand instructions", ("clock",), 5)
 FLOOR = Work("echo", "acknowledgement of nothing", ("floor",))
+GET = family("generic netlink do, with a reply", "counter-get")
 SMALL, LARGE = Bound(most=0.93), Bound(most=0.66)
 QUICK = [
     echo(0, SMALL), echo(64, SMALL), echo(16384, LARGE, times=4), echo(65536, LARGE, times=2),
     echo(64, batch=100, times=1),
     udp("prerouting"),
+    GET,
+]
+FAMILIES = [
+    GET,
+    family("generic netlink do, acknowledged", "counter-add"),
 ]
 FULL = [
     FLOOR,

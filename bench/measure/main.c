@@ -13,6 +13,8 @@ static const struct {
 	{ "floor", measure_floor },
 	{ "echo", measure_echo },
 	{ "config", measure_config },
+	{ "counter-get", measure_counter_get },
+	{ "counter-add", measure_counter_add },
 	{ "udp", measure_udp },
 	{ "tcp", measure_tcp },
 	{ "icmp", measure_icmp },

@@ -56,6 +56,8 @@ void measure_clock(char **arguments);
 void measure_floor(char **arguments);
 void measure_echo(char **arguments);
 void measure_config(char **arguments);
+void measure_counter_get(char **arguments);
+void measure_counter_add(char **arguments);
 void measure_udp(char **arguments);
 void measure_tcp(char **arguments);
 void measure_icmp(char **arguments);

@@ -11,7 +11,7 @@ pub(crate) struct Section {
 }
 
 /// All of them, in the order of the report.
-pub(crate) const SECTIONS: [Section; 9] = [
+pub(crate) const SECTIONS: [Section; 10] = [
     Section {
         key: "echo",
         title: "Echo round trips",
@@ -32,6 +32,12 @@ pub(crate) const SECTIONS: [Section; 9] = [
         about: "Those that a hook hands to the queue: with nobody there to listen, who lets them pass \
                 (`bypass`), and with a listener who accepts them. The floor neither counts them nor can be \
                 configured.",
+    },
+    Section {
+        key: "families",
+        title: "Families of generic netlink",
+        about: "A request to the family of `examples/counter` and its answer, with the client's system \
+                calls, beside the same in C: as many checks by as many policies. Netlink itself is most of it.",
     },
     Section {
         key: "consumers",
