@@ -86,7 +86,7 @@ impl generic::Family for Counters {
             let (number, counter) = this.find(attributes)?;
             let by = attributes.get(&BY).map_or(0, u64::from);
             let value = counter.fetch_add(by, Relaxed).wrapping_add(by);
-            if let Some(channel) = this.attachments() {
+            if let Some(channel) = this.attachments().filter(|it| it.has_listeners(CHANGES)) {
                 let _ = channel.broadcast(CHANGES, ADD_NTF, Counters::tell(number, value).bytes()?);
             }
             Ok(())

@@ -73,19 +73,21 @@ pub struct Rule {
     required: bool,
 }
 
-/// The attributes that a message may carry.
-pub struct Policy(pub(super) &'static [Rule]);
+/// The attributes that a message may carry, and which of them it must: a bit for the place of each.
+pub struct Policy(pub(super) &'static [Rule], u64);
 
 impl Policy {
     /// For messages without attributes.
-    pub const NONE: &'static Self = &Self(&[]);
+    pub const NONE: &'static Self = &Self(&[], 0);
 
     /// Lists attributes, at most 64. An attribute listed twice does not compile, if this is used for
     /// a constant or a static.
     pub const fn new(rules: &'static [Rule]) -> Self {
         assert!(rules.len() <= u64::BITS as usize);
+        let mut required = 0;
         let mut i = 0;
         while i < rules.len() {
+            required |= (rules[i].required as u64) << i; // CAST: 0 or 1.
             let mut j = i + 1;
             while j < rules.len() {
                 assert!(
@@ -96,7 +98,7 @@ impl Policy {
             }
             i += 1;
         }
-        Self(rules)
+        Self(rules, required)
     }
 
     /// The place and the rule of the attribute of that number.
@@ -290,7 +292,7 @@ impl Rule {
             Kind::Nest(_) if depth == DEPTH_MAX => {
                 refuse(EINVAL, c"Attributes are nested too deep")
             }
-            Kind::Nest(policy) => found.nested(policy).validate(depth + 1),
+            Kind::Nest(policy) => check_nested(found.value, found.offset, policy, depth + 1),
             _ if found.flags & NESTED != 0 => refuse(EINVAL, c"Attribute is no nest"),
             Kind::Integer {
                 len,
@@ -340,13 +342,20 @@ struct Found<'a> {
 impl<'a> Found<'a> {
     /// The attributes that it holds.
     fn nested(&self, policy: &'static Policy) -> Attributes<'a> {
-        Attributes {
-            bytes: self.value,
-            offset: self.offset + HEADER_LEN,
-            within: Some(self.offset),
-            policy,
-        }
+        Attributes::nested_in(self.value, self.offset, policy)
     }
+}
+
+/// Checks the attributes in `value`, which belongs to the attribute at `offset`. Out of line: attributes
+/// that hold none, which are most, then need fewer registers.
+#[inline(never)]
+fn check_nested(
+    value: &[u8],
+    offset: usize,
+    policy: &'static Policy,
+    depth: usize,
+) -> Result<(), Refusal> {
+    Attributes::nested_in(value, offset, policy).validate(depth)
 }
 
 /// An iterator over attributes. It ends before bytes that are no attribute.
@@ -359,9 +368,15 @@ impl<'a> Iterator for Walk<'a> {
     type Item = Found<'a>;
 
     fn next(&mut self) -> Option<Found<'a>> {
-        let &[l0, l1, t0, t1] = self.rest.first_chunk::<HEADER_LEN>()?;
-        let len = usize::from(u16::from_ne_bytes([l0, l1]));
-        let tagged = u16::from_ne_bytes([t0, t1]);
+        // Read at once: the compiler would read byte by byte.
+        let header = u32::from_ne_bytes(*self.rest.first_chunk::<HEADER_LEN>()?);
+        // CAST: Both halves, the first one of which is the length.
+        let (low, high) = (header as u16, (header >> u16::BITS) as u16);
+        let (len, tagged) = if cfg!(target_endian = "little") {
+            (usize::from(low), high)
+        } else {
+            (usize::from(high), low)
+        };
         let value = self.rest.get(HEADER_LEN..len)?;
         let found = Found {
             number: tagged & !(NESTED | NET_BYTEORDER),
@@ -370,9 +385,11 @@ impl<'a> Iterator for Walk<'a> {
             offset: self.offset,
         };
         // The last attribute may lack its padding.
-        let padded = len.next_multiple_of(ALIGNMENT).min(self.rest.len());
+        let padded = len.wrapping_add(ALIGNMENT - 1) & !(ALIGNMENT - 1);
+        let padded = padded.min(self.rest.len());
         self.rest = &self.rest[padded..];
-        self.offset += padded;
+        // Where the offset is of no use, it costs nothing so.
+        self.offset = self.offset.wrapping_add(padded);
         Some(found)
     }
 }
@@ -399,14 +416,40 @@ impl<'a> Attributes<'a> {
     ///
     /// The refusal names the offending attribute, and the first one if there are several.
     pub fn parse(payload: &'a [u8], policy: &'static Policy) -> Result<Self, Refusal> {
-        let attributes = Self {
+        let attributes = Self::unchecked(payload, policy);
+        attributes.validate(0)?;
+        Ok(attributes)
+    }
+
+    /// Those of an attribute whose header starts at `offset`.
+    fn nested_in(value: &'a [u8], offset: usize, policy: &'static Policy) -> Self {
+        Self {
+            bytes: value,
+            offset: offset + HEADER_LEN,
+            within: Some(offset),
+            policy,
+        }
+    }
+
+    fn unchecked(payload: &'a [u8], policy: &'static Policy) -> Self {
+        Self {
             bytes: payload,
             offset: 0,
             within: None,
             policy,
-        };
+        }
+    }
+
+    /// Hands them to `serve` when they are checked, as [`parse`](Self::parse) does, and where they are.
+    #[inline(always)]
+    pub(super) fn with<R>(
+        payload: &'a [u8],
+        policy: &'static Policy,
+        serve: impl FnOnce(&Self) -> Result<R, Refusal>,
+    ) -> Result<R, Refusal> {
+        let attributes = Self::unchecked(payload, policy);
         attributes.validate(0)?;
-        Ok(attributes)
+        serve(&attributes)
     }
 
     fn walk(&self) -> Walk<'a> {
@@ -433,12 +476,12 @@ impl<'a> Attributes<'a> {
         if !walk.rest.is_empty() {
             return Err(Refusal::new(EINVAL, c"Attribute is cut short").at(walk.offset));
         }
-        for (index, rule) in self.policy.0.iter().enumerate() {
-            if rule.required && seen & (1 << index) == 0 {
-                return Err(Refusal::missing(rule.number, self.within));
-            }
+        let missing = self.policy.1 & !seen;
+        // The first one. CAST: The place of a rule.
+        match self.policy.0.get(missing.trailing_zeros() as usize) {
+            Some(rule) => Err(Refusal::missing(rule.number, self.within)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn find<V>(&self, attribute: &Attribute<V>) -> Option<Found<'a>> {
@@ -479,6 +522,12 @@ impl<'a> Attributes<'a> {
     }
 }
 
+/// The bytes of an attribute's header.
+fn header_of(len: u16, tagged: u16) -> [u8; HEADER_LEN] {
+    let ([l0, l1], [t0, t1]) = (len.to_ne_bytes(), tagged.to_ne_bytes());
+    [l0, l1, t0, t1]
+}
+
 /// Attributes in the making, of at most `N` bytes.
 pub struct Payload<const N: usize> {
     bytes: [u8; N],
@@ -505,12 +554,7 @@ impl<const N: usize> Payload<N> {
 
     /// Appends an attribute.
     pub fn put<V: Value>(&mut self, attribute: &Attribute<V>, value: V) {
-        let start = self.len;
-        value.write(|bytes| {
-            self.append(&[0; HEADER_LEN]);
-            self.append(bytes);
-        });
-        self.finish(start, attribute.rule.number);
+        value.write(|bytes| self.attribute(attribute.rule.number, bytes));
     }
 
     /// Appends an attribute that holds those that `fill` appends.
@@ -533,6 +577,28 @@ impl<const N: usize> Payload<N> {
         Ok(&self.bytes[..self.len])
     }
 
+    /// Appends header, value and padding.
+    #[inline(always)] // The length of the value is known to most callers, and with it most of this.
+    fn attribute(&mut self, tagged: u16, value: &[u8]) {
+        let len = HEADER_LEN.saturating_add(value.len());
+        let padded = value.len().next_multiple_of(ALIGNMENT) + HEADER_LEN;
+        let room = self
+            .bytes
+            .get_mut(self.len..)
+            .and_then(|rest| rest.get_mut(..padded));
+        match (room, u16::try_from(len)) {
+            (Some(room), Ok(tagged_len)) if !self.overflown => {
+                let (header, rest) = room.split_at_mut(HEADER_LEN);
+                header.copy_from_slice(&header_of(tagged_len, tagged));
+                let (bytes, padding) = rest.split_at_mut(value.len());
+                bytes.copy_from_slice(value);
+                padding.fill(0);
+                self.len += padded;
+            }
+            _ => self.overflown = true,
+        }
+    }
+
     fn append(&mut self, bytes: &[u8]) {
         match self.bytes.get_mut(self.len..self.len + bytes.len()) {
             Some(room) if !self.overflown => {
@@ -550,10 +616,7 @@ impl<const N: usize> Payload<N> {
         let len = written.len();
         let header = written.first_chunk_mut::<HEADER_LEN>();
         match (header, u16::try_from(len)) {
-            (Some([l0, l1, t0, t1]), Ok(len)) => {
-                [*l0, *l1] = len.to_ne_bytes();
-                [*t0, *t1] = tagged.to_ne_bytes();
-            }
+            (Some(header), Ok(len)) => *header = header_of(len, tagged),
             _ => self.overflown = true,
         }
         self.append(&[0; ALIGNMENT][..len.next_multiple_of(ALIGNMENT) - len]);

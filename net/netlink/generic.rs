@@ -105,6 +105,7 @@ use kernel::{
             Acquire,
             Atomic,
             Full,
+            Relaxed,
             Release, //
         },
         rcu::synchronize_rcu, //
@@ -225,10 +226,14 @@ unsafe impl<T: Family> Send for Channel<T> {}
 unsafe impl<T: Family> Sync for Channel<T> {}
 
 impl<T: Family> Channel<T> {
+    fn registration(&self) -> &Registration<T> {
+        // SAFETY: By the type invariants the registration is valid for as long as `self`.
+        unsafe { self.registration.as_ref() }
+    }
+
     /// The family, if its groups have numbers of their own that somebody has joined.
     fn joined<'a>(&'a self, section: &'a ReadSide) -> Option<Joined<'a>> {
-        // SAFETY: By the type invariants the registration is valid for as long as `self`.
-        unsafe { self.registration.as_ref() }.joined(section)
+        self.registration().joined(section)
     }
 
     fn socket(&self) -> *mut bindings::sock {
@@ -239,6 +244,10 @@ impl<T: Family> Channel<T> {
     /// Whether anyone, in any network namespace, listens to `group`: whether it is worth the while
     /// to make a message.
     pub fn has_listeners(&self, group: Group<T>) -> bool {
+        // Of most families, nobody ever joined a group. That takes no section.
+        if self.registration().state.load(Relaxed) != JOINED {
+            return false;
+        }
         ReadSide::with(|section| {
             self.joined(section).is_some_and(|family| {
                 // SAFETY: By the type invariants the socket is a valid kernel socket.
@@ -484,7 +493,7 @@ impl<T: Family> Registration<T> {
         extack: *mut bindings::netlink_ext_ack,
         serve: impl FnOnce(
             &Instance<'_, T>,
-            Served<'_, T>,
+            &Served<'_, T>,
             &Request<'_, Command>,
             &Attributes<'_>,
         ) -> Result<(), Refusal>,
@@ -511,8 +520,9 @@ impl<T: Family> Registration<T> {
             let operation = Self::operation(command).ok_or(EOPNOTSUPP)?;
             request.permit(operation.needs)?;
             let served = served(operation);
-            let attributes = Attributes::parse(payload, served.policy)?;
-            serve(&instance, served, &request, &attributes)
+            Attributes::with(payload, served.policy, |attributes| {
+                serve(&instance, &served, &request, attributes)
+            })
         };
         match parse() {
             Ok(()) => 0,
