@@ -14,6 +14,7 @@ import genetlink
 import module as modules
 import ynl
 from control import Refused
+from faults import Faults
 from genetlink import Family, message, taken_apart
 from netlink import (
     HEADER,
@@ -40,8 +41,14 @@ GET, ADD, ADD_NTF = 1, 2, 3
 NUMBER, VALUE, BY = 1, 2, 3
 COUNT = 128
 
-SPEC = Path(__file__).resolve().parents[3] / "examples" / "counter" / "counter.yaml"
-LOADS = 20
+CHECKOUT = Path(__file__).resolve().parents[3]
+SPEC = CHECKOUT / "examples" / "counter" / "counter.yaml"
+# Made by tests/scripts/run.
+YNL_IN_C = CHECKOUT / "build" / "ynl" / "counter-ynl"
+# More by hand.
+LOADS = int(os.environ.get("NLDEMO_LOADS", 20))
+# A module that differs in nothing but its own name.
+TWIN = "countex"
 
 
 def module_path():
@@ -115,6 +122,29 @@ def test_changes_are_told_to_those_who_listen(counter, loopback, namespaces):
         assert (event.kind, event.seq, event.pid) == (counter.number, 0, 0)
         assert told(event) == (ADD_NTF, 1, 3)
         assert not other.waiting() and not listener.waiting()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fail-nth").exists(), reason="the kernel cannot make allocations fail")
+def test_event_without_memory_is_told_as_lost(counter, loopback):
+    """Bug: a change of which a listener does not hear, nor hears that."""
+    value = lost = 0
+
+    def check(error):
+        nonlocal value, lost
+        assert error is None, error
+        value += 1
+        try:
+            assert told(listener.receive()) == (ADD_NTF, 0, value)
+        except OSError as failure:
+            assert failure.errno == errno.ENOBUFS
+            lost += 1
+
+    with loopback.near.client(genetlink.PROTOCOL, portid=0) as listener:
+        listener.option(NETLINK_ADD_MEMBERSHIP, counter.groups[GROUP])
+        with Faults() as faults:
+            failed = faults.one_by_one(lambda: add(counter, 0, 1), check)
+        # Netlink tries some of them again, in another way.
+        assert failed >= lost >= 1
 
 
 def test_policies_are_told(counter):
@@ -233,6 +263,15 @@ def test_ynl_knows_it(example):
     assert [row["number"] for row in cli("--dump", "get")] == list(range(COUNT))
 
 
+def test_ynl_in_c_drives_it(example):
+    example("counter")
+    assert run(str(YNL_IN_C), "2", "9").splitlines() == ["event 2: 9", "counter 2: 9", f"all {COUNT}: 9"]
+    run(str(YNL_IN_C), "3", "1")
+    assert run(str(YNL_IN_C), "2", "5").splitlines() == ["event 2: 14", "counter 2: 14", f"all {COUNT}: 15"]
+    with pytest.raises(AssertionError, match="ERANGE|out of range"):
+        run(str(YNL_IN_C), str(COUNT), "1")
+
+
 def test_genl_lists_it(example):
     example("counter")
     text = run("genl", "ctrl", "get", "name", FAMILY)
@@ -286,3 +325,35 @@ def test_loads_and_unloads_under_requests(example, start, stop):
         modules.insert(module_path())
     stop.set()
     assert sum(int(worker.result()) for worker in workers) > 0
+
+
+def make_twin(directory):
+    """The module under another name, with a family of the same one."""
+    image, copy = module_path().read_bytes(), Path(directory, f"{TWIN}.ko")
+    # Of modinfo, and of struct module.
+    for before, behind in ((b"name=", b"\0"), (b"", bytes(40))):
+        old, new = (before + name.encode() + behind for name in (FAMILY, TWIN))
+        assert image.count(old) == 1
+        image = image.replace(old, new)
+    copy.write_bytes(image)
+    return copy
+
+
+def test_name_that_is_taken_fails_the_load(counter, tmp_path, kernel_log):
+    """Bug: what is registered in namespaces stays; or the family of the other one goes."""
+    twin = make_twin(tmp_path)
+    for _ in range(3):
+        with pytest.raises(OSError) as error:
+            modules.insert(twin)
+        assert error.value.errno == errno.EADDRINUSE
+        assert not modules.is_loaded(TWIN)
+    assert any("a generic netlink family of that name is there already" in line for line in kernel_log.lines)
+    add(counter, 3, 5)
+    assert told(request(counter, GET, u32(NUMBER, 3))[0]) == (GET, 3, 5)
+    # With the name free, it loads.
+    counter.client.close()
+    modules.remove_when_unused("counter")
+    modules.insert(twin)
+    assert genetlink.is_there(FAMILY)
+    modules.remove_when_unused(TWIN)
+    modules.insert(module_path())
