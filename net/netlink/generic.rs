@@ -729,3 +729,101 @@ fn to_array(name: &CStr) -> [c_char; bindings::GENL_NAMSIZ as usize] {
     }
     array
 }
+
+#[cfg(net_kunit)]
+#[kunit_tests(rust_net_generic)]
+mod tests {
+    use super::*;
+
+    use core::hint::spin_loop;
+
+    use kernel::{
+        sync::Arc,
+        time::{
+            Delta,
+            Instant,
+            Monotonic, //
+        },
+        workqueue, //
+    };
+
+    use crate::net::{
+        namespace::Net,
+        pernet::{
+            Key,
+            KeyRef, //
+        },
+        task::msleep_interruptible, //
+    };
+
+    /// A family that nobody registers.
+    struct Nobody;
+    static NOBODY: Key<Nobody> = Key::new();
+
+    impl Subsystem for Nobody {
+        type Module = crate::LocalModule;
+        type Attachments = Channel<Self>;
+        const KEY: KeyRef<Self> = KeyRef::new(&NOBODY);
+
+        fn new(_net: &Net) -> impl PinInit<Self, Error> {
+            Ok(Nobody)
+        }
+    }
+
+    impl Family for Nobody {
+        const NAME: &'static CStr = c"nobody";
+        const VERSION: u8 = 1;
+        const OPERATIONS: &'static [Operation<Self, Command>] = &[];
+        const GROUPS: &'static [&'static CStr] = &[c"events"];
+    }
+
+    const STARTING: u32 = 0;
+    const SENDING: u32 = 1;
+    const SENT: u32 = 2;
+    const NOT_TOLD: u32 = 3;
+
+    struct Sender {
+        registration: Registration<Nobody>,
+        progress: Atomic<u32>,
+    }
+
+    impl Sender {
+        /// Sends no event, and takes its time: until it sees that the family is withdrawn, and longer.
+        fn send(&self) {
+            let spin = |milliseconds, until: &dyn Fn() -> bool| {
+                let start = Instant::<Monotonic>::now();
+                while !until() && start.elapsed() < Delta::from_millis(milliseconds) {
+                    spin_loop();
+                }
+            };
+            ReadSide::with(|section| {
+                let withdrawn = || self.registration.joined(section).is_none();
+                self.progress.store(SENDING, Release);
+                spin(1000, &withdrawn);
+                let told = withdrawn();
+                spin(100, &|| false);
+                self.progress
+                    .store(if told { SENT } else { NOT_TOLD }, Release);
+            });
+        }
+    }
+
+    #[test]
+    fn withdrawing_tells_senders_and_waits_for_them() -> Result {
+        let sender = Sender {
+            registration: Registration::new()?,
+            progress: Atomic::new(STARTING),
+        };
+        sender.registration.state.store(JOINED, Release);
+        let sender = Arc::new(sender, GFP_KERNEL)?;
+        let sending = sender.clone();
+        workqueue::system_unbound().try_spawn(GFP_KERNEL, move || sending.send())?;
+        while sender.progress.load(Acquire) == STARTING {
+            msleep_interruptible(1);
+        }
+        // SAFETY: Nobody registered the family, so that there is nothing to unregister. Nobody else calls it.
+        unsafe { sender.registration.withdraw() };
+        assert_eq!(sender.progress.load(Acquire), SENT);
+        Ok(())
+    }
+}

@@ -3,7 +3,7 @@
 """Tries mutants of the module inside a guest, one after the other.
 
 The argument is a directory with a file `plan`, a line "NAME#NUMBER TEST..." for each run of a mutant,
-and its module NAME.ko. A TEST is one of tests/guest or SUITE.TEST of KUnit. What comes of a run is
+and a directory NAME with its module, where that is in a checkout. A TEST is one of tests/guest or SUITE.TEST of KUnit. What comes of a run is
 told by lines that begin with "@", for scripts/mutants. It ends early if a mutant leaves the kernel in
 disorder, or if little of the guest's time is left. An oops is a panic, and its end.
 """
@@ -82,12 +82,21 @@ def run_tests(tests, *options, plugins=()):
                     plugins=list(plugins))
 
 
-def attempt(name, file, tests):
+def place(name, *parts):
+    """Where something built of a mutant is, or of the module as it is if the mutant has none."""
+    found = DIRECTORY.joinpath(name, *parts)
+    return found if found.exists() else DIRECTORY.joinpath(UNCHANGED, *parts)
+
+
+def attempt(run, tests):
+    name = run.partition("#")[0]
+    file = place(name, "build", os.uname().release, f"{modules.NAME}.ko")
     os.environ["NLDEMO_KO"] = str(file)
+    os.environ["NLDEMO_EXAMPLES"] = str(place(name, "examples"))
     suites = [test.partition(".")[0] for test in tests if ".py" not in test]
     if suites:
-        run_suites(name, file, dict.fromkeys(suites))
-    run_tests(tests, "--tb=short", plugins=[Reporter(name)])
+        run_suites(run, file, dict.fromkeys(suites))
+    run_tests(tests, "--tb=short", plugins=[Reporter(run)])
 
 
 def in_order(log):
@@ -97,7 +106,7 @@ def in_order(log):
     if it has leaked some, which may be found later. Nor if DEBUG_OBJECTS has reported, which it does
     five times at most. With others nobody knows.
     """
-    if modules.is_loaded() or has_kernel_socket():
+    if modules.is_any_loaded() or has_kernel_socket():
         return False
     try:
         if not log.alarms():
@@ -122,7 +131,7 @@ def try_one(run, *tests):
     child = os.fork()
     if child == 0:
         try:
-            attempt(run, DIRECTORY / f"{name}.ko", tests)
+            attempt(run, tests)
         except BaseException:  # pylint: disable=broad-exception-caught
             traceback.print_exc()
         finally:

@@ -53,6 +53,13 @@ def is_loaded(name=NAME):
     return Path("/sys/module", name).exists()
 
 
+def is_any_loaded():
+    """Whether a module is loaded that the kernel did not come with."""
+    # The flags that a module taints the kernel with end its line.
+    lines = Path("/proc/modules").read_text(encoding="ascii").splitlines()
+    return any("O" in line.rpartition("(")[2] for line in lines if line.endswith(")"))
+
+
 def taints():
     return int(Path("/proc/sys/kernel/tainted").read_text(encoding="ascii"))
 
