@@ -23,9 +23,9 @@ PINGS = 3
 
 
 def hook():
-    """The name and the address of the function that decides about ICMP."""
+    """The name and the address of the function that decides about ICMP of IPv4."""
     symbols = Path("/proc/kallsyms").read_text(encoding="ascii")
-    (address, name), = re.findall(r"^(\w+) t (_RNv\w*6nldemo4hook6decide)\t", symbols, re.MULTILINE)
+    (address, name), = re.findall(r"^(\w+) t (_RNv\w*6nldemo4hook11decide_ipv4)\t", symbols, re.MULTILINE)
     return name, int(address, 16)
 
 
