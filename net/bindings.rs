@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! C items that `kernel::bindings` lacks, generated from `bindings_helper.h`.
+//! C items: those of `kernel::bindings`, and what that lacks, generated from `bindings_helper.h`.
 
 // Generated code is as it is.
 #![allow(
@@ -17,7 +17,7 @@
     clippy::undocumented_unsafe_blocks
 )]
 
-use kernel::bindings::*;
+pub use kernel::bindings::*;
 
 /// Mentioned by `sock_common`, by pointer only.
 #[repr(C)]

@@ -8,11 +8,19 @@
 #include <linux/netfilter_ipv4.h>
 #include <linux/netfilter_ipv6.h>
 #include <linux/netdevice.h>
+#include <net/genetlink.h>
+#include <net/netlink.h>
+#include <net/net_namespace.h>
 #include <net/netns/generic.h>
 #include <net/sock.h>
 
 /* Structs and unions without names hold them. */
 static const size_t SK_BUFF_MARK = offsetof(struct sk_buff, mark);
 static const size_t SOCK_FLAGS = offsetof(struct sock, sk_flags);
+/* struct net is opaque to kernel::bindings before 7.3. */
+static const size_t NET_COOKIE = offsetof(struct net, net_cookie);
+static const size_t NET_GEN = offsetof(struct net, gen);
+static const size_t NET_GENL_SOCK = offsetof(struct net, genl_sock);
+static const size_t NET_INUM = offsetof(struct net, ns.inum);
 /* struct net_device is opaque to kernel::bindings, and too entangled to bind here. */
 static const size_t NET_DEVICE_IFINDEX = offsetof(struct net_device, ifindex);

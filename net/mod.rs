@@ -23,6 +23,7 @@
 #![cfg_attr(not(net_kunit), allow(dead_code, unreachable_pub, unused_imports))]
 
 mod bindings;
+mod compat;
 mod read_at;
 mod stack;
 mod task;

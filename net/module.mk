@@ -39,6 +39,9 @@ $(error The kernel was built with '$(subst ",,$(CONFIG_CC_VERSION_TEXT))'. Here,
 endif
 endif
 
+# compat.rs bridges what kernels before 7.3 lack.
+net-before-7.3 := $(call test-lt, $(shell expr $(VERSION) \* 1000 + $(PATCHLEVEL)), 7003)
+
 # Clang parses the headers: it gets what defines the layout of types, not the
 # code generation flags of the compiler that built the kernel.
 net-cflags = -nostdinc -D__KERNEL__ -D__BINDGEN__ -DMODULE $(LINUXINCLUDE) \
@@ -56,8 +59,9 @@ quiet_cmd_net_bindgen = BINDGEN $@
 		$(foreach i,$(net-items),--allowlist-item '$(i)') \
 		-o $@ -- $(net-cflags) -Wp,-MMD,$(depfile)
 
-# What kernel::bindings lacks; it has the types that these mention. kbuild takes X.rs for the source of
-# X.o, so the names of generated files have a dot, which that of a crate cannot have.
+# What kernel::bindings lacks, which before 7.3 is more; it has the types that these mention. It has the
+# integers, too, but bindgen makes a type Copy only if it knows those of its fields. kbuild takes X.rs for the
+# source of X.o, so the names of generated files have a dot, which that of a crate cannot have.
 net-generated := net.bindings.rs
 $(obj)/net.bindings.rs: private net-items := \
 	nf_hook_ops nf_hook_ops_type nf_hook_state nf_hookfn \
@@ -65,7 +69,14 @@ $(obj)/net.bindings.rs: private net-items := \
 	nf_ip_hook_priorities NF_ACCEPT NF_DROP NF_QUEUE \
 	NF_VERDICT_FLAG_QUEUE_BYPASS NF_VERDICT_QBITS NFPROTO_IPV4 \
 	NFPROTO_IPV6 net_generic sock_common sock_flags sk_free __addrpair __portpair \
-	NET_DEVICE_IFINDEX SK_BUFF_MARK SOCK_FLAGS
+	NET_COOKIE NET_DEVICE_IFINDEX NET_GEN NET_GENL_SOCK NET_INUM SK_BUFF_MARK SOCK_FLAGS \
+	$(if $(net-before-7.3), \
+		(__)?[su](8|16|32|64)_? \
+		genl_dumpit_info genl_family genl_info genl_multicast_group genl_ops genl_register_family \
+		genl_small_ops genl_split_ops genl_split_ops__.* genl_unregister_family genlmsghdr \
+		GENL_CMD_CAP_.* GENL_NAMSIZ netlink_range_validation netlink_range_validation_signed \
+		nla_policy nla_policy__.* nla_policy_validation NLA_.* \
+		pernet_operations possible_net_t register_pernet_subsys unregister_pernet_subsys)
 $(obj)/net.bindings.rs: $(net-dir)/bindings_helper.h FORCE
 	$(call if_changed_dep,net_bindgen)
 
@@ -88,5 +99,6 @@ $(net-objects): $(addprefix $(obj)/,$(net-generated))
 # By default rustc compiles what generic code could call, whether or not the module has use for it. If all
 # functions count as inlinable, rustc compiles those that are called: a module that uses nothing of net/
 # has 6.5 kB less.
-net-rustflags := -Zcross-crate-inline-threshold=always $(if $(filter y,$(net-kunit)),--cfg net_kunit)
+net-rustflags := -Zcross-crate-inline-threshold=always $(if $(filter y,$(net-kunit)),--cfg net_kunit) \
+	$(if $(net-before-7.3),--cfg before_7_3)
 $(foreach c,$(net-crates),$(eval RUSTFLAGS_$(c).o += $(net-rustflags)))

@@ -94,7 +94,6 @@ use core::{
 };
 
 use kernel::{
-    bindings,
     current,
     error::{
         from_result,
@@ -122,7 +121,15 @@ use kernel::{
 };
 
 use super::{
-    bindings::net_generic,
+    bindings::{
+        self,
+        net_generic,
+        NET_GEN, //
+    },
+    compat::{
+        raw_try_init,
+        this_module, //
+    },
     namespace::Net,
     task::msleep_interruptible, //
 };
@@ -513,10 +520,12 @@ impl<T: Subsystem> Key<T> {
         // SAFETY: The subsystem is registered, so `id` was set and nobody writes to it.
         let id = unsafe { *self.id.get() } as usize;
         let _guard = rcu::read_lock();
-        // SAFETY: `net` is valid. `gen` is read once, under RCU, as `rcu_dereference()` does (the
-        // address dependency orders what is read through it).
-        let table = unsafe { (&raw const (*net.as_raw()).gen).read_volatile() };
-        let table: *const net_generic = table.cast();
+        // SAFETY: `net` is valid, and there is a pointer at the offset. It is read once, under RCU, as
+        // `rcu_dereference()` does (the address dependency orders what is read through it).
+        let table = unsafe {
+            let table = net.as_raw().byte_add(NET_GEN);
+            table.cast::<*const net_generic>().read_volatile()
+        };
         // SAFETY: The table is valid under RCU. It is an array of pointers that overlays a header,
         // and it has an entry for every registered `id` (`net_assign_generic()`).
         unsafe { table.cast::<*mut c_void>().add(id).read() }.cast()
@@ -726,7 +735,7 @@ impl<T: Subsystem> Module<T> {
             // SAFETY: `slot` points to memory of the size and alignment of a `Slot`, which is valid
             // for writes and stays where it is until `exit`.
             unsafe {
-                pin_init::raw_try_init(&raw mut (*slot).instance, T::new(net))?;
+                raw_try_init(&raw mut (*slot).instance, T::new(net))?;
                 (&raw mut (*slot).attachments).write(SetOnce::new());
                 (&raw mut (*slot).weak).write(weak.clone());
             }
@@ -812,7 +821,7 @@ impl<T: Subsystem> PinnedDrop for Module<T> {
 /// Whether `address` lies in the static data of the module `M`; true for built-in code, which is
 /// never unloaded.
 fn is_static_data<M: ModuleMetadata>(address: *const c_void) -> bool {
-    let module = M::THIS_MODULE.as_ptr();
+    let module = this_module::<M>().as_ptr();
     if module.is_null() {
         return true;
     }
@@ -832,7 +841,7 @@ fn is_static_data<M: ModuleMetadata>(address: *const c_void) -> bool {
 /// have got a reference. When a module's initialization fails, the kernel frees the module without a
 /// look at its reference count (`do_init_module()`), and so frees what the socket uses.
 fn wait_for_users<M: ModuleMetadata>() -> bool {
-    let module = M::THIS_MODULE.as_ptr();
+    let module = this_module::<M>().as_ptr();
     if module.is_null() {
         return true;
     }

@@ -20,7 +20,10 @@ use kernel::{
     }, //
 };
 
-use super::stack::assert_fits;
+use super::{
+    compat::kvfree_rcu_head,
+    stack::assert_fits, //
+};
 
 /// That the caller is in an RCU read-side critical section: one of its own, or one that the C side
 /// opened before it called us, which need not be entered again.
@@ -92,7 +95,7 @@ unsafe impl<T: Copy + Send + Sync> Sync for Published<T> {}
 /// the first page for granted (`kvmalloc_obj_start_addr()`).
 #[repr(C)]
 struct Node<T> {
-    head: Opaque<bindings::kvfree_rcu_head>,
+    head: Opaque<kvfree_rcu_head>,
     value: T,
 }
 

@@ -125,7 +125,7 @@ mod tests {
         statistics.count_message(&header, Outcome::Acknowledged);
         statistics.count_message(&header, Outcome::Failed(EPERM));
         statistics.count_message(&header, Outcome::Failed(EINVAL));
-        statistics.count_message(&header, Outcome::Failed(EOPNOTSUPP));
+        statistics.count_message(&header, Outcome::Failed(ENOMEM));
         assert!(statistics.total()[..MESSAGES] == [5, 500, 1, 2, 1]);
         Ok(())
     }

@@ -63,15 +63,11 @@ use core::{
 };
 
 use kernel::{
-    bindings::{
-        self,
-        rcu_gp_seq, //
-    },
+    bindings,
     error::to_result,
     prelude::*,
     sync::{
         new_mutex,
-        rcu::synchronize_rcu,
         Mutex, //
     }, //
 };
@@ -90,6 +86,11 @@ use super::{
         nf_unregister_net_hook,
         NFPROTO_IPV4,
         NFPROTO_IPV6, //
+    },
+    compat::{
+        rcu_gp_seq,
+        synchronize_rcu,
+        ESHUTDOWN, //
     },
     device::NetDevice,
     namespace::Net,

@@ -18,8 +18,7 @@ use kernel::{
         from_result,
         to_result, //
     },
-    prelude::*,
-    ModuleMetadata, //
+    prelude::*, //
 };
 
 use super::{
@@ -34,10 +33,16 @@ use super::{
     request::Request, //
 };
 
-use crate::net::pernet::{
-    Instance,
-    Subsystem,
-    Weak, //
+use crate::net::{
+    compat::{
+        this_module,
+        ESHUTDOWN, //
+    },
+    pernet::{
+        Instance,
+        Subsystem,
+        Weak, //
+    }, //
 };
 
 /// A way to list something in as many messages as it takes.
@@ -245,7 +250,7 @@ pub(super) fn start<T: Subsystem>(
         done: Some(done::<T>),
         data: (&raw mut beginning).cast(),
         // A client keeps the dump for as long as it likes. Until then the module must stay.
-        module: T::Module::THIS_MODULE.as_ptr(),
+        module: this_module::<T::Module>().as_ptr(),
         ..Default::default()
     };
     // SAFETY: The socket is the one that received the request. `kept` is a buffer with one message,

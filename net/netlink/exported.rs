@@ -9,16 +9,15 @@ use core::ptr::{
     null, //
 };
 
-use kernel::{
-    bindings,
-    prelude::*, //
-};
+use kernel::prelude::*;
 
 use super::attribute::{
     Kind,
     Policy,
     Rule, //
 };
+
+use crate::net::bindings;
 
 /// Tables for the C side, indexed by the number of the attribute: they grow with the highest one. They
 /// refuse nothing that the policies allow, and say less: they are there to tell clients.

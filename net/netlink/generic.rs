@@ -97,21 +97,16 @@ use core::{
 };
 
 use kernel::{
-    bindings,
     error::to_result,
     prelude::*,
-    sync::{
-        atomic::{
-            Acquire,
-            Atomic,
-            Full,
-            Relaxed,
-            Release, //
-        },
-        rcu::synchronize_rcu, //
+    sync::atomic::{
+        Acquire,
+        Atomic,
+        Full,
+        Relaxed,
+        Release, //
     },
-    types::Opaque,
-    ModuleMetadata, //
+    types::Opaque, //
 };
 
 use super::{
@@ -144,6 +139,17 @@ use super::{
 };
 
 use crate::net::{
+    bindings::{
+        self,
+        NET_GENL_SOCK, //
+    },
+    compat::{
+        synchronize_rcu,
+        this_module,
+        EADDRINUSE,
+        ENOBUFS,
+        EOPNOTSUPP, //
+    },
     pernet::{
         Attachment,
         Common,
@@ -237,8 +243,12 @@ impl<T: Family> Channel<T> {
     }
 
     fn socket(&self) -> *mut bindings::sock {
-        // SAFETY: By the type invariants the namespace is valid.
-        unsafe { (*self.net.as_ptr()).genl_sock }
+        // SAFETY: By the type invariants the namespace is valid, and there is a pointer at the offset. It
+        // is written before anyone can find the namespace.
+        unsafe {
+            let socket = self.net.as_ptr().byte_add(NET_GENL_SOCK);
+            socket.cast::<*mut bindings::sock>().read()
+        }
     }
 
     /// Whether anyone, in any network namespace, listens to `group`: whether it is worth the while
@@ -583,7 +593,7 @@ unsafe impl<T: Family> Common for Registration<T> {
             n_mcgrps: groups.len() as u8,
             mcgrps: groups.as_ptr(),
             bind: Some(Self::bound),
-            module: T::Module::THIS_MODULE.as_ptr(),
+            module: this_module::<T::Module>().as_ptr(),
             ..Default::default()
         };
         family.set_netnsok(1);

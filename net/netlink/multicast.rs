@@ -15,6 +15,11 @@ use super::{
     socket::KernelSocket, //
 };
 
+use crate::net::compat::{
+    ENOBUFS,
+    ESHUTDOWN, //
+};
+
 /// A multicast group of a protocol, as `NETLINK_ADD_MEMBERSHIP` takes it. Every process may join.
 ///
 /// # Invariants

@@ -22,9 +22,12 @@ use super::{
     }, //
 };
 
-use crate::net::pernet::{
-    Instance,
-    Subsystem, //
+use crate::net::{
+    compat::EOPNOTSUPP,
+    pernet::{
+        Instance,
+        Subsystem, //
+    }, //
 };
 
 /// What a handler leaves to be done for a request that it has served.

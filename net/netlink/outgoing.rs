@@ -19,6 +19,8 @@ use super::message::{
     ALIGNMENT, //
 };
 
+use crate::net::compat::ENOBUFS;
+
 /// A buffer with one message in it.
 ///
 /// # Invariants

@@ -25,6 +25,8 @@ use super::{
     request::Request, //
 };
 
+use crate::net::compat::ENOBUFS;
+
 impl Request<'_> {
     /// Sends the message back to its client, as [`Handled::SendBack`](super::Handled::SendBack)
     /// says.

@@ -13,22 +13,14 @@ use core::{
 use kernel::{
     bindings,
     prelude::*,
-    sync::{
-        atomic::{
-            AtomicFlag,
-            Relaxed, //
-        },
-        barrier::{
-            self,
-            smp_mb, //
-        },
-        rcu::rcu_barrier, //
+    sync::atomic::{
+        AtomicFlag,
+        Relaxed, //
     },
     time::{
         delay::fsleep,
         Delta, //
-    },
-    ModuleMetadata, //
+    }, //
 };
 
 use super::{
@@ -50,6 +42,13 @@ use crate::net::{
     bindings::{
         sk_free,
         sock_common, //
+    },
+    compat::{
+        rcu_barrier,
+        smp_mb,
+        this_module,
+        Full,
+        EADDRINUSE, //
     },
     namespace::Net,
     pernet::{
@@ -174,7 +173,7 @@ unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
             bindings::__netlink_kernel_create(
                 instance.net().as_raw(),
                 c_int::from(protocol),
-                T::Module::THIS_MODULE.as_ptr(),
+                this_module::<T::Module>().as_ptr(),
                 &mut config,
             )
         };
@@ -218,7 +217,7 @@ unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
         }
         // What the last callback did comes before the drop of the instance. Giving up a reference
         // releases, and taking the last one does not acquire by itself.
-        smp_mb(barrier::Full);
+        smp_mb(Full);
     }
 }
 
