@@ -4,7 +4,7 @@
 # Kernels by name, and the packages of an archive that a name stands for. To be sourced.
 
 # The series that the module is known to work on, the newest first.
-KNOWN_SERIES=(7.3)
+KNOWN_SERIES=(7.3 7.2)
 
 # A kernel's name is SOURCE[-FLAVOUR][-ARCHITECTURE], or one of these for short.
 declare -A KERNEL_ALIASES=(
