@@ -105,7 +105,7 @@ explain_failure() {
 		echo "----"
 	} >&2
 	if grep -q -i -e 'no space left on device' -e "don't have enough free space" -e 'disk quota exceeded' -- "$1"; then
-		note "$2: the disk is full. The cache is $CACHE; free some space there (setup needs about 6 GB in all) or set XDG_CACHE_HOME to another disk, then run the same command again"
+		note "$2: the disk is full. The cache is $CACHE; free some space there (tests need about 7 GB in all) or set XDG_CACHE_HOME to another disk, then run the same command again"
 	elif grep -q -E -e 'Temporary failure resolving|Could not (resolve|connect|handshake)|Cannot initiate the connection|Failed to fetch|Connection (timed out|failed|refused)|Network is unreachable|Could not wait for server' -- "$1"; then
 		note "$2: the network failed. Run the same command again when it is back: what was downloaded is kept"
 	elif grep -q -E -e 'NO_PUBKEY|GPG error|is not signed|signatures were invalid' -- "$1"; then
