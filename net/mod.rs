@@ -22,6 +22,7 @@
 // Each module uses a part of this. The module that tests it finds what nobody uses.
 #![cfg_attr(not(net_kunit), allow(dead_code, unreachable_pub, unused_imports))]
 
+mod acquire;
 mod bindings;
 mod compat;
 mod read_at;

@@ -42,13 +42,17 @@ endif
 # compat.rs bridges what kernels before 7.3 lack.
 net-before-7.3 := $(call test-lt, $(shell expr $(VERSION) \* 1000 + $(PATCHLEVEL)), 7003)
 
+# As rust/Makefile calls them.
+net-target-x86 := x86_64-linux-gnu
+net-target-arm64 := aarch64-linux-gnu
+
 # Clang parses the headers: it gets what defines the layout of types, not the
 # code generation flags of the compiler that built the kernel.
 net-cflags = -nostdinc -D__KERNEL__ -D__BINDGEN__ -DMODULE $(LINUXINCLUDE) \
 	-include $(srctree)/include/linux/compiler_types.h \
 	$(filter -D%,$(KBUILD_CFLAGS)) -DKBUILD_MODNAME='"$(firstword $(net-crates))"' \
 	-DKBUILD_MODFILE='"$(firstword $(net-crates))"' -std=gnu11 -fms-extensions \
-	-fshort-wchar -funsigned-char -fno-builtin -w --target=x86_64-linux-gnu
+	-fshort-wchar -funsigned-char -fno-builtin -w --target=$(net-target-$(SRCARCH))
 
 # Only the items named are generated, and none that they depend on.
 quiet_cmd_net_bindgen = BINDGEN $@

@@ -4,10 +4,7 @@
 //!
 //! C header: [`include/linux/percpu.h`](srctree/include/linux/percpu.h)
 
-use core::{
-    arch::asm,
-    ptr::NonNull, //
-};
+use core::ptr::NonNull;
 
 use kernel::{
     bindings,
@@ -19,14 +16,17 @@ use kernel::{
     prelude::*, //
 };
 
-use super::stack::assert_fits;
+use super::{
+    acquire::read_acquire,
+    stack::assert_fits, //
+};
 
-#[cfg(not(all(CONFIG_X86_64, CONFIG_SMP)))]
-compile_error!("Counters::add() is written for x86_64 with CONFIG_SMP");
+#[cfg(not(all(CONFIG_64BIT, CONFIG_SMP)))]
+compile_error!("Counters are written for 64-bit kernels with CONFIG_SMP");
 
 /// `N` counters for every CPU that the machine can have.
 ///
-/// Adding to one costs a single instruction and no cache line that another CPU writes to.
+/// Adding to one costs no cache line that another CPU writes to, and on x86-64 a single instruction.
 ///
 /// # Invariants
 ///
@@ -37,7 +37,7 @@ pub struct Counters<const N: usize> {
 
 // SAFETY: The memory is not tied to a thread.
 unsafe impl<const N: usize> Send for Counters<N> {}
-// SAFETY: Counters are added to by their own CPU, in one instruction, and read whole.
+// SAFETY: Counters are added to in one instruction of their own CPU, or atomically, and read whole.
 unsafe impl<const N: usize> Sync for Counters<N> {}
 
 impl<const N: usize> Counters<N> {
@@ -74,14 +74,8 @@ impl<const N: usize> Counters<N> {
     pub fn increment(&self, counter: usize) {
         assert!(counter < N);
         let counter = self.base.as_ptr().wrapping_add(counter);
-        // SAFETY: As in `add`.
-        unsafe {
-            asm!(
-                "inc qword ptr gs:[{counter}]",
-                counter = in(reg) counter,
-                options(nostack),
-            );
-        }
+        // SAFETY: By the type invariants this is one of our counters.
+        unsafe { arch::increment(counter) };
     }
 
     /// Adds to a counter of the CPU that this runs on (`this_cpu_add()`). Context: any.
@@ -93,17 +87,8 @@ impl<const N: usize> Counters<N> {
     pub fn add(&self, counter: usize, count: u64) {
         assert!(counter < N);
         let counter = self.base.as_ptr().wrapping_add(counter);
-        // SAFETY: By the type invariants this is one of our counters. `gs` holds the offset of this
-        // CPU's copy of per-CPU memory. One instruction cannot be interrupted half-way, nor moved to
-        // another CPU.
-        unsafe {
-            asm!(
-                "add qword ptr gs:[{counter}], {count}",
-                counter = in(reg) counter,
-                count = in(reg) count,
-                options(nostack),
-            );
-        }
+        // SAFETY: By the type invariants this is one of our counters.
+        unsafe { arch::add(counter, count) };
     }
 
     /// The counters of one CPU after the other, for all that the machine can ever have, online or not
@@ -140,19 +125,113 @@ impl<const N: usize> Counters<N> {
     ///
     /// The CPU must be possible.
     unsafe fn read(&self, cpu: CpuId) -> [u64; N] {
-        // SAFETY: The table is static, has an entry for every CPU, and is constant once the machine
-        // has booted.
-        let offset =
-            unsafe { (&raw const bindings::__per_cpu_offset[cpu.as_u32() as usize]).read() };
-        let copy = self.base.as_ptr().wrapping_byte_add(offset);
+        let copy = self.base.as_ptr().wrapping_byte_add(offset(cpu));
         let mut counts = [0; N];
         for (counter, count) in counts.iter_mut().enumerate().rev() {
             // SAFETY: By the type invariants the CPU's copy, which a possible CPU has, holds `N`
-            // counters. Its CPU may write to them: each is read in one piece, once.
-            *count = unsafe { copy.add(counter).read_volatile() };
+            // counters. Each is added to in one piece.
+            *count = unsafe { read_acquire(copy.add(counter)) };
         }
         counts
     }
+}
+
+#[cfg(CONFIG_X86_64)]
+mod arch {
+    use core::arch::asm;
+
+    /// Adds 1 to this CPU's copy of a counter (`this_cpu_inc()`).
+    ///
+    /// # Safety
+    ///
+    /// As of [`add`].
+    #[inline]
+    pub(super) unsafe fn increment(counter: *mut u64) {
+        // SAFETY: As in `add`.
+        unsafe {
+            asm!(
+                "inc qword ptr gs:[{counter}]",
+                counter = in(reg) counter,
+                options(nostack),
+            );
+        }
+    }
+
+    /// Adds to this CPU's copy of a counter (`this_cpu_add()`).
+    ///
+    /// # Safety
+    ///
+    /// `counter` must be a counter in per-CPU memory.
+    #[inline]
+    pub(super) unsafe fn add(counter: *mut u64, count: u64) {
+        // SAFETY: The caller's promise. `gs` holds the offset of this CPU's copy of per-CPU memory. One
+        // instruction cannot be interrupted half-way, nor moved to another CPU. The machine keeps the
+        // order of what a CPU writes.
+        unsafe {
+            asm!(
+                "add qword ptr gs:[{counter}], {count}",
+                counter = in(reg) counter,
+                count = in(reg) count,
+                options(nostack),
+            );
+        }
+    }
+}
+
+#[cfg(not(CONFIG_X86_64))]
+use self::portable as arch;
+
+// The debug kernel tests it on x86-64.
+#[cfg(any(not(CONFIG_X86_64), all(net_kunit, CONFIG_KUNIT = "y")))]
+mod portable {
+    use crate::net::percpu::offset;
+
+    use kernel::{
+        cpu::CpuId,
+        sync::atomic::{
+            Atomic,
+            Release, //
+        }, //
+    };
+
+    /// Adds 1 to this CPU's copy of a counter, on any machine.
+    ///
+    /// # Safety
+    ///
+    /// As of [`add`].
+    #[inline]
+    #[cfg_attr(CONFIG_X86_64, expect(dead_code))] // The tests add.
+    pub(super) unsafe fn increment(counter: *mut u64) {
+        // SAFETY: The caller's promise.
+        unsafe { add(counter, 1) };
+    }
+
+    /// Adds to this CPU's copy of a counter, on any machine.
+    ///
+    /// A load, an add and a store with preemption disabled would lose what an interrupt adds in between. If
+    /// the task moves to another CPU before it adds, it adds to the copy of the CPU that it left. So two
+    /// CPUs may add to one copy at once.
+    ///
+    /// A reader that sees this add sees those that the task made before it, if it reads with acquire.
+    ///
+    /// # Safety
+    ///
+    /// `counter` must be a counter in per-CPU memory.
+    #[inline]
+    pub(super) unsafe fn add(counter: *mut u64, count: u64) {
+        let copy = counter.wrapping_byte_add(offset(CpuId::current()));
+        // SAFETY: The caller's promise. A CPU that runs code is possible, so it has a copy. All access to
+        // that is in one piece.
+        unsafe { Atomic::from_ptr(copy) }.fetch_add(count, Release);
+    }
+}
+
+/// Where a CPU has its copies of per-CPU memory.
+#[inline]
+fn offset(cpu: CpuId) -> usize {
+    // SAFETY: The table is static, has an entry for every CPU, and is constant once the machine has
+    // booted.
+    unsafe { (&raw const bindings::__per_cpu_offset[cpu.as_u32() as usize]).read() }
 }
 
 impl<const N: usize> Drop for Counters<N> {
@@ -178,6 +257,19 @@ mod tests {
         assert!(counters.total() == [1000, 0, 1000 * u64::from(u32::MAX)]);
         assert!(counters.per_cpu().map(|(_, counts)| counts[0]).sum::<u64>() == 1000);
         assert!(counters.per_cpu().all(|(_, counts)| counts[1] == 0));
+        Ok(())
+    }
+
+    #[test]
+    fn portable_counters_add_up() -> Result {
+        let counters = Counters::<3>::new()?;
+        let last = counters.base.as_ptr().wrapping_add(2);
+        for _ in 0..1000 {
+            // SAFETY: It is one of these counters.
+            unsafe { portable::add(last, u64::from(u32::MAX)) };
+            counters.add(2, 1);
+        }
+        assert!(counters.total() == [0, 0, 1000 << 32]);
         Ok(())
     }
 

@@ -121,6 +121,7 @@ use kernel::{
 };
 
 use super::{
+    acquire::read_acquire,
     bindings::{
         self,
         net_generic,
@@ -517,15 +518,14 @@ impl<T: Subsystem> Key<T> {
     /// The subsystem must be registered, and `net` between the start of its `init` and the end of
     /// its `exit` for this subsystem.
     unsafe fn slot(&self, net: &Net) -> *mut Slot<T> {
-        // SAFETY: The subsystem is registered, so `id` was set and nobody writes to it.
-        let id = unsafe { *self.id.get() } as usize;
         let _guard = rcu::read_lock();
-        // SAFETY: `net` is valid, and there is a pointer at the offset. It is read once, under RCU, as
-        // `rcu_dereference()` does (the address dependency orders what is read through it).
-        let table = unsafe {
-            let table = net.as_raw().byte_add(NET_GEN);
-            table.cast::<*const net_generic>().read_volatile()
-        };
+        // SAFETY: `net` is valid, and there is a pointer at the offset, which is read once, under RCU.
+        let table: *mut net_generic =
+            unsafe { read_acquire(net.as_raw().byte_add(NET_GEN).cast()) };
+        // SAFETY: The subsystem is registered, so `id` was set and nobody writes to it. A callback that found
+        // the namespace by what was registered later, such as a socket, must not read `id` before that:
+        // the table comes first.
+        let id = unsafe { self.id.get().read_volatile() } as usize;
         // SAFETY: The table is valid under RCU. It is an array of pointers that overlays a header,
         // and it has an entry for every registered `id` (`net_assign_generic()`).
         unsafe { table.cast::<*mut c_void>().add(id).read() }.cast()
