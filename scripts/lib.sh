@@ -168,10 +168,11 @@ remove_unlinked() {
 # without: a link that setup moves in one step. The key of a root is what it is made from: the text
 # of the part that makes it (packages and hooks are all there).
 root_link() {
-	local suite key
-	suite=$(kernel_suite "$1")
-	key=$({ sed -n '/^# <root>/,/^# <\/root>/p' "$CHECKOUT/scripts/root.sh" && echo "$suite"; } | sha256sum | cut -c1-12)
-	printf '%s/roots/%s%s-%s\n' "$CACHE" "$suite" "${2:+-tests}" "$key"
+	local name key
+	name=$(kernel_suite "$1")
+	[[ $(kernel_architecture "$1") == amd64 ]] || name+=-arm64
+	key=$({ sed -n '/^# <root>/,/^# <\/root>/p' "$CHECKOUT/scripts/root.sh" && echo "$name"; } | sha256sum | cut -c1-12)
+	printf '%s/roots/%s%s-%s\n' "$CACHE" "$name" "${2:+-tests}" "$key"
 }
 
 # find_root KERNEL: the root_link to use. The debug kernel needs what tests do.

@@ -4,7 +4,7 @@
 # Makes the Debian root that everything is built and booted in: the toolchain, QEMU and the tests'
 # programs. Kernels lie beside it (scripts/kernel-tree.sh). To be sourced by scripts/setup.
 #
-# shellcheck disable=SC2154 # $suite, $tests, $mode, $use_sudo and $apt_dir, which setup sets
+# shellcheck disable=SC2154 # $suite, $architecture, $tests, $mode, $use_sudo and $apt_dir, which setup sets
 #
 # The lines between the two marks are part of the root's key.
 # <root>
@@ -13,13 +13,11 @@ packages=(
 	rustc rust-src rustfmt cargo bindgen gcc make pahole
 	flex bison bc libelf-dev libssl-dev kmod cpio xz-utils zstd python3 file ca-certificates
 	# The virtual machine.
-	virtme-ng qemu-system-x86 busybox-static
+	virtme-ng qemu-system-x86 virtiofsd busybox-static
 	# What the demo runs in the guest, and the tests of modules made by scripts/new-module.
 	iproute2 iputils-ping nftables procps mount python3-pytest
 )
 test_packages=(
-	# The debug kernel's compiler: Rust with KASAN needs Clang.
-	clang-19 lld-19 llvm-19
 	# What else runs in the guest, and the checks.
 	tcpdump ethtool conntrack pyflakes3 shellcheck rust-clippy git
 	# What the kernel's YNL client needs.
@@ -30,11 +28,19 @@ test_packages=(
 	# NFQUEUE programs of others: in C, Python and Go.
 	dhcpoptinj python3-netfilterqueue opensnitch
 )
-# The compiler that the suite's kernels were built with.
 case $suite in
-trixie) packages+=(gcc-14) ;;
-*) packages+=(gcc-16) ;;
+trixie)
+	# The compiler that the suite's kernels were built with.
+	compiler=gcc-14
+	# The debug kernel's compiler: Rust with KASAN needs Clang.
+	test_packages+=(clang-19 lld-19 llvm-19)
+	;;
+*) compiler=gcc-16 ;;
 esac
+packages+=("$compiler")
+# For kernels of another machine: its compiler, its libraries for static programs, its emulator.
+[[ $architecture == amd64 ]] ||
+	packages+=("$compiler-aarch64-linux-gnu" libc6-dev-arm64-cross "libstd-rust-dev:$architecture" qemu-system-arm)
 excludes=(
 	/usr/share/{man,info,locale,groff,lintian,bug}/\*
 	/usr/share/doc/\*
@@ -54,6 +60,9 @@ finish_root() {
 }
 # </root>
 
+# Programs of amd64 run in the root, those of another architecture do not.
+root_architectures() { if [[ $architecture == amd64 ]]; then echo amd64; else echo "amd64,$architecture"; fi; }
+
 # download_root: its packages.
 download_root() {
 	local uris log=$CACHE/log/download.log
@@ -67,7 +76,7 @@ download_root() {
 # make_root LINK
 make_root() {
 	local link=$1 tmp log=$CACHE/log/root-$suite.log p alone
-	local args=(--variant=apt "--mode=$mode" --architectures=amd64 --skip=update
+	local args=(--variant=apt "--mode=$mode" "--architectures=$(root_architectures)" --skip=update
 		"--aptopt=APT::Install-Recommends false"
 		"--aptopt=APT::Sandbox::User root"
 		# A root that a crash leaves unfinished is never used.
