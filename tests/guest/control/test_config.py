@@ -331,20 +331,27 @@ def anywhere():
 
 
 def _ping(path, stop, answers):
-    """Pings without a pause, a few at once. If there must be `answers`, all of them must come."""
+    """Pings without a pause, a few at once. If there must be `answers`, all of them must come that the
+    kernel does not lose by itself. It may do that once nothing has come for a while."""
     anywhere()
     with path.pinger() as pinger:
-        sent = 0
+        sent = lost = 0
         while not stop.is_set():
             waiting = {(sent + number) & 0xFFFF for number in range(20)}
             sent += len(waiting)
             for seq in waiting:
                 pinger.send(seq)
             deadline = time.monotonic() + (DEADLINE if answers else 0.01)
+            quiet = 0
             while waiting and time.monotonic() < deadline:
-                select.select([pinger.socket], [], [], 0.01)
+                ready, _, _ = select.select([pinger.socket], [], [], 0.01)
                 waiting -= set(pinger.replies())
-            assert not (answers and waiting), f"lost after {sent}: {sorted(waiting)}"
+                quiet = 0 if ready else quiet + 1
+                if quiet >= 20 and lost + len(waiting) <= path.unanswered():
+                    break
+            if answers:
+                lost += len(waiting)
+                assert lost <= path.unanswered(), f"lost after {sent}: {sorted(waiting)}"
     return sent
 
 

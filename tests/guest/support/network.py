@@ -282,6 +282,12 @@ class Path4:
     def pinger(self):
         return Pinger(self.near, self.far_address)
 
+    def unanswered(self):
+        """How many echo requests the kernel took and sent no reply to. icmp_reply() drops a reply if another
+        one is being sent on its CPU: on PREEMPT_RT, by a task that was preempted."""
+        icmp = self.far.counters()["Icmp"]
+        return icmp["InEchos"] - icmp["OutEchoReps"]
+
     def packets(self):
         """A socket that sees the IPv4 packets that arrive at the far end's veth0."""
         sniffer = self.far.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
