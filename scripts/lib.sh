@@ -183,6 +183,14 @@ find_root() {
 	echo "$link"
 }
 
+# guest_link KERNEL: where the root of its guests is, if it is for another architecture. Others have the
+# root that they are built in.
+guest_link() {
+	printf '%s/roots/%s-%s-guest-%s\n' "$CACHE" "$(kernel_suite "$1")" "$(kernel_architecture "$1")" \
+		"$(sed -n '/^# <guest>/,/^# <\/guest>/p' "$CHECKOUT/scripts/guest-root.sh" | sha256sum | cut -c1-12)"
+}
+have_guest_root() { [[ $(kernel_architecture "$1") == amd64 || -d $(guest_link "$1")/. ]]; }
+
 # kernel_link NAME: where the finished tree of a distribution's kernel is, of debug that of stock:
 # a link, which setup moves to the tree that it chose by that name.
 kernel_link() {
@@ -232,7 +240,7 @@ need_kernel() {
 		"$CHECKOUT/scripts/setup" --kernel "$1" --no-sdk || exit
 }
 need_workspace() { # KERNEL [TESTS]
-	find_sdk "$1" && [[ ! ${2-} || -d $(root_link "$1" tests)/. ]] && return
+	find_sdk "$1" && have_guest_root "$1" && [[ ! ${2-} || -d $(root_link "$1" tests)/. ]] && return
 	"$CHECKOUT/scripts/setup" --kernel "$1" ${2:+--tests} || exit # it said why
 	find_sdk "$1" || die "scripts/setup made no workspace for kernel '$1'"
 }

@@ -40,7 +40,7 @@ esac
 packages+=("$compiler")
 # For kernels of another machine: its compiler, its libraries for static programs, its emulator.
 [[ $architecture == amd64 ]] ||
-	packages+=("$compiler-aarch64-linux-gnu" libc6-dev-arm64-cross "libstd-rust-dev:$architecture" qemu-system-arm)
+	packages+=("$compiler-aarch64-linux-gnu" gcc-aarch64-linux-gnu libc6-dev-arm64-cross "libstd-rust-dev:$architecture" qemu-system-arm)
 excludes=(
 	/usr/share/{man,info,locale,groff,lintian,bug}/\*
 	/usr/share/doc/\*

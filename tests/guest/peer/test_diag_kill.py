@@ -15,7 +15,7 @@ import pytest
 
 import sockets
 from netlink import DEADLINE, wait_until
-from program import POLL, as_nobody, wait_for_call
+from program import POLL, RECVFROM, as_nobody, wait_for_call
 
 DONE, NO, ERROR = 0, 1, 2
 TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
@@ -90,7 +90,7 @@ def error(one):
 def reading_threads():
     """How many threads wait in recvfrom()."""
     calls = (Path(task, "syscall") for task in Path("/proc/self/task").iterdir())
-    return sum(call.read_text(encoding="ascii").startswith("45 ") for call in calls)
+    return sum(call.read_text(encoding="ascii").startswith(f"{RECVFROM} ") for call in calls)
 
 
 # What dies.
