@@ -13,17 +13,19 @@ declare -A KERNEL_ALIASES=(
 	[arm64]=stock-arm64
 	[arm64-16k]=stock-arm64-16k
 )
-KERNEL_NAMES="SOURCE[-FLAVOUR][-ARCHITECTURE]. SOURCE is stock (the newest of trixie-backports of a series that the module is known to work on: ${KNOWN_SERIES[*]}), a series or version of trixie-backports (7.3, 7.3.4), forky, sid or experimental (the newest of that suite). FLAVOUR is rt (PREEMPT_RT) or cloud, ARCHITECTURE arm64 or arm64-16k (pages of 16 KiB). Short for stock-X are rt, cloud, arm64 and arm64-16k. debug is built here from the source of stock, with sanitizers"
+KERNEL_NAMES="SOURCE[-FLAVOUR][-ARCHITECTURE]. SOURCE is stock (the newest of trixie-backports of a series that the module is known to work on: ${KNOWN_SERIES[*]}), a series or version of trixie-backports (7.3, 7.3.4), forky, sid or experimental (the newest of that suite). FLAVOUR is rt (PREEMPT_RT) or cloud, ARCHITECTURE arm64 or arm64-16k (pages of 16 KiB). Short for stock-X are rt, cloud, arm64 and arm64-16k. debug is built here from the source of stock, with sanitizers; debug-cfi with control flow integrity, too"
+# is_debug NAME: whether it is one that is built here.
+is_debug() { [[ $1 == debug || $1 == debug-cfi ]]; }
 check_kernel_name() {
 	local source='stock|forky|sid|experimental|[0-9]+\.[0-9]+(\.[0-9]+)?'
-	[[ $1 == debug || -v KERNEL_ALIASES[$1] || $1 =~ ^($source)(-(rt|cloud))?(-arm64(-16k)?)?$ ]] ||
+	is_debug "$1" || [[ -v KERNEL_ALIASES[$1] || $1 =~ ^($source)(-(rt|cloud))?(-arm64(-16k)?)?$ ]] ||
 		usage_error "unknown kernel '$1'; a name is $KERNEL_NAMES"
 }
 
 # kernel_source NAME, kernel_architecture NAME: that part of a name. kernel_flavour NAME: what the
 # names of its packages end with. kernel_suite NAME: the release of Debian whose root it has.
 kernel_source() {
-	[[ $1 != debug ]] || set -- stock
+	! is_debug "$1" || set -- stock
 	set -- "${KERNEL_ALIASES[$1]-$1}"
 	echo "${1%%-*}"
 }

@@ -175,11 +175,11 @@ root_link() {
 	printf '%s/roots/%s%s-%s\n' "$CACHE" "$name" "${2:+-tests}" "$key"
 }
 
-# find_root KERNEL: the root_link to use. The debug kernel needs what tests do.
+# find_root KERNEL: the root_link to use. A debug kernel needs what tests do.
 find_root() {
 	local link
 	link=$(root_link "$1" tests)
-	[[ $1 == debug || -d $link/. ]] || link=$(root_link "$1")
+	is_debug "$1" || [[ -d $link/. ]] || link=$(root_link "$1")
 	echo "$link"
 }
 
@@ -191,11 +191,11 @@ guest_link() {
 }
 have_guest_root() { [[ $(kernel_architecture "$1") == amd64 || -d $(guest_link "$1")/. ]]; }
 
-# kernel_link NAME: where the finished tree of a distribution's kernel is, of debug that of stock:
+# kernel_link NAME: where the finished tree of a distribution's kernel is, of debug kernels that of stock:
 # a link, which setup moves to the tree that it chose by that name.
 kernel_link() {
 	local name=$1 key
-	[[ $name != debug ]] || name=stock
+	! is_debug "$name" || name=stock
 	key=$({ tree_key && cat "$CHECKOUT/scripts/kernels.sh"; } | sha256sum | cut -c1-12)
 	printf '%s/kernels/%s-%s\n' "$CACHE" "${KERNEL_ALIASES[$name]-$name}" "$key"
 }
@@ -222,12 +222,26 @@ package_versions() {
 		}'
 }
 
-# debug_key FILE...: the key of the debug kernel: its configuration, the script that builds it, and the
+# debug_config NAME: the configuration of a debug kernel. What a variant has in kernels/NAME.config replaces
+# lines of kernels/debug.config.
+debug_config() {
+	local files=("$CHECKOUT/kernels/debug.config")
+	[[ $1 == debug ]] || files=("$CHECKOUT/kernels/$1.config" "${files[@]}")
+	awk '{ option = match($0, /^(# )?CONFIG_[A-Z0-9_]+/) ? substr($0, RSTART, RLENGTH) : "" }
+		{ sub(/^# /, "", option) }
+		FNR == 1 { file++ }
+		file == 1 && option { first[option] }
+		file == 1 || !(option in first)' "${files[@]}"
+}
+
+# debug_key NAME FILE...: the key of a debug kernel: its configuration, the script that builds it, and the
 # source and toolchain, of which the FILEs of dpkg tell.
 debug_key() {
+	local name=$1
+	shift
 	{
 		sed -n '/^# <build>/,/^# <\/build>/p' "$CHECKOUT/scripts/debug-kernel"
-		grep -E '^(# )?CONFIG_' "$CHECKOUT/kernels/debug.config"
+		debug_config "$name" | grep -E '^(# )?CONFIG_'
 		package_versions 'clang-19|lld-19|llvm-19|rustc|bindgen|linux-source-[0-9.]+' "$@" | sort
 	} | sha256sum | cut -c1-12
 }
@@ -246,16 +260,16 @@ need_workspace() { # KERNEL [TESTS]
 }
 
 # find_sdk KERNEL: the SDK of a kernel in $sdk, what it replaces in $headers.
-# For the debug kernel, $debug is the directory with the rest of it.
+# For a debug kernel, $debug is the directory with the rest of it.
 find_sdk() {
 	local root kernel rel version
 	debug=
 	root=$(find_root "$1") kernel=$(kernel_link "$1")
 	[[ -d $root/. && -d $kernel/. ]] || return 1
 	read -r rel version <"$kernel/release"
-	if [[ $1 == debug ]]; then
-		rel=$(debug_release "$version")
-		debug=$CACHE/debug/$rel-$(debug_key "$root/var/lib/dpkg/status" "$kernel"/dpkg/*)
+	if is_debug "$1"; then
+		rel=$(debug_release "$1" "$version")
+		debug=$CACHE/debug/$rel-$(debug_key "$1" "$root/var/lib/dpkg/status" "$kernel"/dpkg/*)
 		sdk=$debug/kdir
 	else
 		sdk=$CACHE/sdk/$rel-$(sdk_key "$rel" "$version")
@@ -265,11 +279,11 @@ find_sdk() {
 	[[ -d $sdk ]]
 }
 
-# kernel_release KERNEL: what uname -r says there. debug_release VERSION: of the debug kernel.
+# kernel_release KERNEL: what uname -r says there. debug_release NAME VERSION: of a debug kernel.
 kernel_release() {
 	local rel version
 	read -r rel version <"$(kernel_link "$1")/release"
-	[[ $1 != debug ]] || rel=$(debug_release "$version")
+	! is_debug "$1" || rel=$(debug_release "$1" "$version")
 	echo "$rel"
 }
-debug_release() { echo "${1%%[-~]*}-nldemo-debug"; }
+debug_release() { echo "${2%%[-~]*}-nldemo-$1"; }
