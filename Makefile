@@ -8,6 +8,7 @@
 #   KDIR=DIR                        instead: a kernel build directory of this machine,
 #                                   with this machine's compilers
 #   T=TEST                          make test: only this one; or arguments of pytest
+#   KERNELS=NAMES                   make matrix: only these
 #   TIME=SECONDS                    for how long to fuzz
 KERNEL ?= stock
 T :=
@@ -16,7 +17,7 @@ TIME ?= 600
 # Objects lie in build/RELEASE, and with KDIR= in a directory for that, so that one kernel's
 # never meet another's. What two runs at once would both write is locked, and moved to its
 # place when it is complete.
-.PHONY: all module peer demo test quick shell kunit mutants churn bench fuzz check docs rust-analyzer clean help setup
+.PHONY: all module peer demo test quick shell kunit mutants churn bench fuzz check docs rust-analyzer matrix clean help setup
 all: module peer ## build rust_nldemo.ko and the peer (the default)
 
 ifdef KDIR
@@ -72,6 +73,8 @@ check: ## format, lints and docs of everything
 	@scripts/check
 docs: ## render the documentation of net/ and the crates, in build/docs
 	@scripts/docs
+matrix: ## build and test on every kernel, for the table of docs/kernels.md (KERNELS="7.2 rt"; hours)
+	@scripts/matrix $(KERNELS)
 setup: ## make the workspace now (other targets do it when they need it)
 	@scripts/setup --kernel '$(KERNEL)'
 clean: ## remove what was built here (the workspace's cache stays)
