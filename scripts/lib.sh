@@ -202,14 +202,6 @@ kernel_link() {
 # The key of a tree is the text that makes it.
 tree_key() { sed -n '/^# <kernel>/,/^# <\/kernel>/p' "$CHECKOUT/scripts/kernel-tree.sh" | sha256sum | cut -c1-12; }
 
-# The key of an SDK: the kernel, its package and the script that makes it.
-sdk_key() {
-	{
-		cat "$CHECKOUT/scripts/sdk"
-		echo "$1 $2"
-	} | sha256sum | cut -c1-12
-}
-
 # package_versions PATTERN FILE...: of the packages with names of PATTERN, the versions that FILEs of
 # dpkg's database tell, "NAME Version: VERSION" a line.
 package_versions() {
@@ -272,7 +264,8 @@ find_sdk() {
 		debug=$CACHE/debug/$rel-$(debug_key "$1" "$root/var/lib/dpkg/status" "$kernel"/dpkg/*)
 		sdk=$debug/kdir
 	else
-		sdk=$CACHE/sdk/$rel-$(sdk_key "$rel" "$version")
+		sdk=$("$CHECKOUT/packaging/sdk/linux-rust-sdk" --directory "$CACHE/sdk" --sources --version "$version" \
+			--headers "$kernel/usr/src/linux-headers-$rel" find "$rel") || return
 	fi
 	# shellcheck disable=SC2034 # for the caller
 	headers=/usr/src/linux-headers-$rel
