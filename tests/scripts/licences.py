@@ -30,7 +30,10 @@ FOLDERS = {
 # As a manifest has it.
 PACKAGES = {"GPL-2.0": "GPL-2.0-only", "MIT OR Apache-2.0": "MIT OR Apache-2.0"}
 # What has no place for it, and the licences themselves.
-SILENT = re.compile(r"\.(md|lock|json|jsonl|txt|log)$|(^|/)(LICENSE[^/]*|COPYING|\.gitattributes|\.gitignore)$")
+SILENT = re.compile(
+    r"\.(md|lock|json|jsonl|txt|log)$"
+    r"|(^|/)(LICENSE[^/]*|COPYING|\.gitattributes|\.gitignore|debian/(changelog|copyright|source/format))$"
+)
 SAID = re.compile(r"SPDX-License-Identifier: ([^\n]*?)(?: *(?:\*/|-->).*)?$", re.MULTILINE)
 
 
