@@ -10,14 +10,17 @@
 #   T=TEST                          make test: only this one; or arguments of pytest
 #   KERNELS=NAMES                   make matrix: only these
 #   TIME=SECONDS                    for how long to fuzz
+#   MAINTAINER='NAME <ADDRESS>'     whom packages name
 KERNEL ?= stock
 T :=
 TIME ?= 600
+MAINTAINER ?=
 
 # Objects lie in build/RELEASE, and with KDIR= in a directory for that, so that one kernel's
 # never meet another's. What two runs at once would both write is locked, and moved to its
 # place when it is complete.
-.PHONY: all module peer demo test quick shell kunit mutants churn bench fuzz check docs rust-analyzer matrix clean help setup
+.PHONY: all module peer demo test quick shell kunit mutants churn bench fuzz check docs rust-analyzer matrix deb test-packages \
+	clean help setup
 all: module peer ## build rust_nldemo.ko and the peer (the default)
 
 ifdef KDIR
@@ -75,9 +78,13 @@ docs: ## render the documentation of net/ and the crates, in build/docs
 	@scripts/docs
 matrix: ## build and test on every kernel, for the table of docs/kernels.md (KERNELS="7.2 rt"; hours)
 	@scripts/matrix $(KERNELS)
+deb: ## build Debian packages in build/deb (MAINTAINER='NAME <ADDRESS>')
+	@scripts/deb --maintainer '$(MAINTAINER)'
+test-packages: ## try the Debian packages on clean machines (15 min; as root)
+	@scripts/test-packages
 setup: ## make the workspace now (other targets do it when they need it)
 	@scripts/setup --kernel '$(KERNEL)'
 clean: ## remove what was built here (the workspace's cache stays)
 	rm -rf build rust_nldemo.ko rust-project.json
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile

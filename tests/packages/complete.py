@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+
+"""Has an interactive shell complete a command line, as a person would, and run it.
+
+usage: complete.py TYPED EXPECTED SHELL [ARGUMENT...]
+
+TYPED is what is typed once the shell waits, with \\t for the key that completes. EXPECTED must appear
+in what the shell and the command write then.
+
+Exit status: 0 it did; 1 it did not within a minute.
+"""
+
+import os
+import pty
+import select
+import sys
+import time
+
+DEADLINE = 60.0
+# Without output for this long, the shell waits for a line.
+QUIET = 2.0
+
+
+def read_until(terminal, enough):
+    """What is written until `enough` of it, which gets all text and the seconds since the last."""
+    text, last, end = b"", time.monotonic(), time.monotonic() + DEADLINE
+    while time.monotonic() < end and not enough(text, time.monotonic() - last):
+        if select.select([terminal], [], [], 0.1)[0]:
+            try:
+                text += os.read(terminal, 65536)
+            except OSError:
+                break
+            last = time.monotonic()
+    return text
+
+
+def main():
+    typed, expected, shell = sys.argv[1].encode(), sys.argv[2].encode(), sys.argv[3:]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvp(shell[0], shell)
+    said = read_until(terminal, lambda text, quiet: text and quiet > QUIET)
+    # One part after the other: some shells drop what is typed while they complete.
+    for part in typed.replace(b"\\t", b"\0\t\0").split(b"\0"):
+        os.write(terminal, part)
+        said += read_until(terminal, lambda text, quiet: quiet > QUIET / 2)
+    os.write(terminal, b"\r")
+    answer = read_until(terminal, lambda text, quiet: expected in text)
+    os.close(terminal)
+    if expected not in answer:
+        sys.stdout.buffer.write(said + answer + b"\n")
+        sys.exit(1)
+
+
+main()
