@@ -5,9 +5,7 @@
 //! C header: [`include/asm-generic/barrier.h`](srctree/include/asm-generic/barrier.h)
 //! (`smp_load_acquire()`)
 
-use kernel::sync::atomic::AtomicType;
-
-/// Reads a value in one piece, before all that is read after it by volatile or atomic reads, or at an address
+/// Reads a value of 64 bits in one piece, before all that is read after it by volatile or atomic reads, or at an address
 /// that depends on it.
 ///
 /// On x86-64, every read of the machine is like that, and a volatile one takes no call.
@@ -16,7 +14,7 @@ use kernel::sync::atomic::AtomicType;
 ///
 /// `place` must be valid for reads. All who write to it meanwhile must do so in one piece.
 #[inline]
-pub(super) unsafe fn read_acquire<T: AtomicType>(place: *mut T) -> T {
+pub(super) unsafe fn read_acquire(place: *mut u64) -> u64 {
     #[cfg(CONFIG_X86_64)]
     // SAFETY: The caller's promise.
     unsafe {

@@ -520,8 +520,9 @@ impl<T: Subsystem> Key<T> {
     unsafe fn slot(&self, net: &Net) -> *mut Slot<T> {
         let _guard = rcu::read_lock();
         // SAFETY: `net` is valid, and there is a pointer at the offset, which is read once, under RCU.
-        let table: *mut net_generic =
-            unsafe { read_acquire(net.as_raw().byte_add(NET_GEN).cast()) };
+        let table = unsafe { read_acquire(net.as_raw().byte_add(NET_GEN).cast()) };
+        // CAST: The kernels that `net/` is for have pointers of 64 bits.
+        let table = table as *const net_generic;
         // SAFETY: The subsystem is registered, so `id` was set and nobody writes to it. A callback that found
         // the namespace by what was registered later, such as a socket, must not read `id` before that:
         // the table comes first.

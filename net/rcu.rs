@@ -21,7 +21,6 @@ use kernel::{
 };
 
 use super::{
-    acquire::read_acquire,
     compat::kvfree_rcu_head,
     stack::assert_fits, //
 };
@@ -135,10 +134,14 @@ impl<T: Copy + Send + Sync> Published<T> {
     /// The value, for as long as the reader stays in `_section`. Context: any.
     #[inline]
     pub fn read<'a>(&'a self, _section: &'a ReadSide) -> &'a T {
-        // SAFETY: The cell is valid. `publish` may write to it meanwhile, in one piece.
-        let current = unsafe { read_acquire(self.current.as_ptr()) };
+        // As `rcu_dereference()` does, a volatile read. `Atomic::load()` would call a C function.
+        //
+        // SAFETY: The cell is valid. `publish` may write to it meanwhile, by an atomic operation, beside
+        // which a volatile read of a pointer is no data race in the kernel's memory model.
+        let current = unsafe { self.current.as_ptr().read_volatile() };
         // SAFETY: By the type invariants the pointer stays valid until a grace period has passed,
-        // which the section holds back.
+        // which the section holds back. The value was written before the pointer was published, and
+        // no CPU reads through a pointer before it has read the pointer.
         unsafe { &(*current).value }
     }
 
