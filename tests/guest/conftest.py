@@ -41,7 +41,9 @@ from workers import TIME_LIMIT, Stop, Worker  # noqa: E402
 
 # What only some kernels can tell, and where they do.
 DETECTORS = {"memory/test_allocations.py": "tracing", "memory/test_faults.py": "failslab",
-             "memory/test_leaks.py": "kmemleak", "fuzz": "kcov"}
+             "memory/test_leaks.py": "kmemleak", "fuzz": "kcov",
+             # Without kprobes, the kernel has no breakpoints in its own code either.
+             "hook/test_tracing.py": "kprobes"}
 collect_ignore = [name for name, file in DETECTORS.items()
                   if not Path("/sys/kernel/debug", file).exists()]
 # Statistics of so many CPUs do not fit one buffer.

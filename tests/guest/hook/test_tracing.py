@@ -53,7 +53,6 @@ def test_breakpoint_counts_calls_of_the_hook(module, loopback):
             os.close(fd)
 
 
-@pytest.mark.skipif(not (TRACING / "kprobe_events").exists(), reason="the kernel has no events of kprobes")
 def test_kprobe_events_find_no_function(module):
     """If this fails, the chapter needs another one."""
     name, _ = hook()
