@@ -22,5 +22,12 @@ static const size_t NET_COOKIE = offsetof(struct net, net_cookie);
 static const size_t NET_GEN = offsetof(struct net, gen);
 static const size_t NET_GENL_SOCK = offsetof(struct net, genl_sock);
 static const size_t NET_INUM = offsetof(struct net, ns.inum);
+/* A bit-field has no place of its own. */
+static const size_t SK_BUFF_PKT_TYPE = PKT_TYPE_OFFSET;
 /* struct net_device is opaque to kernel::bindings, and too entangled to bind here. */
 static const size_t NET_DEVICE_IFINDEX = offsetof(struct net_device, ifindex);
+/* A bit-field, too: the first half of an unsigned long. Only the low half is first in little endian. */
+static const size_t NET_DEVICE_PRIV_FLAGS = offsetof(struct net_device, priv_flags_fast);
+#ifndef __LITTLE_ENDIAN_BITFIELD
+#error "priv_flags is elsewhere in big endian"
+#endif

@@ -73,7 +73,8 @@ $(obj)/net.bindings.rs: private net-items := \
 	nf_ip_hook_priorities NF_ACCEPT NF_DROP NF_QUEUE \
 	NF_VERDICT_FLAG_QUEUE_BYPASS NF_VERDICT_QBITS NFPROTO_IPV4 \
 	NFPROTO_IPV6 net_generic sock_common sock_flags sk_free __addrpair __portpair \
-	NET_COOKIE NET_DEVICE_IFINDEX NET_GEN NET_GENL_SOCK NET_INUM SK_BUFF_MARK SOCK_FLAGS \
+	NET_COOKIE NET_DEVICE_IFINDEX NET_DEVICE_PRIV_FLAGS NET_GEN NET_GENL_SOCK NET_INUM netdev_priv_flags \
+	SK_BUFF_MARK SK_BUFF_PKT_TYPE SOCK_FLAGS \
 	$(if $(net-before-7.3), \
 		(__)?[su](8|16|32|64)_? \
 		genl_dumpit_info genl_family genl_info genl_multicast_group genl_ops genl_register_family \

@@ -15,7 +15,10 @@ use kernel::{
 pub use super::read_at::ReadAt;
 
 use super::{
-    bindings::SK_BUFF_MARK,
+    bindings::{
+        SK_BUFF_MARK,
+        SK_BUFF_PKT_TYPE, //
+    },
     stack::assert_fits, //
 };
 
@@ -71,6 +74,15 @@ impl Packet {
     pub fn mark(&self) -> u32 {
         // SAFETY: By the type invariants `skb` is valid, and there is a `u32` at the offset.
         unsafe { self.0.get().byte_add(SK_BUFF_MARK).cast::<u32>().read() }
+    }
+
+    /// Whether this host sent the packet to itself by a device that takes such packets apart from
+    /// others, such as a VRF (`PACKET_LOOPBACK`).
+    #[inline]
+    pub fn is_looped_back(&self) -> bool {
+        // SAFETY: By the type invariants `skb` is valid, and the offset is that of a byte in it.
+        let pkt_type = unsafe { self.0.get().byte_add(SK_BUFF_PKT_TYPE).cast::<u8>().read() };
+        u32::from(pkt_type) & bindings::PKT_TYPE_MAX == bindings::PACKET_LOOPBACK
     }
 
     /// The packet as far as reading it takes no more than a look.

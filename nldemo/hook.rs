@@ -22,6 +22,7 @@ use super::{
 use crate::net::{
     netfilter::{
         Family,
+        Hooknum,
         Point,
         State,
         Verdict, //
@@ -89,6 +90,10 @@ fn decide(family: Family, netns: &NetNs, packet: &Packet, state: &State, point: 
         count(Packets::Skipped);
         return Verdict::ACCEPT;
     }
+    if is_met_again(packet, state, point) {
+        count(Packets::Skipped);
+        return Verdict::ACCEPT;
+    }
     count(Packets::Queued);
     Verdict::queue(queue(netns, config, packet, family), config.bypass)
 }
@@ -98,6 +103,19 @@ fn decide(family: Family, netns: &NetNs, packet: &Packet, state: &State, point: 
 #[inline(never)]
 fn classify_fragments(family: Family, packet: &Packet) -> Class {
     classify(family, packet)
+}
+
+/// Whether a packet came by a device of a VRF, where it has met the hook, and meets it now as one of the
+/// VRF itself. Were it queued again, the kernel would lose it after its verdict.
+///
+/// What a VRF sends to itself meets the hook once, as a packet of the VRF.
+#[inline]
+fn is_met_again(packet: &Packet, state: &State, point: &Point) -> bool {
+    point.hooknum == Hooknum::PreRouting
+        && state
+            .in_device()
+            .is_some_and(|device| device.is_l3_master())
+        && !packet.is_looped_back()
 }
 
 /// The queue that a packet goes to.

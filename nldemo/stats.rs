@@ -32,7 +32,7 @@ pub(crate) enum Packets {
     Seen,
     /// Of a type that is queued.
     Matched,
-    /// Of those, passed for their mark.
+    /// Of those, passed for their mark, or because they meet the hook again, in a VRF.
     Skipped,
     /// Of those, all others.
     Queued,

@@ -270,6 +270,12 @@ static __always_inline unsigned int decide(const struct twin_net *twin, struct s
 		this_cpu_inc(packets[SKIPPED]);
 		return NF_ACCEPT;
 	}
+	/* Met before, by a device of the VRF. */
+	if (state->hook == NF_INET_PRE_ROUTING && state->in && netif_is_l3_master(state->in) &&
+	    skb->pkt_type != PACKET_LOOPBACK) {
+		this_cpu_inc(packets[SKIPPED]);
+		return NF_ACCEPT;
+	}
 	this_cpu_inc(packets[QUEUED]);
 	return NF_QUEUE_NR(config->queues == 1 ? config->queue : spread(twin, config, skb, family)) |
 	       (config->bypass ? NF_VERDICT_FLAG_QUEUE_BYPASS : 0);

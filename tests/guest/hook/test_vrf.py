@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0
+
+"""Packets of a VRF, which meet hooks as those of a device and once more as those of the VRF."""
+
+import socket
+import subprocess
+
+import pytest
+
+from family import FAMILIES, IPV4, Echo
+from nfqueue import ACCEPT, DROP, LOCAL_IN, PRE_ROUTING, Listener
+
+
+@pytest.fixture
+def vrf(load, routed):
+    """The path through a router whose far end is in a VRF, `red`."""
+    if subprocess.run(["modprobe", "vrf"], check=False).returncode:
+        pytest.skip("this kernel has no VRFs (CONFIG_NET_VRF)")
+    routed.far.ip("link add red type vrf table 10", "link set red up", "link set veth0 master red",
+                  # What has gone while the device was set down.
+                  "addr replace 198.51.100.1/24 dev veth0", "addr replace fd00:2::1/64 dev veth0 nodad",
+                  "neigh replace 198.51.100.254 lladdr 02:00:00:00:01:01 dev veth0",
+                  "neigh replace fd00:2::fe lladdr 02:00:00:00:01:01 dev veth0",
+                  "route add default via 198.51.100.254 table 10",
+                  "-6 route add default via fd00:2::fe table 10")
+    routed.far.await_carrier("veth0")
+    routed.load = load
+    return routed
+
+
+def index(path, name):
+    with path.far:
+        return socket.if_nametoindex(name)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=str)
+def test_packet_of_a_vrf_is_queued_once_and_arrives(vrf, family):
+    """Bug: VRFs that meet a hook twice: the kernel loses the packet after its second verdict."""
+    vrf.load()
+    with vrf.far:
+        listener = Listener()
+    with listener, Echo(family, vrf) as echo:
+        for verdict in (ACCEPT, DROP, ACCEPT):
+            echo.send(b"through the VRF")
+            packet = listener.receive()
+            assert (packet.hook, packet.indev) == (PRE_ROUTING, index(vrf, "veth0"))
+            listener.verdict(packet, verdict)
+            if verdict == ACCEPT:
+                assert echo.reply() == b"through the VRF"
+            assert not listener.waiting()
+        assert not echo.waiting()
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=str)
+def test_packet_of_a_vrf_meets_other_hooks_once(vrf, family):
+    """Bug: packets that pass, since at these points all packets of a VRF come by the VRF."""
+    vrf.load(hooks=1 << LOCAL_IN)
+    with vrf.far:
+        listener = Listener()
+    with listener, Echo(family, vrf) as echo:
+        echo.send()
+        packet = listener.receive()
+        assert (packet.hook, packet.indev) == (LOCAL_IN, index(vrf, "red"))
+        listener.verdict(packet, ACCEPT)
+        echo.reply()
+        assert not listener.waiting()
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=str)
+def test_packet_that_a_vrf_sends_to_itself_is_queued(vrf, family):
+    """Bug: a policy that fails open: such a packet meets the hook once, as one of the VRF."""
+    vrf.load()
+    with vrf.far:
+        listener = Listener()
+    _, own = family.ends(vrf)
+    vrf.near, vrf.near_address, vrf.near_address6 = vrf.far, own, own
+    with listener, Echo(family, vrf) as echo:
+        echo.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"red")
+        echo.send(b"itself")
+        for _ in ("request", "reply"):
+            packet = listener.receive()
+            assert (packet.hook, packet.indev) == (PRE_ROUTING, index(vrf, "red"))
+            listener.verdict(packet, ACCEPT)
+        assert echo.reply() == b"itself"
+        assert not listener.waiting()
+
+
+@pytest.mark.parametrize("condition, arrives", [("", False), ('meta iifkind != "vrf"', True)], ids=("as it is", "mended"))
+def test_rule_of_nftables_needs_a_condition(vrf, condition, arrives):
+    """That the kernel is what loses packets, and how docs/queue.md says to prevent it."""
+    vrf.far.nft("table ip t { chain c { type filter hook prerouting priority 0;"
+                f" {condition} ip protocol icmp queue num 0; }} }}")
+    with vrf.far:
+        listener = Listener()
+    with listener, Echo(IPV4, vrf) as echo:
+        echo.send(b"by a rule")
+        listener.verdict(listener.receive(), ACCEPT)
+        if not arrives:
+            listener.verdict(listener.receive(), ACCEPT)
+            assert not echo.waiting(0.5)
+        else:
+            assert echo.reply() == b"by a rule"
