@@ -391,7 +391,7 @@ def test_count_shows_what_the_verifier_says(peer_program, load, unprivileged_bpf
 @pytest.mark.parametrize("call, first, error, words", [
     (SYS_BPF, BPF_MAP_CREATE, errno.ENOSYS, ("'count_traffic': ENOSYS", "CONFIG_BPF_SYSCALL")),
     (SYS_SOCKET, socket.AF_PACKET, errno.EAFNOSUPPORT,
-     ("open packet socket: EAFNOSUPPORT", "modprobe af_packet")),
+     ("open packet socket: EAFNOSUPPORT",)),
 ], ids=["bpf", "packet sockets"])
 def test_count_on_a_kernel_without(peer_program, load, tmp_path, call, first, error, words):
     """As the system call itself answers where there are none."""
@@ -403,6 +403,23 @@ def test_count_on_a_kernel_without(peer_program, load, tmp_path, call, first, er
                       peer_program, "filter", "count", "lo")
     for word in words:
         assert word in message
+    # Where the kernel has it built in, there is nothing to load.
+    has = f"/lib/modules/{os.uname().release}/modules.builtin"
+    assert ("modprobe" in message) == ("af_packet" in message and "af_packet.ko" not in Path(has).read_text())
+
+
+def test_count_of_an_interface_whose_name_is_no_text(namespaces, peer_program):
+    """Bug: bytes that are no UTF-8 are refused, which the kernel takes for a name."""
+    namespace, name = namespaces(), b"n\xff\xfe"
+    with namespace:
+        run("ip", "link", "add", name, "type", "dummy")
+        run("ip", "link", "set", name, "up")
+        done = subprocess.run([peer_program, "-j", "filter", "count", name, "--interval", "0.1", "--count", "1"],
+                              capture_output=True, check=False)
+        missing = subprocess.run([peer_program, "filter", "count", b"none\xff"], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (DONE, b"")
+    assert [json.loads(line)["event"] for line in done.stdout.splitlines()] == ["ready", "counts", "summary"]
+    assert missing.returncode == ERROR and rb"no interface 'none\xff'" in missing.stderr
 
 
 # attach.

@@ -13,6 +13,7 @@ use knetlink::RECEIVE_LEN;
 use knetlink::Result;
 use knetlink::Status;
 use linux_names::Family;
+use linux_names::module;
 use netlink_packet_core::NLM_F_DUMP;
 use nix::errno::Errno;
 
@@ -232,9 +233,12 @@ fn check(query: Query, status: Status) -> Result<()> {
     Err(match errno {
         Errno::ENOENT => {
             let (module, option) = query.kind.provider();
-            refused.with_fix(format!(
-                "this kernel does not tell about them: modprobe {module} ({option})"
-            ))
+            match module::remedy(module, option) {
+                Some(remedy) => {
+                    refused.with_fix(format!("this kernel does not tell about them: {remedy}"))
+                }
+                None => refused,
+            }
         }
         Errno::ENOMEM => out_of_memory(refused),
         _ => refused,
@@ -302,10 +306,12 @@ mod tests {
 
     #[test]
     fn missing_family_says_what_has_it() {
+        let refusal = "list IPv6 raw sockets: ENOENT: No such file or directory";
+        let remedy = module::remedy("raw_diag", "CONFIG_INET_RAW_DIAG");
+        let remedy = remedy.map(|it| format!("; this kernel does not tell about them: {it}"));
         assert_eq!(
             refused(Errno::ENOENT).to_string(),
-            "list IPv6 raw sockets: ENOENT: No such file or directory; this kernel does not tell \
-             about them: modprobe raw_diag (CONFIG_INET_RAW_DIAG)"
+            refusal.to_owned() + &remedy.unwrap_or_default()
         );
         assert!(refused(Errno::ENOMEM).to_string().ends_with("try again"));
     }

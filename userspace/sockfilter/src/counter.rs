@@ -10,6 +10,7 @@ use aya::maps::MapData;
 use linux_names::interface;
 use linux_names::interface::Interface;
 use linux_names::interface::NoInterface;
+use linux_names::module;
 use nix::errno::Errno;
 use nix::sys::socket::AddressFamily;
 use nix::sys::socket::MsgFlags;
@@ -97,9 +98,12 @@ fn packet_socket() -> Result<OwnedFd> {
                 "it needs CAP_NET_RAW in the user namespace that owns this network namespace: run \
                  as root",
             ),
-            Errno::EAFNOSUPPORT => {
-                error.with_fix("this kernel has no packet sockets: `modprobe af_packet`")
-            }
+            Errno::EAFNOSUPPORT => match module::remedy("af_packet", "CONFIG_PACKET") {
+                Some(remedy) => {
+                    error.with_fix(format!("this kernel has no packet sockets: {remedy}"))
+                }
+                None => error,
+            },
             _ => error,
         }
         .into()

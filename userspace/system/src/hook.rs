@@ -34,6 +34,13 @@ impl Hook {
             .find_map(|(number, known)| (known == name).then_some(Self(number)))
     }
 
+    /// Its name, if it has one.
+    #[inline]
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        NAMES.get(usize::from(self.0)).copied()
+    }
+
     /// All names.
     #[must_use]
     pub fn names() -> &'static [&'static str] {
@@ -43,7 +50,7 @@ impl Hook {
 
 impl fmt::Display for Hook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match NAMES.get(usize::from(self.0)) {
+        match self.name() {
             Some(name) => f.write_str(name),
             None => write!(f, "hook{}", self.0),
         }

@@ -2,6 +2,9 @@
 
 //! Interfaces by name and number, in the calling thread's network namespace.
 
+use std::ffi::OsStr;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::str::FromStr;
 
 use nix::net::if_;
@@ -18,16 +21,17 @@ const NAME_LEN: usize = 15;
     "there is no interface '{}' in this network namespace (ENODEV); `ip link` shows those that are",
     Escaped(.0.as_bytes())
 )]
-pub struct NoInterface(String);
+pub struct NoInterface(OsString);
 
 impl NoInterface {
     /// No interface has this name.
-    pub fn new(name: impl Into<String>) -> Self {
+    pub fn new(name: impl Into<OsString>) -> Self {
         Self(name.into())
     }
 }
 
-/// An interface as a user gives it: by name or, if none has that name, by number.
+/// An interface as a user gives it: by name or, if none has that name, by number. A name is any
+/// bytes; that of text is parsed.
 ///
 /// ```
 /// use linux_names::interface::Interface;
@@ -40,7 +44,7 @@ impl NoInterface {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
-    name: String,
+    name: OsString,
     /// Once it has been looked up.
     index: Option<u32>,
 }
@@ -53,14 +57,15 @@ pub struct ParseInterfaceError;
 impl Interface {
     /// Finds its number. One that is given by number has it, whether it is there or not.
     pub fn look_up(&mut self) -> Result<(), NoInterface> {
+        let number = || self.name.to_str().and_then(number);
         let index = index(&self.name);
-        self.index = Some(index.or_else(|error| number(&self.name).ok_or(error))?);
+        self.index = Some(index.or_else(|error| number().ok_or(error))?);
         Ok(())
     }
 
     /// As it was given.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> &OsStr {
         &self.name
     }
 
@@ -81,20 +86,30 @@ impl FromStr for Interface {
     type Err = ParseInterfaceError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // What the kernel takes for a name (`dev_valid_name()`).
-        let wrong = |character: char| matches!(character, '/' | ':') || character.is_whitespace();
-        if text.is_empty() || text.len() > NAME_LEN || text.contains(wrong) {
+        OsStr::new(text).try_into()
+    }
+}
+
+impl TryFrom<&OsStr> for Interface {
+    type Error = ParseInterfaceError;
+
+    fn try_from(name: &OsStr) -> Result<Self, Self::Error> {
+        // What the kernel takes for a name (`dev_valid_name()`), by its own idea of spaces.
+        let wrong = |byte: &u8| matches!(byte, b'/' | b':' | b' ' | 9..=13 | 0xa0);
+        let bytes = name.as_bytes();
+        if bytes.is_empty() || bytes.len() > NAME_LEN || bytes.iter().any(wrong) {
             return Err(ParseInterfaceError);
         }
         Ok(Self {
-            name: text.to_owned(),
+            name: name.to_owned(),
             index: None,
         })
     }
 }
 
 /// The number of an interface.
-pub fn index(name: &str) -> Result<u32, NoInterface> {
+pub fn index(name: impl AsRef<OsStr>) -> Result<u32, NoInterface> {
+    let name = name.as_ref();
     if_::if_nametoindex(name).map_err(|_| NoInterface::new(name))
 }
 
@@ -148,6 +163,16 @@ mod tests {
             let found = interface.look_up().map(|()| interface.index().unwrap());
             assert_eq!(found, expected, "{text}");
         }
+    }
+
+    #[test]
+    fn names_are_any_bytes() {
+        let name = OsStr::from_bytes(b"eth\xff");
+        let mut interface = Interface::try_from(name).unwrap();
+        assert_eq!(interface.name(), name);
+        let missing = interface.look_up().unwrap_err().to_string();
+        assert!(missing.contains(r"no interface 'eth\xff' in"), "{missing}");
+        assert!(Interface::try_from(OsStr::from_bytes(b"a\xa0b")).is_err());
     }
 
     #[test]

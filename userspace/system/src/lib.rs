@@ -5,6 +5,7 @@
 //! - [`interface`][]: interfaces;
 //! - [`hook`][]: the points at which netfilter catches packets;
 //! - [`icmp`][]: types of ICMP and ICMPv6;
+//! - [`module`][]: modules of the kernel;
 //! - [`process`][]: processes, by the sockets that they have open;
 //! - [`network`] and [`number`]: ranges of addresses, and numbers, as users write them;
 //! - [`similar`][]: what a misspelt word may have been;
@@ -24,6 +25,7 @@ mod family;
 pub mod hook;
 pub mod icmp;
 pub mod interface;
+pub mod module;
 pub mod network;
 pub mod number;
 pub mod process;

@@ -2,6 +2,7 @@
 
 //! An interface that a policy names, whichever has that name at the time.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
@@ -27,8 +28,8 @@ impl Link {
         }
     }
 
-    pub(super) fn name(&self) -> &str {
-        self.interface.name()
+    pub(super) fn name(&self) -> Cow<'_, str> {
+        self.interface.name().to_string_lossy()
     }
 
     /// Finds its number, which changes when the interface is made anew, or another gets its name.

@@ -2,10 +2,14 @@
 
 //! Arguments that several commands take.
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use clap::builder::OsStringValueParser;
+use clap::builder::TypedValueParser;
+use linux_names::interface::Interface;
 use linux_names::number;
 use nldemo::protocol;
 
@@ -42,6 +46,11 @@ where
 /// A parser of counts.
 pub(crate) fn count() -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
     number(1..=u64::MAX)
+}
+
+/// A parser of interfaces, whose names are any bytes.
+pub(crate) fn interface() -> impl TypedValueParser<Value = Interface> {
+    OsStringValueParser::new().try_map(|name: OsString| Interface::try_from(name.as_os_str()))
 }
 
 /// Parses a time to wait.

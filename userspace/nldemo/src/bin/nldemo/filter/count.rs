@@ -17,6 +17,7 @@ use sockfilter::Counter;
 use sockfilter::Counts;
 
 use crate::arguments::count;
+use crate::arguments::interface;
 use crate::arguments::time;
 use crate::clock;
 use crate::failure::Failure;
@@ -55,7 +56,7 @@ Exit status: 0 ended by --count or SIGINT; 2 error";
 #[command(after_long_help = DETAILS)]
 pub(crate) struct Args {
     /// The interface, by name or number as `ip link` shows them
-    #[arg(value_name = "IFACE")]
+    #[arg(value_name = "IFACE", value_parser = interface())]
     interface: Interface,
     /// Show the counts after each TIME
     #[arg(long, value_name = "TIME", default_value = "1", value_parser = time)]
