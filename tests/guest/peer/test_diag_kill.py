@@ -495,3 +495,24 @@ def test_listed_sockets_die_in_any_form(all_, listing, kill_listed, peer):
     for client, accepted in pairs:
         assert error(client) == errno.ECONNABORTED
         assert error(accepted) == errno.ECONNRESET
+
+
+def test_connection_of_mptcp_goes_on_without_its_subflow(all_, kill):
+    """Bug: a kill that says "destroyed" of a connection both of whose programs go on."""
+    with all_.namespace, socket.socket(socket.AF_INET, TCP, socket.IPPROTO_MPTCP) as server:
+        server.bind((LOOPBACK[socket.AF_INET], 0))
+        server.listen()
+        client = socket.socket(socket.AF_INET, TCP, socket.IPPROTO_MPTCP)
+        client.connect(server.getsockname())
+        other, _ = server.accept()
+    with client, other:
+        # Data and its acknowledgement: MPTCP is agreed on.
+        for sender, receiver in ((client, other), (other, client)):
+            sender.send(b"x")
+            assert receiver.recv(1) == b"x"
+        status, outcomes, errors = kill("tcp", *address_pair(client))
+        assert (status, outcomes) == (NO, [("subflow-destroyed", port_of(client))])
+        assert "MPTCP" in errors
+        client.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            client.recv(1)

@@ -17,6 +17,7 @@ use crate::dump::Dump;
 use crate::dump::Query;
 use crate::filter::Filter;
 use crate::inet;
+use crate::inet::Extension;
 use crate::inet::SocketId;
 use crate::kind::Kind;
 use crate::socket::Details;
@@ -74,6 +75,9 @@ struct Fields {
 pub enum Fate {
     /// It was there, and is destroyed.
     Destroyed,
+    /// It was there, and is destroyed; but it was a subflow of MPTCP. The connection, which is what
+    /// programs have open, goes on by its other subflows, or waits for one.
+    SubflowDestroyed,
     /// It is not there any more.
     Gone,
     /// The kernel finds another socket at its addresses: a new one, or one of several, of which it
@@ -205,9 +209,13 @@ impl Destroyer {
         }
         let operation = operation(target.kind);
         let id = place.id(cookie);
-        let request = inet::request(place.family, target.kind, place.protocol, 0, &id);
+        // Afterwards nothing can be asked about it.
+        let is_subflow = target.kind == Kind::Tcp && self.is_subflow(place, &id)?;
+        let none = Extension::None;
+        let request = inet::request(place.family, target.kind, place.protocol, none, 0, &id);
         let status = self.ask(&operation, SOCK_DESTROY, &request, &mut None)?;
         match status.errno {
+            None if is_subflow => Ok(Fate::SubflowDestroyed),
             None => Ok(Fate::Destroyed),
             // The kernel says the former also of another socket.
             Some(Errno::ENOENT | Errno::ESTALE) => {
@@ -239,6 +247,20 @@ impl Destroyer {
         Ok(refused(operation, kind, status))
     }
 
+    /// Whether a TCP socket is a subflow of MPTCP; one that is not there is none.
+    fn is_subflow(&mut self, place: &Place, id: &SocketId) -> Result<bool> {
+        let info = Extension::Info;
+        let request = inet::request(place.family, Kind::Tcp, place.protocol, info, 0, id);
+        let mut found = None;
+        self.ask(
+            "look up tcp socket",
+            SOCK_DIAG_BY_FAMILY,
+            &request,
+            &mut found,
+        )?;
+        Ok(found.is_some_and(|found| inet::is_mptcp_subflow(&found) == Ok(true)))
+    }
+
     /// The socket that the kernel finds at a place.
     fn find(&mut self, kind: Kind, place: &Place) -> Result<Option<Target>> {
         let mut id = place.id(NO_COOKIE);
@@ -246,7 +268,8 @@ impl Destroyer {
             // Here, and not where sockets are destroyed, the kernel takes them the other way round.
             std::mem::swap(&mut id.source, &mut id.destination);
         }
-        let request = inet::request(place.family, kind, place.protocol, 0, &id);
+        let none = Extension::None;
+        let request = inet::request(place.family, kind, place.protocol, none, 0, &id);
         let operation = format!("look up {} socket", kind.name());
         let mut found = None;
         let status = self.ask(&operation, SOCK_DIAG_BY_FAMILY, &request, &mut found)?;

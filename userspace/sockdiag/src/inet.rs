@@ -30,6 +30,21 @@ const REQ_BYTECODE: u16 = 1;
 const A_PROTOCOL: u16 = 10;
 const A_SKV6ONLY: u16 = 11;
 const A_MARK: u16 = 15;
+const A_ULP_INFO: u16 = 19;
+/// Within [`A_ULP_INFO`].
+const A_ULP_NAME: u16 = 1;
+
+/// Length of what attributes follow in an answer (`inet_diag_msg`).
+const MSG_LEN: usize = 72;
+
+/// What an answer is to have besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extension {
+    /// Nothing.
+    None,
+    /// What TCP counts, and what protocol is on top of it (`INET_DIAG_INFO`).
+    Info,
+}
 
 /// The kernel's number of a family.
 fn number(family: Family) -> u8 {
@@ -61,10 +76,16 @@ pub(crate) fn request(
     family: Family,
     kind: Kind,
     raw_protocol: u8,
+    extension: Extension,
     states: u32,
     id: &SocketId,
 ) -> Vec<u8> {
-    let mut payload = vec![number(family), kind.ip_protocol(), 0, raw_protocol];
+    // Bits by attribute number, from 1 on.
+    let extension = match extension {
+        Extension::None => 0,
+        Extension::Info => 1 << 1,
+    };
+    let mut payload = vec![number(family), kind.ip_protocol(), extension, raw_protocol];
     payload.extend(states.to_ne_bytes());
     payload.extend(id.source.port.to_be_bytes());
     payload.extend(id.destination.port.to_be_bytes());
@@ -93,7 +114,7 @@ pub(crate) fn dump(family: Family, kind: Kind, states: u32, bytecode: &[u8]) -> 
         ifindex: 0,
         cookie: 0,
     };
-    let mut payload = request(family, kind, 0, states, &id);
+    let mut payload = request(family, kind, 0, Extension::None, states, &id);
     if !bytecode.is_empty() {
         attr::append_slice(&mut payload, REQ_BYTECODE, bytecode);
     }
@@ -167,6 +188,22 @@ pub(crate) fn parse(kind: Kind, payload: &[u8]) -> Result<Socket, Malformed> {
         },
         details: Details::Ip(ip),
     })
+}
+
+/// Whether an answer with [`Extension::Info`] is about a subflow of MPTCP.
+pub(crate) fn is_mptcp_subflow(payload: &[u8]) -> Result<bool, Malformed> {
+    for attribute in Attributes::new(payload.get(MSG_LEN..).unwrap_or_default()) {
+        let attribute = attribute?;
+        if attribute.kind == A_ULP_INFO {
+            for inner in attribute.nested() {
+                let inner = inner?;
+                if inner.kind == A_ULP_NAME {
+                    return Ok(inner.text() == "mptcp");
+                }
+            }
+        }
+    }
+    Ok(false)
 }
 
 impl TimerKind {
@@ -263,9 +300,9 @@ pub(crate) mod tests {
             ifindex: 3,
             cookie: 0x0102_0304_0506_0708,
         };
-        let payload = request(Family::Ipv4, Kind::Raw, 89, 0x10, &id);
+        let payload = request(Family::Ipv4, Kind::Raw, 89, Extension::Info, 0x10, &id);
         assert_eq!(payload.len(), 56);
-        assert_eq!(payload[..8], [2, 255, 0, 89, 0x10, 0, 0, 0]);
+        assert_eq!(payload[..8], [2, 255, 2, 89, 0x10, 0, 0, 0]);
         assert_eq!(payload[8..12], [0, 80, 0x9c, 0x40]);
         assert_eq!(
             payload[12..28],
@@ -277,10 +314,23 @@ pub(crate) mod tests {
         assert_eq!(payload[52..], 0x0102_0304_u32.to_ne_bytes());
     }
 
+    #[test]
+    fn subflow_of_mptcp_is_known_by_its_name() {
+        for (name, expected) in [(&b"mptcp\0"[..], true), (b"tls\0", false), (b"", false)] {
+            let mut answer = answer();
+            attr::append_nest(&mut answer, A_ULP_INFO, |nest| {
+                attr::append_slice(nest, A_ULP_NAME, name);
+            });
+            assert_eq!(is_mptcp_subflow(&answer), Ok(expected));
+        }
+        assert_eq!(is_mptcp_subflow(&answer()), Ok(false));
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..150)) {
             let _ = parse(Kind::Tcp, &bytes);
+            let _ = is_mptcp_subflow(&bytes);
             let mut bytes = bytes;
             if let Some(family) = bytes.first_mut() {
                 *family = AF_INET;

@@ -41,6 +41,8 @@ Examples:
 JSON keys (-j), an object for each socket:
   outcome                  what became of it:
     destroyed              it is gone
+    subflow-destroyed      it is gone, and was a subflow of an MPTCP connection, which goes on: the
+                           kernel destroys no such connection
     would-be-destroyed     with --dry-run
     gone                   it was not there any more
     replaced               the kernel finds another one at its addresses, which was left alone
@@ -48,8 +50,8 @@ JSON keys (-j), an object for each socket:
   kind, state, cookie, family, protocol, local, remote, ifindex
                            as of nldemo diag list
 
-Exit status: 0 all that were meant are destroyed, 1 some were not or none was meant, 2 error, a
-refusal by the kernel included";
+Exit status: 0 all that were meant are destroyed, 1 some were not, or only as subflows, or none was
+meant, 2 error, a refusal by the kernel included";
 
 /// Destroy sockets, whoever has them open
 #[derive(clap::Args)]
@@ -115,6 +117,7 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
         output,
         table: Table::default(),
         staying: 0,
+        subflows: 0,
     };
     if args.dry_run {
         for target in &targets {
@@ -124,7 +127,13 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
         destroy(targets, &mut destroyer, &mut report, stop)?;
     }
     let staying = match report.staying {
-        0 => return Ok(()),
+        0 if report.subflows == 0 => return Ok(()),
+        0 => {
+            return Err(Failure::Negative(format!(
+                "subflows of MPTCP were destroyed ({}), and their connections go on",
+                report.subflows
+            )));
+        }
         1 => "1 socket".to_owned(),
         count => format!("{count} sockets"),
     };
@@ -162,16 +171,19 @@ fn destroy(
     Ok(())
 }
 
-/// Tells what becomes of each socket, and counts those that stay.
+/// Tells what becomes of each socket, and counts those that stay, and those whose connections do.
 struct Report<'o> {
     output: &'o mut Output,
     table: Table,
     staying: usize,
+    subflows: usize,
 }
 
 impl Report<'_> {
     fn add(&mut self, target: &Target, outcome: Outcome) -> io::Result<()> {
-        self.staying += usize::from(!outcome.is_destroyed());
+        let is_subflow = outcome == Outcome::Done(Fate::SubflowDestroyed);
+        self.subflows += usize::from(is_subflow);
+        self.staying += usize::from(!outcome.is_destroyed() && !is_subflow);
         match self.print(target, outcome) {
             // Whoever reads this has seen enough of it, not of what is to be done.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -186,6 +198,7 @@ impl Report<'_> {
         let (word, color) = match outcome {
             Outcome::DryRun => ("would be destroyed", AnsiColor::Yellow),
             Outcome::Done(Fate::Destroyed) => ("destroyed", AnsiColor::Green),
+            Outcome::Done(Fate::SubflowDestroyed) => ("subflow destroyed", AnsiColor::Yellow),
             Outcome::Done(Fate::Gone) => ("gone", AnsiColor::Red),
             Outcome::Done(Fate::Replaced) => ("replaced", AnsiColor::Red),
             Outcome::Done(Fate::OutOfReach) => ("out of reach", AnsiColor::Red),
