@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/* SPDX-License-Identifier: ((GPL-2.0 WITH Linux-syscall-note) OR BSD-3-Clause) */
 /*
  * The wire protocol of rust_nldemo: raw netlink, one kernel socket in every
  * network namespace. specs/nldemo.yaml describes the same for YNL.
@@ -54,7 +54,7 @@
 #define NLDEMO_CONFIG_A_QUEUES		3	/* u16: how many queues, at least 1 */
 #define NLDEMO_CONFIG_A_SPREAD		4	/* u8: NLDEMO_SPREAD_* */
 #define NLDEMO_CONFIG_A_BYPASS		5	/* u8: 1 if packets pass when nobody listens */
-#define NLDEMO_CONFIG_A_HOOKS		6	/* u8: bit n for NF_INET_* number n, 1 to 31 */
+#define NLDEMO_CONFIG_A_HOOKS		6	/* u8: NLDEMO_HOOKS_*, bit n for NF_INET_* number n */
 #define NLDEMO_CONFIG_A_PRIORITY	7	/* s32: lower runs earlier, NF_IP_PRI_* */
 #define NLDEMO_CONFIG_A_SKIP_MARK	8	/* u32: packets with this mark pass; 0 for none */
 #define NLDEMO_CONFIG_A_IPV4		9	/* nest: NLDEMO_FAMILY_A_* */
@@ -67,13 +67,26 @@
  * nothing else.
  */
 #define NLDEMO_CONFIG_A_HOOKED		12
+#define NLDEMO_CONFIG_A_MAX		12
 
 /* How packets are spread over more than one queue. */
-#define NLDEMO_SPREAD_FLOW	0	/* by address pair, which keeps flows in order */
-#define NLDEMO_SPREAD_CPU	1	/* by the CPU that handles the packet */
+enum nldemo_spread {
+	NLDEMO_SPREAD_FLOW = 0,	/* by address pair, which keeps flows in order */
+	NLDEMO_SPREAD_CPU = 1,	/* by the CPU that handles the packet */
+};
+
+/* The bits of NLDEMO_CONFIG_A_HOOKS. */
+enum nldemo_hooks {
+	NLDEMO_HOOKS_PRE_ROUTING = 1,
+	NLDEMO_HOOKS_LOCAL_IN = 2,
+	NLDEMO_HOOKS_FORWARD = 4,
+	NLDEMO_HOOKS_LOCAL_OUT = 8,
+	NLDEMO_HOOKS_POST_ROUTING = 16,
+};
 
 /* What is queued of one family. */
 #define NLDEMO_FAMILY_A_TYPES	1	/* binary: the set of ICMP types */
+#define NLDEMO_FAMILY_A_MAX	1
 
 /* A set of types: type n is bit n % 8 (counted from the lowest) of byte n / 8. */
 #define NLDEMO_TYPES_LEN	32
@@ -88,6 +101,7 @@
 #define NLDEMO_STATS_A_IPV4	7	/* nest: NLDEMO_PACKETS_A_* */
 #define NLDEMO_STATS_A_IPV6	8	/* nest: NLDEMO_PACKETS_A_* */
 #define NLDEMO_STATS_A_HOOKED	9	/* u8, in totals: as NLDEMO_CONFIG_A_HOOKED */
+#define NLDEMO_STATS_A_MAX	9
 
 /*
  * ICMP packets of one family, counted at each hook point that they pass. Of a
@@ -95,12 +109,14 @@
  */
 #define NLDEMO_PACKETS_A_SEEN		1	/* all of them: matched, of other types, or unparsable */
 #define NLDEMO_PACKETS_A_MATCHED	2	/* of a type that is queued */
-#define NLDEMO_PACKETS_A_SKIPPED	3	/* of those, passed for their mark */
+#define NLDEMO_PACKETS_A_SKIPPED	3	/* of those, passed for their mark, or met again in a VRF */
 #define NLDEMO_PACKETS_A_QUEUED		4	/* of those, all others */
 #define NLDEMO_PACKETS_A_UNPARSABLE	5	/* with headers cut short or contradictory */
+#define NLDEMO_PACKETS_A_MAX		5
 
 /* A network namespace that is gone. */
 #define NLDEMO_NETNS_A_COOKIE	1	/* u64: what SO_NETNS_COOKIE told of it */
 #define NLDEMO_NETNS_A_EVENT	2	/* u32: as NLDEMO_CONFIG_A_EVENT, of the initial one */
+#define NLDEMO_NETNS_A_MAX	2
 
 #endif /* _UAPI_NLDEMO_H */

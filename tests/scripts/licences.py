@@ -18,8 +18,9 @@ from pathlib import Path
 # The longest that a file's path begins with counts.
 FOLDERS = {
     "": "GPL-2.0",
-    "uapi/": "GPL-2.0 WITH Linux-syscall-note",
-    "specs/": "GPL-2.0 WITH Linux-syscall-note",
+    # What the kernel's YNL takes, and no other.
+    "uapi/": "((GPL-2.0 WITH Linux-syscall-note) OR BSD-3-Clause)",
+    "specs/": "((GPL-2.0 WITH Linux-syscall-note) OR BSD-3-Clause)",
     # Crates for others.
     "userspace/system/": "MIT OR Apache-2.0",
     "userspace/netlink/": "MIT OR Apache-2.0",

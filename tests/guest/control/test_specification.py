@@ -2,10 +2,14 @@
 
 """The specification: valid, and of one mind with the header. It asks nothing of the module."""
 
+import re
 import shutil
+import subprocess
+import sys
 
 import uapi
 import ynl
+from netlink import DEADLINE
 from test_ynl import HOOKS, SPEC
 
 
@@ -40,7 +44,10 @@ def test_schema_finds_fault(tmp_path, monkeypatch):
 def test_specification_and_header_have_the_same_attributes():
     """By name and number, none more and none less."""
     sets = {spec["name"]: numbered(spec["attributes"], 1) for spec in SPEC["attribute-sets"]}
-    assert sets == {name: uapi.members(f"NLDEMO_{name.upper()}_A_") for name in sets}
+    for name, attributes in sets.items():
+        members = uapi.members(f"NLDEMO_{name.upper()}_A_")
+        assert members.pop("max") == max(members.values())
+        assert members == attributes
     in_header = {name.split("_")[1].lower() for name in uapi.NUMBERS if "_A_" in name}
     assert in_header == set(sets)
 
@@ -72,3 +79,39 @@ def test_specification_and_header_have_the_same_numbers():
     assert numbered(definitions["spread"]["entries"], 0) == uapi.members("NLDEMO_SPREAD_")
     assert definitions["types-len"]["value"] == uapi.NUMBERS["NLDEMO_TYPES_LEN"]
     assert definitions["hooks"]["entries"] == HOOKS
+    assert {name: 1 << place for place, name in enumerate(HOOKS)} == uapi.members("NLDEMO_HOOKS_")
+
+
+def generated(directory, part, *arguments):
+    """What the kernel tree's generator makes of the specification for programs in C: a file."""
+    file = directory / f"nldemo-user.{part[0]}"
+    # It takes the first directory with this file above a specification for the tree, or never ends.
+    (directory / "MAINTAINERS").touch()
+    specs = directory / "specs"
+    specs.mkdir(exist_ok=True)
+    shutil.copy(ynl.SPEC, specs)
+    shutil.copy(ynl.SCHEMA, directory)
+    done = subprocess.run(
+        [sys.executable, ynl.CLI.with_name("ynl_gen_c.py"), "--spec", specs / ynl.SPEC.name, "--mode", "user",
+         f"--{part}", "-o", file, *arguments],
+        capture_output=True, text=True, check=False, timeout=6 * DEADLINE)
+    return done, file
+
+
+def test_generator_of_c_takes_the_specification(tmp_path):
+    """And finds in our header all that it takes for granted there."""
+    without = ("--exclude-op", ".*-(get|ntf)")
+    for part in ("header", "source"):
+        done, file = generated(tmp_path, part, *without)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), part
+        named = set(re.findall(r"\bNLDEMO_\w+", file.read_text(encoding="ascii")))
+        assert named and named <= set(uapi.NUMBERS)
+    done = subprocess.run(["gcc-14", "-Wall", "-Werror", "-fsyntax-only", "-x", "c", "-I", uapi.HEADER.parent,
+                           tmp_path / "nldemo-user.h"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_generator_of_c_does_not_know_events_of_raw_netlink(tmp_path):
+    """As docs/protocol.md says: it looks for a request of the same number."""
+    done, _ = generated(tmp_path, "source")
+    assert done.returncode and "KeyError: 20" in done.stderr

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 HEADER = Path(__file__).resolve().parents[3] / "uapi" / "nldemo.h"
+# Macros, and the members of enumerations.
 NUMBERS = {name: int(number) for name, number in re.findall(
-    r"^#define\s+(NLDEMO_\w+)\s+(\d+)", HEADER.read_text(encoding="ascii"), re.MULTILINE)}
+    r"^(?:#define\s+|\t)(NLDEMO_\w+)\s+(?:= )?(\d+)", HEADER.read_text(encoding="ascii"), re.MULTILINE)}
 
 
 def __getattr__(name):
@@ -18,6 +19,9 @@ def __getattr__(name):
 
 
 def members(prefix):
-    """The numbers that begin with `prefix`, by what their names add to it, as YNL spells it."""
+    """The numbers that begin with `prefix`, by what their names add to it, as YNL spells it.
+
+    The highest of them, which C calls MAX, is no member.
+    """
     return {name.removeprefix(prefix).lower().replace("_", "-"): number
-            for name, number in NUMBERS.items() if name.startswith(prefix)}
+            for name, number in NUMBERS.items() if name.startswith(prefix) and name != f"{prefix}MAX"}
