@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -251,6 +252,45 @@ def test_copy_modes(module, link, consume):
         assert (event["captured"], event["length"]) == (captured, length), mode
         assert event["in"] == "veth0" and event["hardware_address"] == "02:00:00:00:00:01"
         assert consumer.stop()[1]["errors"] == 0
+
+
+def test_nothing_is_copied_that_nobody_looks_at(module, link, consume):
+    """Without lines, capture, rewriting and conditions packets are decided by their number."""
+    for arguments, mode in ((("--quiet",), 1), (("--quiet", "--policy", "icmp accept"), 2), ((), 2),
+                            (("--quiet", "--set", "ttl=9"), 2), (("--quiet", "--copy", "packet:9"), 2),
+                            (("--quiet", "--policy", "drop; icmp accept"), 2)):
+        consumer = consume(link.far, *arguments)
+        with link.far:
+            assert nfqueue.copy_modes()[0] == mode, arguments
+        consumer.stop()
+
+
+def test_more_queues_than_there_is_memory_for_are_refused(module, link, peer):
+    """Bug: `--queue 0-3000` ends by the kernel's lack of memory."""
+    available = re.search(r"MemAvailable: +(\d+)", Path("/proc/meminfo").read_text(encoding="ascii"))
+    assert int(available[1]) < 5 << 20, "there is memory for all queues"
+    with link.far:
+        status, output, errors = peer("queue", "run", "--queue", "0-65535")
+        assert nfqueue.statistics() == {}
+    assert (status, output) == (ERROR, "") and "65536 queues need" in errors and "MiB" in errors
+
+
+def test_packets_that_wait_together_have_verdicts_of_their_own(module, link, consume):
+    """Bug: a batch message by default, which decides packets that are to be dropped, and hides that
+    some were gone."""
+    consumer = consume(link.far, "--policy", "type 8 size=5 drop; accept", "--count", "9")
+    consumer.pause()
+    with link.pinger() as pinger:
+        for seq in range(12):
+            pinger.send(seq, 5 if seq % 3 == 1 else 9)
+        link.settle()
+        consumer.go_on()
+        events, summary = consumer.finish()
+        assert numbers(events) == list(range(9))
+        assert [event["verdict"] for event in events] == ["accept", "drop", "accept"] * 3
+        assert (summary["packets"], summary["pending"], summary["errors"]) == (9, 3, 0)
+        # Those behind the last that is told of as well.
+        assert [pinger.reply() for _ in range(8)] == [seq for seq in range(12) if seq % 3 != 1]
 
 
 def test_copy_mode_none_drops_everything(module, link, consume):

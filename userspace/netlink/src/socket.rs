@@ -3,6 +3,7 @@
 //! A netlink socket that talks to the kernel and hears nobody else.
 
 use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
@@ -21,6 +22,8 @@ use nix::sys::socket::sockopt::SndBufForce;
 use crate::answer::Answer;
 use crate::error::Error;
 use crate::error::Result;
+use crate::inbox::Inbox;
+use crate::message::HEADER_LEN;
 use crate::message::Message;
 use crate::status::Status;
 use crate::wait::Wake;
@@ -35,14 +38,20 @@ pub const RECEIVE_LEN: usize = 128 * 1024;
 
 /// A raw netlink socket whose other end is the kernel.
 ///
-/// Messages from any other sender are discarded and counted: netlink lets privileged processes
-/// write to each other's sockets, and only the source address tells them from the kernel.
+/// Netlink lets privileged processes write to each other's sockets, and only the source address tells
+/// them from the kernel. This socket is connected to the kernel: whoever else sends to it gets
+/// `ECONNREFUSED`. Messages to a multicast group that others send, and what they sent before the socket
+/// was connected, are discarded and counted.
 pub struct KernelSocket {
     socket: Socket,
     portid: u32,
     /// Of the latest request.
     sequence: u32,
     foreign: u64,
+    /// Whether messages to a multicast group are received, which anybody may send.
+    joined: bool,
+    /// The receive error that came behind datagrams.
+    failure: Option<Errno>,
 }
 
 impl KernelSocket {
@@ -55,12 +64,25 @@ impl KernelSocket {
         let portid = socket.bind_auto().map_err(failed)?.port_number();
         socket.set_ext_ack(true).map_err(failed)?;
         socket.set_cap_ack(true).map_err(failed)?;
-        Ok(Self {
+        let kernel = SocketAddr::new(KERNEL_PORTID, 0);
+        socket.connect(&kernel).map_err(failed)?;
+        let mut socket = Self {
             socket,
             portid,
             sequence: 0,
             foreign: 0,
-        })
+            joined: false,
+            failure: None,
+        };
+        // The kernel was not asked yet: what is there came from others, between bind and connect.
+        let mut unasked = [0; HEADER_LEN];
+        loop {
+            match socket.receive(&mut unasked) {
+                Ok(None) => return Ok(socket),
+                Ok(Some(_)) | Err(Error::Truncated { .. } | Error::Overrun { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The address that the kernel answers to.
@@ -117,21 +139,18 @@ impl KernelSocket {
     /// The kernel works through all of it before this returns.
     #[inline]
     pub fn send(&self, datagram: &[u8]) -> Result<()> {
-        let sent = self
-            .socket
-            .send_to(datagram, &SocketAddr::new(KERNEL_PORTID, 0), 0)
-            .map_err(|error| {
-                let operation = format!("netlink send of {} bytes", datagram.len());
-                let failed = linux_names::Error::io(operation, &error);
-                if failed.errno() == Errno::EMSGSIZE {
-                    return failed.with_fix(
-                        "it does not fit the send buffer: send less at once, or run with \
+        let sent = self.socket.send(datagram, 0).map_err(|error| {
+            let operation = format!("netlink send of {} bytes", datagram.len());
+            let failed = linux_names::Error::io(operation, &error);
+            if failed.errno() == Errno::EMSGSIZE {
+                return failed.with_fix(
+                    "it does not fit the send buffer: send less at once, or run with \
                          CAP_NET_ADMIN, or raise the limit with `sysctl -w \
                          net.core.wmem_max=BYTES`",
-                    );
-                }
-                failed
-            })?;
+                );
+            }
+            failed
+        })?;
         debug_assert_eq!(sent, datagram.len(), "netlink datagrams are all or nothing");
         Ok(())
     }
@@ -151,12 +170,7 @@ impl KernelSocket {
                 Err(error) => match errno_of(&error) {
                     Errno::EAGAIN => return Ok(None),
                     Errno::EINTR => {}
-                    Errno::ENOBUFS => {
-                        return Err(Error::Overrun {
-                            capacity: self.receive_capacity()?,
-                        });
-                    }
-                    errno => return Err(linux_names::Error::new("netlink receive", errno).into()),
+                    errno => return Err(self.not_received(errno)?),
                 },
             }
         };
@@ -167,13 +181,57 @@ impl KernelSocket {
         }
     }
 
+    /// Receives the datagrams that wait, as many as there is room for, in place of those that were in
+    /// `inbox`; tells how many there are now.
+    ///
+    /// It does not ask for the sender of each: the kernel lets nobody but itself send to a connected
+    /// socket. A socket that has joined a multicast group receives one datagram at a time.
+    ///
+    /// A full receive buffer is [`Error::Overrun`]; the socket can be used on.
+    pub fn receive_many(&mut self, inbox: &mut Inbox) -> Result<usize> {
+        inbox.clear();
+        if self.joined {
+            let mut buffer = vec![0; inbox.place_length()];
+            if let Some(datagram) = self.receive(&mut buffer)? {
+                inbox.replace(datagram);
+            }
+            return Ok(inbox.len());
+        }
+        if let Some(errno) = self.failure.take() {
+            return Err(self.not_received(errno)?);
+        }
+        loop {
+            match inbox.fill(self.socket.as_raw_fd()) {
+                Ok(()) | Err(Errno::EAGAIN) => return Ok(inbox.len()),
+                Err(Errno::EINTR) => {}
+                Err(errno) if inbox.is_empty() => return Err(self.not_received(errno)?),
+                Err(errno) => {
+                    self.failure = Some(errno);
+                    return Ok(inbox.len());
+                }
+            }
+        }
+    }
+
+    /// What a failure to receive means.
+    #[cold]
+    fn not_received(&self, errno: Errno) -> Result<Error> {
+        Ok(match errno {
+            Errno::ENOBUFS => Error::Overrun {
+                capacity: self.receive_capacity()?,
+            },
+            errno => linux_names::Error::new("netlink receive", errno).into(),
+        })
+    }
+
     /// Blocks until there is something to receive, the deadline passes or `stop` can be read.
     pub fn wait(&self, deadline: Option<Instant>, stop: Option<BorrowedFd<'_>>) -> Result<Wake> {
         wait(Some(self.as_fd()), deadline, stop)
     }
 
     /// Joins a multicast group, whose messages are received along with all others.
-    pub fn join(&self, group: u32) -> Result<()> {
+    pub fn join(&mut self, group: u32) -> Result<()> {
+        self.joined = true;
         let joined = self.socket.add_membership(group);
         joined.map_err(|error| {
             linux_names::Error::io(format!("join multicast group {group}"), &error)
@@ -320,15 +378,100 @@ mod tests {
     }
 
     #[test]
-    fn messages_from_other_processes_are_discarded() {
+    fn other_processes_are_refused_by_the_kernel() {
         let mut victim = KernelSocket::open(NETLINK_USERSOCK).unwrap();
         let attacker = Socket::new(isize::from(NETLINK_USERSOCK)).unwrap();
         let target = SocketAddr::new(victim.portid(), 0);
-        attacker
-            .send_to(&request(&victim, 16, b"forged"), &target, 0)
-            .unwrap();
+        let forged = request(&victim, 16, b"forged");
+        let refused = attacker.send_to(&forged, &target, 0).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
         assert_eq!(victim.receive(&mut [0; 64]).unwrap(), None);
-        assert_eq!(victim.foreign(), 1);
+        assert_eq!(victim.foreign(), 0);
+    }
+
+    #[test]
+    fn what_other_processes_send_to_a_group_is_discarded() {
+        let mut victim = KernelSocket::open(NETLINK_USERSOCK).unwrap();
+        victim.join(1).unwrap();
+        let attacker = Socket::new(isize::from(NETLINK_USERSOCK)).unwrap();
+        let forged = request(&victim, 16, b"forged");
+        let mut inbox = inbox(4);
+        for foreign in 1..=2 {
+            // The group gets it. Then the kernel has no socket of this protocol.
+            let error = attacker
+                .send_to(&forged, &SocketAddr::new(0, 1), 0)
+                .unwrap_err();
+            assert_eq!(errno_of(&error), Errno::ECONNREFUSED);
+            if foreign == 1 {
+                assert_eq!(victim.receive(&mut [0; 64]).unwrap(), None);
+            } else {
+                assert_eq!(victim.receive_many(&mut inbox).unwrap(), 0);
+            }
+            assert_eq!(victim.foreign(), foreign);
+        }
+    }
+
+    fn inbox(places: usize) -> Inbox {
+        let number = |number| std::num::NonZero::new(number).unwrap();
+        Inbox::new(number(places), number(40))
+    }
+
+    #[test]
+    fn datagrams_are_received_together_up_to_the_room_there_is() {
+        let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
+        let mut inbox = inbox(5);
+        assert_eq!(socket.receive_many(&mut inbox).unwrap(), 0);
+        // NLMSG_NOOP: nothing is done but acknowledge, with 36 bytes each.
+        let acknowledged = |sequence| {
+            let mut datagram = Vec::new();
+            let (kind, flags) = (1, NLM_F_REQUEST | NLM_F_ACK);
+            let message = Message {
+                kind,
+                flags,
+                sequence,
+                portid: 0,
+                payload: &[],
+            };
+            message.append_to(&mut datagram);
+            datagram
+        };
+        socket
+            .send(&(1..=8).flat_map(acknowledged).collect::<Vec<_>>())
+            .unwrap();
+        let mut sequence = 0;
+        for (count, full) in [(5, true), (3, false), (0, false)] {
+            assert_eq!(socket.receive_many(&mut inbox).unwrap(), count);
+            assert_eq!((inbox.len(), inbox.is_full()), (count, full));
+            for datagram in inbox.datagrams() {
+                let message = Messages::new(datagram.unwrap()).next().unwrap().unwrap();
+                sequence += 1;
+                assert_eq!(message.sequence, sequence);
+            }
+        }
+        assert_eq!(sequence, 8);
+    }
+
+    #[test]
+    fn datagram_longer_than_its_place_is_an_error_and_those_around_it_are_not() {
+        let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
+        let mut inbox = inbox(4);
+        // The answer about an interface that is there is long.
+        let mut found = [0; 16];
+        found[4] = 1;
+        let mut none = [0; 16];
+        none[4..8].copy_from_slice(&i32::MAX.to_ne_bytes());
+        for payload in [none, found, none] {
+            socket.send(&request(&socket, 18, &payload)).unwrap();
+        }
+        let mut truncated = Vec::new();
+        while socket.receive_many(&mut inbox).unwrap() > 0 {
+            truncated.extend(inbox.datagrams().map(|datagram| datagram.is_err()));
+        }
+        assert!(
+            truncated.len() >= 3 && truncated.contains(&true),
+            "{truncated:?}"
+        );
+        assert!(truncated.last() == Some(&false) || truncated.first() == Some(&false));
     }
 
     #[test]

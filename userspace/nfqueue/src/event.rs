@@ -2,16 +2,19 @@
 
 //! What comes from a queue's socket.
 
+use knetlink::HEADER_LEN;
 use knetlink::Malformed;
 use knetlink::Message;
 use knetlink::Messages;
 use knetlink::Status;
 
+use crate::packet::NFQA_PACKET_HDR;
 use crate::queued::Queued;
 use crate::wire::MSG_CONFIG;
 use crate::wire::MSG_PACKET;
 use crate::wire::MSG_VERDICT;
 use crate::wire::MSG_VERDICT_BATCH;
+use crate::wire::NFGENMSG_LEN;
 
 /// What a message on the queue's socket means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,17 +63,47 @@ impl<'a> Iterator for Events<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(queued) = sole_packet(self.messages.remaining()) {
+            self.messages = Messages::new(&[]);
+            return Some(Ok(Event::Packet(queued)));
+        }
+        self.walk()
+    }
+}
+
+impl<'a> Events<'a> {
+    /// The next event, of whatever messages.
+    fn walk(&mut self) -> Option<Result<Event<'a>, Malformed>> {
         Some(self.messages.next()?.and_then(|message| event(&message)))
     }
 }
 
+/// The packet in a datagram that has one message and no other, whose first attribute is the packet's
+/// header: that is what the kernel sends.
+#[inline]
+pub(crate) fn sole_packet(datagram: &[u8]) -> Option<Queued<'_>> {
+    const START: usize = HEADER_LEN + NFGENMSG_LEN;
+    let (header, _) = datagram.split_first_chunk::<HEADER_LEN>()?;
+    let &[length0, length1, length2, length3, kind0, kind1, ..] = header;
+    let length = u32::from_ne_bytes([length0, length1, length2, length3]);
+    if u16::from_ne_bytes([kind0, kind1]) != MSG_PACKET || length as usize != datagram.len() {
+        return None;
+    }
+    let attributes = datagram.get(START..)?;
+    let (&[length0, length1, kind0, kind1, id @ ..], _) = attributes.split_first_chunk::<8>()?;
+    let length = usize::from(u16::from_ne_bytes([length0, length1]));
+    let is_header = u16::from_ne_bytes([kind0, kind1]) == NFQA_PACKET_HDR;
+    let fits = (8..=attributes.len()).contains(&length);
+    let id = u32::from_be_bytes(id);
+    (is_header && fits).then(|| Queued::at(id, datagram.get(HEADER_LEN..).unwrap_or_default()))
+}
+
 /// The ids of the packets in a datagram.
 pub(crate) fn packet_ids(datagram: &[u8]) -> impl Iterator<Item = u32> {
-    Messages::new(datagram)
-        .flatten()
-        .filter(|message| message.kind == MSG_PACKET)
-        .filter_map(|message| Queued::parse(message.payload).ok())
-        .map(|queued| queued.id)
+    Events::new(datagram).filter_map(|event| match event {
+        Ok(Event::Packet(queued)) => Some(queued.id),
+        _ => None,
+    })
 }
 
 #[inline]
@@ -135,7 +168,37 @@ mod tests {
         }
     }
 
+    #[test]
+    fn sole_packet_is_the_one_that_the_walk_finds() {
+        let payload = packet_payload(0x0102);
+        let sole = message(MSG_PACKET, 0, &payload);
+        let sole = &sole[..HEADER_LEN + payload.len()];
+        let found = sole_packet(sole).unwrap();
+        assert_eq!(Events::new(sole).walk(), Some(Ok(Event::Packet(found))));
+        assert!(found.packet().is_ok());
+        let two = [&message(MSG_PACKET, 0, &payload)[..], sole].concat();
+        assert_eq!((sole_packet(&two), Events::new(&two).count()), (None, 2));
+    }
+
     proptest! {
+        /// Whatever happens to the bytes: either both find the same packet, or the walk alone tells.
+        #[test]
+        fn sole_packet_of_damaged_datagrams_is_the_one_that_the_walk_finds(
+            damage in prop::collection::vec((0..40_usize, any::<u8>()), 0..4),
+            length in 0..120_usize,
+        ) {
+            let mut datagram = message(MSG_PACKET, 0, &packet_payload(9));
+            for (place, byte) in damage {
+                datagram[place] = byte;
+            }
+            datagram.resize(length, 0);
+            if let Some(found) = sole_packet(&datagram) {
+                let mut events = Events::new(&datagram);
+                let walked: Vec<_> = std::iter::from_fn(|| events.walk()).collect();
+                prop_assert_eq!(walked, [Ok(Event::Packet(found))]);
+            }
+        }
+
         #[test]
         fn any_datagram_is_decoded_without_panic(
             bytes in prop::collection::vec(any::<u8>(), 0..300),

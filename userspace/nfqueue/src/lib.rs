@@ -100,6 +100,7 @@ pub use verdict::Verdict;
 struct Readme;
 
 pub use knetlink;
+pub use knetlink::Inbox;
 pub use knetlink::Malformed;
 pub use knetlink::RECEIVE_LEN;
 pub use knetlink::Status;

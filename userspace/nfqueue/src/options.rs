@@ -9,7 +9,12 @@ use knetlink::attr;
 use linux_names::constant::half;
 use linux_names::constant::octet;
 
+use crate::wire::MAX_PAYLOAD;
 use crate::wire::nfgenmsg;
+
+/// More than all takes that a message tells of a packet besides its content. A security context, the
+/// longest, has up to a page.
+const OTHERS_LEN: NonZero<usize> = NonZero::new(16 << 10).expect("it is not 0");
 
 /// What of each packet is copied to the consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +104,17 @@ impl Options {
             max_length: Some(packets),
             ..self
         }
+    }
+
+    /// How many bytes a message about a packet has at most.
+    pub(crate) fn message_length(&self) -> NonZero<usize> {
+        let copied = match self.copy_mode {
+            CopyMode::Packet { range } => {
+                range.map_or(MAX_PAYLOAD, |range| MAX_PAYLOAD.min(range.get() as usize))
+            }
+            CopyMode::None | CopyMode::Meta => 0,
+        };
+        OTHERS_LEN.saturating_add(copied)
     }
 
     /// How verdicts are gathered.

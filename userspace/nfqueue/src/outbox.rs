@@ -69,22 +69,40 @@ impl Outbox {
         } else if let Some(place) = self.undecided.iter().position(|&other| other == id) {
             self.undecided.remove(place);
         }
+        if in_turn && content.is_none() {
+            self.add_to_run(id, decision);
+        } else {
+            self.end_run();
+            append_verdict(&mut self.messages, self.queue, id, decision, content);
+        }
+    }
+
+    /// Whether all packets that came have their verdict.
+    pub(crate) fn has_no_undecided(&self) -> bool {
+        self.undecided.is_empty()
+    }
+
+    /// Adds a decision on the packet that came next, without being noted, when no other is undecided.
+    #[inline]
+    pub(crate) fn decide_next(&mut self, id: u32, decision: Decision) {
+        self.decisions += 1;
+        self.add_to_run(id, decision);
+    }
+
+    #[inline]
+    fn add_to_run(&mut self, id: u32, decision: Decision) {
         match &mut self.run {
-            Some(run) if in_turn && content.is_none() && run.decision == decision => {
+            Some(run) if run.decision == decision => {
                 run.last = id;
                 run.length += 1;
             }
             _ => {
                 self.end_run();
-                if in_turn && content.is_none() {
-                    self.run = Some(Run {
-                        decision,
-                        last: id,
-                        length: 1,
-                    });
-                } else {
-                    append_verdict(&mut self.messages, self.queue, id, decision, content);
-                }
+                self.run = Some(Run {
+                    decision,
+                    last: id,
+                    length: 1,
+                });
             }
         }
     }

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::num::NonZero;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
@@ -13,12 +14,14 @@ use std::time::Duration;
 use std::time::Instant;
 
 use knetlink::HEADER_LEN;
+use knetlink::Inbox;
 use knetlink::KernelSocket;
 use knetlink::Malformed;
 use knetlink::Status;
 use knetlink::Wake;
 use knetlink::wait;
 use linux_names::constant::octet;
+use linux_names::module;
 use netlink_packet_core::NLM_F_ACK;
 use nix::errno::Errno;
 
@@ -27,6 +30,7 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::event::Events;
 use crate::event::packet_ids;
+use crate::event::sole_packet;
 use crate::namespace::namespace_allows;
 use crate::options::CopyMode;
 use crate::options::Options;
@@ -156,9 +160,9 @@ impl Queue {
     fn open(number: u16, options: Options) -> Result<Self> {
         let socket = KernelSocket::open(NETLINK_NETFILTER).map_err(|error| {
             if error.errno() == Some(Errno::EPROTONOSUPPORT) {
-                return error.with_fix(
-                    "this kernel has no nfnetlink (CONFIG_NETFILTER_NETLINK): modprobe nfnetlink",
-                );
+                if let Some(remedy) = module::remedy("nfnetlink", "CONFIG_NETFILTER_NETLINK") {
+                    return error.with_fix(format!("this kernel has no nfnetlink: {remedy}"));
+                }
             }
             error
         })?;
@@ -306,6 +310,86 @@ impl Queue {
         Ok(Some(Events::new(datagram)))
     }
 
+    /// Makes room for so many packets to be received together, however long they are.
+    #[must_use]
+    pub fn inbox(&self, places: NonZero<usize>) -> Inbox {
+        Inbox::new(places, self.options.message_length())
+    }
+
+    /// Receives the datagrams that wait, as many as there is room for, without blocking, in place of
+    /// those that were in `inbox`; tells how many there are now. Their packets come out of
+    /// [`events`](Self::events), or [`decide_all`](Self::decide_all) decides them.
+    ///
+    /// If there is room left, no more datagrams waited.
+    pub fn receive_many(&mut self, inbox: &mut Inbox) -> Result<usize> {
+        if let Some(early) = self.early.pop_front() {
+            inbox.replace(&early);
+            return Ok(1);
+        }
+        let count = self.socket.receive_many(inbox)?;
+        self.paused |= count == 0;
+        Ok(count)
+    }
+
+    /// What [`receive_many`](Self::receive_many) received, in order. A datagram that did not fit is an
+    /// error, and so is a malformed message.
+    pub fn events<'b>(
+        &mut self,
+        inbox: &'b Inbox,
+    ) -> impl Iterator<Item = Result<Event<'b>, knetlink::Error>> + use<'b> {
+        if self.options.batching.is_on() {
+            let ids = inbox.datagrams().flatten().flat_map(packet_ids);
+            ids.for_each(|id| self.outbox.arrived(id));
+        }
+        inbox.datagrams().flat_map(|datagram| {
+            let (events, failure) = match datagram {
+                Ok(datagram) => (Events::new(datagram), None),
+                Err(error) => (Events::new(&[]), Some(Err(error))),
+            };
+            let events = events.map(|event| event.map_err(knetlink::Error::from));
+            events.chain(failure)
+        })
+    }
+
+    /// Decides all packets that [`receive_many`](Self::receive_many) received alike, as
+    /// [`gather`](Self::gather) does, and tells how many there are. All else that came goes to `other`.
+    pub fn decide_all(
+        &mut self,
+        inbox: &Inbox,
+        decision: Decision,
+        mut other: impl FnMut(Result<Event<'_>, knetlink::Error>),
+    ) -> (u64, Result<()>) {
+        let in_turn = self.options.batching.is_on() && self.outbox.has_no_undecided();
+        let (mut count, mut sent) = (0, Ok(()));
+        let mut decide = |id| {
+            if in_turn {
+                self.outbox.decide_next(id, decision);
+            } else {
+                self.outbox.decide(id, decision, None);
+            }
+            count += 1;
+            if self.has_gathered_enough() {
+                let flushed = self.flush();
+                if sent.is_ok() {
+                    sent = flushed;
+                }
+            }
+        };
+        for datagram in inbox.datagrams() {
+            match datagram {
+                Ok(datagram) => match sole_packet(datagram) {
+                    Some(queued) => decide(queued.id),
+                    None => Events::new(datagram).for_each(|event| match event {
+                        Ok(Event::Packet(queued)) => decide(queued.id),
+                        event => other(event.map_err(knetlink::Error::from)),
+                    }),
+                },
+                Err(error) => other(Err(error)),
+            }
+        }
+        (count, sent)
+    }
+
     /// Receives one datagram, if there is one, and finds the first packet in it. Messages behind
     /// that are received next.
     pub(crate) fn receive_place(&mut self, buffer: &mut [u8]) -> Result<Received> {
@@ -399,6 +483,50 @@ impl Queue {
         self.add(packet.id, decision, Some(&packet.content))
     }
 
+    /// Decides what becomes of a packet, which gets other content if there is some, as
+    /// [`decide`](Self::decide) and [`decide_rewritten`](Self::decide_rewritten) do. But the verdict
+    /// waits for [`send_gathered`](Self::send_gathered), unless very many do.
+    ///
+    /// So the verdicts of packets that were received together are sent together.
+    #[inline]
+    pub fn gather(
+        &mut self,
+        id: u32,
+        decision: Decision,
+        content: Option<&Rewritten>,
+    ) -> Result<()> {
+        if content.is_some() {
+            self.check_rewriting()?;
+        }
+        let content = content.map(|rewritten| &rewritten.content[..]);
+        self.outbox.decide(id, decision, content);
+        if self.has_gathered_enough() {
+            return self.flush();
+        }
+        Ok(())
+    }
+
+    /// Sends the verdicts that were gathered, unless [`Options::batching`] has them wait for others.
+    /// `more` tells that more packets are there.
+    pub fn send_gathered(&mut self, more: bool) -> Result<()> {
+        let batching = self.options.batching;
+        self.paused = false;
+        if !batching.time.is_zero() {
+            return self.flush_when_due();
+        }
+        if batching.is_on() && more {
+            return Ok(());
+        }
+        self.flush()
+    }
+
+    #[inline]
+    fn has_gathered_enough(&self) -> bool {
+        let batching = self.options.batching;
+        self.outbox.is_large()
+            || (batching.is_on() && self.outbox.decisions() >= batching.count.get())
+    }
+
     /// Whether packets of this queue can get other content at all. Where they cannot, the kernel
     /// would drop them.
     pub fn check_rewriting(&self) -> Result<()> {
@@ -431,12 +559,18 @@ impl Queue {
                 return self.flush();
             }
         } else {
-            let now = Instant::now();
-            // A time beyond the clock's end never comes.
-            self.due = self.due.or_else(|| now.checked_add(batching.time));
-            return self.flush_due();
+            return self.flush_when_due();
         }
         Ok(())
+    }
+
+    /// Has verdicts wait for the time of batching.
+    fn flush_when_due(&mut self) -> Result<()> {
+        let now = Instant::now();
+        let time = self.options.batching.time;
+        // A time beyond the clock's end never comes.
+        self.due = self.due.or_else(|| now.checked_add(time));
+        self.flush_due()
     }
 
     /// Sends the verdicts that wait to be sent.
@@ -553,20 +687,29 @@ impl Queue {
             }
         }
         let refused = self.refused("bind", status);
-        let refused = match errno {
-            Errno::EPERM => {
-                refused.with_fix("it needs CAP_NET_ADMIN in this network namespace: run as root")
-            }
-            Errno::EOPNOTSUPP => refused.with_fix(
-                "this kernel tells nothing about connections (modprobe nf_conntrack_netlink) or \
-                 security contexts (CONFIG_NETWORK_SECMARK): do without conntrack, or without these",
-            ),
-            Errno::EINVAL => refused.with_fix(
-                "this kernel has no nfnetlink_queue (CONFIG_NETFILTER_NETLINK_QUEUE): \
-                 modprobe nfnetlink_queue",
-            ),
-            _ => refused,
-        };
+        let refused =
+            match errno {
+                Errno::EPERM => refused
+                    .with_fix("it needs CAP_NET_ADMIN in this network namespace: run as root"),
+                Errno::EOPNOTSUPP => {
+                    let conntrack = module::remedy("nf_conntrack_netlink", "CONFIG_NF_CT_NETLINK");
+                    let conntrack = conntrack.map(|remedy| format!("connections ({remedy}) or "));
+                    refused.with_fix(format!(
+                        "this kernel tells nothing about {}security contexts \
+                     (CONFIG_NETWORK_SECMARK): do without",
+                        conntrack.unwrap_or_default()
+                    ))
+                }
+                Errno::EINVAL => {
+                    let queue = module::remedy("nfnetlink_queue", "CONFIG_NETFILTER_NETLINK_QUEUE");
+                    match queue {
+                        Some(remedy) => refused
+                            .with_fix(format!("this kernel has no nfnetlink_queue: {remedy}")),
+                        None => refused,
+                    }
+                }
+                _ => refused,
+            };
         Err(refused.into())
     }
 

@@ -2,6 +2,7 @@
 
 //! What an IP packet is, in the few fields that a policy or a reader wants.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use etherparse::IpNumber;
@@ -100,14 +101,18 @@ impl Summary {
 
     /// Lower-case name of the transport protocol, or its number.
     #[must_use]
-    pub fn protocol_name(&self) -> String {
+    pub fn protocol_name(&self) -> Cow<'static, str> {
         let number = IpNumber(self.protocol);
         match number {
-            IpNumber::IPV6_ICMP => "icmpv6".to_owned(),
-            _ => number.keyword_str().map_or_else(
-                || format!("proto{}", self.protocol),
-                str::to_ascii_lowercase,
-            ),
+            IpNumber::ICMP => "icmp".into(),
+            IpNumber::IPV6_ICMP => "icmpv6".into(),
+            _ => number
+                .keyword_str()
+                .map_or_else(
+                    || format!("proto{}", self.protocol),
+                    str::to_ascii_lowercase,
+                )
+                .into(),
         }
     }
 }
@@ -289,10 +294,7 @@ pub(crate) mod tests {
         let mut bytes = ping(8);
         bytes[9] = 17;
         let summary = Summary::parse(&queued(&bytes)).unwrap();
-        assert_eq!(
-            (summary.protocol_name().as_str(), summary.icmp),
-            ("udp", None)
-        );
+        assert_eq!((&*summary.protocol_name(), summary.icmp), ("udp", None));
         bytes[9] = 253;
         let summary = Summary::parse(&queued(&bytes)).unwrap();
         assert!(!summary.protocol_name().is_empty());

@@ -39,7 +39,7 @@ pub struct Captured<'a> {
     /// Length of the whole packet from its network header on.
     pub length: usize,
     /// What Wireshark shows as the packet's comment.
-    pub comment: &'a str,
+    pub comment: &'a [u8],
 }
 
 /// Begins a capture file, whose times are in nanoseconds.
@@ -79,7 +79,7 @@ pub fn append_packet(buffer: &mut Vec<u8>, packet: &Captured<'_>) {
     block.buffer.extend_from_slice(packet.link_header);
     block.buffer.extend_from_slice(packet.bytes);
     block.pad();
-    block.option(OPT_COMMENT, packet.comment.as_bytes());
+    block.option(OPT_COMMENT, packet.comment);
     block.end();
 }
 
@@ -170,7 +170,7 @@ mod tests {
             link_header: &[7; 14],
             bytes: &[1, 2],
             length: 50,
-            comment: "",
+            comment: b"",
         };
         append_packet(&mut file, &packet);
         let blocks = blocks(&file);
@@ -191,7 +191,7 @@ mod tests {
             link_header: &[],
             bytes: &[0x45, 1, 2, 3, 4],
             length: 99,
-            comment: "drop",
+            comment: b"drop",
         };
         append_packet(&mut file, &packet);
         let blocks = blocks(&file);

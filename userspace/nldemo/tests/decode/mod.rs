@@ -111,7 +111,7 @@ fn consume(packet: &Packet<'_>) {
             link_header: packet.link_header.unwrap_or_default(),
             bytes: packet.payload,
             length: packet.length,
-            comment: &decision.to_string(),
+            comment: decision.to_string().as_bytes(),
         },
     );
     assert!(file.len() > packet.payload.len());

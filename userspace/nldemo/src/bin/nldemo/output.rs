@@ -21,6 +21,7 @@ use linux_names::text::is_harmful;
 use serde::Serialize;
 
 use crate::patient;
+use crate::pretty;
 use crate::writer;
 
 /// How long standard error may take none of a message.
@@ -121,11 +122,29 @@ impl Output {
         Ok(())
     }
 
+    /// Adds an object that is on one line, without its end, as [`json`](Self::json) prints it.
+    pub(crate) fn append_object(&self, text: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
+        if self.format == Format::PrettyJson {
+            let mut object = Vec::new();
+            append(&mut object);
+            pretty::append(text, &object);
+        } else {
+            append(text);
+        }
+        text.push(b'\n');
+    }
+
     /// Prints a warning on standard error.
     pub(crate) fn warn(&self, warning: impl fmt::Display) {
         let stderr = io::stderr();
         let style = style(colored(self.color, &stderr), AnsiColor::Yellow);
         complain(format!("{style}warning:{style:#} {warning}\n"));
+    }
+
+    /// What is before and behind text that is painted, if colours are wanted.
+    pub(crate) fn around(&self, color: AnsiColor) -> [String; 2] {
+        let style = style(self.colored, color);
+        [style.to_string(), format!("{style:#}")]
     }
 
     /// Paints text if colours are wanted.
@@ -135,6 +154,13 @@ impl Output {
             text,
         }
     }
+}
+
+/// Text as a JSON string.
+pub(crate) fn json_string(text: &str) -> String {
+    let mut json = serde_json::Value::from(text).to_string().into_bytes();
+    escape_json(&mut json, 0);
+    String::from_utf8_lossy(&json).into_owned()
 }
 
 /// Escapes what JSON may have as it is and a terminal does not show as it is.

@@ -3,14 +3,16 @@
 //! `nldemo queue`.
 
 mod frame;
+mod json;
 mod links;
+mod memory;
 mod numbers;
-mod record;
 mod run;
 mod seen;
 mod session;
 mod show;
 mod sink;
+mod text;
 mod totals;
 
 use clap::Subcommand;

@@ -23,7 +23,7 @@ use linux_names::Error;
 
 use crate::patient;
 
-/// So many bytes are handed to the thread without waiting for more.
+/// So many bytes are worth a write of their own.
 const ENOUGH: usize = 64 << 10;
 /// Up to so many bytes a pipe takes whole or not at all (`PIPE_BUF`).
 const ATOMIC: usize = 4096;
@@ -74,9 +74,11 @@ struct Size {
     records: u64,
 }
 
-/// Records one behind the other.
+/// Records one behind the other, as their maker gathers them.
+///
+/// So the lock is taken, and the thread woken, once for many.
 #[derive(Default)]
-struct Records {
+pub(crate) struct Records {
     bytes: Vec<u8>,
     ends: Vec<End>,
     /// How many count.
@@ -92,11 +94,60 @@ struct End {
 }
 
 impl Records {
-    fn push(&mut self, record: &[u8], counts: bool) {
-        self.bytes.extend_from_slice(record);
+    /// Adds a record, which `append` adds to the bytes.
+    #[inline]
+    pub(crate) fn add(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
+        append(&mut self.bytes);
+        self.end(true);
+    }
+
+    /// How many bytes they take.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    #[inline]
+    fn end(&mut self, counts: bool) {
         let at = self.bytes.len();
         self.ends.push(End { at, counts });
         self.counted += u64::from(counts);
+    }
+
+    fn push(&mut self, record: &[u8], counts: bool) {
+        self.bytes.extend_from_slice(record);
+        self.end(counts);
+    }
+
+    /// Moves the first records behind those of another that are no more than `limit` bytes, at least
+    /// one if that is empty, and forgets the others. Returns how many of those count.
+    fn move_to(&mut self, other: &mut Self, limit: usize, held: usize) -> u64 {
+        let room = limit.saturating_sub(held);
+        let mut kept = self.ends.partition_point(|end| end.at <= room);
+        if held == 0 {
+            kept = kept.max(1);
+        }
+        if other.ends.is_empty() && kept >= self.ends.len() {
+            std::mem::swap(self, other);
+            return 0;
+        }
+        let (before, mut start, mut left_out) = (other.bytes.len(), 0, 0);
+        for (place, end) in self.ends.iter().enumerate() {
+            if place < kept {
+                other.ends.push(End {
+                    at: before + end.at,
+                    counts: end.counts,
+                });
+                other.counted += u64::from(end.counts);
+                start = end.at;
+            } else {
+                left_out += u64::from(end.counts);
+            }
+        }
+        other
+            .bytes
+            .extend_from_slice(self.bytes.get(..start).unwrap_or_default());
+        self.clear();
+        left_out
     }
 
     fn clear(&mut self) {
@@ -138,17 +189,26 @@ impl Writer {
         Ok(Self { shared, limit })
     }
 
-    /// Adds a record, or leaves it out and counts that if too much waits. One record may be longer
-    /// than the limit.
-    pub(crate) fn offer(&self, record: &[u8]) {
-        let mut state = self.shared.lock();
-        let held = state.waiting.bytes.len() + state.writing.bytes;
-        if state.failure.is_some() || (held > 0 && held + record.len() > self.limit) {
-            state.left_out += 1;
+    /// How many bytes of records are to be gathered before they are given.
+    pub(crate) fn enough(&self) -> usize {
+        ENOUGH.min(self.limit)
+    }
+
+    /// Takes records, and has the thread write them. Leaves records out, and counts that, if too much
+    /// waits. One record may be longer than the limit.
+    pub(crate) fn give(&self, records: &mut Records) {
+        if records.ends.is_empty() {
             return;
         }
-        state.waiting.push(record, true);
-        if state.idle && state.waiting.bytes.len() >= ENOUGH {
+        let mut state = self.shared.lock();
+        if state.failure.is_some() {
+            state.left_out += records.counted;
+            records.clear();
+            return;
+        }
+        let held = state.waiting.bytes.len() + state.writing.bytes;
+        state.left_out += records.move_to(&mut state.waiting, self.limit, held);
+        if state.idle {
             self.shared.given.notify_one();
         }
     }
@@ -158,7 +218,7 @@ impl Writer {
         self.shared.lock().waiting.push(record, false);
     }
 
-    /// Has the thread write what is there.
+    /// Has the thread write what was inserted.
     pub(crate) fn flush(&self) {
         let state = self.shared.lock();
         if state.idle && !state.waiting.bytes.is_empty() {
@@ -304,13 +364,51 @@ mod tests {
         (duplicate(&ours).unwrap(), theirs)
     }
 
+    fn offer(writer: &Writer, record: &[u8]) {
+        let mut records = Records::default();
+        records.push(record, true);
+        writer.give(&mut records);
+        assert!(records.ends.is_empty() && records.bytes.is_empty());
+    }
+
+    #[test]
+    fn records_are_given_together_up_to_the_limit() {
+        // What is held, what is given, and how many of these find room.
+        for (held, given, kept) in [
+            (&[][..], &[4, 4, 4][..], 2),
+            (&[], &[20, 1], 1),
+            (&[3], &[4, 4], 1),
+            (&[8], &[4, 4], 0),
+            (&[2, 2], &[3, 3], 2),
+        ] {
+            let (mut waiting, mut records) = (Records::default(), Records::default());
+            held.iter()
+                .for_each(|&length| waiting.push(&vec![b'h'; length], true));
+            given
+                .iter()
+                .for_each(|&length| records.push(&vec![b'g'; length], true));
+            let bytes: usize = held.iter().sum();
+            let left_out = records.move_to(&mut waiting, 10, bytes);
+            assert_eq!(
+                left_out,
+                u64::try_from(given.len() - kept).unwrap(),
+                "{held:?} {given:?}"
+            );
+            let bytes = bytes + given[..kept].iter().sum::<usize>();
+            assert_eq!(waiting.bytes.len(), bytes);
+            assert_eq!(waiting.ends.last().map_or(0, |end| end.at), bytes);
+            assert_eq!(usize::try_from(waiting.counted), Ok(held.len() + kept));
+            assert!(records.ends.is_empty());
+        }
+    }
+
     #[test]
     fn records_are_written_in_order_and_waited_for() {
         let (file, mut reader) = pair();
         let writer = Writer::start(file, Ending::Anywhere, 100, || ()).unwrap();
         writer.insert(b"begin ");
-        writer.offer(b"one ");
-        writer.offer(b"two");
+        offer(&writer, b"one ");
+        offer(&writer, b"two");
         assert!(writer.finish(Instant::now() + LONG));
         assert_eq!(writer.left_out(), 0);
         let mut found = [0; 13];
@@ -324,7 +422,7 @@ mod tests {
         let writer = Writer::start(file, Ending::Anywhere, 1 << 20, || ()).unwrap();
         let record = [b'x'; 1000];
         for _ in 0..10_000 {
-            writer.offer(&record);
+            offer(&writer, &record);
         }
         // Nobody reads: some records are in the socket, as many bytes as the limit wait.
         assert!(!writer.finish(Instant::now()));
@@ -348,7 +446,7 @@ mod tests {
     fn one_record_is_taken_however_long_it_is() {
         let (file, mut reader) = pair();
         let writer = Writer::start(file, Ending::Anywhere, 10, || ()).unwrap();
-        writer.offer(&[b'x'; 100]);
+        offer(&writer, &[b'x'; 100]);
         assert!(writer.finish(Instant::now() + LONG));
         assert_eq!(writer.left_out(), 0);
         let mut found = [0; 100];
@@ -361,10 +459,10 @@ mod tests {
         let (tell, told) = mpsc::channel();
         let failed = move || tell.send(()).unwrap();
         let writer = Writer::start(full, Ending::Whole, 100, failed).unwrap();
-        writer.offer(b"one");
+        offer(&writer, b"one");
         writer.flush();
         told.recv_timeout(LONG).unwrap();
-        writer.offer(b"two");
+        offer(&writer, b"two");
         assert!(!writer.finish(Instant::now() + LONG));
         assert_eq!(writer.left_out(), 2);
         let failure = writer.failure().unwrap();

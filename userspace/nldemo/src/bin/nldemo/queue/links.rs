@@ -2,45 +2,59 @@
 
 //! The names of interfaces, while interfaces come, go and change their names.
 
-use std::sync::Arc;
+use std::rc::Rc;
 use std::sync::Mutex;
-use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use knetlink::Error;
 use knetlink::KernelSocket;
 use linux_names::constant::octet;
 use linux_names::interface;
+use linux_names::text::Escaped;
 use nfnetlink_queue::Packet;
 use nldemo::policy::Policy;
+
+use crate::output::json_string;
 
 /// The multicast group that tells of changes to interfaces (`RTNLGRP_LINK`).
 const CHANGES: u32 = 1;
 /// More than one message takes. What is cut has told that something changed.
 const MESSAGE_LEN: usize = 4096;
 
-/// The interfaces that packets came in by and leave by, for all threads.
+/// The changes to interfaces, for all threads.
 ///
-/// The kernel tells of a change before packets can meet the interface as it is then. So who looks at
-/// the changes before a packet decides by what is true.
+/// The kernel tells of a change before packets can meet the interface as it is then. So a thread that
+/// looks at the changes between receiving a packet and deciding it decides by what is true.
 pub(super) struct Links<'a> {
     policy: &'a Policy,
-    seen: Mutex<Seen>,
+    changes: Mutex<KernelSocket>,
+    /// How often something changed.
+    version: AtomicU64,
 }
 
-struct Seen {
-    changes: KernelSocket,
-    /// Numbers and names of the interfaces that packets had since the latest change.
-    known: Vec<(u32, Arc<str>)>,
+/// The names of interfaces that one thread has met since the latest change.
+#[derive(Default)]
+pub(super) struct Known {
+    version: u64,
+    names: Vec<(u32, Rc<Name>)>,
+}
+
+/// The name of an interface, as it is printed.
+pub(super) struct Name {
+    pub(super) escaped: String,
+    /// A JSON string.
+    pub(super) json: String,
 }
 
 /// The names of a packet's interfaces.
 #[derive(Default)]
 pub(super) struct Names {
-    pub(super) indev: Option<Arc<str>>,
-    pub(super) outdev: Option<Arc<str>>,
-    pub(super) physical_in: Option<Arc<str>>,
-    pub(super) physical_out: Option<Arc<str>>,
+    pub(super) indev: Option<Rc<Name>>,
+    pub(super) outdev: Option<Rc<Name>>,
+    pub(super) physical_in: Option<Rc<Name>>,
+    pub(super) physical_out: Option<Rc<Name>>,
 }
 
 impl<'a> Links<'a> {
@@ -50,89 +64,77 @@ impl<'a> Links<'a> {
         policy: &'a Policy,
         mut missing: impl FnMut(String),
     ) -> Result<Self, Error> {
-        let changes = KernelSocket::open(octet(libc::NETLINK_ROUTE))?;
+        let mut changes = KernelSocket::open(octet(libc::NETLINK_ROUTE))?;
         changes.join(CHANGES)?;
         for interface in policy.find_interfaces() {
             missing(interface.to_string());
         }
-        let known = Vec::new();
         Ok(Self {
             policy,
-            seen: Mutex::new(Seen { changes, known }),
+            changes: Mutex::new(changes),
+            version: AtomicU64::new(0),
         })
     }
 
-    /// Takes note of changes.
-    pub(super) fn look(&self) {
-        self.look_at(&mut self.lock());
-    }
-
-    /// The names of a packet's interfaces. If one is new, takes note of changes before.
-    pub(super) fn of(&self, packet: &Packet<'_>) -> Names {
-        let seen = &mut *self.lock();
-        let all = [
-            packet.indev,
-            packet.outdev,
-            packet.physindev,
-            packet.physoutdev,
-        ];
-        if all
-            .iter()
-            .flatten()
-            .any(|&index| seen.find(index).is_none())
-        {
-            self.look_at(seen);
-        }
-        let [indev, outdev, physical_in, physical_out] =
-            all.map(|index| index.map(|index| seen.name(index)));
-        Names {
-            indev,
-            outdev,
-            physical_in,
-            physical_out,
-        }
-    }
-
-    fn look_at(&self, seen: &mut Seen) {
-        let mut buffer = [0; MESSAGE_LEN];
-        let mut changed = false;
-        loop {
-            match seen.changes.receive(&mut buffer) {
-                Ok(None) => break,
-                // Of changes that found no room only that is known.
-                Ok(Some(_)) | Err(Error::Overrun { .. } | Error::Truncated { .. }) => {
-                    changed = true;
-                }
-                Err(_) => {
-                    changed = true;
-                    break;
-                }
-            }
-        }
-        if changed {
-            seen.known.clear();
+    /// Takes note of changes, and forgets names that were known before these.
+    pub(super) fn look(&self, known: &mut Known) {
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        if something_changed(&mut changes) {
             // Those that are missing were told of at the start.
             drop(self.policy.find_interfaces());
+            self.version.fetch_add(1, Ordering::Relaxed);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        let version = self.version.load(Ordering::Relaxed);
+        if version != known.version {
+            known.version = version;
+            known.names.clear();
+        }
     }
 }
 
-impl Seen {
-    fn find(&self, index: u32) -> Option<&Arc<str>> {
-        let mut known = self.known.iter();
-        known.find_map(|(known, name)| (*known == index).then_some(name))
+fn something_changed(socket: &mut KernelSocket) -> bool {
+    let mut buffer = [0; MESSAGE_LEN];
+    let mut changed = false;
+    loop {
+        match socket.receive(&mut buffer) {
+            Ok(None) => return changed,
+            // Of changes that found no room only that is known.
+            Ok(Some(_)) | Err(Error::Overrun { .. } | Error::Truncated { .. }) => {
+                changed = true;
+            }
+            Err(_) => return true,
+        }
+    }
+}
+
+impl Known {
+    /// The names of a packet's interfaces.
+    pub(super) fn names(&mut self, packet: &Packet<'_>) -> Names {
+        let mut name = |index: Option<u32>| index.map(|index| self.name(index));
+        Names {
+            indev: name(packet.indev),
+            outdev: name(packet.outdev),
+            physical_in: name(packet.physindev),
+            physical_out: name(packet.physoutdev),
+        }
     }
 
-    fn name(&mut self, index: u32) -> Arc<str> {
-        if let Some(name) = self.find(index) {
-            return Arc::clone(name);
+    fn name(&mut self, index: u32) -> Rc<Name> {
+        let mut names = self.names.iter();
+        if let Some((_, name)) = names.find(|(known, _)| *known == index) {
+            return Rc::clone(name);
         }
-        let name: Arc<str> = interface::name(index).into();
-        self.known.push((index, Arc::clone(&name)));
+        let name = Rc::new(Name::new(&interface::name(index)));
+        self.names.push((index, Rc::clone(&name)));
         name
+    }
+}
+
+impl Name {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            escaped: Escaped(name.as_bytes()).to_string(),
+            json: json_string(name),
+        }
     }
 }

@@ -19,6 +19,7 @@ use nldemo::replacement::Replacement;
 use nldemo::stop::Stop;
 
 use super::links::Links;
+use super::memory;
 use super::numbers::Queues;
 use super::numbers::batching;
 use super::numbers::copy_mode;
@@ -55,6 +56,9 @@ Rewriting (--set): packets that are not dropped get another value, with lengths 
 right. payload is the data of echo messages and UDP. What the kernel would turn into a drop is left
 as it was and counted (unwritable): fragments, packets copied in part or to be segmented, broken
 headers, wrong checksums. In containers' network namespaces it refuses rewriting altogether.
+
+Packets that wait together, up to 64, are received, decided and sent on together. Each has a verdict
+message of its own.
 
 Batching (--batch): packets that follow one another and are decided alike get one verdict message.
 COUNT is how many verdicts may wait, TIME for how long (64,5ms); without TIME they wait while there
@@ -96,7 +100,7 @@ JSON keys (-j): every object has `event` and `queue`.
                   foreign (messages not from the kernel), unprinted, uncaptured (packets that are
                   missing from standard output and from the capture), seconds, packets_per_second,
                   latency_ns (null or min, avg, p50, p99, max: from receipt to verdict sent, of
-                  packets after a pause and 1 of 16 under load),
+                  the first of packets that are received together),
                   lost (null or queue_full, socket_full: packets dropped by the kernel)";
 
 /// Bind queues, print every packet and set its verdict
@@ -116,9 +120,10 @@ pub(crate) struct Args {
     /// Rewrite packets: ttl=N, payload=TEXT, payload=hex:DIGITS
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Replacement>,
-    /// What to see of packets: none, meta, packet or packet:RANGE for so many bytes
-    #[arg(long, value_name = "MODE", default_value = "packet", value_parser = copy_mode)]
-    copy: CopyMode,
+    /// What to see of packets: none, meta, packet or packet:RANGE for so many bytes [default: packet, or
+    /// meta if nothing in packets matters]
+    #[arg(long, value_name = "MODE", value_parser = copy_mode)]
+    copy: Option<CopyMode>,
     /// Gather up to COUNT verdicts, for up to TIME
     #[arg(long, value_name = "COUNT[,TIME]", num_args = 0..=1, default_missing_value = "64",
           value_parser = batching)]
@@ -163,9 +168,21 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    fn copy_mode(&self) -> CopyMode {
+        let is_told = !self.quiet || self.pcap.is_some();
+        let policy = &self.policy;
+        let is_decisive = policy.constant().is_none() || policy.check_copied(0).is_err();
+        self.copy
+            .unwrap_or(if is_told || is_decisive || !self.set.is_empty() {
+                CopyMode::Packet { range: None }
+            } else {
+                CopyMode::Meta
+            })
+    }
+
     fn options(&self) -> Options {
         let options = Options::default()
-            .copy_mode(self.copy)
+            .copy_mode(self.copy_mode())
             .batching(self.batch.unwrap_or(Batching::OFF))
             .fail_open(self.fail_open)
             .conntrack(self.conntrack)
@@ -181,7 +198,7 @@ impl Args {
 pub(crate) fn run(args: &Args, output: &Output, stop: &Stop) -> Result<(), Failure> {
     let policy = &args.policy;
     policy
-        .check_copied(copied(args.copy))
+        .check_copied(copied(args.copy_mode()))
         .map_err(Failure::usage)?;
     refuse_loops(args, policy, output)?;
     let named = !args.quiet || policy.names_interfaces();
@@ -199,6 +216,7 @@ pub(crate) fn run(args: &Args, output: &Output, stop: &Stop) -> Result<(), Failu
         buffer: args.buffer,
         aside: args.pcap.as_deref() == Some(Path::new(sink::STANDARD_OUTPUT)),
     };
+    memory::check(args.queue.0.len())?;
     let queues = bind(args)?;
     if let (Some(path), Some(file), false) = (&args.pcap, &file, telling.aside) {
         sink::begin(path, file)?;
@@ -248,11 +266,22 @@ fn serve(queues: Vec<Queue>, shared: &Shared<'_>) -> (Totals, Result<(), Failure
         return (Totals::of_queue(0), Ok(()));
     };
     thread::scope(|scope| {
-        let threads: Vec<_> = (1..)
-            .zip(queues)
-            .map(|(index, queue)| scope.spawn(move || Session::new(queue, index, shared).run()))
-            .collect();
-        let first = Session::new(first, 0, shared).run();
+        let mut threads = Vec::new();
+        let mut started = Ok(());
+        for (index, queue) in (1..).zip(queues) {
+            let serve = move || Session::new(queue, index, shared).run();
+            match thread::Builder::new().spawn_scoped(scope, serve) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    shared.stop.request();
+                    let error = linux_names::Error::io("start a thread for each queue", &error);
+                    started = Err(error.into());
+                    break;
+                }
+            }
+        }
+        let (totals, served) = Session::new(first, 0, shared).run();
+        let first = (totals, started.and(served));
         let results = threads.into_iter().map(|thread| match thread.join() {
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic),

@@ -2,17 +2,19 @@
 
 //! One queue while `nldemo queue run` listens to it.
 
+use std::num::NonZero;
 use std::os::fd::AsFd;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
+use std::time::SystemTime;
 
-use knetlink::RECEIVE_LEN;
 use knetlink::Wake;
 use nfnetlink_queue::Decision;
 use nfnetlink_queue::Error;
 use nfnetlink_queue::Event;
+use nfnetlink_queue::Inbox;
 use nfnetlink_queue::Packet;
 use nfnetlink_queue::Queue;
 use nfnetlink_queue::Queued;
@@ -23,22 +25,20 @@ use nldemo::policy::Policy;
 use nldemo::replacement::Replacement;
 use nldemo::stop::Stop;
 
+use super::links::Known;
 use super::links::Links;
 use super::seen::Seen;
 use super::sink::Sink;
+use super::sink::Untold;
 use super::totals::Totals;
 use crate::failure::Failure;
 
 /// How long stopping may take while packets keep coming.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
-/// Of so many packets that come without a pause the time of one is taken: looking at the clock can
-/// take longer than deciding a packet.
-const SAMPLE: u64 = 16;
-
-/// Of so many packets that come without a pause one is a reason to look whether interfaces have new
-/// names. A packet of a new interface is always one.
-const LOOK_EVERY: u64 = 64;
+/// So many packets are received together at most, decided, and told of. The first of them waits for its
+/// verdict until the last is decided.
+const TOGETHER: NonZero<usize> = NonZero::new(64).expect("it is not 0");
 
 /// What becomes of a packet that the policy cannot decide: the rule that it would take may be one
 /// that drops it.
@@ -77,39 +77,42 @@ pub(super) struct Session<'s, 'a> {
     /// What becomes of every packet, if nobody looks at any.
     unseen: Option<Decision>,
     totals: Totals,
-    /// How many packets came since there was a pause.
-    without_pause: u64,
-    /// When the packet came whose time is taken, while its verdict was not sent yet.
+    /// When the first of the packets came whose verdicts were not sent yet.
     timed: Option<Instant>,
-    /// For what is told of a packet.
-    buffer: Vec<u8>,
+    known: Known,
+    untold: Untold,
+    /// Where packets are between their decision and their being told of; empty in between.
+    seen: Vec<Seen<'static>>,
 }
 
 impl<'s, 'a> Session<'s, 'a> {
     pub(super) fn new(queue: Queue, index: u32, shared: &'s Shared<'a>) -> Self {
-        let looked_at = shared.sink.is_used() || !shared.replacements.is_empty();
+        let looked_at =
+            shared.sink.is_used() || !shared.replacements.is_empty() || shared.limit.is_some();
         Self {
             totals: Totals::of_queue(queue.number()),
             queue,
             index,
             shared,
             unseen: shared.policy.constant().filter(|_| !looked_at),
-            without_pause: 0,
             timed: None,
-            buffer: Vec::new(),
+            known: Known::default(),
+            untold: Untold::default(),
+            seen: Vec::new(),
         }
     }
 
     /// Decides packets until it is time to stop, then those that are pending, and gives the queue
     /// back.
     pub(super) fn run(mut self) -> (Totals, Result<(), Failure>) {
-        let served = self.serve();
+        let mut inbox = self.queue.inbox(TOGETHER);
+        let served = self.serve(&mut inbox);
         // Also after an error: the socket may work all the same.
-        let mut served = served.and(self.drain());
+        let mut served = served.and(self.drain(&mut inbox));
         // To look at the losses takes long. What comes meanwhile has its verdict, too, before the
         // queue is unbound at once.
         self.totals.lost = self.queue.losses();
-        served = served.and(self.drain());
+        served = served.and(self.drain(&mut inbox));
         let Self {
             queue, mut totals, ..
         } = self;
@@ -121,38 +124,33 @@ impl<'s, 'a> Session<'s, 'a> {
         (totals, served)
     }
 
-    fn serve(&mut self) -> Result<(), Failure> {
+    fn serve(&mut self, inbox: &mut Inbox) -> Result<(), Failure> {
         let _others = StopOthers(self.shared.stop);
-        let Shared {
-            stop,
-            deadline,
-            ref sink,
-            ..
-        } = *self.shared;
-        let mut buffer = vec![0; RECEIVE_LEN];
+        let Shared { stop, deadline, .. } = *self.shared;
+        let mut served = Ok(());
         // Time and signals are looked at between packets, too: under load there is no waiting.
-        while !stop.requested() && deadline.is_none_or(|deadline| Instant::now() < deadline) {
-            if self.receive(&mut buffer, true)? {
-                if self.is_enough() {
-                    break;
-                }
+        while served.is_ok()
+            && !stop.requested()
+            && deadline.is_none_or(|deadline| Instant::now() < deadline)
+        {
+            served = self.receive(inbox, true);
+            if inbox.is_full() && served.is_ok() && !self.is_enough() {
                 continue;
             }
-            sink.flush();
+            self.shared.sink.give(&mut self.untold);
+            if served.is_err() || self.is_enough() {
+                break;
+            }
             let waited = self.queue.wait(deadline, Some(stop.as_fd()));
             self.note_sent();
-            self.without_pause = 0;
-            if let Some(links) = &self.shared.links {
-                links.look();
-            }
             match waited {
                 Ok(Wake::Readable) => {}
                 Ok(_) => break,
-                Err(error) => self.tolerate(error)?,
+                Err(error) => served = self.tolerate(error),
             }
         }
-        sink.flush();
-        Ok(())
+        self.shared.sink.give(&mut self.untold);
+        served
     }
 
     fn is_enough(&self) -> bool {
@@ -162,148 +160,163 @@ impl<'s, 'a> Session<'s, 'a> {
     }
 
     /// Gives verdicts on what is pending.
-    fn drain(&mut self) -> Result<(), Failure> {
+    fn drain(&mut self, inbox: &mut Inbox) -> Result<(), Failure> {
         let deadline = Instant::now() + DRAIN_TIME;
-        let mut buffer = vec![0; RECEIVE_LEN];
         if self.queue.options().fails_open() {
             self.queue
                 .let_pass()
                 .or_else(|error| self.tolerate(error))?;
         }
-        loop {
-            let mut none = true;
-            while Instant::now() < deadline && self.receive(&mut buffer, false)? {
-                none = false;
-            }
+        // Until nothing comes any more while verdicts are sent.
+        while Instant::now() < deadline {
+            self.receive(inbox, false)?;
             let flushed = self.queue.flush();
             self.note_sent();
             flushed.or_else(|error| self.tolerate(error))?;
-            // More may have come while verdicts were sent.
-            if none || Instant::now() >= deadline {
+            if inbox.is_empty() {
                 return Ok(());
             }
         }
-    }
-
-    /// Receives one datagram, if there is any, and decides its packets. Those that are not `told`
-    /// of count as pending.
-    fn receive(&mut self, buffer: &mut [u8], told: bool) -> Result<bool, Failure> {
-        let events = match self.queue.receive(buffer) {
-            Ok(Some(events)) => events,
-            Ok(None) => return Ok(false),
-            Err(Error::Netlink(knetlink::Error::Overrun { .. })) => {
-                self.totals.overruns += 1;
-                return Ok(true);
-            }
-            // The packet is lost, the queue is not.
-            Err(Error::Netlink(knetlink::Error::Truncated { .. })) => {
-                self.totals.malformed += 1;
-                return Ok(true);
-            }
-            Err(error) => return Err(error.into()),
-        };
-        for event in events {
-            match event {
-                Ok(Event::Packet(queued)) => self.packet(&queued, told)?,
-                Ok(Event::VerdictRefused { status, .. }) => {
-                    if status.errno == Some(Errno::ENOENT) {
-                        self.totals.gone += 1;
-                    } else {
-                        self.totals.refused += 1;
-                    }
-                }
-                Ok(_) => {}
-                Err(_) => self.totals.malformed += 1,
-            }
-        }
-        Ok(true)
-    }
-
-    fn packet(&mut self, queued: &Queued<'_>, told: bool) -> Result<(), Failure> {
-        if self.timed.is_none() && self.without_pause % SAMPLE == 0 {
-            self.timed = Some(Instant::now());
-        }
-        if self.without_pause % LOOK_EVERY == LOOK_EVERY - 1 {
-            if let Some(links) = &self.shared.links {
-                links.look();
-            }
-        }
-        self.without_pause += 1;
-        if let Some(decision) = self.unseen {
-            let decided = self.queue.decide(queued.id, decision);
-            self.decided(decided, decision, told)
-        } else if let Ok(packet) = queued.packet() {
-            self.look_at(&packet, told)
-        } else {
-            self.totals.malformed += 1;
-            Ok(())
-        }
-    }
-
-    /// Decides a packet by what it is, and tells of it.
-    fn look_at(&mut self, packet: &Packet<'_>, told: bool) -> Result<(), Failure> {
-        let Shared {
-            policy,
-            replacements,
-            ref links,
-            ref sink,
-            ..
-        } = *self.shared;
-        let ip = Summary::parse(packet);
-        let names = links.as_ref().map(|links| links.of(packet));
-        let decided = policy.decide(packet, ip.as_ref());
-        self.totals.undecided += u64::from(decided.is_none());
-        let decision = decided.unwrap_or(UNDECIDED);
-        let wanted = !replacements.is_empty() && decision.verdict() != Verdict::Drop;
-        let rewritten = wanted.then(|| Replacement::apply(replacements, packet));
-        let sent = match &rewritten {
-            Some(Ok(rewritten)) => {
-                self.totals.rewritten += 1;
-                self.queue.decide_rewritten(decision, rewritten)
-            }
-            other => {
-                self.totals.unwritable += u64::from(other.is_some());
-                self.queue.decide(packet.id, decision)
-            }
-        };
-        self.decided(sent, decision, told)?;
-        if !told {
-            return Ok(());
-        }
-        let rewriting = rewritten.map(|rewritten| rewritten.map(drop));
-        let seen = Seen {
-            packet,
-            ip: ip.as_ref(),
-            names: &names.unwrap_or_default(),
-            decision,
-            decided: decided.is_some(),
-            rewriting: rewriting.as_ref(),
-            queue_index: self.index,
-        };
-        sink.packet(&seen, &mut self.buffer);
         Ok(())
     }
 
-    /// Counts a packet that was decided.
-    fn decided(
+    /// Receives the packets that wait, if there are any, and decides them. Those that are not `told`
+    /// of count as pending.
+    fn receive(&mut self, inbox: &mut Inbox, told: bool) -> Result<(), Failure> {
+        match self.queue.receive_many(inbox) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(Error::Netlink(knetlink::Error::Overrun { .. })) => {
+                self.totals.overruns += 1;
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if self.timed.is_none() {
+            self.timed = Some(Instant::now());
+        }
+        if let Some(links) = &self.shared.links {
+            links.look(&mut self.known);
+        }
+        let mut seen = empty(std::mem::take(&mut self.seen));
+        let decided = match self.unseen {
+            Some(decision) => self.decide_unseen(inbox, decision, told),
+            None => self.decide_each(inbox, told, &mut seen),
+        };
+        let sent = self.queue.send_gathered(inbox.is_full());
+        let sent = sent.or_else(|error| self.tolerate(error));
+        self.note_sent();
+        self.tell(&seen);
+        self.seen = empty(seen);
+        decided.and(sent)
+    }
+
+    /// Decides all packets alike.
+    fn decide_unseen(
         &mut self,
-        result: Result<(), Error>,
+        inbox: &Inbox,
         decision: Decision,
         told: bool,
     ) -> Result<(), Failure> {
-        if let Err(error) = result {
-            self.tolerate(error)?;
+        let totals = &mut self.totals;
+        let (count, sent) = self.queue.decide_all(inbox, decision, |event| {
+            note(totals, event);
+        });
+        if told {
+            self.totals.count(decision, count);
+        } else {
+            self.totals.pending += count;
         }
-        self.note_sent();
-        if !told {
+        sent.or_else(|error| self.tolerate(error))
+    }
+
+    /// Decides packets by what they are, and adds those that are to be told of to `seen`.
+    fn decide_each<'b>(
+        &mut self,
+        inbox: &'b Inbox,
+        told: bool,
+        seen: &mut Vec<Seen<'b>>,
+    ) -> Result<(), Failure> {
+        let mut all = Ok(());
+        for event in self.queue.events(inbox) {
+            let Some(queued) = note(&mut self.totals, event) else {
+                continue;
+            };
+            match queued.packet() {
+                // Behind a failure, too: the queue may work all the same.
+                Ok(packet) => all = self.decide(packet, told, seen).and(all),
+                Err(_) => self.totals.malformed += 1,
+            }
+        }
+        all
+    }
+
+    fn decide<'b>(
+        &mut self,
+        packet: Packet<'b>,
+        told: bool,
+        seen: &mut Vec<Seen<'b>>,
+    ) -> Result<(), Failure> {
+        let Shared {
+            policy,
+            replacements,
+            ..
+        } = *self.shared;
+        let ip = Summary::parse(&packet);
+        let decided = policy.decide(&packet, ip.as_ref());
+        self.totals.undecided += u64::from(decided.is_none());
+        let decision = decided.unwrap_or(UNDECIDED);
+        let wanted = !replacements.is_empty() && decision.verdict() != Verdict::Drop;
+        let rewritten = wanted.then(|| Replacement::apply(replacements, &packet));
+        let content = match &rewritten {
+            Some(Ok(rewritten)) => {
+                self.totals.rewritten += 1;
+                Some(rewritten)
+            }
+            other => {
+                self.totals.unwritable += u64::from(other.is_some());
+                None
+            }
+        };
+        let sent = self.queue.gather(packet.id, decision, content);
+        let sent = sent.or_else(|error| self.tolerate(error));
+        if !(told && self.is_within_limit()) {
             self.totals.pending += 1;
-            return Ok(());
+            return sent;
         }
-        self.totals.count(decision);
-        if self.shared.limit.is_some() {
-            self.shared.packets.fetch_add(1, Ordering::Relaxed);
+        self.totals.count(decision, 1);
+        if self.shared.sink.is_used() {
+            seen.push(Seen {
+                names: self.known.names(&packet),
+                packet,
+                ip,
+                decision,
+                decided: decided.is_some(),
+                rewriting: rewritten.map(|rewritten| rewritten.map(drop)),
+            });
         }
-        Ok(())
+        sent
+    }
+
+    /// Whether one more packet is wanted.
+    fn is_within_limit(&self) -> bool {
+        let packets = &self.shared.packets;
+        let limit = self.shared.limit;
+        limit.is_none_or(|limit| packets.fetch_add(1, Ordering::Relaxed) < limit)
+    }
+
+    /// Tells of packets.
+    fn tell(&mut self, seen: &[Seen<'_>]) {
+        let sink = &self.shared.sink;
+        let received = if sink.takes_times() && !seen.is_empty() {
+            let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            since.unwrap_or_default()
+        } else {
+            Duration::ZERO
+        };
+        for packet in seen {
+            sink.packet(packet, self.index, received, &mut self.untold);
+        }
     }
 
     /// Counts a lack of buffer space instead of failing.
@@ -324,6 +337,31 @@ impl<'s, 'a> Session<'s, 'a> {
             }
         }
     }
+}
+
+/// Takes note of what came, and returns it if it is a packet.
+fn note<'b>(totals: &mut Totals, event: Result<Event<'b>, knetlink::Error>) -> Option<Queued<'b>> {
+    match event {
+        Ok(Event::Packet(queued)) => return Some(queued),
+        Ok(Event::VerdictRefused { status, .. }) => {
+            if status.errno == Some(Errno::ENOENT) {
+                totals.gone += 1;
+            } else {
+                totals.refused += 1;
+            }
+        }
+        Ok(_) => {}
+        // The packet is lost, the queue is not.
+        Err(_) => totals.malformed += 1,
+    }
+    None
+}
+
+/// The same memory, without packets, for others.
+fn empty<'b>(mut seen: Vec<Seen<'_>>) -> Vec<Seen<'b>> {
+    seen.clear();
+    let none = seen.into_iter().map(|_| unreachable!("it is empty"));
+    none.collect()
 }
 
 #[cfg(test)]

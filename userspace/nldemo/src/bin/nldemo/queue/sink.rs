@@ -3,9 +3,11 @@
 //! Where packets are told of: standard output and a capture file, shared by the threads of all
 //! queues.
 //!
-//! The way of a packet: it is received, decided, its verdict goes to the kernel, then its line and
-//! its block are made and given to writers that have threads of their own. What the writers have no
-//! room for is left out and counted. So output that fails, or is slow, or stuck delays no verdict.
+//! The way of packets: those that wait are received together, each is decided, their verdicts go to the
+//! kernel together, then their lines and blocks are made. The queue's thread gathers these, and gives
+//! them to writers, which have threads of their own, when they are many or before it waits for packets.
+//! What the writers have no room for is left out and counted. So output that fails, or is slow, or stuck
+//! delays no verdict.
 
 use std::fs::File;
 use std::io;
@@ -13,7 +15,6 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::time::Duration;
 use std::time::Instant;
-use std::time::SystemTime;
 
 use linux_names::Error;
 use nfnetlink_queue::Queue;
@@ -21,17 +22,20 @@ use nldemo::pcapng;
 use nldemo::pcapng::Captured;
 use nldemo::pcapng::LinkType;
 use nldemo::stop::Stop;
+use serde::Serialize;
 
 use super::frame;
-use super::record::Ready;
-use super::record::Record;
+use super::json;
 use super::seen::Seen;
+use super::text::Text;
+use super::text::append_decision;
 use super::totals::Totals;
 use crate::failure::Failure;
 use crate::output;
 use crate::output::Output;
 use crate::writer;
 use crate::writer::Ending;
+use crate::writer::Records;
 use crate::writer::Writer;
 
 /// How long the end waits for output that takes nothing.
@@ -50,10 +54,27 @@ pub(super) struct Telling {
     pub(super) aside: bool,
 }
 
+/// First JSON object: the queue is bound, packets will be seen from now on.
+#[derive(Serialize)]
+struct Ready {
+    event: &'static str,
+    queue: u16,
+    portid: u32,
+}
+
+/// What one thread has to tell and the writers do not have yet.
+#[derive(Default)]
+pub(super) struct Untold {
+    lines: Records,
+    captured: Records,
+    comment: Vec<u8>,
+}
+
 /// Takes packets from all threads.
 pub(super) struct Sink<'a> {
     output: &'a Output,
     telling: Telling,
+    text: Text,
     lines: Writer,
     capture: Option<Writer>,
 }
@@ -79,6 +100,7 @@ impl<'a> Sink<'a> {
         Ok(Self {
             output,
             telling,
+            text: Text::new(output, telling.hexdump),
             lines: start(lines?, Ending::Anywhere)?,
             capture: capture.transpose()?,
         })
@@ -112,48 +134,70 @@ impl<'a> Sink<'a> {
         }
         if let Some(capture) = &self.capture {
             capture.insert(&blocks);
+            capture.flush();
         }
-        self.flush();
+        self.lines.flush();
         Ok(())
     }
 
-    /// Tells of a packet. `buffer` is for what is made of it.
-    pub(super) fn packet(&self, seen: &Seen<'_>, buffer: &mut Vec<u8>) {
+    /// Whether it is to know when packets were received.
+    pub(super) fn takes_times(&self) -> bool {
+        self.capture.is_some()
+    }
+
+    /// Tells of a packet of the queue at this place among all, which was received at a time since the
+    /// epoch.
+    pub(super) fn packet(
+        &self,
+        seen: &Seen<'_>,
+        queue_index: u32,
+        received: Duration,
+        untold: &mut Untold,
+    ) {
         if let Some(capture) = &self.capture {
-            let packet = seen.packet;
-            let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-            let mut comment = seen.decision.to_string();
-            if seen.rewriting == Some(&Ok(())) {
-                comment += ", rewritten";
+            let packet = &seen.packet;
+            let comment = &mut untold.comment;
+            comment.clear();
+            append_decision(comment, seen.decision);
+            if seen.rewriting == Some(Ok(())) {
+                comment.extend_from_slice(b", rewritten");
             }
-            buffer.clear();
             let header = frame::header(packet);
             let captured = Captured {
-                interface: 2 * seen.queue_index + u32::from(header.is_some()),
-                time: packet
-                    .timestamp
-                    .unwrap_or_else(|| now().unwrap_or(Duration::ZERO)),
+                interface: 2 * queue_index + u32::from(header.is_some()),
+                time: packet.timestamp.unwrap_or(received),
                 link_header: header.as_deref().unwrap_or_default(),
                 bytes: packet.payload,
                 length: packet.length,
-                comment: &comment,
+                comment,
             };
-            pcapng::append_packet(buffer, &captured);
-            capture.offer(buffer);
+            let captured = |blocks: &mut Vec<u8>| pcapng::append_packet(blocks, &captured);
+            untold.captured.add(captured);
+            if untold.captured.len() >= capture.enough() {
+                capture.give(&mut untold.captured);
+            }
         }
         if self.telling.lines {
-            buffer.clear();
-            let mut record = Record::new(seen);
-            record.append_to(buffer, seen.packet, self.telling.hexdump, self.output);
-            self.lines.offer(buffer);
+            untold.lines.add(|lines| {
+                if self.output.is_json() {
+                    let append =
+                        |json: &mut Vec<u8>| json::append(json, seen, self.telling.hexdump);
+                    self.output.append_object(lines, append);
+                } else {
+                    self.text.append(lines, seen);
+                }
+            });
+            if untold.lines.len() >= self.lines.enough() {
+                self.lines.give(&mut untold.lines);
+            }
         }
     }
 
-    /// Has what is buffered written, for whoever reads along.
-    pub(super) fn flush(&self) {
-        self.lines.flush();
+    /// Has what was told written, for whoever reads along.
+    pub(super) fn give(&self, untold: &mut Untold) {
+        self.lines.give(&mut untold.lines);
         if let Some(capture) = &self.capture {
-            capture.flush();
+            capture.give(&mut untold.captured);
         }
     }
 

@@ -60,15 +60,15 @@ impl Totals {
         }
     }
 
-    /// Counts a packet that had this verdict.
-    pub(super) fn count(&mut self, decision: Decision) {
-        self.packets += 1;
+    /// Counts packets that had this verdict.
+    pub(super) fn count(&mut self, decision: Decision, packets: u64) {
+        self.packets += packets;
         *match decision.verdict() {
             Verdict::Accept => &mut self.accepted,
             Verdict::Drop => &mut self.dropped,
             Verdict::Repeat => &mut self.repeated,
             Verdict::Queue { .. } => &mut self.requeued,
-        } += 1;
+        } += packets;
     }
 
     /// Counts what turned up while the queue was closed.
@@ -255,11 +255,11 @@ mod tests {
     #[test]
     fn queues_are_added_up() {
         let mut one = Totals::of_queue(3);
-        one.count(Decision::ACCEPT);
+        one.count(Decision::ACCEPT, 1);
         one.latencies.record(Duration::from_micros(1));
         let mut two = Totals::of_queue(4);
-        two.count(Decision::DROP);
-        two.count(Decision::queue(9, false));
+        two.count(Decision::DROP, 1);
+        two.count(Decision::queue(9, false), 1);
         two.latencies.record(Duration::from_micros(3));
         two.lost = Some(KernelLosses {
             queue_full: 5,
