@@ -74,6 +74,8 @@ module! {
     license: "GPL",
 }
 
+net::module_version!("0.2.0");
+
 /// What the module is loaded with.
 mod parameters {
     crate::net::module_parameters! {

@@ -40,5 +40,8 @@ pub mod random;
 pub mod rcu;
 pub mod skbuff;
 
-#[allow(unused_imports)] // A module need not have parameters.
-pub(crate) use self::parameters::module_parameters;
+#[allow(unused_imports)] // A module need not have parameters, nor a version.
+pub(crate) use self::parameters::{
+    module_parameters,
+    module_version, //
+};

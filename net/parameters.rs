@@ -94,6 +94,28 @@ macro_rules! module_parameters {
 
 pub(crate) use module_parameters;
 
+/// Declares the version of the module, as `MODULE_VERSION()` does in C: `modinfo` shows it, and
+/// `/sys/module/NAME/version`.
+#[allow(unused_macros)] // A module need not have a version.
+macro_rules! module_version {
+    ($version:literal) => {
+        #[allow(unsafe_code)]
+        const _: () = {
+            use $crate::net::parameters::{
+                modinfo,
+                modinfo_len, //
+            };
+
+            const VERSION: [&str; 2] = ["version=", $version];
+            #[link_section = ".modinfo"]
+            #[used(compiler)]
+            static VERSION_INFO: [u8; modinfo_len(VERSION)] = modinfo(VERSION);
+        };
+    };
+}
+
+pub(crate) use module_version;
+
 /// A type of value that a [`Parameter`] can have.
 ///
 /// # Safety

@@ -214,6 +214,14 @@ def test_sysfs_shows_what_was_given(load):
     assert shown() == given
 
 
+def test_version_is_that_of_the_peer(ko, module, peer):
+    status, said, _ = peer("--version")
+    version = said.removeprefix("nldemo ").strip()
+    assert status == 0 and version
+    assert run("modinfo", "-F", "version", ko).strip() == version
+    assert Path("/sys/module/rust_nldemo/version").read_text(encoding="ascii").strip() == version
+
+
 def test_modinfo_tells_of_all(ko):
     """Each with its type as C has it, a description, and the default that sysfs shows."""
     told = {}
