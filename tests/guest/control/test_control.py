@@ -332,7 +332,7 @@ def test_given_twice(refused):
 
 def test_unknown(refused):
     """Bug: what is not understood is ignored. What can only be told is not for setting."""
-    for number in (0, NLDEMO_CONFIG_A_EVENT, NLDEMO_CONFIG_A_HOOKED, NLDEMO_CONFIG_A_HOOKED + 1,
+    for number in (0, NLDEMO_CONFIG_A_EVENT, NLDEMO_CONFIG_A_HOOKED, max(CONFIG.values()) + 1,
                    64, 65, 255, 0x3FFF):
         for payload in (b"", bytes(4), bytes(100)):
             refused(attribute(number, payload), errno.EINVAL, "Unknown")
