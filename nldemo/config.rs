@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What an instance of the module goes by, and the module's parameters that it starts with.
+//! The configuration of one network namespace, and the module parameters it is initialized from.
 
 use core::{
     num::NonZero,
@@ -30,11 +30,11 @@ use crate::net::{
     netlink::Protocol, //
 };
 
-/// The netlink protocol numbers that no protocol of the kernel's own uses.
+/// The netlink protocol numbers that the kernel itself does not use.
 const PROTOCOLS: RangeInclusive<i64> = NLDEMO_PROTOCOL_MIN as i64..=NLDEMO_PROTOCOL_MAX as i64;
 /// The numbers of NFQUEUE queues.
 const QUEUE: RangeInclusive<i64> = 0..=65535;
-/// How many queues there may be; none may be above the last number.
+/// The number of queues. The last queue must not be above 65535.
 const QUEUES: RangeInclusive<i64> = 1..=65535;
 /// The bit masks of inet hook points, bit `n` for `NF_INET_*` number `n`; at least one.
 pub(crate) const HOOKS: RangeInclusive<i64> = 1..=31;
@@ -43,11 +43,11 @@ const PRIORITY: RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
 /// The marks of packets.
 const SKIP_MARK: RangeInclusive<i64> = 0..=u32::MAX as i64;
 
-/// The types of ICMPv6 that hosts may lose without losing the network: echo request and reply.
+/// The types of ICMPv6 that a network works without: echo request and reply.
 const ICMPV6_ECHO: [u8; 2] = [128, 129];
 
-/// The parameters as they were given. All are wide integers, so that values far out of range get
-/// here, to be reported with their range.
+/// The parameters as they were given. They are wide integers, so that a value far out of range arrives
+/// here, and can be reported with its range.
 pub(crate) struct Parameters {
     pub(crate) protocol: i64,
     pub(crate) enabled: bool,
@@ -60,11 +60,11 @@ pub(crate) struct Parameters {
     pub(crate) skip_mark: i64,
 }
 
-/// How packets are spread over more than one queue.
+/// How packets are spread over several queues.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Spread {
-    /// By address pair, which keeps flows in order.
+    /// By the pair of addresses, which keeps flows in order.
     Flow = NLDEMO_SPREAD_FLOW as u8,
     /// By the CPU that handles the packet.
     Cpu = NLDEMO_SPREAD_CPU as u8,
@@ -100,15 +100,15 @@ impl TypeSet {
 /// What happens to the packets of a network namespace.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Config {
-    /// Whether packets are queued at all.
+    /// Whether packets are queued. If not, there are no hooks.
     pub(crate) enabled: bool,
     /// The first queue.
     pub(crate) queue: u16,
-    /// How many queues, from the first one on.
+    /// The number of queues, from the first one on.
     pub(crate) queues: NonZero<u16>,
-    /// Which of them a packet goes to.
+    /// How packets are spread over these queues.
     pub(crate) spread: Spread,
-    /// Whether packets pass when nobody listens to their queue.
+    /// Whether packets pass if their queue has no consumer.
     pub(crate) bypass: bool,
     /// The hook points, bit `n` for `NF_INET_*` number `n`.
     pub(crate) hooks: u8,
@@ -153,12 +153,12 @@ impl Config {
         Ok((protocol, config))
     }
 
-    /// Whether all queues have a number.
+    /// Whether the last queue has a valid number.
     pub(crate) fn queues_exist(&self) -> bool {
         i64::from(self.queue) + i64::from(self.queues.get()) - 1 <= *QUEUE.end()
     }
 
-    /// The types that are queued of a family.
+    /// The types of a family that are queued.
     pub(crate) fn types(&self, family: Family) -> &TypeSet {
         match family {
             Family::Ipv4 => &self.ipv4,
@@ -166,14 +166,14 @@ impl Config {
         }
     }
 
-    /// Whether packets of the types that are to be queued are at a hook point.
+    /// Whether packets are queued at this hook point.
     pub(crate) fn covers(&self, point: &Point) -> bool {
         self.enabled
             && self.hooks & 1 << point.hooknum as u8 != 0
             && self.priority == point.priority.0
     }
 
-    /// The points to hook into. Where there is nothing to queue, packets need not pass by.
+    /// The points to hook into. If no type of a family is queued, there is no hook for the family.
     pub(crate) fn points(self) -> impl Iterator<Item = Point> + Clone {
         [Family::Ipv4, Family::Ipv6]
             .into_iter()
@@ -238,7 +238,7 @@ mod tests {
         skip_mark: 0,
     };
 
-    /// The parameter that is complained about, if any.
+    /// The parameter that is refused, if any.
     fn complaint(parameters: &Parameters) -> Option<&'static str> {
         Config::new(parameters).err().map(|error| error.parameter)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The configuration of a network namespace at work.
+//! The current configuration of a network namespace.
 
 use kernel::{
     prelude::*,
@@ -22,22 +22,22 @@ use crate::net::rcu::{
 #[pin_data]
 pub(crate) struct Control {
     config: Published<Config>,
-    /// Held while the configuration changes and while an event is sent, so that the events' order
-    /// is that of what they tell.
+    /// Locked while the configuration changes and while an event is sent, so that events are sent in the
+    /// order of the changes.
     #[pin]
     pub(super) numbers: Mutex<Numbers>,
 }
 
 #[derive(Default)]
 pub(super) struct Numbers {
-    /// The latest event.
+    /// The number of the latest event.
     pub(super) event: u32,
-    /// How often the configuration was changed.
+    /// The number of changes of the configuration.
     pub(super) generation: u32,
 }
 
 impl Numbers {
-    /// The number of an event that happens now.
+    /// Takes the number of a new event.
     pub(super) fn next_event(&mut self) -> u32 {
         self.event = self.event.wrapping_add(1);
         self.event
@@ -45,7 +45,7 @@ impl Numbers {
 }
 
 impl Control {
-    /// Begins with `config`.
+    /// Starts with `config`.
     pub(crate) fn new(config: Config) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             config: Published::new(config)?,
@@ -53,13 +53,13 @@ impl Control {
         })
     }
 
-    /// The configuration of now, to look at under RCU.
+    /// The current configuration, for an RCU section.
     #[inline]
     pub(crate) fn read<'a>(&'a self, section: &'a ReadSide) -> &'a Config {
         self.config.read(section)
     }
 
-    /// A copy of the configuration of now. Context: any.
+    /// A copy of the current configuration. Context: any.
     pub(crate) fn config(&self) -> Config {
         ReadSide::with(|section| *self.read(section))
     }

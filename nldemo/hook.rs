@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What happens to ICMP packets.
+//! The decision about a packet.
 
 use kernel::cpu::CpuId;
 
@@ -30,7 +30,7 @@ use crate::net::{
     skbuff::Packet, //
 };
 
-/// Decides about a packet that meets the hook. Nearly every packet is not ICMP, and leaves after a peek.
+/// Decides about a packet. Nearly every packet is not ICMP, and is accepted after a look at one byte.
 ///
 /// Context: RCU read side.
 #[inline]
@@ -61,14 +61,14 @@ fn decide_ipv6(netns: &NetNs, packet: &Packet, state: &State, point: Point) -> V
 #[inline(always)]
 fn decide(family: Family, netns: &NetNs, packet: &Packet, state: &State, point: &Point) -> Verdict {
     let config = netns.control.read(state.read_side());
-    // While hook points change, packets also meet the hook where it is not yet, or no longer, at
-    // home.
+    // While hook points change, a packet may meet the hook at a point that the configuration does not
+    // name yet, or no longer names.
     if !config.covers(point) {
         return Verdict::ACCEPT;
     }
     let count = |what| netns.statistics.count_packet(family, what);
     let class = match classify(family, &packet.linear()) {
-        // Its headers may go on in fragments.
+        // Headers behind the linear part may be in fragments.
         Class::Malformed => classify_fragments(family, packet),
         class => class,
     };
@@ -98,7 +98,7 @@ fn decide(family: Family, netns: &NetNs, packet: &Packet, state: &State, point: 
     Verdict::queue(queue(netns, config, packet, family), config.bypass)
 }
 
-/// The class of a packet that is malformed as far as its linear part goes.
+/// Classifies a packet again, of which the linear part alone was malformed.
 #[cold]
 #[inline(never)]
 fn classify_fragments(family: Family, packet: &Packet) -> Class {

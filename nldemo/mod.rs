@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the module does, in safe code over [`crate::net`].
+//! The module's functions, in safe code over [`crate::net`].
 
 mod classify;
 pub(crate) mod config;

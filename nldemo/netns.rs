@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What lives in every network namespace.
+//! The module's state in one network namespace.
 
 use kernel::prelude::*;
 
@@ -14,19 +14,19 @@ use crate::net::{
     pernet::Instance, //
 };
 
-/// What lives in every network namespace.
+/// The module's state in one network namespace.
 #[pin_data]
 pub(crate) struct NetNs {
     pub(crate) protocol: Protocol,
     #[pin]
     pub(crate) control: Control,
     pub(crate) statistics: Statistics,
-    /// Keeps anyone from guessing the queue that a flow goes to.
+    /// A random number, so that nobody can guess the queue of a flow.
     pub(crate) seed: u64,
 }
 
-/// Whether the hooks of a network namespace are registered where its configuration wants them. They are
-/// not if the namespace had no room for them, and not yet while it is being set up.
+/// Whether the hooks that the configuration of a network namespace asks for are registered. They are not
+/// if the namespace had no room for them, and not yet while it is being set up.
 ///
 /// Context: process, may sleep.
 pub(super) fn hooked(instance: &Instance<'_, NetNs>) -> bool {

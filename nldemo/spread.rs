@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which queue of a range a packet goes to.
+//! The queue of a packet, if there are several.
 //!
-//! What `NFQUEUE --queue-balance` does in C (`nfqueue_hash()` and `nfqueue_tg_v3()`): by flow, so
-//! that the packets of a flow stay in order, or by CPU, so that a packet stays where it came in.
+//! In C, `NFQUEUE --queue-balance` does the same (`nfqueue_hash()` and `nfqueue_tg_v3()`): by flow, so
+//! that the packets of a flow stay in order, or by CPU, so that a packet stays on its CPU.
 //!
-//! A flow is a pair of addresses, whichever is the sender: a request and its reply share a queue,
-//! and so do the fragments of a datagram. ICMP has no ports, and its identifier is not in an error
-//! message or a later fragment.
+//! A flow is a pair of addresses, in either direction: a request and its reply share a queue, and so do
+//! the fragments of a datagram. The identifier of an echo is not part of it, because error messages and
+//! later fragments have none.
 
 use core::num::NonZero;
 
@@ -15,15 +15,15 @@ use kernel::prelude::*;
 
 use crate::net::skbuff::ReadAt;
 
-/// Where the IPv4 header has its source address, which the destination address follows.
+/// The offset of the source address in the IPv4 header. The destination address follows it.
 const IPV4_ADDRESSES: usize = 12;
-/// The same of the IPv6 header.
+/// The same in the IPv6 header.
 const IPV6_ADDRESSES: usize = 8;
 
-/// The hash of an IPv4 packet's flow; `None` if it has no two addresses.
+/// The hash of an IPv4 packet's flow; `None` if the packet is too short for both addresses.
 ///
-/// Which flows share a queue depends on `seed`, a random number that stays the same for as long as
-/// packets are to stay in order.
+/// `seed` is a random number that decides which flows share a queue. Packets stay in order only as long
+/// as it stays the same.
 #[inline]
 pub(crate) fn flow_ipv4(packet: &(impl ReadAt + ?Sized), seed: u64) -> Option<u32> {
     let [a0, a1, a2, a3, b0, b1, b2, b3] = packet.read_at::<8>(IPV4_ADDRESSES)?;
@@ -33,8 +33,8 @@ pub(crate) fn flow_ipv4(packet: &(impl ReadAt + ?Sized), seed: u64) -> Option<u3
     Some(high_half(mix(pair ^ seed)))
 }
 
-/// The hash of an IPv6 packet's flow; `None` if it has no two addresses. For `seed` see
-/// [`flow_ipv4`].
+/// The hash of an IPv6 packet's flow; `None` if the packet is too short for both addresses. For `seed`,
+/// see [`flow_ipv4`].
 #[inline]
 pub(crate) fn flow_ipv6(packet: &(impl ReadAt + ?Sized), seed: u64) -> Option<u32> {
     let a = u128::from_be_bytes(packet.read_at(IPV6_ADDRESSES)?);
@@ -47,22 +47,22 @@ pub(crate) fn flow_ipv6(packet: &(impl ReadAt + ?Sized), seed: u64) -> Option<u3
     Some(high_half(hash))
 }
 
-/// The one of `queues` queues that a hash falls to, by multiplication as in `reciprocal_scale()`.
+/// Maps a hash to one of `queues` queues, by multiplication as in `reciprocal_scale()`.
 #[inline]
 pub(crate) fn by_hash(hash: u32, queues: NonZero<u16>) -> u16 {
     // CAST: The product is below `queues << 32`.
     ((u64::from(hash) * u64::from(queues.get())) >> 32) as u16
 }
 
-/// The one of `queues` queues that is a CPU's.
+/// Maps a CPU to one of `queues` queues.
 #[inline]
 pub(crate) fn by_cpu(cpu: u32, queues: NonZero<u16>) -> u16 {
     // CAST: The remainder is below `queues`.
     (cpu % u32::from(queues.get())) as u16
 }
 
-/// Changes about half of the bits for any change of one, and maps no two values to one: the
-/// finalizer of MurmurHash3.
+/// The finalizer of MurmurHash3: a bijection that changes about half of the bits of its result if one
+/// bit of its argument changes.
 #[inline]
 fn mix(mut bits: u64) -> u64 {
     const MULTIPLIERS: [u64; 2] = [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53];
@@ -73,7 +73,7 @@ fn mix(mut bits: u64) -> u64 {
     bits ^ (bits >> 33)
 }
 
-/// The half of a hash that every bit of what was hashed has a say in.
+/// The upper half of a hash, which depends on every bit of the hashed value.
 #[inline]
 fn high_half(hash: u64) -> u32 {
     // CAST: It is half as wide.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is counted in a network namespace.
+//! The statistics of a network namespace.
 
 use kernel::{
     cpu::CpuId,
@@ -16,33 +16,33 @@ use crate::net::{
     percpu::Counters, //
 };
 
-// The counters of netlink messages, which are the first.
+// The counters of netlink messages, which come first.
 const MESSAGES_SERVED: usize = 0;
 const MESSAGE_BYTES: usize = 1;
 const ACKS: usize = 2;
 const ERRORS: usize = 3;
 const REFUSED: usize = 4;
-/// How many these are.
+/// The number of these counters.
 pub(super) const MESSAGES: usize = 5;
 
-/// What is counted of a family's packets.
+/// The counters of one family's packets.
 #[derive(Clone, Copy)]
 pub(crate) enum Packets {
-    /// All that are ICMP.
+    /// ICMP packets.
     Seen,
-    /// Of a type that is queued.
+    /// Packets of a type that is queued.
     Matched,
-    /// Of those, passed for their mark, or because they meet the hook again, in a VRF.
+    /// Matched packets that passed because of their mark, or because they met a hook again, in a VRF.
     Skipped,
-    /// Of those, all others.
+    /// Matched packets that went to a queue.
     Queued,
-    /// With headers cut short or contradictory.
+    /// Packets whose headers end early or contradict themselves.
     Unparsable,
 }
 
-/// How many [`Packets`] are.
+/// The number of [`Packets`].
 pub(super) const PACKETS: usize = 5;
-/// The families, each of which has counters of packets behind those of messages.
+/// The families. Their counters follow those of messages, in this order.
 pub(super) const FAMILIES: usize = 2;
 
 pub(super) const COUNTERS: usize = MESSAGES + FAMILIES * PACKETS;

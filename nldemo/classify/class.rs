@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a packet is, and the message that every kind of packet has.
+//! The classes of packets, and the check of a message that both families share.
 
 use crate::net::skbuff::ReadAt;
 
-/// The least that a message has, in bytes: type, code, checksum, and four bytes that belong to the
-/// type. The kernel takes no shorter one: `icmp_rcv()` and `icmpv6_rcv()` pull a header of this
-/// length before they look at the type. All messages that RFCs 792 and 4443 define have it.
+/// The length of the shortest message, in bytes: type, code, checksum, and four bytes that depend on the
+/// type. The kernel accepts no shorter message: `icmp_rcv()` and `icmpv6_rcv()` pull a header of this
+/// length before they look at the type. All messages of RFCs 792 and 4443 have at least this length.
 const ICMP_HEADER_LEN: usize = 8;
 
-/// What a packet is to us.
+/// The class of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// An ICMP or ICMPv6 message of that type, whose header is all there. One that reports an error
-    /// is no different: the packet that it quotes is data.
+    /// An ICMP or ICMPv6 message of this type, with a complete header. This includes messages that report
+    /// an error: the packet that they quote is data.
     Icmp(u8),
-    /// Another protocol, however broken the packet is otherwise.
+    /// Another protocol. Whether the rest of the packet is valid does not matter.
     Other,
-    /// A fragment behind the first one: it has none of the headers behind the IP header to read.
+    /// A later fragment, which has no header behind the IP header.
     ///
-    /// In IPv4 it says ICMP nevertheless. What an IPv6 one says does not count (RFC 8200 section
-    /// 4.5), so it is this for all protocols.
+    /// An IPv4 fragment has this class only if its protocol is ICMP. The protocol in a later IPv6 fragment
+    /// does not count (RFC 8200 section 4.5), so all of them have this class.
     LaterFragment,
-    /// It says ICMP or does not get as far as to say what it is: its headers contradict themselves,
-    /// end early or are too many.
+    /// Headers that contradict themselves, end early or are too many, in a packet whose protocol is ICMP or
+    /// cannot be found out.
     Malformed,
 }
 
-/// The class of the message at `offset` of a packet that says it ends at `end`.
+/// The class of the message at `offset`. By its headers, the packet ends at `end`.
 pub(super) fn message(packet: &(impl ReadAt + ?Sized), offset: usize, end: usize) -> Class {
     match packet.read_at::<ICMP_HEADER_LEN>(offset) {
         Some([icmp_type, ..]) if offset + ICMP_HEADER_LEN <= end => Class::Icmp(icmp_type),

@@ -13,14 +13,14 @@ use crate::net::skbuff::ReadAt;
 
 /// The length of a header without options, in bytes (RFC 791).
 const IPV4_HEADER_LEN: usize = 20;
-/// Where the header says what follows it.
+/// The offset of the protocol number.
 const PROTOCOL: usize = 9;
 /// The protocol number of ICMP (RFC 792).
 const ICMP: u8 = 1;
 /// The bits of the fragment field that hold the offset.
 const FRAGMENT_OFFSET: u16 = 0x1fff;
 
-/// Whether an IPv4 packet may be anything but [`Class::Other`]. Never wrong when it says no.
+/// Whether an IPv4 packet may have another class than [`Class::Other`]. A `false` is always right.
 #[inline]
 pub(crate) fn may_be_icmp(packet: &(impl ReadAt + ?Sized)) -> bool {
     let Some([protocol]) = packet.read_at(PROTOCOL) else {
@@ -31,7 +31,7 @@ pub(crate) fn may_be_icmp(packet: &(impl ReadAt + ?Sized)) -> bool {
 
 /// Classifies an IPv4 packet that starts at offset 0.
 ///
-/// A total length of 0 is for TCP segments that the kernel has put together, never for ICMP.
+/// Only TCP segments that the kernel merged have a total length of 0. ICMP never has it.
 pub(crate) fn ipv4(packet: &(impl ReadAt + ?Sized)) -> Class {
     let Some([version_ihl, _, len0, len1, _, _, fragment0, fragment1, _, protocol]) =
         packet.read_at::<10>(0)

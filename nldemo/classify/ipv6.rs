@@ -13,15 +13,15 @@ use crate::net::skbuff::ReadAt;
 
 /// The length of the fixed header, in bytes (RFC 8200).
 const IPV6_HEADER_LEN: usize = 40;
-/// Where the fixed header says what follows it.
+/// The offset of the fixed header's "next header".
 const NEXT_HEADER: usize = 6;
 
 /// The protocol number of ICMPv6 (RFC 4443).
 const ICMPV6: u8 = 58;
 
-// The headers that others may follow, as the IANA registry of extension header types has them.
-// Behind the encapsulating security payload (50) nothing can be read, and behind "no next header"
-// (59) is nothing: they end a packet like any other protocol.
+// The headers that other headers may follow, from the IANA registry of extension header types. Two of
+// that registry end the chain like any other protocol: nothing can be read behind the encapsulating
+// security payload (50), and nothing is behind "no next header" (59).
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
@@ -44,17 +44,17 @@ const EXTENSION_HEADERS: [u8; 8] = [
 
 /// The length of the shortest extension header, in bytes.
 const EXTENSION_HEADER_LEN: usize = 8;
-/// How many extension headers a packet may have.
+/// The number of extension headers that a packet may have.
 ///
-/// The kernel's own limit (`IP6_MAX_EXT_HDRS_CNT`): it drops a packet with more that is for this
-/// host. It bounds the work, which is one read a header, and the bytes walked over too, as no
-/// header is longer than 2048.
+/// This is the kernel's own limit (`IP6_MAX_EXT_HDRS_CNT`): the kernel drops a packet for this host that
+/// has more. The limit bounds the work, which is one read for each header. It also bounds the distance,
+/// because no header has more than 2048 bytes.
 const MAX_EXTENSION_HEADERS: usize = 12;
 
 /// The bits of the fragment header's third and fourth byte that hold the offset.
 const FRAGMENT_OFFSET: u16 = 0xfff8;
 
-/// Whether an IPv6 packet may be anything but [`Class::Other`]. Never wrong when it says no.
+/// Whether an IPv6 packet may have another class than [`Class::Other`]. A `false` is always right.
 #[inline]
 pub(crate) fn may_be_icmp(packet: &(impl ReadAt + ?Sized)) -> bool {
     let Some([next]) = packet.read_at(NEXT_HEADER) else {
@@ -63,9 +63,9 @@ pub(crate) fn may_be_icmp(packet: &(impl ReadAt + ?Sized)) -> bool {
     may_lead_to_icmpv6(next)
 }
 
-/// Whether what follows may be ICMPv6, or have it behind. Never wrong when it says no.
+/// Whether the next header may be ICMPv6, or an extension header. A `false` is always right.
 ///
-/// One test of a bit, as it is for every packet: numbers that differ by a multiple of 64 share one.
+/// Every packet pays for this, so it tests one bit. Numbers that differ by a multiple of 64 share a bit.
 #[inline]
 fn may_lead_to_icmpv6(next: u8) -> bool {
     const BITS: u64 = {
@@ -80,25 +80,25 @@ fn may_lead_to_icmpv6(next: u8) -> bool {
     BITS.rotate_right(next.into()) & 1 != 0
 }
 
-/// Whether what follows is ICMPv6, or may have it behind.
+/// Whether the next header is ICMPv6, or an extension header.
 fn leads_to_icmpv6(next: u8) -> bool {
     next == ICMPV6 || EXTENSION_HEADERS.contains(&next)
 }
 
 /// Classifies an IPv6 packet that starts at offset 0.
 ///
-/// The rules are those by which the kernel finds ICMPv6 in what it receives as IPv6. What the kernel
-/// takes out of UDP (FOU, GUE) meets no hook point.
-/// Extension headers are walked over in any order, as `ipv6_skip_exthdr()` does, and their options
-/// are not looked at, be they router alerts (which multicast listener discovery has) or others.
+/// The rules are those by which the kernel finds ICMPv6 in a received IPv6 packet. A packet that the
+/// kernel takes out of UDP (FOU, GUE) meets no hook point. Extension headers may have any order, as in
+/// `ipv6_skip_exthdr()`. Their options are not looked at, not even router alerts, which multicast
+/// listener discovery uses.
 pub(crate) fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
     let (Some([version]), Some([len0, len1, first])) = (packet.read_at(0), packet.read_at(4))
     else {
         return Class::Malformed;
     };
-    // 0 stands for a length that the field cannot hold: that of a jumbogram (RFC 2675), which has
-    // it in its hop-by-hop options, or of TCP segments that the kernel has put together. Where such
-    // a packet ends, it must tell itself.
+    // 0 stands for a length that does not fit the field. A jumbogram (RFC 2675) has its length in its
+    // hop-by-hop options; the other case is TCP segments that the kernel merged. The end of such a packet
+    // is the end of its bytes.
     let end = match u16::from_be_bytes([len0, len1]) {
         0 => None,
         len => Some(IPV6_HEADER_LEN + usize::from(len)),
@@ -128,7 +128,7 @@ pub(crate) fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
         }
         offset += match next {
             FRAGMENT => {
-                // A jumbogram cannot be fragmented, not even to one piece.
+                // A jumbogram cannot be fragmented, not even into one piece.
                 if end.is_none() {
                     return Class::Malformed;
                 }
@@ -147,7 +147,7 @@ pub(crate) fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
     }
     match end {
         Some(end) if packet.reaches(end) => message(packet, offset, end),
-        // As `ip6_rcv_core()` has it, which does not ask for the option either.
+        // As in `ip6_rcv_core()`, which does not ask for the option either.
         None if first == HOP_BY_HOP => message(packet, offset, usize::MAX),
         _ => Class::Malformed,
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which packets are ICMP.
+//! Finds ICMP messages in packets.
 //!
-//! Nearly all packets are not, and leave after a peek at one byte ([`may_be_icmp`]).
+//! For nearly all packets a look at one byte is enough ([`may_be_icmp`]).
 
 mod class;
 mod ipv4;
@@ -15,8 +15,8 @@ use crate::net::{
     skbuff::ReadAt, //
 };
 
-/// Whether a packet of `family` may be anything but [`Class::Other`]. Never wrong when it says no:
-/// what nearly every packet pays, and all that it pays.
+/// Whether a packet of `family` may have another class than [`Class::Other`]. A `false` is always right.
+/// For nearly every packet, this is the whole cost.
 #[inline]
 pub(crate) fn may_be_icmp(family: Family, packet: &(impl ReadAt + ?Sized)) -> bool {
     match family {

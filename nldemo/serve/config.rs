@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Telling and changing the configuration of a network namespace.
+//! Requests for the configuration of a network namespace.
 
 use core::num::NonZero;
 
@@ -76,7 +76,7 @@ const TYPES: Attribute<[u8; NLDEMO_TYPES_LEN as usize]> =
     Attribute::new(NLDEMO_FAMILY_A_TYPES).required();
 static FAMILY_POLICY: Policy = Policy::new(&[TYPES.rule()]);
 
-/// What a request to change the configuration may carry.
+/// The attributes that a request to change the configuration may have.
 pub(crate) static SET_POLICY: Policy = Policy::new(&[
     ENABLED.rule(),
     QUEUE.rule(),
@@ -93,7 +93,7 @@ pub(crate) static SET_POLICY: Policy = Policy::new(&[
 /// Room for the attributes of one message.
 const LEN_MAX: usize = 256;
 
-/// The attributes that tell of a configuration.
+/// The attributes of an answer or an event.
 fn attributes(config: &Config, event: u32, hooked: bool) -> Payload<LEN_MAX> {
     let mut payload = Payload::new();
     payload.put(&ENABLED, config.enabled.into());
@@ -111,7 +111,7 @@ fn attributes(config: &Config, event: u32, hooked: bool) -> Payload<LEN_MAX> {
     payload
 }
 
-/// The configuration `old` with what the attributes change of it.
+/// The configuration `old`, changed by the attributes.
 fn changed(old: &Config, attributes: &Attributes<'_>) -> Result<Config, Refusal> {
     let mut config = *old;
     if let Some(enabled) = attributes.get(&ENABLED) {
@@ -149,7 +149,7 @@ fn changed(old: &Config, attributes: &Attributes<'_>) -> Result<Config, Refusal>
     }
     if !config.queues_exist() {
         const BEYOND: &CStr = c"The last queue would be beyond 65535";
-        // Whichever of the two was given led there.
+        // Point at the attribute that was given.
         return Err(if attributes.get(&QUEUES).is_some() {
             attributes.refuse(&QUEUES, ERANGE, BEYOND)
         } else {
@@ -175,12 +175,11 @@ pub(crate) fn get(
     Ok(request.reply(CONFIG, payload.bytes()?)?.send()?)
 }
 
-/// Changes the configuration, all or nothing. Registers the hooks, if the network namespace had no room
+/// Changes the configuration as a whole, or fails. Registers the hooks, if the network namespace had no room
 /// for them before.
 ///
-/// A packet that meets a hook is treated by one configuration. As long as the priority changes, a
-/// packet that is between the two places of a hook point at that moment may meet the configurations
-/// of before and after, or neither. Context: process, may sleep.
+/// Each call of the hook uses one configuration. While the priority changes, a packet between the two
+/// places of a hook point may meet both configurations, or none. Context: process, may sleep.
 pub(crate) fn set(
     instance: &Instance<'_, NetNs>,
     _request: &Request<'_>,

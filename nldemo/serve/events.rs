@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The events that tell of changes.
+//! The events.
 
 use super::super::{
     messages::NETNS_NTF,
@@ -31,11 +31,11 @@ const EVENTS: Group = Group::new(NLDEMO_GROUP_EVENTS);
 /// Room for the attributes of a message about a namespace.
 const LEN_MAX: usize = 64;
 
-/// Tells the initial network namespace of another one that is gone.
+/// Sends an event to the initial network namespace: another one is gone.
 ///
 /// Context: process, may sleep.
 pub(crate) fn gone(instance: &Instance<'_, NetNs>, initial: &Instance<'_, NetNs>) {
-    // It stays itself when the module goes.
+    // The initial namespace itself stays when the module is unloaded.
     if instance.net().cookie() == initial.net().cookie() {
         return;
     }
@@ -52,14 +52,14 @@ pub(crate) fn gone(instance: &Instance<'_, NetNs>, initial: &Instance<'_, NetNs>
     });
 }
 
-/// Sends an event to those who listen.
+/// Sends an event to all listeners.
 pub(super) fn announce<const N: usize>(
     socket: &KernelSocket<NetNs>,
     msg_type: MessageType,
     attributes: impl FnOnce() -> Payload<N>,
 ) {
     if socket.has_listeners(EVENTS) {
-        // Listeners that miss an event see it by the numbers.
+        // A listener that misses an event finds a gap in the numbers.
         let _ = attributes()
             .bytes()
             .and_then(|bytes| socket.broadcast(EVENTS, msg_type, bytes));

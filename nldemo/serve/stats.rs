@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Telling what was counted.
+//! Requests for the statistics.
 
 use kernel::{
     cpu::CpuId,
@@ -58,7 +58,7 @@ const LEN_MAX: usize = 320;
 const CPU: Attribute<u32> = Attribute::new(NLDEMO_STATS_A_CPU);
 const HOOKED: Attribute<u8> = Attribute::new(NLDEMO_STATS_A_HOOKED);
 
-/// What is counted of netlink messages, in the order of their counters.
+/// The attributes for counters of netlink messages, in the order of the counters.
 const MESSAGES: [Attribute<Uint>; stats::MESSAGES] = [
     Attribute::new(NLDEMO_STATS_A_MESSAGES),
     Attribute::new(NLDEMO_STATS_A_BYTES),
@@ -66,7 +66,7 @@ const MESSAGES: [Attribute<Uint>; stats::MESSAGES] = [
     Attribute::new(NLDEMO_STATS_A_ERRORS),
     Attribute::new(NLDEMO_STATS_A_REFUSED),
 ];
-/// What is counted of packets, in the order of [`Packets`](stats::Packets).
+/// The attributes for counters of packets, in the order of [`Packets`](stats::Packets).
 const PACKETS: [Attribute<Uint>; stats::PACKETS] = [
     Attribute::new(NLDEMO_PACKETS_A_SEEN),
     Attribute::new(NLDEMO_PACKETS_A_MATCHED),
@@ -88,7 +88,7 @@ const FAMILIES: [Attribute<Nest>; stats::FAMILIES] = [
     Attribute::nest(NLDEMO_STATS_A_IPV6, &PACKETS_POLICY),
 ];
 
-/// The attributes that tell of these counts.
+/// The attributes with these counts.
 fn attributes(cpu: Option<CpuId>, counts: [u64; COUNTERS]) -> Payload<LEN_MAX> {
     let mut payload = Payload::new();
     if let Some(cpu) = cpu {
@@ -123,8 +123,8 @@ pub(crate) fn get(
 
 /// The counts of each CPU that the machine can have.
 ///
-/// Counts go on while they are listed. What makes two messages a bad match is a change of the
-/// configuration between them.
+/// Counting goes on meanwhile. A dump is inconsistent only if the configuration changed between two of its
+/// messages.
 pub(crate) enum PerCpu {}
 
 impl Dump<NetNs> for PerCpu {
