@@ -30,21 +30,21 @@ const NAMED_TYPES: usize = 4;
 
 const KEYS: &str = "\
 Keys and their values:
-  enabled      whether packets are queued at all: on, off
+  enabled      whether packets are queued: on, off
   queue        the first queue: 0 to 65535
-  queues       how many queues, beginning with the first: from 1
-  spread       how packets are spread over the queues: flow (by address pair, which keeps flows in
-               order), cpu (by the CPU that handles the packet)
-  bypass       whether packets pass when nobody listens to their queue: on, off
+  queues       the number of queues, from the first one on: at least 1
+  spread       how packets are spread over the queues: flow (by the pair of addresses, which keeps
+               flows in order), cpu (by the CPU that handles the packet)
+  bypass       whether packets pass if their queue has no consumer: on, off
   hooks        hook points with commas between them: prerouting, input, forward, output,
-               postrouting, or as C has them (PRE_ROUTING, LOCAL_IN, ...); or a bit mask, bit n
+               postrouting, or the names in C (PRE_ROUTING, LOCAL_IN, ...); or a bit mask, bit n
                for NF_INET_* number n
-  priority     the place among the hooks of one point, lower runs earlier: a number, or the name
-               behind NF_IP_PRI_ (raw, mangle, nat-dst, filter, nat-src, ...)
+  priority     the place among the hooks of one point, lower runs earlier: a number, or a name
+               after NF_IP_PRI_ (raw, mangle, nat-dst, filter, nat-src, ...)
   skip-mark    packets with this mark pass, 0 for none: decimal or 0x and hexadecimal
-  ipv4-types   what is queued of ICMP: all, none, echo (request and reply), names as nftables has
-               them, numbers, ranges of numbers, with commas between them
-  ipv6-types   likewise for ICMPv6";
+  ipv4-types   the ICMP types that are queued: all, none, echo (request and reply), names of
+               nftables, numbers, ranges of numbers, with commas between them
+  ipv6-types   the same for ICMPv6";
 
 const JSON: &str = "\
 JSON keys (-j), of the configuration:
@@ -53,7 +53,7 @@ JSON keys (-j), of the configuration:
   spread                   flow or cpu
   hooks                    list of names
   priority, skip_mark      numbers
-  ipv4_types, ipv6_types   text as config set takes it: all, none, or numbers and ranges such as
+  ipv4_types, ipv6_types   text that config set accepts: all, none, or numbers and ranges such as
                            0,3-5,8
   event                    number of the network namespace's latest event (see nldemo monitor)
   hooked                   whether the module's hooks are registered, true or false
@@ -81,14 +81,14 @@ struct Show {
     module: Module,
 }
 
-/// Change the configuration, all of what is given or nothing, and show it
+/// Change the configuration, and show it
 ///
-/// The kernel checks the values; where it refuses one, it is named. What is not given stays as it
-/// is.
+/// The kernel checks the values. If it refuses one, the error names that value, and nothing changes.
+/// Keys that are not given keep their values.
 #[derive(clap::Args)]
 #[command(after_long_help = format!("{KEYS}\n\n{SET_EXAMPLES}\n\n{JSON}"))]
 struct Set {
-    /// What to set, and to what
+    /// The keys and their new values, see below
     #[arg(required = true, value_name = "KEY=VALUE")]
     settings: Vec<Setting>,
     #[command(flatten)]

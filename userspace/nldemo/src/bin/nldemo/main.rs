@@ -44,28 +44,28 @@ Examples:
   nldemo echo --size 200000 --count 100        100 large ones, with statistics
   nldemo queue run                             show and accept what the module queues
   nldemo queue run --policy 'size>56 drop'     drop large pings, accept the rest
-  nldemo queue show                            who listens to which queue
+  nldemo queue show                            queues and their consumers
   nldemo -N blue -j queue run --count 4        as JSON, in network namespace blue
-  nldemo config set queues=4 ipv6-types=echo   what is queued, and where
+  nldemo config set queues=4 ipv6-types=echo   change which packets are queued, and where
   nldemo stats --watch                         counters and rates, every second
-  nldemo monitor                               changes as they happen
+  nldemo monitor                               changes, when they happen
   nldemo filter count eth0                     traffic by protocol, counted in the kernel
   nldemo diag list tcp state=listen            sockets that wait for connections
-  nldemo diag kill tcp remote=192.0.2.0/24     connections that are to end
+  nldemo diag kill tcp remote=192.0.2.0/24     end these connections
 
-Times (TIME) are seconds, or have units: 5, 0.5, 250ms, 1m30s. Numbers are decimal, or hexadecimal
-behind 0x. Interfaces (IFACE) are named, or numbered if none has that name.
+A TIME is in seconds, or has units: 5, 0.5, 250ms, 1m30s. A number is decimal, or hexadecimal with
+the prefix 0x. An IFACE is the name of an interface, or its number if no interface has this name.
 
-SIGINT, SIGTERM and SIGHUP end every command, within 10 seconds; a second signal, unless it comes
-within 0.3 seconds, at once.
+SIGINT, SIGTERM and SIGHUP end every command within 10 seconds. A second signal, more than 0.3
+seconds later, ends it at once.
 
 Exit status:
   0  done
-  1  the answer was no: no reply, or not the one expected; or packets were not all printed
+  1  the answer was no: no reply, or another one than expected; or not all packets were printed
   2  usage or system error";
 
-/// Talk to the `rust_nldemo` kernel module: echo over netlink, verdicts on queued packets, what is
-/// queued at all, and the sockets of a network namespace.
+/// Talk to the `rust_nldemo` kernel module: echo over netlink, verdicts on queued packets,
+/// configuration, statistics; and list the sockets of a network namespace.
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Cli {
@@ -78,13 +78,13 @@ struct Cli {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Global options")]
 struct Global {
-    /// Print JSON: one object, or one a line as things happen
+    /// Print JSON: one object, or one object on each line
     #[arg(short, long, global = true)]
     json: bool,
     /// Print JSON on several lines, indented
     #[arg(short, long, global = true)]
     pretty: bool,
-    /// Work in this network namespace, as named by `ip netns`
+    /// Work in this network namespace, by its name in `ip netns`
     #[arg(short = 'N', long, global = true, value_name = "NAME")]
     netns: Option<String>,
     /// Colour the output; auto means on terminals and unless `NO_COLOR` is set

@@ -24,7 +24,8 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 const DETAILS: &str = "\
-The first line says that the events are listened to: none is missed from then on without a word.
+The first line is printed when the program listens. From then on, it reports each event that it
+misses.
 
 Examples:
   nldemo monitor
@@ -34,14 +35,15 @@ JSON keys (-j): every object has `event` and `time` (RFC 3339).
   event ready     number (of the latest event before), config, portid
   event config    number, changed (an object: for each key that changed, from and to), config;
                   for both and the keys see nldemo config show --help
-  event netns     number, cookie (what SO_NETNS_COOKIE told of the network namespace that is
-                  gone); in the initial network namespace only
-  event filtered  events (how many a filter left out): with nldemo filter attach --events only
-  event lost      events (how many were lost); if the configuration changed, event config follows
+  event netns     number, cookie (of the network namespace that is gone, as SO_NETNS_COOKIE reads
+                  it); in the initial network namespace only
+  event filtered  events (the number that a filter dropped): with nldemo filter attach --events only
+  event lost      events (the number that was lost); if the configuration changed, event config
+                  follows
 
 Exit status: 0 ended by --count, --timeout or SIGINT; 1 no answer, 2 error";
 
-/// Print changes of the configuration and network namespaces that go, as they happen
+/// Print changes of the configuration and the end of network namespaces, when they happen
 #[derive(clap::Args)]
 #[command(after_long_help = DETAILS)]
 pub(crate) struct Args {

@@ -27,12 +27,12 @@ use crate::table::Table;
 const DETAILS: &str = "\
 What is counted:
   netlink messages     netlink messages handled, and their bytes
-  acks, errors         acknowledgements without an error; errors reported, but those refused
+  acks, errors         acknowledgements without an error; reported errors, without refused ones
   refused              requests refused for lack of rights
-  ipv4, ipv6 seen      ICMP and ICMPv6 packets that the hooks met; each is one of:
-    unparsable         headers cut short or contradictory
-    matched            of a type that is queued: skipped (passed for its mark) or queued
-    and the rest       of a type that is not queued
+  ipv4, ipv6 seen      ICMP and ICMPv6 packets that the hooks saw; each is one of:
+    unparsable         its headers end early or contradict themselves
+    matched            its type is queued; it is skipped (passes because of its mark) or queued
+    neither            its type is not queued
 
 Examples:
   nldemo stats
@@ -58,7 +58,7 @@ pub(crate) struct Args {
     /// Show the counters of each CPU
     #[arg(long)]
     per_cpu: bool,
-    /// Go on, with rates, and read again after each TIME
+    /// Read again after each TIME, and show rates
     #[arg(
         long,
         value_name = "TIME",

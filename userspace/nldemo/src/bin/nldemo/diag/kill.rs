@@ -27,10 +27,10 @@ use crate::table::Cell;
 use crate::table::Table;
 
 const DETAILS: &str = "\
-Only tcp, udp and raw sockets can be destroyed, and these are meant unless other kinds are named.
-What reads from a destroyed socket gets ECONNABORTED; the other end of a TCP connection, a reset.
-Before the first socket is destroyed, all that are meant are known. Each is known by its cookie, so
-that no other is destroyed that takes its place meanwhile.
+Only tcp, udp and raw sockets can be destroyed. A filter without a kind matches only these. A read
+from a destroyed socket fails with ECONNABORTED. The other end of a TCP connection gets a reset. The
+command lists all matching sockets before it destroys the first one. It names each by its cookie, so
+that it destroys no other socket that takes the place of one meanwhile.
 
 Examples:
   nldemo diag kill --dry-run tcp process=sshd
@@ -39,34 +39,34 @@ Examples:
   nldemo -j diag list tcp | jq -c 'select(.receive_queue > 1000000)' | nldemo diag kill --stdin
 
 JSON keys (-j), an object for each socket:
-  outcome                  what became of it:
-    destroyed              it is gone
-    subflow-destroyed      it is gone, and was a subflow of an MPTCP connection, which goes on: the
-                           kernel destroys no such connection
+  outcome                  one of:
+    destroyed              the kernel destroyed it
+    subflow-destroyed      the kernel destroyed it, and it was a subflow of an MPTCP connection. The
+                           connection goes on: the kernel destroys no such connection
     would-be-destroyed     with --dry-run
-    gone                   it was not there any more
-    replaced               the kernel finds another one at its addresses, which was left alone
-    out-of-reach           the kernel cannot find TCP sockets that are bound and nothing else
+    gone                   it no longer existed
+    replaced               the kernel finds another socket at its addresses, and does nothing
+    out-of-reach           the kernel cannot find it: a TCP socket that is only bound
   kind, state, cookie, family, protocol, local, remote, ifindex
-                           as of nldemo diag list
+                           as in nldemo diag list
 
-Exit status: 0 all that were meant are destroyed, 1 some were not, or only as subflows, or none was
-meant, 2 error, a refusal by the kernel included";
+Exit status: 0 all matching sockets are destroyed; 1 some are not, or only as subflows, or none
+matched; 2 error, or the kernel refused";
 
-/// Destroy sockets, whoever has them open
+/// Destroy sockets of any program
 #[derive(clap::Args)]
 #[command(after_long_help = format!("{FILTERS}\n\n{DETAILS}"))]
 pub(crate) struct Args {
-    /// Which sockets: kinds and KEY=VALUE, of the latter at least one that leaves some out, see below
+    /// Which sockets: kinds and KEY=VALUE, see below; at least one KEY=VALUE must exclude some sockets
     #[arg(value_name = "FILTER", required_unless_present_any = ["all", "stdin"])]
     terms: Vec<Term>,
-    /// Destroy all sockets, or all of the kinds that are named
+    /// Destroy all sockets, or all sockets of the given kinds
     #[arg(long)]
     all: bool,
-    /// Destroy the sockets that standard input has in JSON, as nldemo -j diag list prints them
+    /// Destroy the sockets on standard input, in the JSON of nldemo -j diag list
     #[arg(long, conflicts_with_all = ["terms", "all"])]
     stdin: bool,
-    /// Show what would be destroyed, and destroy nothing; this needs no rights
+    /// Print the sockets that would be destroyed, and destroy none; this needs no rights
     #[arg(short = 'n', long)]
     dry_run: bool,
 }

@@ -25,15 +25,16 @@ Examples:
 pub(super) const JSON: &str = "\
 JSON keys (-j), an object for each socket:
   kind, state, inode       as in the table; inode is 0 for sockets that nobody has open
-  cookie                   number of the socket, which no other ever has; null where the kernel
-                           does not tell: for icmp, and for some netlink sockets where there are many
-  uid                      whose it is; null where the kernel does not tell
+  cookie                   number of the socket, which no other socket ever gets; null if the kernel
+                           does not tell: for icmp, and for some of many netlink sockets
+  uid                      user ID of the owner; null if the kernel does not tell
   receive_queue, send_queue
-                           bytes; of listening sockets, connections to be accepted and how many may
-                           be; null where the kernel does not tell
+                           bytes; for listening sockets, connections to be accepted, and the limit
+                           of these; null if the kernel does not tell
   interface                name of the interface that it is bound to, or null
   module                   rust_nldemo for the module's own socket, else null
-  processes                who has it open: null without --processes, else a list of pid, name
+  processes                processes that have it open: null without --processes, else a list of
+                           pid, name
   tcp, udp, raw, icmp:     family (ipv4, ipv6), protocol, local and remote (each address, port),
                            ifindex, timer (null or kind, milliseconds, retransmits), mark (null
                            without CAP_NET_ADMIN), v6only (null, true, false)
@@ -44,7 +45,7 @@ JSON keys (-j), an object for each socket:
                            (a list of numbers), remote_portid
   packet:                  type, protocol, ifindex
 
-Exit status: 0 done, whether there are any or not; 2 error";
+Exit status: 0 done, also if no socket matched; 2 error";
 
 /// List the sockets of the network namespace
 #[derive(clap::Args)]

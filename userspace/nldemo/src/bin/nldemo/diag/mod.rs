@@ -13,7 +13,7 @@ use nldemo::stop::Stop;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// List the sockets of a network namespace, or destroy some
+/// List the sockets of a network namespace, or destroy some of them
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]

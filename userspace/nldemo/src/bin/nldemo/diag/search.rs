@@ -15,25 +15,25 @@ use crate::output::Output;
 
 /// What a filter is, for `--help`.
 pub(super) const FILTERS: &str = "\
-A filter is any number of words, and a socket has to satisfy all of them:
-  tcp udp raw icmp unix netlink packet   the kind: one of those that are named; icmp sockets are
-                           those that ping uses without privilege
-  family=FAMILY            ipv4 or ipv6, the latter also for IPv4 through IPv6 sockets
+A filter is a list of words. A socket must match all of them:
+  tcp udp raw icmp unix netlink packet   the kind; with several kinds, one of them. Unprivileged
+                           ping uses icmp sockets
+  family=FAMILY            ipv4 or ipv6; ipv6 also matches IPv4 through IPv6 sockets
   state=STATE              established, syn-sent, syn-recv, fin-wait-1, fin-wait-2, time-wait,
                            close (neither connected nor listening), close-wait, last-ack, listen,
                            closing
   local=PLACE remote=PLACE address=PLACE
-                           where its own end is, the other, either: ADDRESS, ADDRESS/LENGTH or
-                           ADDRESS%INTERFACE, with :PORT or :PORT-PORT behind them, IPv6 then in
-                           brackets ([::1%lo]:80); * for any address or port. IPv4 is found in IPv6
-                           sockets, too
+                           its own address, the other end's, or either: ADDRESS, ADDRESS/LENGTH or
+                           ADDRESS%INTERFACE, optionally with :PORT or :PORT-PORT, IPv6 then in
+                           brackets ([::1%lo]:80); * for any address or port. IPv4 addresses also
+                           match IPv4 through IPv6 sockets
   local-port=PORT remote-port=PORT port=PORT
-                           the same for ports alone, and ranges of them; 0 for none
+                           only the port, or a range PORT-PORT; 0 for no port
   inode=N cookie=N         one socket; inodes are those of /proc/PID/fd
-  process=PID process=NAME who has it open, as far as this user may see
-  protocol=N               of raw sockets the IP protocol, of netlink sockets the netlink protocol,
-                           of packet sockets the EtherType
-Alternatives have commas between them: state=listen,close";
+  process=PID process=NAME a process that has it open, as far as this user may see
+  protocol=N               the IP protocol of raw sockets, the protocol of netlink sockets, the
+                           EtherType of packet sockets
+Separate alternatives by commas: state=listen,close";
 
 /// Puts terms together; fails if they do not go together or name what is not there.
 pub(super) fn filter(terms: &[Term]) -> Result<Filter, Failure> {

@@ -32,14 +32,14 @@ const DEFAULT_COUNT: u64 = 10;
 const SIZE: usize = 64;
 
 const DETAILS: &str = "\
-The kernel asks the filter of a socket before it delivers a netlink message, as it does for packets.
-What the filter drops takes no room in the receive buffer, and neither the socket (ENOBUFS) nor the
-module that sent it hears of it.
+The kernel runs the filter of a socket before it delivers a netlink message. A message that the
+filter drops takes no room in the receive buffer. Neither the socket (ENOBUFS) nor the module, which
+sent the message, is told.
 
-With --parity, numbered messages are sent to the module, and those replies come back whose sequence
-number passes the filter. With --events, it is nldemo monitor with a filter: the numbers of the
-events that are left out are missing, and since nothing is lost unless the kernel says so, that is
-told as \"filtered\".
+With --parity, the command sends numbered messages to the module, and receives the replies whose
+sequence numbers pass the filter. With --events, it does the same as nldemo monitor. The numbers of
+dropped events are missing then. The kernel reports lost events, so that all other missing numbers
+are printed as \"filtered\".
 
 Examples:
   nldemo filter attach --parity even
@@ -49,20 +49,20 @@ JSON keys (-j) with --parity; for --events see nldemo monitor --help:
   protocol, portid    netlink protocol number, address of this socket
   parity              even or odd
   sent                messages sent
-  received            the sequence numbers of the replies, in the order in which they came
-  ok                  whether these are the replies that pass the filter, and no others
+  received            sequence numbers of the replies, in the order of their arrival
+  ok                  whether exactly the replies that pass the filter arrived
 
-Exit status: 0 done, 1 a reply missing that passes, or one that does not pass; 2 error";
+Exit status: 0 done; 1 a reply is missing, or one arrived that does not pass the filter; 2 error";
 
-/// Attach a filter to a netlink socket of the module's, and show what still comes
+/// Attach a filter to a socket of the module's netlink protocol, and print the messages that pass
 #[derive(clap::Args)]
 #[command(after_long_help = DETAILS)]
 #[group(id = "what", required = true, multiple = false, args = ["parity", "events"])]
 pub(crate) struct Args {
-    /// Let through the echo replies with even or odd sequence numbers
+    /// Pass echo replies with even or odd sequence numbers
     #[arg(long, value_parser = parity())]
     parity: Option<Parity>,
-    /// Let through these events: config, netns
+    /// Pass these events: config, netns
     #[arg(long, value_name = "KIND,...", value_delimiter = ',')]
     events: Vec<EventKind>,
     /// Send N messages [default: 10], or stop after N events

@@ -26,32 +26,33 @@ use crate::table::Cell;
 use crate::table::Table;
 
 const DETAILS: &str = "\
-A BPF program counts in the kernel; no packet is copied to this one. Bytes are those from the IP
-header on. On lo every packet is sent and received.
+A BPF program in the kernel counts. No packet is copied to nldemo. Bytes are counted from the IP
+header on. On lo every packet is both sent and received.
 
 What is counted:
   tcp, udp      over IPv4 and IPv6, behind VLAN tags and extension headers
   icmp          over IPv4
   icmpv6        over IPv6
-  other         all the rest: other protocols, ARP, what is cut short
+  other         other protocols, ARP, packets that end early
 
 Examples:
   nldemo filter count eth0
   nldemo -j filter count lo --interval 10 --count 6 | jq .per_second.received.tcp.bytes
 
 JSON keys (-j), an object for each reading, then one for all:
-  event         ready (with interface alone, when counting begins), counts, then summary
-  time          when it was read (RFC 3339)
-  interface     its name
-  seconds       how long it has been counted
+  event         ready (only with interface, when counting starts), counts, then summary
+  time          time of the reading (RFC 3339)
+  interface     name of the interface
+  seconds       time since counting started
   received, sent    objects: tcp, udp, icmp, icmpv6, other; each has packets and bytes
-  per_second    since the reading before, or of all the time in summary: the same two objects
+  per_second    the same two objects: rates since the last reading, in summary since the start
 
-An interface that goes ends it with an error, behind the summary; one that is down may come up.
+If the interface is removed, the command prints the summary and ends with an error. If it goes down,
+counting goes on when it comes up again.
 
 Exit status: 0 ended by --count or SIGINT; 2 error";
 
-/// Count what an interface receives and sends, by protocol
+/// Count the packets that an interface receives and sends, by protocol
 #[derive(clap::Args)]
 #[command(after_long_help = DETAILS)]
 pub(crate) struct Args {
