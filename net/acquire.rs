@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Reads that come before those that follow.
+//! Reads with acquire ordering.
 //!
 //! C header: [`include/asm-generic/barrier.h`](srctree/include/asm-generic/barrier.h)
 //! (`smp_load_acquire()`)
@@ -8,7 +8,7 @@
 /// Reads a value of 64 bits in one piece, before all that is read after it by volatile or atomic reads, or at an address
 /// that depends on it.
 ///
-/// On x86-64, every read of the machine is like that, and a volatile one takes no call.
+/// On x86-64, every read of the processor has that order. A volatile read needs no call.
 ///
 /// # Safety
 ///

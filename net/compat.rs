@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What older kernels lack, by the names that the newest has for it.
+//! The parts of the newest kernel's API that older kernels lack, with the same names.
 //!
 //! All of `net/` is written for the newest kernel, and this is the only Rust file that knows of older
 //! ones. For the newest kernel it has re-exports alone. `module.mk` sets `before_7_3`, and has bindgen

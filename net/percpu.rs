@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Counters that every CPU has for itself.
+//! Counters with a copy for every CPU.
 //!
 //! C header: [`include/linux/percpu.h`](srctree/include/linux/percpu.h)
 
@@ -26,7 +26,7 @@ compile_error!("Counters are written for 64-bit kernels with CONFIG_SMP");
 
 /// `N` counters for every CPU that the machine can have.
 ///
-/// Adding to one costs no cache line that another CPU writes to, and on x86-64 a single instruction.
+/// An addition touches no cache line that another CPU writes to. On x86-64 it is a single instruction.
 ///
 /// # Invariants
 ///

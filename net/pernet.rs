@@ -2,10 +2,10 @@
 
 //! State that lives in every network namespace.
 //!
-//! A [`Subsystem`] is a type of which every network namespace gets one instance: those that exist
-//! when its [`Module`] is loaded, and each that is created later, until the module goes. What lets
-//! the rest of the kernel reach an instance (a netlink socket, a Netfilter hook) is its
-//! [`Attachment`]s. The order of events is the same for all of them:
+//! A [`Subsystem`] is a type that has one instance in every network namespace: in the namespaces that
+//! exist when its [`Module`] is loaded, and in each that is created until the module is unloaded. The
+//! rest of the kernel reaches an instance by its [`Attachment`]s (a netlink socket, a Netfilter hook).
+//! The order of events is the same for all of them:
 //!
 //! | step | when | what may run meanwhile |
 //! |---|---|---|
@@ -19,8 +19,8 @@
 //! | [`Attachment::drain`] | `exit` | the last of them ends |
 //! | drop of attachments and instance | right after | nothing |
 //!
-//! Some ways to instances are there once for the module, and not in each namespace: the way through a
-//! family of generic netlink. An attachment has them by its [`Common`]. It lives around all instances:
+//! Some ways to instances exist once for the module, and not in each namespace: the way through a
+//! family of generic netlink. They are the [`Common`] of an attachment, which outlives all instances:
 //!
 //! | step | when |
 //! |---|---|
@@ -135,19 +135,19 @@ use super::{
     task::msleep_interruptible, //
 };
 
-/// A type of which every network namespace holds one instance.
+/// A type that has one instance in every network namespace.
 ///
 /// Instances are shared by callbacks on any number of CPUs, hence `Send + Sync`.
 pub trait Subsystem: Sized + Send + Sync + 'static {
     /// The module that the callbacks belong to.
     ///
-    /// It is what user sockets pin, which keeps the code that serves them from being unloaded.
+    /// User sockets hold a reference to it, so that the code that serves them is not unloaded.
     type Module: ModuleMetadata;
 
-    /// What lets the rest of the kernel reach an instance; a tuple for more than one.
+    /// The attachments, by which the rest of the kernel reaches an instance; a tuple for several.
     ///
-    /// They are attached in this order. What can fail for want of room (hooks) belongs before what
-    /// programs can hold on to (a netlink socket): a load that fails waits for such programs.
+    /// They are attached in this order. Hooks, which can fail for lack of room, belong before a netlink
+    /// socket, which programs can hold open: a load that fails waits for these programs.
     type Attachments: Attachment<Self>;
 
     /// Where the instances are found: a `static` [`Key`].
@@ -166,12 +166,12 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
     /// creation of the namespace, or the loading of the module.
     fn new(net: &Net) -> impl PinInit<Self, Error>;
 
-    /// Called when an instance is about to go, before anything of it is detached: when its namespace
-    /// dies, and when the module is unloaded or fails to load.
+    /// Called before an instance is removed, while all of it is attached: when its namespace dies, and
+    /// when the module is unloaded or fails to load.
     ///
-    /// `initial` is the instance of the initial network namespace, the one that outlives all
-    /// others. When the module goes it is told first, and its attachments are detached by the time
-    /// that the others are told. Context: process, may sleep; the kernel holds `pernet_ops_rwsem`.
+    /// `initial` is the instance of the initial network namespace, which outlives all others. When the
+    /// module is unloaded, this is called for the initial namespace first. Its attachments are detached
+    /// before this is called for the others. Context: process, may sleep; the kernel holds `pernet_ops_rwsem`.
     fn gone(instance: &Instance<'_, Self>, initial: &Instance<'_, Self>) {
         let _ = (instance, initial);
     }
@@ -213,9 +213,9 @@ impl<T: Subsystem> Deref for Instance<'_, T> {
     }
 }
 
-/// A way to an instance for as long as it is there, which may be kept for any time.
+/// A way to an instance that may be kept for any time, and leads to the instance while that exists.
 ///
-/// The code that keeps one must itself be kept from being unloaded.
+/// The code that keeps one must not be unloaded meanwhile.
 pub struct Weak<T: Subsystem>(Arc<Gate<T>>);
 
 /// # Invariants
@@ -251,8 +251,8 @@ impl<T: Subsystem> Weak<T> {
         Ok(Self(gate))
     }
 
-    /// Calls `f` with the instance; `None` if it is gone. The instance stays until `f` returns, so
-    /// `f` must not wait for it to go, nor be called within itself.
+    /// Calls `f` with the instance; `None` if the instance is gone. It stays until `f` returns. So `f` must
+    /// not wait for its end, and must not call this again.
     ///
     /// Context: process, may sleep.
     pub fn with<R>(&self, f: impl FnOnce(&Instance<'_, T>) -> R) -> Option<R> {
@@ -291,7 +291,7 @@ impl<T: Subsystem> Weak<T> {
         Self(unsafe { Arc::from_raw(raw.cast()) })
     }
 
-    /// Opens or closes the way. Waits for those who are on it.
+    /// Opens or closes the way. Waits for calls of [`with`](Self::with) that run.
     fn set_open(&self, open: bool) {
         *self.0.open.lock() = open;
     }
@@ -387,7 +387,7 @@ unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for 
     }
 }
 
-/// What an [`Attachment`] has once for all namespaces: ways to instances that are no namespace's own.
+/// The part of an [`Attachment`] that exists once for all namespaces: ways to instances of all of them.
 ///
 /// # Safety
 ///
@@ -396,7 +396,7 @@ unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for 
 ///   by a [`Weak`] alone, and must hold a reference to the module.
 /// - A `publish` that fails must leave no callback running, and none to come.
 pub unsafe trait Common: Any + Send + Sync + Sized {
-    /// How many of them there are. A type can have one: the second would go by the same name.
+    /// The number of such parts. A type can have one, because a second one would have the same name.
     const COUNT: usize;
 
     /// The part of it that is a `P`.
@@ -405,7 +405,7 @@ pub unsafe trait Common: Any + Send + Sync + Sized {
         this.downcast_ref()
     }
 
-    /// Makes it, for nobody to find.
+    /// Makes it. Nobody can find it yet.
     ///
     /// Context: process, may sleep. An error keeps the module from being loaded.
     fn new() -> Result<Self>;
@@ -595,14 +595,14 @@ struct Slot<T: Subsystem> {
     instance: T,
 }
 
-/// A module that is a [`Subsystem`] at work: the `type` to give to `module!`.
+/// The module of a [`Subsystem`]: the `type` in `module!`.
 ///
 /// Loading it registers the subsystem with all network namespaces, unloading it detaches and drops
 /// all instances.
 ///
-/// That must not be skipped, for the kernel would go on to call code that is gone. So the value can
-/// be made only where it is dropped before the code goes: in the static memory of the module that
-/// `module!` made for it. There is nothing in it to take out or to forget.
+/// This must not be skipped, or the kernel would call code that is unloaded. So the value can only be
+/// made where it is dropped before the code is unloaded: in the static memory that `module!` made for
+/// it. Safe code cannot take anything out of the value, or forget it.
 ///
 /// # Invariants
 ///
@@ -835,12 +835,12 @@ fn is_static_data<M: ModuleMetadata>(address: *const c_void) -> bool {
     (address as usize).wrapping_sub(base as usize) < size as usize
 }
 
-/// Waits until only the loader refers to the module `M`, which the kernel is about to discard; false
+/// Waits until only the loader has a reference to the module `M`, which the kernel is about to free; false
 /// if a signal ended the wait.
 ///
-/// While the subsystem was registered in some namespaces, a program may have opened a socket and so
-/// have got a reference. When a module's initialization fails, the kernel frees the module without a
-/// look at its reference count (`do_init_module()`), and so frees what the socket uses.
+/// While the subsystem was registered in some namespaces, a program may have opened a socket, which holds a
+/// reference. When a module's initialization fails, the kernel frees the module and ignores its
+/// reference count (`do_init_module()`). The socket would then use freed memory.
 fn wait_for_users<M: ModuleMetadata>() -> bool {
     let module = this_module::<M>().as_ptr();
     if module.is_null() {

@@ -25,11 +25,11 @@ use super::{
     stack::assert_fits, //
 };
 
-/// That the caller is in an RCU read-side critical section: one of its own, or one that the C side
-/// opened before it called us, which need not be entered again.
+/// Proof that the caller is in an RCU read-side critical section: its own section, or one that the C side
+/// entered before it called us.
 ///
-/// A guard would not do: safe code may forget it, or leak it for a reference that never ends, and
-/// the section ends all the same, with the task at the latest (`exit_rcu()`).
+/// A guard would be unsound. Safe code can forget or leak a guard, and so get a reference that never
+/// ends. But the section ends nevertheless, with the task at the latest (`exit_rcu()`).
 ///
 /// # Invariants
 ///
@@ -59,7 +59,7 @@ impl ReadSide {
     }
 }
 
-/// A value that readers see whole, be it the old or the new one, while it is replaced.
+/// A value that can be replaced while others read it. A reader sees either the old or the new value.
 ///
 /// # Examples
 ///
@@ -91,15 +91,15 @@ unsafe impl<T: Copy + Send + Sync> Sync for Published<T> {}
 
 /// A value in memory that RCU can free.
 ///
-/// The head comes first: `kvfree_call_rcu()` finds the start of the memory by it, and takes a head in
-/// the first page for granted (`kvmalloc_obj_start_addr()`).
+/// The head comes first: `kvfree_call_rcu()` computes the start of the memory from it, and assumes that the
+/// head is in the first page (`kvmalloc_obj_start_addr()`).
 #[repr(C)]
 struct Node<T> {
     head: Opaque<kvfree_rcu_head>,
     value: T,
 }
 
-/// A value that waits to be published, which can then no longer fail.
+/// A value that is ready to be published. Its memory is allocated, so that publishing cannot fail.
 ///
 /// `Copy`, because replaced values are freed without running any code of theirs.
 pub struct Prepared<T: Copy + Send + Sync + 'static>(KBox<Node<T>>);
@@ -145,7 +145,7 @@ impl<T: Copy + Send + Sync> Published<T> {
         unsafe { &(*current).value }
     }
 
-    /// Replaces the value. The old one is freed behind a grace period, for which nobody waits here.
+    /// Replaces the value. The old one is freed after a grace period. This call does not wait for it.
     /// Context: any in which locks may be taken.
     pub fn publish(&self, value: Prepared<T>) {
         // INVARIANT: As it says; what is replaced is freed right below, behind a grace period.

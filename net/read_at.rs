@@ -4,15 +4,15 @@
 
 use crate::net::stack::assert_fits;
 
-/// Bounds-checked reads, so that code that takes packets apart need not know where bytes lie.
+/// Bounds-checked reads. Code that parses packets then does not depend on where the bytes are.
 ///
-/// Two reads of the same bytes may differ: they may lie in pages that a program writes to
-/// meanwhile. What one read says must not be taken for granted in the next.
+/// Two reads of the same bytes may differ, because a program may write to the pages meanwhile. Code must
+/// not assume that a second read returns what the first one did.
 pub trait ReadAt {
     /// The `N` bytes at `offset`; `None` if they are not all there. More than 1,024 do not compile.
     fn read_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
-    /// Whether there are bytes up to `end`, wherever they lie.
+    /// Whether there are bytes up to `end`, in the linear part or elsewhere.
     fn reaches(&self, end: usize) -> bool;
 }
 

@@ -85,7 +85,7 @@ impl Packet {
         u32::from(pkt_type) & bindings::PKT_TYPE_MAX == bindings::PACKET_LOOPBACK
     }
 
-    /// The packet as far as reading it takes no more than a look.
+    /// The linear part of the packet.
     #[inline]
     pub fn linear(&self) -> Linear<'_> {
         Linear(self)
@@ -127,9 +127,9 @@ impl ReadAt for Packet {
     }
 }
 
-/// A packet of which only the linear part is read, which takes no more than a look.
+/// The linear part of a packet. Reading it needs no copy.
 ///
-/// The headers of nearly all packets lie there. A read of other bytes returns `None`.
+/// It has the headers of nearly all packets. A read of other bytes returns `None`.
 #[derive(Clone, Copy)]
 pub struct Linear<'a>(&'a Packet);
 

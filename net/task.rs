@@ -10,8 +10,7 @@ use kernel::{
     prelude::*, //
 };
 
-/// Whether the task is about to die (`fatal_signal_pending()`): what it asked for is of no use any
-/// more.
+/// Whether the task is about to die (`fatal_signal_pending()`). Nobody then needs the result of its request.
 ///
 /// Context: process.
 pub(super) fn fatal_signal_pending() -> bool {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Attributes: what they may be, and reading and writing them.
+//! Attributes: their policies, and reading and writing them.
 //!
-//! An [`Attribute`] is a constant that names one: its number, the type of its value and which values
-//! it may have. Requests are read, and messages written, by way of these constants. A [`Policy`]
-//! lists those that a request may carry.
+//! An [`Attribute`] is a constant that describes an attribute: its number, the type of its value, and the
+//! allowed values. Code reads requests and writes messages by these constants. A [`Policy`] lists the
+//! attributes that a request may have.
 //!
-//! Validation is strict, as the kernel's own is for new protocols (`NL_VALIDATE_STRICT`), and refuses
-//! what the kernel lets pass for old times' sake: an attribute given twice, and values in network
-//! byte order where those of the host are expected.
+//! Validation is strict, as the kernel's own is for new protocols (`NL_VALIDATE_STRICT`). It also refuses
+//! two things that the kernel accepts for compatibility: an attribute that is given twice, and a value
+//! in network byte order if host byte order is expected.
 //!
 //! C header: [`include/net/netlink.h`](srctree/include/net/netlink.h)
 //!
@@ -73,7 +73,7 @@ pub struct Rule {
     required: bool,
 }
 
-/// The attributes that a message may carry, and which of them it must: a bit for the place of each.
+/// The attributes that a message may have, and those that it must have (a bit for the place of each).
 pub struct Policy(pub(super) &'static [Rule], u64);
 
 impl Policy {

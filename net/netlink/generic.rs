@@ -3,10 +3,10 @@
 //! Families of generic netlink.
 //!
 //! A [`Subsystem`] that implements [`Family`] and names [`Channel`] among its attachments serves a family
-//! of that name in every network namespace. It does so by [`Operation`]s, as a kernel socket of a
-//! protocol's own does, with the same policies, dumps and refusals. What tells messages apart is a
-//! [`Command`] instead of a [`MessageType`]. It has 8 bits, and what has more does not compile. A handler
-//! that serves both is generic over [`Number`].
+//! with this name in every network namespace. Like the kernel socket of a raw protocol, it has
+//! [`Operation`]s, with the same policies, dumps and refusals. Its messages have a [`Command`] instead of
+//! a [`MessageType`]. A command has 8 bits, and a larger number does not compile. A handler that serves
+//! both is generic over [`Number`].
 //!
 //! # What there is once for the module, and what in each namespace
 //!
@@ -30,19 +30,20 @@
 //!
 //! # Events before and after
 //!
-//! Whoever joins a group tells the family so (`genl_family::bind`) before the first event can reach it. Until
-//! somebody has, [`Channel::broadcast`] finds that nobody listens. So there is no moment at which a listener
-//! misses an event because the family is registered but not yet known to be: a hook, say, may well have one
-//! to tell while the module is being loaded. Once the module goes, nobody listens again.
+//! A socket that joins a group calls the family (`genl_family::bind`) before the first event can reach the
+//! socket. Before the first such call, [`Channel::broadcast`] finds that nobody listens. So a listener
+//! never misses an event because the family is registered, but an instance does not know that yet. For
+//! example, a hook may send an event while the module is being loaded. When the module is unloaded, nobody
+//! listens any more.
 //!
 //! # Who is refused, and by whom
 //!
-//! The kernel validates a request by what it was told of the [`Policy`], and tells clients of
-//! it (`CTRL_CMD_GETPOLICY`). It has no words for an attribute that is given twice, or missing. So each
-//! request is then validated by the policy itself. [`Operation::needs`] is up to the operation as well: the
-//! kernel would refuse such clients without a word (`GENL_UNS_ADMIN_PERM`). Hence tools do not see the
-//! capability among the flags of a command, and what is wrong with a request's attributes may be told
-//! before it.
+//! The kernel gets a copy of the [`Policy`], validates requests by it, and shows it to clients
+//! (`CTRL_CMD_GETPOLICY`). The kernel's policies cannot express that an attribute must not be given twice,
+//! or must not be missing. So the policy itself then validates each request again. The operation also
+//! checks [`Operation::needs`], because the kernel would refuse such a client without a text
+//! (`GENL_UNS_ADMIN_PERM`). Therefore tools do not see the capability among the flags of a command, and a
+//! client without the capability may get an error about its attributes first.
 //!
 //! C header: [`include/net/genetlink.h`](srctree/include/net/genetlink.h);
 //! `net/netlink/genetlink.c`.
@@ -216,7 +217,7 @@ impl<T: Family> Clone for Group<T> {
 
 impl<T: Family> Copy for Group<T> {}
 
-/// What a family is in one network namespace: the way to those who listen there.
+/// A family in one network namespace: the way to the listeners there.
 ///
 /// # Invariants
 ///
@@ -251,8 +252,7 @@ impl<T: Family> Channel<T> {
         }
     }
 
-    /// Whether anyone, in any network namespace, listens to `group`: whether it is worth the while
-    /// to make a message.
+    /// Whether anyone, in any network namespace, listens to `group`. If not, a message need not be made.
     pub fn has_listeners(&self, group: Group<T>) -> bool {
         // Of most families, nobody ever joined a group. That takes no section.
         if self.registration().state.load(Relaxed) != JOINED {
@@ -706,7 +706,7 @@ const fn is_name(name: &CStr) -> bool {
     len >= 1 && len < bindings::GENL_NAMSIZ as usize
 }
 
-/// Whether the kernel has its own ideas of a family of that name: of some it demands one group
+/// Whether the kernel treats a family with this name in a special way: some must have one group
 /// (`genl_validate_assign_mc_groups()`, with `BUG_ON()`).
 const fn is_special(name: &CStr) -> bool {
     let name = name.to_bytes();

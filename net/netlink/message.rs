@@ -12,7 +12,7 @@ use kernel::{
 /// The alignment of messages in a buffer, in bytes (`NLMSG_ALIGNTO`).
 pub(super) const ALIGNMENT: usize = 4;
 
-/// What a message is (`nlmsg_type`). A protocol has the numbers from `NLMSG_MIN_TYPE` on for itself; those
+/// The type of a message (`nlmsg_type`). Numbers from `NLMSG_MIN_TYPE` on belong to the protocol, and those
 /// below belong to netlink.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct MessageType(u16);
@@ -41,14 +41,14 @@ impl MessageType {
 pub struct Header {
     /// The length of the message in bytes, header included.
     pub len: u32,
-    /// What the message is.
+    /// The type of the message.
     pub msg_type: MessageType,
     /// `NLM_F_*`.
     pub flags: u16,
     /// The sender's sequence number.
     pub seq: u32,
-    /// In a reply, the portid that it is for. In a request, whatever the sender wrote: its address
-    /// is [`Request::portid`](super::Request::portid), which the kernel vouches for.
+    /// In a reply, the portid of the receiver. In a request, any number that the sender wrote. The sender's
+    /// true portid is [`Request::portid`](super::Request::portid), which comes from the kernel.
     pub pid: u32,
 }
 
@@ -81,8 +81,8 @@ impl Header {
         ]
     }
 
-    /// Whether the message asks for something, as opposed to answering or to netlink's own
-    /// housekeeping: what `netlink_rcv_skb()` hands to a handler.
+    /// Whether the message is a request of the protocol, which `netlink_rcv_skb()` would hand to a handler. It
+    /// is neither an answer nor one of netlink's own messages.
     pub fn is_request(&self) -> bool {
         self.has(bindings::NLM_F_REQUEST) && self.msg_type.is_of_protocol()
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which messages a protocol has, and what serves them.
+//! The messages of a protocol, and their handlers.
 
 use kernel::prelude::*;
 
@@ -30,7 +30,7 @@ use crate::net::{
     }, //
 };
 
-/// What a handler leaves to be done for a request that it has served.
+/// The rest of the work after a handler has served a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Handled {
     /// Nothing: the handler has sent all replies, if there are any.
@@ -42,21 +42,20 @@ pub enum Handled {
     /// shares its buffer with others is copied: otherwise its client would be charged with the
     /// whole buffer for each of them.
     ///
-    /// That this is the last step, behind the handler, is what makes it safe: the header in the
-    /// buffer becomes the header of the reply, and an error quotes the header in the buffer. If the
-    /// request cannot go back, its client gets an error of [`Reply::send`](super::Reply::send) or
+    /// This is sound because it is the last step, after the handler: the header in the buffer becomes the
+    /// header of the reply, and an error quotes the header in the buffer. If the request cannot go back, its client gets an error of [`Reply::send`](super::Reply::send) or
     /// [`Request::reply`].
     SendBack(MessageType),
 }
 
-/// Serves a message whose payload is up to the handler.
+/// Serves a message whose payload only the handler knows.
 type Raw<T> = fn(&Instance<'_, T>, &Request<'_>) -> Result<Handled, Refusal>;
 
 /// Serves a message that carries attributes.
 pub(super) type Do<T, N> =
     fn(&Instance<'_, T>, &Request<'_, N>, &Attributes<'_>) -> Result<(), Refusal>;
 
-/// What the messages of one number are, who may send them, and what serves them.
+/// The messages of one number: their attributes, the clients that may send them, and their handler.
 ///
 /// Handlers run in the context of the client's `sendmsg()`: in process context, on any number of
 /// CPUs at once. They may sleep, and the client waits meanwhile.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel socket of a protocol, and the way of a message through it.
+//! The kernel socket of a protocol, and how it handles messages.
 
 use core::{
     marker::PhantomData,
@@ -121,8 +121,8 @@ impl<T: Input> KernelSocket<T> {
         let instance = unsafe { T::KEY.instance(buffer.net()) };
 
         for message in Messages::new(buffer.bytes()) {
-            // A buffer can hold hundreds of thousands of messages, and somebody may wait for its end:
-            // who kills the sender, or who takes the socket down.
+            // A buffer can hold hundreds of thousands of messages. A signal that kills the sender, and
+            // the release of the socket, must not wait for all of them.
             if message.offset != 0 {
                 if fatal_signal_pending() || buffer.is_orphaned() {
                     return;
@@ -229,7 +229,7 @@ impl<T: Input> Drop for KernelSocket<T> {
     }
 }
 
-/// Tells the client how its request went, as far as it is to know.
+/// Sends the acknowledgement or the error, if the client gets one.
 #[inline]
 fn conclude(request: &Request<'_>, result: Result<(), Refusal>) -> Outcome {
     match result {
