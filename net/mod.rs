@@ -14,10 +14,9 @@
 //! attached to each of its instances, and the traits [`netlink::Input`] and [`netfilter::Hook`]
 //! are what those attachments call. The framework owns every registration. Safe code never holds
 //! one, so it cannot leak, forget or reorder one.
-//!
-//! This module tree is the only place of the crate with `unsafe` code. It must be `mod net` in the root
-//! of a crate: its files know each other as `crate::net`, as they would in the kernel crate.
 
+// This module tree is the only place of the crate with `unsafe` code. It must be `mod net` in the root
+// of a crate: its files know each other as `crate::net`, as they would in the kernel crate.
 #![expect(unsafe_code)]
 // Each module uses a part of this. The module that tests it finds what nobody uses.
 #![cfg_attr(not(net_kunit), allow(dead_code, unreachable_pub, unused_imports))]
@@ -25,15 +24,18 @@
 mod acquire;
 mod bindings;
 mod compat;
+mod module;
 mod read_at;
 mod stack;
 mod task;
 
 pub mod device;
 pub mod namespace;
+#[cfg(CONFIG_NETFILTER)]
 pub mod netfilter;
 pub mod netlink;
 pub mod parameters;
+#[cfg(all(CONFIG_64BIT, CONFIG_SMP))]
 pub mod percpu;
 pub mod pernet;
 pub mod random;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Counters with a copy for every CPU.
+//! Counters with a copy for every CPU, on 64-bit kernels with `CONFIG_SMP`.
 //!
 //! C header: [`include/linux/percpu.h`](srctree/include/linux/percpu.h)
 
@@ -20,9 +20,6 @@ use super::{
     acquire::read_acquire,
     stack::assert_fits, //
 };
-
-#[cfg(not(all(CONFIG_64BIT, CONFIG_SMP)))]
-compile_error!("Counters are written for 64-bit kernels with CONFIG_SMP");
 
 /// `N` counters for every CPU that the machine can have.
 ///
@@ -129,8 +126,8 @@ impl<const N: usize> Counters<N> {
         let mut counts = [0; N];
         for (counter, count) in counts.iter_mut().enumerate().rev() {
             // SAFETY: By the type invariants the CPU's copy, which a possible CPU has, holds `N`
-            // counters. Each is added to in one piece.
-            *count = unsafe { read_acquire(copy.add(counter)) };
+            // counters. Each is added to in one piece, and has the size of a pointer.
+            *count = unsafe { read_acquire(copy.add(counter).cast()) } as u64;
         }
         counts
     }

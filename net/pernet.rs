@@ -116,7 +116,6 @@ use kernel::{
         Opaque,
         ScopeGuard, //
     },
-    InPlaceModule,
     ModuleMetadata, //
 };
 
@@ -521,7 +520,6 @@ impl<T: Subsystem> Key<T> {
         let _guard = rcu::read_lock();
         // SAFETY: `net` is valid, and there is a pointer at the offset, which is read once, under RCU.
         let table = unsafe { read_acquire(net.as_raw().byte_add(NET_GEN).cast()) };
-        // CAST: The kernels that `net/` is for have pointers of 64 bits.
         let table = table as *const net_generic;
         // SAFETY: The subsystem is registered, so `id` was set and nobody writes to it. A callback that found
         // the namespace by what was registered later, such as a socket, must not read `id` before that:
@@ -628,12 +626,8 @@ unsafe impl<T: Subsystem> Send for Module<T> {}
 // SAFETY: There is nothing to do with a shared reference.
 unsafe impl<T: Subsystem> Sync for Module<T> {}
 
-impl<T> InPlaceModule for Module<T>
-where
-    T: Subsystem<Module = Self>,
-    Self: ModuleMetadata,
-{
-    /// Registers the subsystem.
+impl<T: Subsystem> Module<T> {
+    /// Registers the subsystem, for [`InPlaceModule::init`](kernel::InPlaceModule::init).
     ///
     /// # Errors
     ///
@@ -647,9 +641,14 @@ where
     /// for the program, since the kernel would free the module under it. A signal ends the wait with
     /// success: the module stays, serves nothing, and can be unloaded once the program has closed
     /// its socket.
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+    ///
+    /// # Safety
+    ///
+    /// `T::Module` must be the module that this code is part of. The value must be what `module!` makes, or a
+    /// field of that which is dropped with it.
+    pub unsafe fn new() -> impl PinInit<Self, Error> {
         let init = move |this: *mut Self| {
-            if !is_static_data::<Self>(this.cast()) {
+            if !is_static_data::<T::Module>(this.cast()) {
                 return Err(EINVAL);
             }
             if T::KEY.registered.xchg(true, Full) {
@@ -698,7 +697,7 @@ where
             });
             match result {
                 Ok(()) => unmark.dismiss(),
-                Err(error) if wait_for_users::<Self>() => return Err(error),
+                Err(error) if wait_for_users::<T::Module>() => return Err(error),
                 Err(error) => pr_err!(
                     "loading failed with error {}, but programs use the module: it stays and serves nothing, unload it when they have closed their sockets\n",
                     error.to_errno()

@@ -15,13 +15,13 @@
 //! # Examples
 //!
 //! ```
-//! # use net::netlink::{Attribute, Attributes, Policy, Refusal, Request};
+//! # use net::netlink::{Attribute, Attributes, Policy, Refusal};
 //! const COLOR: Attribute<u8> = Attribute::new(1).range(0, 2);
 //! const TAG: Attribute<[u8; 4]> = Attribute::new(2).required();
 //! static PAINT: Policy = Policy::new(&[COLOR.rule(), TAG.rule()]);
 //!
-//! fn color(request: &Request<'_>) -> Result<Option<u8>, Refusal> {
-//!     let attributes = Attributes::parse(request.payload(), &PAINT)?;
+//! fn color(payload: &[u8]) -> Result<Option<u8>, Refusal> {
+//!     let attributes = Attributes::parse(payload, &PAINT)?;
 //!     Ok(attributes.get(&COLOR))
 //! }
 //! ```

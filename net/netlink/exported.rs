@@ -181,15 +181,18 @@ mod tests {
         for (number, expected) in types.into_iter().enumerate() {
             assert!(u32::from(entry(number).type_) == expected);
         }
-        // SAFETY: The type says which of the union it is.
-        unsafe {
-            let range = &*entry(2).__bindgen_anon_1.range_signed;
-            assert!((range.min, range.max) == (-5, 5));
-            // A policy can be nested in itself.
-            assert!(entry(6).__bindgen_anon_1.nested_policy == table && entry(6).len == 8);
-            let nested = entry(5).__bindgen_anon_1.nested_policy;
-            assert!(nested == exported.tables[1].1.as_ptr() && entry(5).len == 9);
-        }
+        // SAFETY: The types say which of the unions it is.
+        let (range, nested, itself) = unsafe {
+            (
+                &*entry(2).__bindgen_anon_1.range_signed,
+                entry(5).__bindgen_anon_1.nested_policy,
+                entry(6).__bindgen_anon_1.nested_policy,
+            )
+        };
+        assert!((range.min, range.max) == (-5, 5));
+        assert!(nested == exported.tables[1].1.as_ptr() && entry(5).len == 9);
+        // A policy can be nested in itself.
+        assert!(itself == table && entry(6).len == 8);
         Ok(())
     }
 }

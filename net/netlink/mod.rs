@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Netlink kernel sockets, and [families of generic netlink](generic).
+//! Netlink.
 //!
 //! A [`Subsystem`](super::pernet::Subsystem) that implements [`Input`] and names [`KernelSocket`] among its attachments
 //! serves a netlink protocol in every network namespace.
+//!
+//! [`generic`] is for families of generic netlink.
 //!
 //! C header: [`include/linux/netlink.h`](srctree/include/linux/netlink.h)
 //!

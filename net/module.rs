@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A subsystem as the module itself.
+
+use kernel::{
+    prelude::*,
+    InPlaceModule,
+    ModuleMetadata, //
+};
+
+use super::pernet::{
+    Module,
+    Subsystem, //
+};
+
+// Here, `net/` is part of the module's crate, and so the type of a module can be one of `net/`. What `module!` did
+// not name lacks `ModuleMetadata`.
+impl<T> InPlaceModule for Module<T>
+where
+    T: Subsystem<Module = Self>,
+    Self: ModuleMetadata,
+{
+    /// Registers the subsystem: see [`Module::new`].
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        // SAFETY: The module is in the crate that `net/` is part of. Its value is this one.
+        unsafe { Self::new() }
+    }
+}
