@@ -2,9 +2,9 @@
 
 //! Netlink echo and ICMP to NFQUEUE, in every network namespace.
 //!
-//! The module at work for [`net`], safe abstractions over netlink kernel sockets and Netfilter
-//! hooks. This file has the parameters and the wiring. `nldemo/` holds what the module does, and
-//! knows nothing of this file.
+//! The module at work for [`net`], safe abstractions over netlink kernel sockets and
+//! Netfilter hooks. This file has the parameters and the wiring. `nldemo/` holds what the module
+//! does, and knows nothing of this file.
 
 #![deny(unsafe_code)]
 

@@ -5,8 +5,8 @@
 //! C header: [`include/asm-generic/barrier.h`](srctree/include/asm-generic/barrier.h)
 //! (`smp_load_acquire()`)
 
-/// Reads a value of the size of a pointer in one piece, before all that is read after it by volatile or atomic reads, or
-/// at an address that depends on it.
+/// Reads a value of the size of a pointer in one piece, before all that is read after it by
+/// volatile or atomic reads, or at an address that depends on it.
 ///
 /// On x86-64, every read of the processor has that order. A volatile read needs no call.
 ///

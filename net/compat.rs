@@ -2,9 +2,9 @@
 
 //! The parts of the newest kernel's API that older kernels lack, with the same names.
 //!
-//! All of `net/` is written for the newest kernel, and this is the only Rust file that knows of older
-//! ones. For the newest kernel it has re-exports alone. `module.mk` sets `before_7_3`, and has bindgen
-//! generate the C items that `kernel::bindings` of such a kernel lacks.
+//! All of `net/` is written for the newest kernel, and this is the only Rust file that knows of
+//! older ones. For the newest kernel it has re-exports alone. `module.mk` sets `before_7_3`, and
+//! has bindgen generate the C items that `kernel::bindings` of such a kernel lacks.
 
 #[cfg(not(before_7_3))]
 mod imp {
@@ -66,8 +66,8 @@ mod imp {
             assert!(number == -(bindings::EPERM as i32));
         }
         assert!(number > 0 && number <= bindings::MAX_ERRNO);
-        // SAFETY: An `Error` is the negated number and nothing else, as was just seen. The number is one
-        // of those that an `Error` may have.
+        // SAFETY: An `Error` is the negated number and nothing else, as was just seen. The number
+        // is one of those that an `Error` may have.
         unsafe { transmute::<i32, Error>(-(number as i32)) }
     }
 

@@ -3,8 +3,8 @@
 //! Safe abstractions over the kernel's networking core, for modules in Rust.
 //!
 //! - [`pernet`]: a module with state in every network namespace, and its teardown.
-//! - [`netlink`]: a kernel netlink socket in every network namespace, and the protocol it speaks; families
-//!   of generic netlink.
+//! - [`netlink`]: a kernel netlink socket in every network namespace, and the protocol it speaks;
+//!   families of generic netlink.
 //! - [`netfilter`]: hooks on the path of packets, in every network namespace.
 //! - [`skbuff`]: a packet borrowed for the duration of one call.
 //! - [`parameters`]: parameters of the module, as modules in C have them.
@@ -15,8 +15,8 @@
 //! are what those attachments call. The framework owns every registration. Safe code never holds
 //! one, so it cannot leak, forget or reorder one.
 
-// This module tree is the only place of the crate with `unsafe` code. It must be `mod net` in the root
-// of a crate: its files know each other as `crate::net`, as they would in the kernel crate.
+// This module tree is the only place of the crate with `unsafe` code. It must be `mod net` in the
+// root of a crate: its files know each other as `crate::net`, as they would in the kernel crate.
 #![expect(unsafe_code)]
 // Each module uses a part of this. The module that tests it finds what nobody uses.
 #![cfg_attr(not(net_kunit), allow(dead_code, unreachable_pub, unused_imports))]

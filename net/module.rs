@@ -13,8 +13,8 @@ use super::pernet::{
     Subsystem, //
 };
 
-// Here, `net/` is part of the module's crate, and so the type of a module can be one of `net/`. What `module!` did
-// not name lacks `ModuleMetadata`.
+// Here, `net/` is part of the module's crate, and so the type of a module can be one of `net/`.
+// What `module!` did not name lacks `ModuleMetadata`.
 impl<T> InPlaceModule for Module<T>
 where
     T: Subsystem<Module = Self>,

@@ -45,8 +45,8 @@ impl Net {
 
     /// The inode number that identifies the namespace, as `readlink /proc/self/ns/net` shows it.
     pub(super) fn inum(&self) -> u32 {
-        // SAFETY: By the type invariants the namespace is valid, and there is an `unsigned int` at the
-        // offset, constant while it is.
+        // SAFETY: By the type invariants the namespace is valid, and there is an `unsigned int` at
+        // the offset, constant while it is.
         unsafe { self.as_raw().byte_add(NET_INUM).cast::<c_uint>().read() }
     }
 
@@ -59,8 +59,8 @@ impl Net {
     /// The number that identifies the namespace, never used again while the machine runs: what
     /// `SO_NETNS_COOKIE` tells.
     pub fn cookie(&self) -> u64 {
-        // SAFETY: By the type invariants the namespace is valid, and there is a `u64` at the offset. The
-        // cookie is written once, before anyone can find the namespace.
+        // SAFETY: By the type invariants the namespace is valid, and there is a `u64` at the
+        // offset. The cookie is written once, before anyone can find the namespace.
         unsafe { self.as_raw().byte_add(NET_COOKIE).cast::<u64>().read() }
     }
 }

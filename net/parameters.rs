@@ -2,12 +2,12 @@
 
 //! Module parameters, as modules in C have them.
 //!
-//! The kernel's own `param_ops_*` parse the values and show them in `/sys/module/NAME/parameters/`. So
-//! the last of several values counts, and a `bool` without a value is true. The kernel sets a parameter
-//! before it initializes the module, and nobody can change it later.
+//! The kernel's own `param_ops_*` parse the values and show them in `/sys/module/NAME/parameters/`.
+//! So the last of several values counts, and a `bool` without a value is true. The kernel sets a
+//! parameter before it initializes the module, and nobody can change it later.
 //!
-//! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h); `parse_args()` in
-//! `kernel/params.c`, which `load_module()` calls.
+//! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h); `parse_args()`
+//! in `kernel/params.c`, which `load_module()` calls.
 //!
 //! # Examples
 //!
@@ -36,10 +36,11 @@ use kernel::{
 
 /// Declares parameters of the module. Each is a `static` [`Parameter`] that the kernel knows, too.
 ///
-/// `modinfo` shows the doc comment as the description. Declare parameters in a `mod` of their own: a
-/// local variable cannot have the name of a `static` in scope.
+/// `modinfo` shows the doc comment as the description. Declare parameters in a `mod` of their own:
+/// a local variable cannot have the name of a `static` in scope.
 ///
-/// A name that is declared twice in a module does not compile, nor does a parameter of built-in code.
+/// A name that is declared twice in a module does not compile, nor does a parameter of built-in
+/// code.
 #[allow(unused_macros)] // A module need not have parameters.
 macro_rules! module_parameters {
     ($(
@@ -169,8 +170,9 @@ unsafe impl<T: Value> Sync for Parameter<T> {}
 impl<T: Value> Parameter<T> {
     #[doc(hidden)]
     pub const fn new(default: T) -> Self {
-        // INVARIANT: The kernel writes by way of an `Entry`. `load_module()` does so before it calls
-        // the module's initialization. sysfs does not: the entry's mode has no write permission.
+        // INVARIANT: The kernel writes by way of an `Entry`. `load_module()` does so before it
+        // calls the module's initialization. sysfs does not: the entry's mode has no write
+        // permission.
         Self(UnsafeCell::new(default))
     }
 

@@ -40,14 +40,15 @@ unsafe impl<const N: usize> Sync for Counters<N> {}
 impl<const N: usize> Counters<N> {
     /// Allocates counters that start from zero. Context: process, may sleep.
     ///
-    /// No counters, or more than 128, do not compile: readers have copies of one CPU's on the stack.
+    /// No counters, or more than 128, do not compile: readers have copies of one CPU's on the
+    /// stack.
     pub fn new() -> Result<Self> {
         const {
             assert!(N > 0);
             assert_fits::<[u64; N]>();
         };
-        // SAFETY: Size and alignment are within what the allocator takes. Memory comes zeroed. There
-        // is no need to warn of what is told.
+        // SAFETY: Size and alignment are within what the allocator takes. Memory comes zeroed.
+        // There is no need to warn of what is told.
         let base = unsafe {
             bindings::pcpu_alloc_noprof(
                 size_of::<[u64; N]>(),
@@ -88,14 +89,14 @@ impl<const N: usize> Counters<N> {
         unsafe { arch::add(counter, count) };
     }
 
-    /// The counters of one CPU after the other, for all that the machine can ever have, online or not
-    /// (`for_each_possible_cpu()`).
+    /// The counters of one CPU after the other, for all that the machine can ever have, online or
+    /// not (`for_each_possible_cpu()`).
     ///
     /// They are read backwards, each of them once. If a task adds to two counters of one CPU in the
-    /// order of their numbers, a reader never sees the second ahead of the first. A task that moves to
-    /// another CPU between the two adds to both CPUs: then the second can be ahead on one CPU, by as
-    /// many as such tasks, and so it can in the totals while counting goes on. Hooks in softirq do not
-    /// move. Context: any.
+    /// order of their numbers, a reader never sees the second ahead of the first. A task that moves
+    /// to another CPU between the two adds to both CPUs: then the second can be ahead on one CPU,
+    /// by as many as such tasks, and so it can in the totals while counting goes on. Hooks in
+    /// softirq do not move. Context: any.
     pub fn per_cpu(&self) -> impl Iterator<Item = (CpuId, [u64; N])> + '_ {
         // SAFETY: The mask is static, and constant once the machine has booted.
         let possible = unsafe { Cpumask::from_raw(&raw const bindings::__cpu_possible_mask) };
@@ -161,9 +162,9 @@ mod arch {
     /// `counter` must be a counter in per-CPU memory.
     #[inline]
     pub(super) unsafe fn add(counter: *mut u64, count: u64) {
-        // SAFETY: The caller's promise. `gs` holds the offset of this CPU's copy of per-CPU memory. One
-        // instruction cannot be interrupted half-way, nor moved to another CPU. The machine keeps the
-        // order of what a CPU writes.
+        // SAFETY: The caller's promise. `gs` holds the offset of this CPU's copy of per-CPU memory.
+        // One instruction cannot be interrupted half-way, nor moved to another CPU. The machine
+        // keeps the order of what a CPU writes.
         unsafe {
             asm!(
                 "add qword ptr gs:[{counter}], {count}",
@@ -205,11 +206,12 @@ mod portable {
 
     /// Adds to this CPU's copy of a counter, on any machine.
     ///
-    /// A load, an add and a store with preemption disabled would lose what an interrupt adds in between. If
-    /// the task moves to another CPU before it adds, it adds to the copy of the CPU that it left. So two
-    /// CPUs may add to one copy at once.
+    /// A load, an add and a store with preemption disabled would lose what an interrupt adds in
+    /// between. If the task moves to another CPU before it adds, it adds to the copy of the CPU
+    /// that it left. So two CPUs may add to one copy at once.
     ///
-    /// A reader that sees this add sees those that the task made before it, if it reads with acquire.
+    /// A reader that sees this add sees those that the task made before it, if it reads with
+    /// acquire.
     ///
     /// # Safety
     ///
@@ -217,8 +219,8 @@ mod portable {
     #[inline]
     pub(super) unsafe fn add(counter: *mut u64, count: u64) {
         let copy = counter.wrapping_byte_add(offset(CpuId::current()));
-        // SAFETY: The caller's promise. A CPU that runs code is possible, so it has a copy. All access to
-        // that is in one piece.
+        // SAFETY: The caller's promise. A CPU that runs code is possible, so it has a copy. All
+        // access to that is in one piece.
         unsafe { Atomic::from_ptr(copy) }.fetch_add(count, Release);
     }
 }

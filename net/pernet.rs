@@ -225,13 +225,13 @@ struct Gate<T> {
     net: *mut bindings::net,
     #[pin]
     open: Mutex<bool>,
-    /// Invariant: a way to the instance of a type must not pass for one to that of a supertype, which
-    /// is another [`Subsystem`], with a slot of its own or none.
+    /// Invariant: a way to the instance of a type must not pass for one to that of a supertype,
+    /// which is another [`Subsystem`], with a slot of its own or none.
     _subsystem: PhantomData<fn(T) -> T>,
 }
 
-// SAFETY: The pointer is not tied to a thread, and used only as the lock allows. What it leads to is
-// an instance, which every `Subsystem` allows to be shared.
+// SAFETY: The pointer is not tied to a thread, and used only as the lock allows. What it leads to
+// is an instance, which every `Subsystem` allows to be shared.
 unsafe impl<T> Send for Gate<T> {}
 // SAFETY: As above.
 unsafe impl<T> Sync for Gate<T> {}
@@ -259,8 +259,8 @@ impl<T: Subsystem> Weak<T> {
         if !*open {
             return None;
         }
-        // SAFETY: By the type invariants the slot may be shared while we hold the lock, to which `f`
-        // is limited: it takes any lifetime. The namespace is there for as long as its slot.
+        // SAFETY: By the type invariants the slot may be shared while we hold the lock, to which
+        // `f` is limited: it takes any lifetime. The namespace is there for as long as its slot.
         let instance = unsafe { T::KEY.instance(Net::from_raw(self.0.net)) };
         Some(f(&instance))
     }
@@ -310,8 +310,8 @@ impl<T: Subsystem> Clone for Weak<T> {
 ///   [`drain`](Attachment::drain) has returned.
 /// - After [`detach`](Attachment::detach) no new callback may start, save those that had already
 ///   looked up the way to it under RCU or by a reference that `drain` waits for.
-/// - `drain` must return only when no callback uses the instance, with acquire ordering for what the
-///   last one did.
+/// - `drain` must return only when no callback uses the instance, with acquire ordering for what
+///   the last one did.
 /// - An `attach` that fails must leave no callback running.
 pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
     /// What it has once for all namespaces; `()` if there is nothing.
@@ -390,9 +390,10 @@ unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for 
 ///
 /// # Safety
 ///
-/// - Callbacks may use instances from [`publish`](Common::publish) on until [`withdraw`](Common::withdraw)
-///   has returned, with acquire ordering for what the last one did. Later they may get at an instance
-///   by a [`Weak`] alone, and must hold a reference to the module.
+/// - Callbacks may use instances from [`publish`](Common::publish) on until
+///   [`withdraw`](Common::withdraw) has returned, with acquire ordering for what the last one did.
+///   Later they may get at an instance by a [`Weak`] alone, and must hold a reference to the
+///   module.
 /// - A `publish` that fails must leave no callback running, and none to come.
 pub unsafe trait Common: Any + Send + Sync + Sized {
     /// The number of such parts. A type can have one, because a second one would have the same name.
@@ -415,10 +416,10 @@ pub unsafe trait Common: Any + Send + Sync + Sized {
     ///
     /// # Safety
     ///
-    /// - Every namespace that a program can have a socket in must have its instance until `withdraw` has
-    ///   returned, which the caller must call unless this failed.
-    /// - The value must stay where it is from this call on. It may be dropped only when nobody but the
-    ///   caller holds a reference to the module, and no instance is left.
+    /// - Every namespace that a program can have a socket in must have its instance until
+    ///   `withdraw` has returned, which the caller must call unless this failed.
+    /// - The value must stay where it is from this call on. It may be dropped only when nobody but
+    ///   the caller holds a reference to the module, and no instance is left.
     unsafe fn publish(&self) -> Result;
 
     /// Closes them, and waits for the callbacks that run.
@@ -427,7 +428,8 @@ pub unsafe trait Common: Any + Send + Sync + Sized {
     ///
     /// # Safety
     ///
-    /// Must be called once, after a [`publish`](Common::publish) that succeeded, and not by a callback.
+    /// Must be called once, after a [`publish`](Common::publish) that succeeded, and not by a
+    /// callback.
     unsafe fn withdraw(&self);
 }
 
@@ -446,8 +448,8 @@ unsafe impl Common for () {
     unsafe fn withdraw(&self) {}
 }
 
-// SAFETY: Each part fulfills the requirements for itself. If the second one cannot be published, the
-// first one is withdrawn.
+// SAFETY: Each part fulfills the requirements for itself. If the second one cannot be published,
+// the first one is withdrawn.
 unsafe impl<A: Common, B: Common> Common for (A, B) {
     const COUNT: usize = A::COUNT + B::COUNT;
 
@@ -483,8 +485,8 @@ type CommonOf<T> = <<T as Subsystem>::Attachments as Attachment<T>>::Common;
 ///
 /// # Invariants
 ///
-/// While `registered` is set, `id` is what `register_pernet_subsys()` chose, or being chosen, and while
-/// the subsystem is registered, `common` is valid.
+/// While `registered` is set, `id` is what `register_pernet_subsys()` chose, or being chosen, and
+/// while the subsystem is registered, `common` is valid.
 pub struct Key<T: Subsystem> {
     id: UnsafeCell<c_uint>,
     common: UnsafeCell<*const CommonOf<T>>,
@@ -492,9 +494,9 @@ pub struct Key<T: Subsystem> {
     _subsystem: PhantomData<fn(T) -> T>,
 }
 
-// SAFETY: `id` is written by `register_pernet_subsys()` alone, and `common` right before it. `registered`
-// admits one of these at a time, before any callback that reads them can run. What `common` leads to may
-// be shared.
+// SAFETY: `id` is written by `register_pernet_subsys()` alone, and `common` right before it.
+// `registered` admits one of these at a time, before any callback that reads them can run. What
+// `common` leads to may be shared.
 unsafe impl<T: Subsystem> Sync for Key<T> {}
 
 impl<T: Subsystem> Key<T> {
@@ -518,12 +520,13 @@ impl<T: Subsystem> Key<T> {
     /// its `exit` for this subsystem.
     unsafe fn slot(&self, net: &Net) -> *mut Slot<T> {
         let _guard = rcu::read_lock();
-        // SAFETY: `net` is valid, and there is a pointer at the offset, which is read once, under RCU.
+        // SAFETY: `net` is valid, and there is a pointer at the offset, which is read once, under
+        // RCU.
         let table = unsafe { read_acquire(net.as_raw().byte_add(NET_GEN).cast()) };
         let table = table as *const net_generic;
-        // SAFETY: The subsystem is registered, so `id` was set and nobody writes to it. A callback that found
-        // the namespace by what was registered later, such as a socket, must not read `id` before that:
-        // the table comes first.
+        // SAFETY: The subsystem is registered, so `id` was set and nobody writes to it. A callback
+        // that found the namespace by what was registered later, such as a socket, must not read
+        // `id` before that: the table comes first.
         let id = unsafe { self.id.get().read_volatile() } as usize;
         // SAFETY: The table is valid under RCU. It is an array of pointers that overlays a header,
         // and it has an entry for every registered `id` (`net_assign_generic()`).
@@ -536,7 +539,8 @@ impl<T: Subsystem> Key<T> {
     ///
     /// The subsystem must be registered for `'a`.
     pub(super) unsafe fn common<'a>(&self) -> &'a CommonOf<T> {
-        // SAFETY: By the type invariants, and as the subsystem is registered, it was written and is valid.
+        // SAFETY: By the type invariants, and as the subsystem is registered, it was written and is
+        // valid.
         unsafe { &**self.common.get() }
     }
 
@@ -604,8 +608,8 @@ struct Slot<T: Subsystem> {
 ///
 /// # Invariants
 ///
-/// - If `registered` is true, `ops` is registered with `register_pernet_subsys()` and does not move,
-///   and `T::KEY` is marked as registered, by this registration. `common` is published then.
+/// - If `registered` is true, `ops` is registered with `register_pernet_subsys()` and does not
+///   move, and `T::KEY` is marked as registered, by this registration. `common` is published then.
 /// - `common` does not move.
 /// - The value lies in the static data of the module itself.
 #[pin_data(PinnedDrop)]
@@ -633,19 +637,19 @@ impl<T: Subsystem> Module<T> {
     ///
     /// - `EBUSY`: the subsystem is registered already.
     /// - `EINVAL`: the memory to initialize is not static data of the module.
-    /// - Whatever [`Subsystem::load`], or [`Subsystem::new`] or [`Attachment::attach`] for the first
-    ///   namespace that could not be served, or a function of [`Common`] returned. Nothing stays
-    ///   registered then.
+    /// - Whatever [`Subsystem::load`], or [`Subsystem::new`] or [`Attachment::attach`] for the
+    ///   first namespace that could not be served, or a function of [`Common`] returned. Nothing
+    ///   stays registered then.
     ///
     /// If the last kind of error meets a program that has a socket of the module open, `init` waits
-    /// for the program, since the kernel would free the module under it. A signal ends the wait with
-    /// success: the module stays, serves nothing, and can be unloaded once the program has closed
-    /// its socket.
+    /// for the program, since the kernel would free the module under it. A signal ends the wait
+    /// with success: the module stays, serves nothing, and can be unloaded once the program has
+    /// closed its socket.
     ///
     /// # Safety
     ///
-    /// `T::Module` must be the module that this code is part of. The value must be what `module!` makes, or a
-    /// field of that which is dropped with it.
+    /// `T::Module` must be the module that this code is part of. The value must be what `module!`
+    /// makes, or a field of that which is dropped with it.
     pub unsafe fn new() -> impl PinInit<Self, Error> {
         let init = move |this: *mut Self| {
             if !is_static_data::<T::Module>(this.cast()) {
@@ -659,16 +663,16 @@ impl<T: Subsystem> Module<T> {
 
             const { assert!(CommonOf::<T>::COUNT <= 1, "two families of one type") };
             let made = CommonOf::<T>::new()?;
-            // SAFETY: `this` is valid for writes, and so is the field. Nobody reads `common` before the
-            // registration below.
+            // SAFETY: `this` is valid for writes, and so is the field. Nobody reads `common` before
+            // the registration below.
             let common = unsafe {
                 let common = &raw mut (*this).common;
                 common.write(made);
                 *T::KEY.common.get() = common;
                 common
             };
-            // SAFETY: It was initialized just now. When this runs, nothing is registered any more, and
-            // nobody but the loader holds a reference to the module.
+            // SAFETY: It was initialized just now. When this runs, nothing is registered any more,
+            // and nobody but the loader holds a reference to the module.
             let drop_common = ScopeGuard::new(|| unsafe { common.drop_in_place() });
 
             // SAFETY: `this` is valid for writes, and so are its fields.
@@ -687,9 +691,10 @@ impl<T: Subsystem> Module<T> {
                 bindings::register_pernet_subsys(ops)
             })
             .and_then(|()| {
-                // SAFETY: All namespaces have their instances, and each that comes gets one before a
-                // program can be in it. The drop withdraws before it unregisters. By then nobody holds a
-                // reference to the module, or it could not be unloaded; below, a failure waits for that.
+                // SAFETY: All namespaces have their instances, and each that comes gets one before
+                // a program can be in it. The drop withdraws before it unregisters. By then nobody
+                // holds a reference to the module, or it could not be unloaded; below, a failure
+                // waits for that.
                 unsafe { (*common).publish() }.inspect_err(|_| {
                     // SAFETY: `ops` is registered.
                     unsafe { bindings::unregister_pernet_subsys(ops) }
@@ -699,7 +704,8 @@ impl<T: Subsystem> Module<T> {
                 Ok(()) => unmark.dismiss(),
                 Err(error) if wait_for_users::<T::Module>() => return Err(error),
                 Err(error) => pr_err!(
-                    "loading failed with error {}, but programs use the module: it stays and serves nothing, unload it when they have closed their sockets\n",
+                    "loading failed with error {}, but programs use the module: it stays and serves \
+                     nothing, unload it when they have closed their sockets\n",
                     error.to_errno()
                 ),
             }
@@ -708,8 +714,9 @@ impl<T: Subsystem> Module<T> {
             unsafe { (&raw mut (*this).registered).write(result.is_ok()) };
             Ok(())
         };
-        // SAFETY: On success the fields that need it, `ops`, `common` and `registered`, are initialized;
-        // on error nothing is left to drop. The memory is pinned by the contract of `PinInit`.
+        // SAFETY: On success the fields that need it, `ops`, `common` and `registered`, are
+        // initialized; on error nothing is left to drop. The memory is pinned by the contract of
+        // `PinInit`.
         // INVARIANT: See the checks and the registration above.
         unsafe { pin_init::pin_init_from_closure(init) }
     }
@@ -808,8 +815,9 @@ impl<T: Subsystem> PinnedDrop for Module<T> {
         if !self.registered {
             return;
         }
-        // SAFETY: By the type invariants `common` is published, and `ops` is registered. This waits for the
-        // callbacks. `common` is dropped behind it: a module is unloaded when nobody holds a reference.
+        // SAFETY: By the type invariants `common` is published, and `ops` is registered. This waits
+        // for the callbacks. `common` is dropped behind it: a module is unloaded when nobody holds
+        // a reference.
         unsafe {
             self.common.withdraw();
             bindings::unregister_pernet_subsys(self.ops.get());

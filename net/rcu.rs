@@ -136,8 +136,8 @@ impl<T: Copy + Send + Sync> Published<T> {
     pub fn read<'a>(&'a self, _section: &'a ReadSide) -> &'a T {
         // As `rcu_dereference()` does, a volatile read. `Atomic::load()` would call a C function.
         //
-        // SAFETY: The cell is valid. `publish` may write to it meanwhile, by an atomic operation, beside
-        // which a volatile read of a pointer is no data race in the kernel's memory model.
+        // SAFETY: The cell is valid. `publish` may write to it meanwhile, by an atomic operation,
+        // beside which a volatile read of a pointer is no data race in the kernel's memory model.
         let current = unsafe { self.current.as_ptr().read_volatile() };
         // SAFETY: By the type invariants the pointer stays valid until a grace period has passed,
         // which the section holds back. The value was written before the pointer was published, and

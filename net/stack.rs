@@ -5,9 +5,9 @@
 /// The size, in bytes, that no value may exceed if its type is the choice of safe code: an array of
 /// any length, for example.
 ///
-/// A kernel stack has 16 KiB (`THREAD_SIZE`), and a function may hold several copies of a value. The
-/// compiler does not probe large frames. A frame that is larger than the guard page behind a stack
-/// reaches into the stack of another task.
+/// A kernel stack has 16 KiB (`THREAD_SIZE`), and a function may hold several copies of a value.
+/// The compiler does not probe large frames. A frame that is larger than the guard page behind a
+/// stack reaches into the stack of another task.
 pub(crate) const VALUE_MAX: usize = 1 << 10;
 
 /// Does not compile if values of type `T` are too large.

@@ -20,8 +20,8 @@ pub(super) fn fatal_signal_pending() -> bool {
     if !task.signal_pending() {
         return false;
     }
-    // SAFETY: The task is the current one, so it is valid. Other tasks may set bits at any time: the
-    // word is read once. `SIGKILL` is in the first word.
+    // SAFETY: The task is the current one, so it is valid. Other tasks may set bits at any time:
+    // the word is read once. `SIGKILL` is in the first word.
     let pending = unsafe { (&raw const (*task.as_ptr()).pending.signal.sig[0]).read_volatile() };
     pending & SIGKILL != 0
 }

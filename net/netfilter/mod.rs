@@ -184,8 +184,8 @@ impl Deref for Points {
     }
 }
 
-/// Collects `points`, which may be different ones each time, or endless. A point that is named twice
-/// counts once.
+/// Collects `points`, which may be different ones each time, or endless. A point that is named
+/// twice counts once.
 ///
 /// # Errors
 ///
@@ -278,9 +278,8 @@ impl State {
 /// The hooks of one instance of `T` in its network namespace.
 ///
 /// Unregistering a hook also drops, as a rule, the packets of the namespace that wait in a queue
-/// (`nf_queue_nf_hook_drop()`). The kernel does not drop them if it lacks memory for a smaller array of
-/// hooks. It does not wait for hooks that run on other CPUs: an RCU grace
-/// period does.
+/// (`nf_queue_nf_hook_drop()`). The kernel does not drop them if it lacks memory for a smaller
+/// array of hooks. It does not wait for hooks that run on other CPUs: an RCU grace period does.
 ///
 /// # Invariants
 ///
@@ -319,9 +318,10 @@ struct Entry<T> {
 ///
 /// # Invariants
 ///
-/// The entry's `ops` are registered in `net`, which is valid; if there is none, they were unregistered
-/// and a grace period passes before the drop. The entry lies in memory from `kmalloc()`, and is read
-/// by the C side and by hooks for a grace period after it was unregistered.
+/// The entry's `ops` are registered in `net`, which is valid; if there is none, they were
+/// unregistered and a grace period passes before the drop. The entry lies in memory from
+/// `kmalloc()`, and is read by the C side and by hooks for a grace period after it was
+/// unregistered.
 struct Registration<T: Hook> {
     net: Option<NonNull<bindings::net>>,
     entry: NonNull<Entry<T>>,
@@ -400,8 +400,8 @@ impl<T: Hook> Drop for Registration<T> {
     fn drop(&mut self) {
         let entry = self.entry.as_ptr();
         let Some(net) = self.net else {
-            // SAFETY: By the type invariants a grace period has passed since it was unregistered, so
-            // nobody uses the memory, which comes from a box.
+            // SAFETY: By the type invariants a grace period has passed since it was unregistered,
+            // so nobody uses the memory, which comes from a box.
             drop(unsafe { KBox::from_raw(entry) });
             return;
         };
@@ -418,8 +418,8 @@ const IPV6: u8 = Family::Ipv6 as u8;
 
 /// The C side's way to [`Hook::hook`], for packets of `FAMILY`.
 ///
-/// There is one for each family, told what is certain about its packets, so that what a hook asks of
-/// every packet costs no more than it must.
+/// There is one for each family, told what is certain about its packets, so that what a hook asks
+/// of every packet costs no more than it must.
 ///
 /// # Safety
 ///
@@ -437,8 +437,9 @@ unsafe extern "C" fn callback<T: Hook, const FAMILY: u8>(
     // wrapper.
     // INVARIANT: RCU keeps namespace and devices while hooks see the packet.
     let state = unsafe { &*state.cast::<State>() };
-    // SAFETY: The kernel passes an entry that `Registration::new` made for a point of `FAMILY`. It is
-    // valid until a grace period has passed since the hook was unregistered, and hooks run under RCU.
+    // SAFETY: The kernel passes an entry that `Registration::new` made for a point of `FAMILY`. It
+    // is valid until a grace period has passed since the hook was unregistered, and hooks run under
+    // RCU.
     unsafe {
         // The compiler knows from here on that a peek at the header finds it.
         if packet.linear_len() < header_len(FAMILY) {
@@ -449,8 +450,8 @@ unsafe extern "C" fn callback<T: Hook, const FAMILY: u8>(
     }
 }
 
-/// Has the entry's instance decide. Only what becomes of the packet reads the entry: nothing is read of it for
-/// a packet that a peek at its header lets pass.
+/// Has the entry's instance decide. Only what becomes of the packet reads the entry: nothing is
+/// read of it for a packet that a peek at its header lets pass.
 ///
 /// # Safety
 ///
@@ -461,9 +462,9 @@ unsafe fn hook<T: Hook, const FAMILY: u8>(
     packet: &Packet,
     state: &State,
 ) -> c_uint {
-    // SAFETY: The entry is valid. There is no reference to `ops`, to which the C side writes once the
-    // hook is unregistered. The point is constant. The instance is valid for as long as the entry, and
-    // shared.
+    // SAFETY: The entry is valid. There is no reference to `ops`, to which the C side writes once
+    // the hook is unregistered. The point is constant. The instance is valid for as long as the
+    // entry, and shared.
     let (point, instance) = unsafe { (&(*entry).point, (*entry).instance.as_ref()) };
     // SAFETY: By the caller's promise.
     unsafe { assert_unchecked(point.family as u8 == FAMILY) };
@@ -472,9 +473,9 @@ unsafe fn hook<T: Hook, const FAMILY: u8>(
 
 /// The same for a packet whose linear part does not hold a whole IP header.
 ///
-/// Few packets are like that. A packet socket's transmit ring (`tpacket_fill_skb()`) puts the header
-/// into a fragment, and an xfrm interface passes such a packet to the hooks. A BPF program can
-/// shorten a packet until its header is incomplete, and then have it routed again
+/// Few packets are like that. A packet socket's transmit ring (`tpacket_fill_skb()`) puts the
+/// header into a fragment, and an xfrm interface passes such a packet to the hooks. A BPF program
+/// can shorten a packet until its header is incomplete, and then have it routed again
 /// (`bpf_skb_change_tail()`, `bpf_lwt_xmit_reroute()`). In some kernel versions a verdict can do so
 /// (`nfqnl_mangle()`).
 ///
@@ -524,10 +525,10 @@ impl<T: Hook> Hooks<T> {
 
     /// Changes the points that are hooked into to `points`, while packets pass.
     ///
-    /// Points that are new are hooked into first. If that succeeds `publish` is called, which should
-    /// make [`Hook::hook`] go by the new points. Then those that are left out are unhooked. Meanwhile
-    /// a packet may meet the hook at points old and new. Whenever a hook is unregistered, the packets
-    /// of the namespace that wait in a queue are dropped.
+    /// Points that are new are hooked into first. If that succeeds `publish` is called, which
+    /// should make [`Hook::hook`] go by the new points. Then those that are left out are unhooked.
+    /// Meanwhile a packet may meet the hook at points old and new. Whenever a hook is unregistered,
+    /// the packets of the namespace that wait in a queue are dropped.
     ///
     /// `publish` must not call this again, nor [`are_complete`](Self::are_complete).
     ///
@@ -571,8 +572,8 @@ impl<T: Hook> Hooks<T> {
 
     /// Whether there is a hook at each of the points that were asked for last.
     ///
-    /// That is not so in a network namespace, other than the initial one, that had no room for a hook
-    /// when the instance was attached. No packet of the namespace meets a hook then, until
+    /// That is not so in a network namespace, other than the initial one, that had no room for a
+    /// hook when the instance was attached. No packet of the namespace meets a hook then, until
     /// [`change`](Self::change) succeeds. Context: process, may sleep.
     pub fn are_complete(&self) -> bool {
         self.registered.lock().complete
@@ -585,8 +586,8 @@ unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
     type Common = ();
 
     unsafe fn attach(instance: &Instance<'_, T>, (): &()) -> Result<Self> {
-        // INVARIANT: The namespace stays until `exit`, where the attachment is dropped. The instance
-        // stays, as the caller promises.
+        // INVARIANT: The namespace stays until `exit`, where the attachment is dropped. The
+        // instance stays, as the caller promises.
         let this = Self {
             net: NonNull::from(instance.net()).cast(),
             instance: NonNull::from(&**instance),
@@ -702,8 +703,8 @@ mod tests {
         }
     }
 
-    /// What a hook says of a packet of `len` bytes. `linear` of them are in the linear part, behind which
-    /// the memory has more that looks the same; the others are in a fragment.
+    /// What a hook says of a packet of `len` bytes. `linear` of them are in the linear part, behind
+    /// which the memory has more that looks the same; the others are in a fragment.
     fn verdict_on<const FAMILY: u8>(family: Family, len: usize, linear: usize) -> Result<c_uint> {
         const ROOM: usize = 64;
         let mut probe = Probe;
@@ -729,9 +730,9 @@ mod tests {
             )
         };
         let skb = NonNull::new(skb).ok_or(ENOMEM)?.as_ptr();
-        // SAFETY: The buffer is ours, and has room for `ROOM` bytes in its linear part and as many in a
-        // fragment. It is a packet that nobody else knows, and entry and state are valid while the
-        // hook runs.
+        // SAFETY: The buffer is ours, and has room for `ROOM` bytes in its linear part and as many
+        // in a fragment. It is a packet that nobody else knows, and entry and state are valid while
+        // the hook runs.
         Ok(unsafe {
             (*skb).data.write_bytes(0xff, ROOM);
             bindings::skb_put(skb, linear as c_uint);

@@ -80,8 +80,8 @@ impl Policy {
     /// For messages without attributes.
     pub const NONE: &'static Self = &Self(&[], 0);
 
-    /// Lists attributes, at most 64. An attribute listed twice does not compile, if this is used for
-    /// a constant or a static.
+    /// Lists attributes, at most 64. An attribute listed twice does not compile, if this is used
+    /// for a constant or a static.
     pub const fn new(rules: &'static [Rule]) -> Self {
         assert!(rules.len() <= u64::BITS as usize);
         let mut required = 0;
@@ -346,8 +346,8 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Checks the attributes in `value`, which belongs to the attribute at `offset`. Out of line: attributes
-/// that hold none, which are most, then need fewer registers.
+/// Checks the attributes in `value`, which belongs to the attribute at `offset`. Out of line:
+/// attributes that hold none, which are most, then need fewer registers.
 #[inline(never)]
 fn check_nested(
     value: &[u8],
@@ -440,7 +440,8 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// Hands them to `serve` when they are checked, as [`parse`](Self::parse) does, and where they are.
+    /// Hands them to `serve` when they are checked, as [`parse`](Self::parse) does, and where they
+    /// are.
     #[inline(always)]
     pub(super) fn with<R>(
         payload: &'a [u8],

@@ -145,8 +145,8 @@ impl<N: Number> Page<'_, N> {
 ///
 /// # Safety
 ///
-/// The callback must be a new one of netlink's, which has [`done`] called in the end if this succeeds, and
-/// only then. Nobody else may use it during the call, or its `ctx` after it.
+/// The callback must be a new one of netlink's, which has [`done`] called in the end if this
+/// succeeds, and only then. Nobody else may use it during the call, or its `ctx` after it.
 pub(super) type Begin<T, N> = unsafe fn(
     &Instance<'_, T>,
     &Attributes<'_>,
@@ -176,7 +176,8 @@ impl<T: Subsystem, N: Number> Functions<T, N> {
 /// What a dump keeps in `netlink_callback::ctx`, the one place that is its own whoever started it.
 #[repr(C)]
 struct State<N: Number, C> {
-    /// From [`Weak::into_raw`]. It comes first, where `done` finds it, which knows nothing of the others.
+    /// From [`Weak::into_raw`]. It comes first, where `done` finds it, which knows nothing of the
+    /// others.
     instance: *mut c_void,
     envelope: N::Envelope,
     cursor: C,
@@ -227,8 +228,8 @@ struct Beginning<'a, T: Subsystem> {
     refusal: Option<Refusal>,
 }
 
-/// Starts a dump of a protocol's own, as `netlink_dump_start()` does. What was started reports `EINTR`, so
-/// that the end of the dump is all that is acknowledged.
+/// Starts a dump of a protocol's own, as `netlink_dump_start()` does. What was started reports
+/// `EINTR`, so that the end of the dump is all that is acknowledged.
 pub(super) fn start<T: Subsystem>(
     instance: &Instance<'_, T>,
     request: &Request<'_>,
@@ -254,8 +255,8 @@ pub(super) fn start<T: Subsystem>(
         ..Default::default()
     };
     // SAFETY: The socket is the one that received the request. `kept` is a buffer with one message,
-    // of which the call takes a reference of its own, and describes the sender. The control block is
-    // valid, and its `data` is used by `started` only, which runs within this call.
+    // of which the call takes a reference of its own, and describes the sender. The control block
+    // is valid, and its `data` is used by `started` only, which runs within this call.
     let result = to_result(unsafe {
         bindings::__netlink_dump_start(
             request.buffer.socket().as_ptr(),
@@ -276,11 +277,11 @@ pub(super) fn start<T: Subsystem>(
 ///
 /// To be called by `__netlink_dump_start()`, with the control block that [`start`] made.
 unsafe extern "C" fn started<T: Subsystem>(cb: *mut bindings::netlink_callback) -> c_int {
-    // SAFETY: The kernel passes a valid structure, which nobody else uses during the call, and `data` is
-    // what `start` put there, for as long as this call lasts.
+    // SAFETY: The kernel passes a valid structure, which nobody else uses during the call, and
+    // `data` is what `start` put there, for as long as this call lasts.
     let (cb, beginning) = unsafe { (&mut *cb, &mut *(*cb).data.cast::<Beginning<'_, T>>()) };
-    // SAFETY: The callback is the one that is being started, whose `ctx` is the dump's own, and `done` is
-    // named beside this function.
+    // SAFETY: The callback is the one that is being started, whose `ctx` is the dump's own, and
+    // `done` is named beside this function.
     match unsafe { (beginning.begin)(beginning.instance, beginning.attributes, (), cb) } {
         Ok(()) => 0,
         Err(refusal) => {
@@ -357,8 +358,8 @@ fn sequence(generation: u32) -> u32 {
 ///
 /// To be called by netlink once, for a dump that [`begin`] began.
 pub(super) unsafe extern "C" fn done<T: Subsystem>(cb: *mut bindings::netlink_callback) -> c_int {
-    // SAFETY: The kernel passes a valid structure, with what `begin` wrote there first. Nobody uses it after
-    // this.
+    // SAFETY: The kernel passes a valid structure, with what `begin` wrote there first. Nobody uses
+    // it after this.
     drop(unsafe { Weak::<T>::from_raw((*State::<MessageType, ()>::of(&mut *cb)).instance) });
     0
 }

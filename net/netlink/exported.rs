@@ -19,8 +19,8 @@ use super::attribute::{
 
 use crate::net::bindings;
 
-/// Tables for the C side, indexed by the number of the attribute: they grow with the highest one. They
-/// refuse nothing that the policies allow, and say less: they are there to tell clients.
+/// Tables for the C side, indexed by the number of the attribute: they grow with the highest one.
+/// They refuse nothing that the policies allow, and say less: they are there to tell clients.
 pub(super) struct Exported {
     tables: KVec<(&'static Policy, KVec<bindings::nla_policy>)>,
     /// Each in memory of its own, which stays where it is while the list grows.
@@ -101,7 +101,8 @@ impl Exported {
                 let values = 1i64 << (len * 8);
                 let least = if signed { -values / 2 } else { 0 };
                 if (min, max) != (least, least + values - 1) {
-                    // The same for signed ones (`struct netlink_range_validation_signed`). CAST: Bit by bit.
+                    // The same for signed ones (`struct netlink_range_validation_signed`). CAST:
+                    // Bit by bit.
                     let range = bindings::netlink_range_validation {
                         min: min as u64,
                         max: max as u64,

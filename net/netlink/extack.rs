@@ -2,7 +2,8 @@
 
 //! Refusals as the C side has them.
 //!
-//! C header: `struct netlink_ext_ack` in [`include/linux/netlink.h`](srctree/include/linux/netlink.h)
+//! C header: `struct netlink_ext_ack` in
+//! [`include/linux/netlink.h`](srctree/include/linux/netlink.h)
 
 use core::ptr::from_ref;
 
@@ -15,8 +16,8 @@ use super::refusal::Refusal;
 
 /// Tells the C side all of a refusal but its error number.
 ///
-/// `payload` is that of the message that is refused. The C side makes offsets of the pointers into it, if
-/// they lie in the message that it acknowledges (`nlmsg_check_in_payload()`).
+/// `payload` is that of the message that is refused. The C side makes offsets of the pointers into
+/// it, if they lie in the message that it acknowledges (`nlmsg_check_in_payload()`).
 pub(super) fn tell(extack: &mut bindings::netlink_ext_ack, refusal: &Refusal, payload: &[u8]) {
     if let Some(text) = refusal.message() {
         extack._msg = text.as_char_ptr();

@@ -12,21 +12,24 @@
 //!
 //! The kernel knows a family once, for all namespaces; a request comes with the namespace that its
 //! client's socket is in. So the family is registered when every namespace has its instance, and
-//! unregistered before the first one goes ([`pernet::Common`](crate::net::pernet::Common)). In between, a
-//! request always finds the instance: a namespace keeps its instance for as long as there is a socket in
-//! it. A [`Channel`] is what remains in each namespace, the way to those who listen there.
+//! unregistered before the first one goes ([`pernet::Common`](crate::net::pernet::Common)). In
+//! between, a request always finds the instance: a namespace keeps its instance for as long as
+//! there is a socket in it. A [`Channel`] is what remains in each namespace, the way to those who
+//! listen there.
 //!
 //! # Who may use what, and when
 //!
-//! - A *request*, and the start of a dump, runs under a lock (`cb_lock` in `genetlink.c`) that unregistering
-//!   takes for writing. So none runs when that returns. Meanwhile no family at all can be registered or
-//!   unregistered: a handler must not wait for a module to be loaded or unloaded.
-//! - A *dump that goes on* runs in its client's `recvmsg()`, without that lock, for as long as the client
-//!   likes. It reads the family, and holds a reference to the module. So the family's memory is part of
-//!   the module and is freed behind the last reference. The dump gets at the instance by a
-//!   [`Weak`](crate::net::pernet::Weak) alone.
+//! - A *request*, and the start of a dump, runs under a lock (`cb_lock` in `genetlink.c`) that
+//!   unregistering takes for writing. So none runs when that returns. Meanwhile no family at all
+//!   can be registered or unregistered: a handler must not wait for a module to be loaded or
+//!   unloaded.
+//! - A *dump that goes on* runs in its client's `recvmsg()`, without that lock, for as long as the
+//!   client likes. It reads the family, and holds a reference to the module. So the family's memory
+//!   is part of the module and is freed behind the last reference. The dump gets at the instance by
+//!   a [`Weak`](crate::net::pernet::Weak) alone.
 //! - An *event* needs the number that its group has while the family is registered; later it may be
-//!   another family's. So events are sent under RCU, and unregistering waits for a grace period first.
+//!   another family's. So events are sent under RCU, and unregistering waits for a grace period
+//!   first.
 //!
 //! # Events before and after
 //!
@@ -167,21 +170,23 @@ pub use super::number::Command;
 /// The callbacks run in the context of the client's `sendmsg()`: in process context, on any number
 /// of CPUs at once. They may sleep; meanwhile no family at all can be registered or unregistered.
 pub trait Family: Subsystem {
-    /// The name by which clients find it, of 1 to 15 bytes. A name that the kernel treats in a special way
-    /// (`nlctrl`, `NET_DM`, `VFS_DQUOT`, `pmcraid`) does not compile.
+    /// The name by which clients find it, of 1 to 15 bytes. A name that the kernel treats in a
+    /// special way (`nlctrl`, `NET_DM`, `VFS_DQUOT`, `pmcraid`) does not compile.
     const NAME: &'static CStr;
 
     /// The version of the protocol, which the headers of all messages tell.
     const VERSION: u8;
 
-    /// The requests that are served, at most 127. Others fail with `EOPNOTSUPP`. Two operations for one
-    /// command do not compile. No attribute may have the number 0, which the kernel takes for none.
+    /// The requests that are served, at most 127. Others fail with `EOPNOTSUPP`. Two operations for
+    /// one command do not compile. No attribute may have the number 0, which the kernel takes for
+    /// none.
     ///
-    /// The client gets an acknowledgement if it asked for one, and always if its request fails: with
-    /// the error number, and with what the [`Refusal`] says. An `EINTR` goes unreported.
+    /// The client gets an acknowledgement if it asked for one, and always if its request fails:
+    /// with the error number, and with what the [`Refusal`] says. An `EINTR` goes unreported.
     const OPERATIONS: &'static [Operation<Self, Command>];
 
-    /// The names of the multicast groups, of 1 to 15 bytes each, all different. Every process may join.
+    /// The names of the multicast groups, of 1 to 15 bytes each, all different. Every process may
+    /// join.
     const GROUPS: &'static [&'static CStr] = &[];
 }
 
@@ -197,8 +202,8 @@ pub struct Group<T: Family> {
 }
 
 impl<T: Family> Group<T> {
-    /// The group whose name is there in [`Family::GROUPS`]; a place that is not there does not compile, if
-    /// this is used for a constant.
+    /// The group whose name is there in [`Family::GROUPS`]; a place that is not there does not
+    /// compile, if this is used for a constant.
     pub const fn new(index: usize) -> Self {
         assert!(index < T::GROUPS.len(), "the family has no such group");
         // INVARIANT: Just checked.
@@ -221,7 +226,8 @@ impl<T: Family> Copy for Group<T> {}
 ///
 /// # Invariants
 ///
-/// For the lifetime of the value, `registration` is valid, and `net` and its generic netlink socket are.
+/// For the lifetime of the value, `registration` is valid, and `net` and its generic netlink socket
+/// are.
 pub struct Channel<T: Family> {
     registration: NonNull<Registration<T>>,
     net: NonNull<bindings::net>,
@@ -244,8 +250,8 @@ impl<T: Family> Channel<T> {
     }
 
     fn socket(&self) -> *mut bindings::sock {
-        // SAFETY: By the type invariants the namespace is valid, and there is a pointer at the offset. It
-        // is written before anyone can find the namespace.
+        // SAFETY: By the type invariants the namespace is valid, and there is a pointer at the
+        // offset. It is written before anyone can find the namespace.
         unsafe {
             let socket = self.net.as_ptr().byte_add(NET_GENL_SOCK);
             socket.cast::<*mut bindings::sock>().read()
@@ -272,26 +278,28 @@ impl<T: Family> Channel<T> {
         ReadSide::with(|section| {
             if let Some(family) = self.joined(section) {
                 let errno = ENOBUFS.to_errno();
-                // SAFETY: By the type invariants the socket is a valid kernel socket. The error is one.
+                // SAFETY: By the type invariants the socket is a valid kernel socket. The error is
+                // one.
                 unsafe { bindings::netlink_set_err(self.socket(), 0, family.group(group), errno) };
             }
         });
     }
 
-    /// Sends a message that is `command` to all sockets that listen to `group`: those of the network
-    /// namespace, and those of others that may listen to all (`NETLINK_LISTEN_ALL_NSID`).
+    /// Sends a message that is `command` to all sockets that listen to `group`: those of the
+    /// network namespace, and those of others that may listen to all (`NETLINK_LISTEN_ALL_NSID`).
     ///
-    /// The message has no flags and the sequence number 0, as it answers no request. A listener with
-    /// `NETLINK_PKTINFO` is told the group. Context: process, may sleep (to allocate, never for a
-    /// listener).
+    /// The message has no flags and the sequence number 0, as it answers no request. A listener
+    /// with `NETLINK_PKTINFO` is told the group. Context: process, may sleep (to allocate, never
+    /// for a listener).
     ///
     /// # Errors
     ///
-    /// - `ESRCH`: nobody listens. So it is before the family is registered and once the module goes.
+    /// - `ESRCH`: nobody listens. So it is before the family is registered and once the module
+    ///   goes.
     /// - `EMSGSIZE`, `ENOBUFS`: no buffer can hold `payload`.
     ///
-    /// If the receive buffer of a listener is full, its socket reports `ENOBUFS`. If there is no memory
-    /// for the message, the sockets of the namespace do, and those of others report nothing.
+    /// If the receive buffer of a listener is full, its socket reports `ENOBUFS`. If there is no
+    /// memory for the message, the sockets of the namespace do, and those of others report nothing.
     pub fn broadcast(&self, group: Group<T>, command: Command, payload: &[u8]) -> Result {
         let envelope =
             ReadSide::with(|section| Some(self.joined(section)?.envelope())).ok_or(ESRCH)?;
@@ -302,14 +310,14 @@ impl<T: Family> Channel<T> {
             // While the section lasts, the number is nobody else's.
             let number = self.joined(section).ok_or(ESRCH)?.group(group);
             let skb = message.into_raw().as_ptr();
-            // SAFETY: The buffer is ours. Its control block holds netlink's parameters (`NETLINK_CB()`),
-            // of which listeners are told the group (`nlmsg_multicast()`).
+            // SAFETY: The buffer is ours. Its control block holds netlink's parameters
+            // (`NETLINK_CB()`), of which listeners are told the group (`nlmsg_multicast()`).
             unsafe {
                 let parms: *mut bindings::netlink_skb_parms = (&raw mut (*skb).cb).cast();
                 (*parms).dst_group = number;
             }
-            // SAFETY: By the type invariants the socket is a valid kernel socket. The call takes the
-            // buffer, whatever it returns, and does not sleep.
+            // SAFETY: By the type invariants the socket is a valid kernel socket. The call takes
+            // the buffer, whatever it returns, and does not sleep.
             to_result(unsafe {
                 bindings::netlink_broadcast(self.socket(), skb, 0, number, bindings::GFP_ATOMIC)
             })
@@ -342,7 +350,8 @@ impl Joined<'_> {
 ///
 /// # Invariants
 ///
-/// - What `family` points to are `_operations` and `_groups`, and what they point to is in `_policies`.
+/// - What `family` points to are `_operations` and `_groups`, and what they point to is in
+///   `_policies`.
 /// - While `state` is `JOINED`, the family is registered, and stays so for a grace period more.
 pub struct Registration<T: Family> {
     family: Opaque<bindings::genl_family>,
@@ -356,8 +365,8 @@ pub struct Registration<T: Family> {
 
 // SAFETY: The pointers are not tied to a thread.
 unsafe impl<T: Family> Send for Registration<T> {}
-// SAFETY: Generic netlink has locks for what it writes to a family, and what is read of it here is read when
-// it was written.
+// SAFETY: Generic netlink has locks for what it writes to a family, and what is read of it here is
+// read when it was written.
 unsafe impl<T: Family> Sync for Registration<T> {}
 
 /// Nobody has joined a group yet, be the family registered or not.
@@ -474,7 +483,8 @@ impl<T: Family> Registration<T> {
         // SAFETY: That is what `genl_start()` put there.
         let family = unsafe { (*info).info.family };
         let (skb, extack) = (cb.skb, cb.extack);
-        // SAFETY: As for `doit`: the kernel calls us from within the request that starts the dump, which `skb` is at.
+        // SAFETY: As for `doit`: the kernel calls us from within the request that starts the dump,
+        // which `skb` is at.
         unsafe {
             Self::receive(
                 skb,
@@ -493,9 +503,9 @@ impl<T: Family> Registration<T> {
     ///
     /// # Safety
     ///
-    /// To be called in a callback of generic netlink for a request of the family: `skb` starts with the
-    /// request and belongs to the callback, `family` is the family, registered or being unregistered
-    /// behind this call, and `extack` is what the client is told.
+    /// To be called in a callback of generic netlink for a request of the family: `skb` starts with
+    /// the request and belongs to the callback, `family` is the family, registered or being
+    /// unregistered behind this call, and `extack` is what the client is told.
     #[inline(always)]
     unsafe fn receive(
         skb: *mut bindings::sk_buff,
@@ -510,8 +520,9 @@ impl<T: Family> Registration<T> {
     ) -> c_int {
         // SAFETY: The caller's promise. Its socket is the generic netlink socket of the namespace.
         let buffer = unsafe { Buffer::from_raw(NonNull::new_unchecked(skb)) };
-        // SAFETY: While the family is registered, and until unregistering it has returned, which waits for
-        // this call, every namespace that a socket is in has its instance (see `publish`).
+        // SAFETY: While the family is registered, and until unregistering it has returned, which
+        // waits for this call, every namespace that a socket is in has its instance (see
+        // `publish`).
         let instance = unsafe { T::KEY.instance(buffer.net()) };
         let Some(message) = Messages::new(buffer.bytes()).next() else {
             return EINVAL.to_errno();
@@ -537,7 +548,8 @@ impl<T: Family> Registration<T> {
         match parse() {
             Ok(()) => 0,
             Err(refusal) => {
-                // SAFETY: The caller's promise: it is valid, and nobody else uses it during the call.
+                // SAFETY: The caller's promise: it is valid, and nobody else uses it during the
+                // call.
                 extack::tell(unsafe { &mut *extack }, &refusal, payload);
                 refusal.error().to_errno()
             }
@@ -550,21 +562,21 @@ impl<T: Family> Registration<T> {
     ///
     /// To be called by generic netlink, as the `bind` callback of the family.
     unsafe extern "C" fn bound(_group: c_int) -> c_int {
-        // SAFETY: A family is registered within the time that its subsystem is, and unregistering it waits
-        // for this call.
+        // SAFETY: A family is registered within the time that its subsystem is, and unregistering
+        // it waits for this call.
         let common = unsafe { T::KEY.common() };
         if let Some(registration) = common.part::<Self>() {
-            // INVARIANT: The family is registered: `bind` is called for such alone. `withdraw` changes the
-            // state first and then waits for a grace period.
+            // INVARIANT: The family is registered: `bind` is called for such alone. `withdraw`
+            // changes the state first and then waits for a grace period.
             let _ = registration.state.cmpxchg(UNHEARD, JOINED, Full);
         }
         0
     }
 }
 
-// SAFETY: Requests and starts of dumps reach an instance from `publish` on. Unregistering the family waits
-// for them under a lock (`cb_lock`), and dumps that go on hold a reference to the module, with a `Weak`.
-// Registering that fails has shown the family to nobody.
+// SAFETY: Requests and starts of dumps reach an instance from `publish` on. Unregistering the
+// family waits for them under a lock (`cb_lock`), and dumps that go on hold a reference to the
+// module, with a `Weak`. Registering that fails has shown the family to nobody.
 unsafe impl<T: Family> Common for Registration<T> {
     const COUNT: usize = 1;
 
@@ -611,8 +623,8 @@ unsafe impl<T: Family> Common for Registration<T> {
     }
 
     unsafe fn publish(&self) -> Result {
-        // SAFETY: The family is valid. It stays where it is until nobody can use it, and its callbacks are
-        // made for `T`, whose instances are all there, by the caller's promise.
+        // SAFETY: The family is valid. It stays where it is until nobody can use it, and its
+        // callbacks are made for `T`, whose instances are all there, by the caller's promise.
         to_result(unsafe { bindings::genl_register_family(self.family.get()) }).map_err(|error| {
             if error != EEXIST {
                 return error;
@@ -637,8 +649,9 @@ unsafe impl<T: Family> Attachment<T> for Channel<T> {
     type Common = Registration<T>;
 
     unsafe fn attach(instance: &Instance<'_, T>, common: &Registration<T>) -> Result<Self> {
-        // INVARIANT: The caller keeps `common`. The instance goes before its namespace, and before the
-        // socket there: generic netlink came first, so it is torn down last (`ops_undo_list()`).
+        // INVARIANT: The caller keeps `common`. The instance goes before its namespace, and before
+        // the socket there: generic netlink came first, so it is torn down last
+        // (`ops_undo_list()`).
         Ok(Self {
             registration: NonNull::from(common),
             net: NonNull::new(instance.net().as_raw()).ok_or(EINVAL)?,
@@ -684,8 +697,8 @@ unsafe fn envelope(family: *const bindings::genl_family) -> Envelope {
     }
 }
 
-/// For each command, the place of its operation, counted from one; 0 for none. Two operations for one
-/// command do not compile.
+/// For each command, the place of its operation, counted from one; 0 for none. Two operations for
+/// one command do not compile.
 const fn places<T: Subsystem>(operations: &[Operation<T, Command>]) -> [u8; 1 << u8::BITS] {
     // Of each there may be a do and a dump, which are counted in 8 bits.
     assert!(operations.len() <= (u8::MAX / 2) as usize);
@@ -798,7 +811,8 @@ mod tests {
     }
 
     impl Sender {
-        /// Sends no event, and takes its time: until it sees that the family is withdrawn, and longer.
+        /// Sends no event, and takes its time: until it sees that the family is withdrawn, and
+        /// longer.
         fn send(&self) {
             let spin = |milliseconds, until: &dyn Fn() -> bool| {
                 let start = Instant::<Monotonic>::now();
@@ -831,7 +845,8 @@ mod tests {
         while sender.progress.load(Acquire) == STARTING {
             msleep_interruptible(1);
         }
-        // SAFETY: Nobody registered the family, so that there is nothing to unregister. Nobody else calls it.
+        // SAFETY: Nobody registered the family, so that there is nothing to unregister. Nobody else
+        // calls it.
         unsafe { sender.registration.withdraw() };
         assert_eq!(sender.progress.load(Acquire), SENT);
         Ok(())

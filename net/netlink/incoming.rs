@@ -68,8 +68,8 @@ impl Buffer {
         unsafe { NonNull::new_unchecked((*self.skb.as_ptr()).sk) }
     }
 
-    /// Whether that socket was released meanwhile (`sock_orphan()`). Whoever takes it down waits for
-    /// the callback.
+    /// Whether that socket was released meanwhile (`sock_orphan()`). Whoever takes it down waits
+    /// for the callback.
     pub(super) fn is_orphaned(&self) -> bool {
         let socket = self.socket().cast::<c_ulong>().as_ptr();
         // SAFETY: The socket is valid, and its flags are at the offset. Others may set flags at any
@@ -114,8 +114,8 @@ impl Buffer {
         let mut extack = bindings::netlink_ext_ack::default();
         extack::tell(&mut extack, refusal, message.payload);
         let errno = refusal.error().to_errno();
-        // SAFETY: `start` is a message in this buffer. The text is static, and the attributes lie in
-        // the message (offsets are all that is made of them).
+        // SAFETY: `start` is a message in this buffer. The text is static, and the attributes lie
+        // in the message (offsets are all that is made of them).
         unsafe { bindings::netlink_ack(self.as_raw(), start.cast_mut().cast(), errno, &extack) };
     }
 }

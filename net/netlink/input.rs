@@ -49,11 +49,12 @@ impl Protocol {
 /// The callbacks run in the context of the client's `sendmsg()`: in process context, on any number
 /// of CPUs at once. They may sleep, and the client waits meanwhile.
 pub trait Input: Subsystem {
-    /// The requests that are served, the most frequent ones first. Others fail with `EOPNOTSUPP`. Two
-    /// operations for one type of message do not compile.
+    /// The requests that are served, the most frequent ones first. Others fail with `EOPNOTSUPP`.
+    /// Two operations for one type of message do not compile.
     ///
-    /// The client gets an acknowledgement if it asked for one, and always if its request fails: with
-    /// the error number, and with what the [`Refusal`](super::Refusal) says. An `EINTR` goes unreported.
+    /// The client gets an acknowledgement if it asked for one, and always if its request fails:
+    /// with the error number, and with what the [`Refusal`](super::Refusal) says. An `EINTR` goes
+    /// unreported.
     const OPERATIONS: &'static [Operation<Self>];
 
     /// The protocol that [`KernelSocket`](super::KernelSocket) opens for an instance.

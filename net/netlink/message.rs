@@ -18,8 +18,8 @@ pub(super) const ALIGNMENT: usize = 4;
 pub struct MessageType(u16);
 
 impl MessageType {
-    /// The type of that number, which bindgen takes for 32 bits wide. One of more than 16 bits does not
-    /// compile, if this is used for a constant.
+    /// The type of that number, which bindgen takes for 32 bits wide. One of more than 16 bits does
+    /// not compile, if this is used for a constant.
     pub const fn new(number: u32) -> Self {
         assert!(number <= u16::MAX as u32);
         Self(number as u16) // CAST: Just checked.

@@ -2,8 +2,8 @@
 
 //! Netlink.
 //!
-//! A [`Subsystem`](super::pernet::Subsystem) that implements [`Input`] and names [`KernelSocket`] among its attachments
-//! serves a netlink protocol in every network namespace.
+//! A [`Subsystem`](super::pernet::Subsystem) that implements [`Input`] and names [`KernelSocket`]
+//! among its attachments serves a netlink protocol in every network namespace.
 //!
 //! [`generic`] is for families of generic netlink.
 //!
@@ -35,10 +35,18 @@
 //! # }
 //! # static SET_POLICY: Policy = Policy::new(&[]);
 //! # impl Counter {
-//! #     fn get(_: &Instance<'_, Self>, _: &Request<'_>, _: &Attributes<'_>) -> Result<(), Refusal> {
+//! #     fn get(
+//! #         _: &Instance<'_, Self>,
+//! #         _: &Request<'_>,
+//! #         _: &Attributes<'_>,
+//! #     ) -> Result<(), Refusal> {
 //! #         Ok(())
 //! #     }
-//! #     fn set(_: &Instance<'_, Self>, _: &Request<'_>, _: &Attributes<'_>) -> Result<(), Refusal> {
+//! #     fn set(
+//! #         _: &Instance<'_, Self>,
+//! #         _: &Request<'_>,
+//! #         _: &Attributes<'_>,
+//! #     ) -> Result<(), Refusal> {
 //! #         Ok(())
 //! #     }
 //! # }

@@ -48,9 +48,9 @@ impl<T: Input> KernelSocket<T> {
     /// Sends a message to all sockets that listen to `group`: those of the network namespace, and
     /// those of others that may listen to all (`NETLINK_LISTEN_ALL_NSID`).
     ///
-    /// The message has no flags and the sequence number 0, as it answers no request. A listener with
-    /// `NETLINK_PKTINFO` is told the group. Context: process, may sleep (to allocate, never for a
-    /// listener).
+    /// The message has no flags and the sequence number 0, as it answers no request. A listener
+    /// with `NETLINK_PKTINFO` is told the group. Context: process, may sleep (to allocate, never
+    /// for a listener).
     ///
     /// # Errors
     ///
@@ -58,8 +58,8 @@ impl<T: Input> KernelSocket<T> {
     /// - `EMSGSIZE`, `ENOBUFS`: no buffer can hold `payload`.
     /// - `ESHUTDOWN`: the socket is being taken down.
     ///
-    /// If the receive buffer of a listener is full, its socket reports `ENOBUFS`. If there is no memory
-    /// for the message, the sockets of the namespace do, and those of others report nothing.
+    /// If the receive buffer of a listener is full, its socket reports `ENOBUFS`. If there is no
+    /// memory for the message, the sockets of the namespace do, and those of others report nothing.
     pub fn broadcast(&self, group: Group, msg_type: MessageType, payload: &[u8]) -> Result {
         if self.is_released() {
             return Err(ESHUTDOWN);
@@ -71,8 +71,8 @@ impl<T: Input> KernelSocket<T> {
             };
         })?;
         let skb = message.into_raw().as_ptr();
-        // SAFETY: The buffer is ours. Its control block holds netlink's parameters (`NETLINK_CB()`),
-        // of which listeners are told the group (`nlmsg_multicast()`).
+        // SAFETY: The buffer is ours. Its control block holds netlink's parameters
+        // (`NETLINK_CB()`), of which listeners are told the group (`nlmsg_multicast()`).
         unsafe {
             let parms: *mut bindings::netlink_skb_parms = (&raw mut (*skb).cb).cast();
             (*parms).dst_group = group.0;

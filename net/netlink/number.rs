@@ -10,8 +10,8 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// What tells the messages of a kind apart: [`MessageType`] those of a protocol, [`Command`] those of a
-/// family of generic netlink.
+/// What tells the messages of a kind apart: [`MessageType`] those of a protocol, [`Command`] those
+/// of a family of generic netlink.
 ///
 /// Operations, requests and dumps are of one kind. What serves both is generic over it.
 pub trait Number: sealed::Sealed + Copy + PartialEq + 'static {
@@ -63,8 +63,8 @@ pub(super) const HEAD_LEN: usize = 4;
 pub struct Command(u8);
 
 impl Command {
-    /// The command of that number, which bindgen takes for 32 bits wide. One of more than 8 bits does not
-    /// compile, if this is used for a constant.
+    /// The command of that number, which bindgen takes for 32 bits wide. One of more than 8 bits
+    /// does not compile, if this is used for a constant.
     pub const fn new(number: u32) -> Self {
         assert!(number <= u8::MAX as u32, "a command has 8 bits");
         Self(number as u8) // CAST: Just checked.

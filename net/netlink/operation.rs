@@ -35,8 +35,8 @@ use crate::net::{
 pub enum Handled {
     /// Nothing: the handler has sent all replies, if there are any.
     Done,
-    /// The request goes back to its client, as a message of this type without flags. The payload and
-    /// the sequence number stay.
+    /// The request goes back to its client, as a message of this type without flags. The payload
+    /// and the sequence number stay.
     ///
     /// A message that has its buffer to itself goes back in that buffer, uncopied. A message that
     /// shares its buffer with others is copied: otherwise its client would be charged with the
@@ -102,7 +102,8 @@ impl<T: Subsystem, N: Number> Operation<T, N> {
         }
     }
 
-    /// Refuses clients that lack `capability` in the user namespace that owns the network namespace.
+    /// Refuses clients that lack `capability` in the user namespace that owns the network
+    /// namespace.
     pub const fn needs(self, capability: Capability) -> Self {
         Self {
             number: self.number,
@@ -199,8 +200,8 @@ fn serve_others<T: Subsystem>(
     }
 }
 
-/// Fails to compile if two operations serve one type of message, or if one serves a type that belongs to
-/// netlink.
+/// Fails to compile if two operations serve one type of message, or if one serves a type that
+/// belongs to netlink.
 pub(super) const fn assert_valid<T: Subsystem>(operations: &[Operation<T>]) {
     let mut i = 0;
     while i < operations.len() {

@@ -31,8 +31,8 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// The length, in bytes, up to which a buffer takes a single page: the rest of the page is for what
-    /// an `sk_buff` adds (`SKB_HEAD_ALIGN()`).
+    /// The length, in bytes, up to which a buffer takes a single page: the rest of the page is for
+    /// what an `sk_buff` adds (`SKB_HEAD_ALIGN()`).
     const PAGE_MAX: usize = PAGE_SIZE - 1024;
 
     /// The length, in bytes, of the largest piece to ask for as contiguous memory
@@ -49,8 +49,8 @@ impl Outgoing {
     /// serve where such memory is not to be had.
     const FRAGMENT_ORDER: c_int = 10;
 
-    /// Makes a message of type `msg_type` for the client at `portid`, or for a group if that is 0. `head`
-    /// comes before the payload.
+    /// Makes a message of type `msg_type` for the client at `portid`, or for a group if that is 0.
+    /// `head` comes before the payload.
     #[inline]
     pub(super) fn new<H: AsRef<[u8]>>(
         portid: u32,
@@ -106,8 +106,8 @@ impl Outgoing {
         Ok(Self { skb })
     }
 
-    /// Allocates a buffer of `len` uninitialized bytes, which fit an `int`. Up to `PAGE_MAX` of them
-    /// are in the linear part.
+    /// Allocates a buffer of `len` uninitialized bytes, which fit an `int`. Up to `PAGE_MAX` of
+    /// them are in the linear part.
     #[inline]
     fn allocate(len: usize) -> Result<NonNull<bindings::sk_buff>> {
         if len > Self::PAGE_MAX {
@@ -327,8 +327,8 @@ mod tests {
         let message = Outgoing {
             skb: Outgoing::allocate_fragments(END, LEN, bindings::GFP_KERNEL)?,
         };
-        // SAFETY: The buffer is ours, and `LEN` bytes long. It outlives the packet, and nothing changes
-        // it behind this.
+        // SAFETY: The buffer is ours, and `LEN` bytes long. It outlives the packet, and nothing
+        // changes it behind this.
         let packet = unsafe {
             for offset in 0..LEN {
                 store(message.skb, offset, &[0xff]);

@@ -67,7 +67,8 @@ impl<'a> Reply<'a> {
     /// - `EAGAIN`: the client's receive buffer is full. Its socket reports `ENOBUFS` from here on.
     /// - `ECONNREFUSED`: the client's socket is gone.
     pub fn send(self) -> Result {
-        // SAFETY: By the type invariants `socket` is a valid kernel socket, and the message is ours.
+        // SAFETY: By the type invariants `socket` is a valid kernel socket, and the message is
+        // ours.
         unsafe { unicast(self.socket, self.message.into_raw(), self.portid) }
     }
 }

@@ -52,8 +52,8 @@ impl<'a, N: Number> Request<'a, N> {
         &self.message.header
     }
 
-    /// What follows the header, of any length and alignment. In a family of generic netlink, what follows
-    /// the family's.
+    /// What follows the header, of any length and alignment. In a family of generic netlink, what
+    /// follows the family's.
     pub fn payload(&self) -> &'a [u8] {
         self.message.payload
     }
@@ -116,8 +116,8 @@ impl<'a, N: Number> Request<'a, N> {
 }
 
 impl Request<'_> {
-    /// A request of the same type and number from the same client, without a payload, in a buffer of
-    /// its own: nothing of it belongs to a socket, so it may be kept.
+    /// A request of the same type and number from the same client, without a payload, in a buffer
+    /// of its own: nothing of it belongs to a socket, so it may be kept.
     pub(super) fn detached(&self) -> Result<Outgoing> {
         let header = self.header();
         let copy = Outgoing::new(self.portid(), header.msg_type, header.seq, [], &[])?;

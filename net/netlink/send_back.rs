@@ -109,10 +109,10 @@ impl<'a> Whole<'a> {
         // SAFETY: The `skb` of a buffer is valid.
         let clone = unsafe { bindings::skb_clone(request.buffer.as_raw(), bindings::GFP_KERNEL) };
         let clone = NonNull::new(clone).ok_or(ENOBUFS)?;
-        // SAFETY: The clone is ours. By the type invariants it is linear, and nothing but it and the
-        // buffer's `skb` refers to the memory. Nor does any reference reach what is written: header
-        // and padding are no part of the payload. A control block of zeroes says that the kernel is
-        // the sender (`NETLINK_CB()`).
+        // SAFETY: The clone is ours. By the type invariants it is linear, and nothing but it and
+        // the buffer's `skb` refers to the memory. Nor does any reference reach what is written:
+        // header and padding are no part of the payload. A control block of zeroes says that the
+        // kernel is the sender (`NETLINK_CB()`).
         unsafe {
             write_header(clone, &reply);
             (*clone.as_ptr()).cb.fill(0);
@@ -134,7 +134,8 @@ impl<'a> Whole<'a> {
     fn restore(&self) {
         // Who watches what the kernel drops may have come by another clone (`net_dm`).
         if is_sole(self.request) {
-            // SAFETY: The `skb` of a buffer is valid, and as above nobody else refers to the memory.
+            // SAFETY: The `skb` of a buffer is valid, and as above nobody else refers to the
+            // memory.
             unsafe { write_header(self.request.buffer.skb(), self.request.header()) };
         }
     }

@@ -66,8 +66,8 @@ use crate::net::{
 /// User sockets of the protocol hold a reference to `T::Module`, so as a rule it cannot be unloaded
 /// while one is open. The drop does not rely on it, since the kernel records one module for a
 /// protocol's number, and another may have come first. A sender holds a reference to the kernel
-/// socket for as long as it runs the callback (`netlink_unicast_kernel()`), and the drop waits until
-/// it has the last one.
+/// socket for as long as it runs the callback (`netlink_unicast_kernel()`), and the drop waits
+/// until it has the last one.
 ///
 /// # Invariants
 ///
@@ -114,10 +114,11 @@ impl<T: Input> KernelSocket<T> {
     /// To be called by netlink, as the `input` callback of the socket that `attach` created.
     unsafe extern "C" fn callback(skb: *mut bindings::sk_buff) {
         const { operation::assert_valid(T::OPERATIONS) };
-        // SAFETY: The kernel passes a valid buffer, so no null pointer, for the duration of this call.
+        // SAFETY: The kernel passes a valid buffer, so no null pointer, for the duration of this
+        // call.
         let buffer = unsafe { Buffer::from_raw(NonNull::new_unchecked(skb)) };
-        // SAFETY: A socket that was attached to the instance in this namespace called us. Its sender
-        // holds a reference to it until we return, for which `drain` waits.
+        // SAFETY: A socket that was attached to the instance in this namespace called us. Its
+        // sender holds a reference to it until we return, for which `drain` waits.
         let instance = unsafe { T::KEY.instance(buffer.net()) };
 
         for message in Messages::new(buffer.bytes()) {
@@ -199,7 +200,8 @@ unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
 
     unsafe fn detach(&self) {
         self.released.store(true, Relaxed);
-        // SAFETY: By the type invariants the socket was not released before, as this is called once.
+        // SAFETY: By the type invariants the socket was not released before, as this is called
+        // once.
         unsafe { bindings::netlink_kernel_release(self.socket.as_ptr()) };
     }
 
