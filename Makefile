@@ -20,7 +20,7 @@ MAINTAINER ?=
 # never meet another's. What two runs at once would both write is locked, and moved to its
 # place when it is complete.
 .PHONY: all module peer demo test quick shell kunit mutants churn bench fuzz check docs rust-analyzer matrix deb test-packages \
-	clean help setup
+	upstream clean help setup
 all: module peer ## build rust_nldemo.ko and the peer (the default)
 
 ifdef KDIR
@@ -82,6 +82,8 @@ deb: ## build Debian packages in build/deb (MAINTAINER='NAME <ADDRESS>')
 	@scripts/deb --maintainer '$(MAINTAINER)'
 test-packages: ## try the Debian packages on clean machines (15 min; as root)
 	@scripts/test-packages
+upstream: ## write net/ and the module as patches for the kernel tree, in build/upstream
+	@scripts/upstream
 setup: ## make the workspace now (other targets do it when they need it)
 	@scripts/setup --kernel '$(KERNEL)'
 clean: ## remove what was built here (the workspace's cache stays)

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The series of patches that series.toml lists.
+
+usage: series.py cover                         prints the cover letter
+       series.py count                         prints the number of patches
+       series.py apply NUMBER SOURCE TREE      changes TREE as the patch of that number (from 0) does, and prints
+                                               its message. TREE is SOURCE with the patches before that one
+"""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+from rust_source import Translation, cut, merged
+
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parent
+BINDINGS = "rust/bindings/bindings_helper.h"
+NET = "rust/kernel/net"
+SAMPLES = "samples/rust"
+
+
+def glue(name):
+    """A text that the tree has beside the sources of this repository."""
+    return (HERE / f"glue/{name}.in").read_text()
+
+
+def without_licence(text):
+    """What becomes a part of a file that has its own."""
+    return text.partition("\n")[2]
+
+
+class Patch:
+    """A patch at work on a tree."""
+
+    def __init__(self, source, tree):
+        self.source, self.tree = source, tree
+
+    def apply(self, patch, before):
+        if patch.get("bindings"):
+            self.bindings()
+        if "rename" in patch:
+            self.rename(patch["rename"])
+        if "net" in patch:
+            self.net(patch["net"], before)
+        if patch.get("sample"):
+            self.sample()
+
+    def read(self, path):
+        return (self.tree / path).read_text()
+
+    def write(self, path, text):
+        (self.tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.tree / path).write_text(text)
+
+    def insert(self, path, text, before):
+        """Adds text to a file, in front of the one place that `before` finds."""
+        old = self.read(path)
+        place, = re.finditer(before, old, re.M)
+        self.write(path, old[: place.start()] + text + old[place.start() :])
+
+    def bindings(self):
+        """Adds headers in the order of their names, and constants behind the last one."""
+        ours = (CHECKOUT / "net/bindings_helper.h").read_text()
+        tree = self.read(BINDINGS)
+        start, end = tree.index("#include <linux/acpi.h>"), tree.index("#include <trace/events/rust_sample.h>")
+        known = tree[start:end].split("\n")
+        headers = [line for line in re.findall(r"^#include <.*>$", ours, re.M) if line not in tree]
+        for header in headers:
+            # Those of drm/ are where the tree has them.
+            place = next((i for i, line in enumerate(known) if line > header and "<drm/" not in line), len(known) - 1)
+            known.insert(place, header)
+        tree = tree[:start] + "\n".join(known) + tree[end:]
+        constants = "".join(
+            f"const size_t RUST_CONST_HELPER_{name} = {value};\n"
+            for name, value in re.findall(r"^static const size_t (\w+) = (.*);$", ours, re.M)
+        )
+        place = tree.index("const gfp_t RUST_CONST_HELPER_GFP_ATOMIC")
+        self.write(BINDINGS, tree[:place] + constants + tree[place:])
+
+    def rename(self, names):
+        for old, new in names.items():
+            text = self.read(old)
+            (self.tree / old).unlink()
+            self.write(new, text)
+            self.write(f"{NET}/netlink/mod.rs", glue("netlink_mod.rs"))
+
+    def net(self, files, before):
+        """Adds files of net/. The files `before` are there already."""
+        translation = Translation((CHECKOUT / "net/compat.rs").read_text(), "kernel")
+        for file in files:
+            if file.endswith("/mod.rs"):
+                continue
+            text = translation.source((CHECKOUT / "net" / file).read_text())
+            if file == "pernet.rs":
+                text += "\n" + without_licence(glue("module_pernet_subsystem.rs"))
+            self.write(f"{NET}/{file}", text)
+        there = before + files
+        for folder in sorted({Path(file).parent for file in files} | {Path()}):
+            ours = translation.source((CHECKOUT / "net" / folder / "mod.rs").read_text())
+            present = {path.stem for file in there if (path := Path(file)).parent == folder}
+            present |= {Path(file).parts[0] for file in there if folder == Path() and "/" in file}
+            text = cut(ours, present)
+            target = f"{NET}/{folder}/mod.rs" if folder != Path() else f"{NET}/mod.rs"
+            theirs = {
+                f"{NET}/mod.rs": (self.source / NET / "mod.rs").read_text(),
+                f"{NET}/netlink/mod.rs": glue("netlink_mod.rs"),
+            }
+            self.write(target, merged(theirs[target], text) if target in theirs else text)
+
+    def sample(self):
+        """Adds the module."""
+        translation = Translation((CHECKOUT / "net/compat.rs").read_text(), "rust_nldemo")
+        root = (CHECKOUT / "rust_nldemo.rs").read_text()
+        self.write(f"{SAMPLES}/rust_nldemo.rs", parameters(translation.source(root).replace("pub mod net;\n", "")))
+        for file in sorted((CHECKOUT / "nldemo").rglob("*.rs")):
+            path = file.relative_to(CHECKOUT)
+            self.write(f"{SAMPLES}/{path}", translation.source(self.constants(file.read_text())))
+        self.insert(f"{SAMPLES}/Kconfig", without_licence(glue("Kconfig")), r"^config SAMPLE_RUST_HOSTPROGS$")
+        self.insert(f"{SAMPLES}/Makefile", "obj-$(CONFIG_SAMPLE_RUST_NLDEMO)		+= rust_nldemo.o\n", r"^\nrust_print-y")
+
+    def constants(self, text):
+        """The numbers of uapi/nldemo.h in place of what bindgen makes of them."""
+        header = (CHECKOUT / "uapi/nldemo.h").read_text()
+        numbers = re.findall(r"^#define (\w+)\s+(\d+)", header, re.M)
+        constants = "".join(f"pub const {name}: u32 = {value};\n" for name, value in numbers)
+        text = re.sub(r", generated from [^\n]*(?=\.\n)", "", text)
+        return re.sub(r"^include!\(.*\);\n", constants, text, flags=re.M)
+
+
+def parameters(text):
+    """Parameters by `module!` in place of those by `module_parameters!`."""
+    declared = re.search(r"^///[^\n]*\nmod parameters \{\n.*?\n\}\n\n", text, re.M | re.S)
+    listed = "".join(
+        f'        {name}: {kind} {{\n            default: {default},\n            description: "{description}",\n        }},\n'
+        for description, name, kind, default in re.findall(r"/// (.*)\n\s+(\w+): (\w+) = (.*),\n", declared[0])
+    )
+    text = text.replace(declared[0], "").replace('    license: "GPL",\n', f'    license: "GPL",\n    params: {{\n{listed}    }},\n')
+    return re.sub(r"(?<!_)parameters::(\w+)\.value\(\)", r"module_parameters::\1.value()", text)
+
+
+def main():
+    series = tomllib.loads((HERE / "series.toml").read_text())
+    match sys.argv[1:]:
+        case ["cover"]:
+            print(series["cover"].strip())
+        case ["count"]:
+            print(len(series["patch"]))
+        case ["apply", number, source, tree]:
+            number = int(number)
+            before = [file for earlier in series["patch"][:number] for file in earlier.get("net", [])]
+            Patch(Path(source), Path(tree)).apply(series["patch"][number], before)
+            print(series["patch"][number]["message"].strip())
+        case _:
+            sys.exit(__doc__)
+
+
+main()
