@@ -55,15 +55,16 @@ impl NetDevice<'_> {
         }
     }
 
-    /// Whether the device is the master of a layer 3 domain, such as a VRF (`netif_is_l3_master()`).
+    /// Whether the device is the master of a layer 3 domain, such as a VRF
+    /// (`netif_is_l3_master()`).
     ///
-    /// A packet that arrives by a device of the domain meets the hooks of `PRE_ROUTING` twice: first as
-    /// one of that device, then as one of the master. The kernel loses a packet that is queued the second
-    /// time: no verdict brings it back on its way (`vrf_rcv_finish()`).
+    /// A packet that arrives by a device of the domain meets the hooks of `PRE_ROUTING` twice:
+    /// first as one of that device, then as one of the master. The kernel loses a packet that is
+    /// queued the second time: no verdict brings it back on its way (`vrf_rcv_finish()`).
     #[inline]
     pub fn is_l3_master(&self) -> bool {
-        // SAFETY: By the type invariants the device is valid, and there is a `u32` at the offset. Its
-        // other bits change while the device is in use: read it as `READ_ONCE()` does.
+        // SAFETY: By the type invariants the device is valid, and there is a `u32` at the offset.
+        // Its other bits change while the device is in use: read it as `READ_ONCE()` does.
         let flags = unsafe {
             let flags = self.device.as_ptr().byte_add(NET_DEVICE_PRIV_FLAGS);
             flags.cast::<u32>().read_volatile()

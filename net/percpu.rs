@@ -23,7 +23,8 @@ use super::{
 
 /// `N` counters for every CPU that the machine can have.
 ///
-/// An addition touches no cache line that another CPU writes to. On x86-64 it is a single instruction.
+/// An addition touches no cache line that another CPU writes to. On x86-64 it is a single
+/// instruction.
 ///
 /// # Invariants
 ///

@@ -2,10 +2,10 @@
 
 //! State that lives in every network namespace.
 //!
-//! A [`Subsystem`] is a type that has one instance in every network namespace: in the namespaces that
-//! exist when its [`Module`] is loaded, and in each that is created until the module is unloaded. The
-//! rest of the kernel reaches an instance by its [`Attachment`]s (a netlink socket, a Netfilter hook).
-//! The order of events is the same for all of them:
+//! A [`Subsystem`] is a type that has one instance in every network namespace: in the namespaces
+//! that exist when its [`Module`] is loaded, and in each that is created until the module is
+//! unloaded. The rest of the kernel reaches an instance by its [`Attachment`]s (a netlink socket, a
+//! Netfilter hook). The order of events is the same for all of them:
 //!
 //! | step | when | what may run meanwhile |
 //! |---|---|---|
@@ -20,7 +20,8 @@
 //! | drop of attachments and instance | right after | nothing |
 //!
 //! Some ways to instances exist once for the module, and not in each namespace: the way through a
-//! family of generic netlink. They are the [`Common`] of an attachment, which outlives all instances:
+//! family of generic netlink. They are the [`Common`] of an attachment, which outlives all
+//! instances:
 //!
 //! | step | when |
 //! |---|---|
@@ -145,8 +146,8 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
 
     /// The attachments, by which the rest of the kernel reaches an instance; a tuple for several.
     ///
-    /// They are attached in this order. Hooks, which can fail for lack of room, belong before a netlink
-    /// socket, which programs can hold open: a load that fails waits for these programs.
+    /// They are attached in this order. Hooks, which can fail for lack of room, belong before a
+    /// netlink socket, which programs can hold open: a load that fails waits for these programs.
     type Attachments: Attachment<Self>;
 
     /// Where the instances are found: a `static` [`Key`].
@@ -165,12 +166,13 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
     /// creation of the namespace, or the loading of the module.
     fn new(net: &Net) -> impl PinInit<Self, Error>;
 
-    /// Called before an instance is removed, while all of it is attached: when its namespace dies, and
-    /// when the module is unloaded or fails to load.
+    /// Called before an instance is removed, while all of it is attached: when its namespace dies,
+    /// and when the module is unloaded or fails to load.
     ///
-    /// `initial` is the instance of the initial network namespace, which outlives all others. When the
-    /// module is unloaded, this is called for the initial namespace first. Its attachments are detached
-    /// before this is called for the others. Context: process, may sleep; the kernel holds `pernet_ops_rwsem`.
+    /// `initial` is the instance of the initial network namespace, which outlives all others. When
+    /// the module is unloaded, this is called for the initial namespace first. Its attachments are
+    /// detached before this is called for the others. Context: process, may sleep; the kernel holds
+    /// `pernet_ops_rwsem`.
     fn gone(instance: &Instance<'_, Self>, initial: &Instance<'_, Self>) {
         let _ = (instance, initial);
     }
@@ -250,8 +252,8 @@ impl<T: Subsystem> Weak<T> {
         Ok(Self(gate))
     }
 
-    /// Calls `f` with the instance; `None` if the instance is gone. It stays until `f` returns. So `f` must
-    /// not wait for its end, and must not call this again.
+    /// Calls `f` with the instance; `None` if the instance is gone. It stays until `f` returns. So
+    /// `f` must not wait for its end, and must not call this again.
     ///
     /// Context: process, may sleep.
     pub fn with<R>(&self, f: impl FnOnce(&Instance<'_, T>) -> R) -> Option<R> {
@@ -386,7 +388,8 @@ unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for 
     }
 }
 
-/// The part of an [`Attachment`] that exists once for all namespaces: ways to instances of all of them.
+/// The part of an [`Attachment`] that exists once for all namespaces: ways to instances of all of
+/// them.
 ///
 /// # Safety
 ///
@@ -396,7 +399,8 @@ unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for 
 ///   module.
 /// - A `publish` that fails must leave no callback running, and none to come.
 pub unsafe trait Common: Any + Send + Sync + Sized {
-    /// The number of such parts. A type can have one, because a second one would have the same name.
+    /// The number of such parts. A type can have one, because a second one would have the same
+    /// name.
     const COUNT: usize;
 
     /// The part of it that is a `P`.
@@ -602,9 +606,9 @@ struct Slot<T: Subsystem> {
 /// Loading it registers the subsystem with all network namespaces, unloading it detaches and drops
 /// all instances.
 ///
-/// This must not be skipped, or the kernel would call code that is unloaded. So the value can only be
-/// made where it is dropped before the code is unloaded: in the static memory that `module!` made for
-/// it. Safe code cannot take anything out of the value, or forget it.
+/// This must not be skipped, or the kernel would call code that is unloaded. So the value can only
+/// be made where it is dropped before the code is unloaded: in the static memory that `module!`
+/// made for it. Safe code cannot take anything out of the value, or forget it.
 ///
 /// # Invariants
 ///
@@ -704,8 +708,8 @@ impl<T: Subsystem> Module<T> {
                 Ok(()) => unmark.dismiss(),
                 Err(error) if wait_for_users::<T::Module>() => return Err(error),
                 Err(error) => pr_err!(
-                    "loading failed with error {}, but programs use the module: it stays and serves \
-                     nothing, unload it when they have closed their sockets\n",
+                    "loading failed with error {}, but programs use the module: it stays and \
+                     serves nothing, unload it when they have closed their sockets\n",
                     error.to_errno()
                 ),
             }
@@ -842,12 +846,12 @@ fn is_static_data<M: ModuleMetadata>(address: *const c_void) -> bool {
     (address as usize).wrapping_sub(base as usize) < size as usize
 }
 
-/// Waits until only the loader has a reference to the module `M`, which the kernel is about to free; false
-/// if a signal ended the wait.
+/// Waits until only the loader has a reference to the module `M`, which the kernel is about to
+/// free; false if a signal ended the wait.
 ///
-/// While the subsystem was registered in some namespaces, a program may have opened a socket, which holds a
-/// reference. When a module's initialization fails, the kernel frees the module and ignores its
-/// reference count (`do_init_module()`). The socket would then use freed memory.
+/// While the subsystem was registered in some namespaces, a program may have opened a socket, which
+/// holds a reference. When a module's initialization fails, the kernel frees the module and ignores
+/// its reference count (`do_init_module()`). The socket would then use freed memory.
 fn wait_for_users<M: ModuleMetadata>() -> bool {
     let module = this_module::<M>().as_ptr();
     if module.is_null() {

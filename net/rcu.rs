@@ -25,11 +25,11 @@ use super::{
     stack::assert_fits, //
 };
 
-/// Proof that the caller is in an RCU read-side critical section: its own section, or one that the C side
-/// entered before it called us.
+/// Proof that the caller is in an RCU read-side critical section: its own section, or one that the
+/// C side entered before it called us.
 ///
-/// A guard would be unsound. Safe code can forget or leak a guard, and so get a reference that never
-/// ends. But the section ends nevertheless, with the task at the latest (`exit_rcu()`).
+/// A guard would be unsound. Safe code can forget or leak a guard, and so get a reference that
+/// never ends. But the section ends nevertheless, with the task at the latest (`exit_rcu()`).
 ///
 /// # Invariants
 ///
@@ -59,7 +59,8 @@ impl ReadSide {
     }
 }
 
-/// A value that can be replaced while others read it. A reader sees either the old or the new value.
+/// A value that can be replaced while others read it. A reader sees either the old or the new
+/// value.
 ///
 /// # Examples
 ///
@@ -91,8 +92,8 @@ unsafe impl<T: Copy + Send + Sync> Sync for Published<T> {}
 
 /// A value in memory that RCU can free.
 ///
-/// The head comes first: `kvfree_call_rcu()` computes the start of the memory from it, and assumes that the
-/// head is in the first page (`kvmalloc_obj_start_addr()`).
+/// The head comes first: `kvfree_call_rcu()` computes the start of the memory from it, and assumes
+/// that the head is in the first page (`kvmalloc_obj_start_addr()`).
 #[repr(C)]
 struct Node<T> {
     head: Opaque<kvfree_rcu_head>,
@@ -145,8 +146,8 @@ impl<T: Copy + Send + Sync> Published<T> {
         unsafe { &(*current).value }
     }
 
-    /// Replaces the value. The old one is freed after a grace period. This call does not wait for it.
-    /// Context: any in which locks may be taken.
+    /// Replaces the value. The old one is freed after a grace period. This call does not wait for
+    /// it. Context: any in which locks may be taken.
     pub fn publish(&self, value: Prepared<T>) {
         // INVARIANT: As it says; what is replaced is freed right below, behind a grace period.
         let old = self.current.xchg(value.into_raw(), Full);

@@ -6,8 +6,8 @@ use crate::net::stack::assert_fits;
 
 /// Bounds-checked reads. Code that parses packets then does not depend on where the bytes are.
 ///
-/// Two reads of the same bytes may differ, because a program may write to the pages meanwhile. Code must
-/// not assume that a second read returns what the first one did.
+/// Two reads of the same bytes may differ, because a program may write to the pages meanwhile. Code
+/// must not assume that a second read returns what the first one did.
 pub trait ReadAt {
     /// The `N` bytes at `offset`; `None` if they are not all there. More than 1,024 do not compile.
     fn read_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;

@@ -10,7 +10,8 @@ use kernel::{
     prelude::*, //
 };
 
-/// Whether the task is about to die (`fatal_signal_pending()`). Nobody then needs the result of its request.
+/// Whether the task is about to die (`fatal_signal_pending()`). Nobody then needs the result of its
+/// request.
 ///
 /// Context: process.
 pub(super) fn fatal_signal_pending() -> bool {

@@ -46,8 +46,8 @@ const SKIP_MARK: RangeInclusive<i64> = 0..=u32::MAX as i64;
 /// The types of ICMPv6 that a network works without: echo request and reply.
 const ICMPV6_ECHO: [u8; 2] = [128, 129];
 
-/// The parameters as they were given. They are wide integers, so that a value far out of range arrives
-/// here, and can be reported with its range.
+/// The parameters as they were given. They are wide integers, so that a value far out of range
+/// arrives here, and can be reported with its range.
 pub(crate) struct Parameters {
     pub(crate) protocol: i64,
     pub(crate) enabled: bool,

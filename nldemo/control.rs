@@ -22,8 +22,8 @@ use crate::net::rcu::{
 #[pin_data]
 pub(crate) struct Control {
     config: Published<Config>,
-    /// Locked while the configuration changes and while an event is sent, so that events are sent in the
-    /// order of the changes.
+    /// Locked while the configuration changes and while an event is sent, so that events are sent
+    /// in the order of the changes.
     #[pin]
     pub(super) numbers: Mutex<Numbers>,
 }

@@ -30,7 +30,8 @@ use crate::net::{
     skbuff::Packet, //
 };
 
-/// Decides about a packet. Nearly every packet is not ICMP, and is accepted after a look at one byte.
+/// Decides about a packet. Nearly every packet is not ICMP, and is accepted after a look at one
+/// byte.
 ///
 /// Context: RCU read side.
 #[inline]
@@ -61,8 +62,8 @@ fn decide_ipv6(netns: &NetNs, packet: &Packet, state: &State, point: Point) -> V
 #[inline(always)]
 fn decide(family: Family, netns: &NetNs, packet: &Packet, state: &State, point: &Point) -> Verdict {
     let config = netns.control.read(state.read_side());
-    // While hook points change, a packet may meet the hook at a point that the configuration does not
-    // name yet, or no longer names.
+    // While hook points change, a packet may meet the hook at a point that the configuration does
+    // not name yet, or no longer names.
     if !config.covers(point) {
         return Verdict::ACCEPT;
     }
@@ -105,8 +106,8 @@ fn classify_fragments(family: Family, packet: &Packet) -> Class {
     classify(family, packet)
 }
 
-/// Whether a packet came by a device of a VRF, where it has met the hook, and meets it now as one of the
-/// VRF itself. Were it queued again, the kernel would lose it after its verdict.
+/// Whether a packet came by a device of a VRF, where it has met the hook, and meets it now as one
+/// of the VRF itself. Were it queued again, the kernel would lose it after its verdict.
 ///
 /// What a VRF sends to itself meets the hook once, as a packet of the VRF.
 #[inline]

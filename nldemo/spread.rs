@@ -2,12 +2,12 @@
 
 //! The queue of a packet, if there are several.
 //!
-//! In C, `NFQUEUE --queue-balance` does the same (`nfqueue_hash()` and `nfqueue_tg_v3()`): by flow, so
-//! that the packets of a flow stay in order, or by CPU, so that a packet stays on its CPU.
+//! In C, `NFQUEUE --queue-balance` does the same (`nfqueue_hash()` and `nfqueue_tg_v3()`): by flow,
+//! so that the packets of a flow stay in order, or by CPU, so that a packet stays on its CPU.
 //!
-//! A flow is a pair of addresses, in either direction: a request and its reply share a queue, and so do
-//! the fragments of a datagram. The identifier of an echo is not part of it, because error messages and
-//! later fragments have none.
+//! A flow is a pair of addresses, in either direction: a request and its reply share a queue, and
+//! so do the fragments of a datagram. The identifier of an echo is not part of it, because error
+//! messages and later fragments have none.
 
 use core::num::NonZero;
 
@@ -22,8 +22,8 @@ const IPV6_ADDRESSES: usize = 8;
 
 /// The hash of an IPv4 packet's flow; `None` if the packet is too short for both addresses.
 ///
-/// `seed` is a random number that decides which flows share a queue. Packets stay in order only as long
-/// as it stays the same.
+/// `seed` is a random number that decides which flows share a queue. Packets stay in order only as
+/// long as it stays the same.
 #[inline]
 pub(crate) fn flow_ipv4(packet: &(impl ReadAt + ?Sized), seed: u64) -> Option<u32> {
     let [a0, a1, a2, a3, b0, b1, b2, b3] = packet.read_at::<8>(IPV4_ADDRESSES)?;
@@ -33,8 +33,8 @@ pub(crate) fn flow_ipv4(packet: &(impl ReadAt + ?Sized), seed: u64) -> Option<u3
     Some(high_half(mix(pair ^ seed)))
 }
 
-/// The hash of an IPv6 packet's flow; `None` if the packet is too short for both addresses. For `seed`,
-/// see [`flow_ipv4`].
+/// The hash of an IPv6 packet's flow; `None` if the packet is too short for both addresses. For
+/// `seed`, see [`flow_ipv4`].
 #[inline]
 pub(crate) fn flow_ipv6(packet: &(impl ReadAt + ?Sized), seed: u64) -> Option<u32> {
     let a = u128::from_be_bytes(packet.read_at(IPV6_ADDRESSES)?);
@@ -61,8 +61,8 @@ pub(crate) fn by_cpu(cpu: u32, queues: NonZero<u16>) -> u16 {
     (cpu % u32::from(queues.get())) as u16
 }
 
-/// The finalizer of MurmurHash3: a bijection that changes about half of the bits of its result if one
-/// bit of its argument changes.
+/// The finalizer of MurmurHash3: a bijection that changes about half of the bits of its result if
+/// one bit of its argument changes.
 #[inline]
 fn mix(mut bits: u64) -> u64 {
     const MULTIPLIERS: [u64; 2] = [0xff51_afd7_ed55_8ccd, 0xc4ce_b9fe_1a85_ec53];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The numbers of the wire protocol, generated from `bindings_helper.h`, which includes `uapi/nldemo.h`.
+//! The numbers of the wire protocol, generated from `bindings_helper.h`, which includes
+//! `uapi/nldemo.h`.
 
 // `module!` takes only literals for defaults.
 #![expect(

@@ -2,13 +2,13 @@
 
 //! Attributes: their policies, and reading and writing them.
 //!
-//! An [`Attribute`] is a constant that describes an attribute: its number, the type of its value, and the
-//! allowed values. Code reads requests and writes messages by these constants. A [`Policy`] lists the
-//! attributes that a request may have.
+//! An [`Attribute`] is a constant that describes an attribute: its number, the type of its value,
+//! and the allowed values. Code reads requests and writes messages by these constants. A [`Policy`]
+//! lists the attributes that a request may have.
 //!
-//! Validation is strict, as the kernel's own is for new protocols (`NL_VALIDATE_STRICT`). It also refuses
-//! two things that the kernel accepts for compatibility: an attribute that is given twice, and a value
-//! in network byte order if host byte order is expected.
+//! Validation is strict, as the kernel's own is for new protocols (`NL_VALIDATE_STRICT`). It also
+//! refuses two things that the kernel accepts for compatibility: an attribute that is given twice,
+//! and a value in network byte order if host byte order is expected.
 //!
 //! C header: [`include/net/netlink.h`](srctree/include/net/netlink.h)
 //!
@@ -73,7 +73,8 @@ pub struct Rule {
     required: bool,
 }
 
-/// The attributes that a message may have, and those that it must have (a bit for the place of each).
+/// The attributes that a message may have, and those that it must have (a bit for the place of
+/// each).
 pub struct Policy(pub(super) &'static [Rule], u64);
 
 impl Policy {

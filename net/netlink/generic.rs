@@ -2,11 +2,11 @@
 
 //! Families of generic netlink.
 //!
-//! A [`Subsystem`] that implements [`Family`] and names [`Channel`] among its attachments serves a family
-//! with this name in every network namespace. Like the kernel socket of a raw protocol, it has
-//! [`Operation`]s, with the same policies, dumps and refusals. Its messages have a [`Command`] instead of
-//! a [`MessageType`]. A command has 8 bits, and a larger number does not compile. A handler that serves
-//! both is generic over [`Number`].
+//! A [`Subsystem`] that implements [`Family`] and names [`Channel`] among its attachments serves a
+//! family with this name in every network namespace. Like the kernel socket of a raw protocol, it
+//! has [`Operation`]s, with the same policies, dumps and refusals. Its messages have a [`Command`]
+//! instead of a [`MessageType`]. A command has 8 bits, and a larger number does not compile. A
+//! handler that serves both is generic over [`Number`].
 //!
 //! # What there is once for the module, and what in each namespace
 //!
@@ -33,20 +33,21 @@
 //!
 //! # Events before and after
 //!
-//! A socket that joins a group calls the family (`genl_family::bind`) before the first event can reach the
-//! socket. Before the first such call, [`Channel::broadcast`] finds that nobody listens. So a listener
-//! never misses an event because the family is registered, but an instance does not know that yet. For
-//! example, a hook may send an event while the module is being loaded. When the module is unloaded, nobody
-//! listens any more.
+//! A socket that joins a group calls the family (`genl_family::bind`) before the first event can
+//! reach the socket. Before the first such call, [`Channel::broadcast`] finds that nobody listens.
+//! So a listener never misses an event because the family is registered, but an instance does not
+//! know that yet. For example, a hook may send an event while the module is being loaded. When the
+//! module is unloaded, nobody listens any more.
 //!
 //! # Who is refused, and by whom
 //!
 //! The kernel gets a copy of the [`Policy`], validates requests by it, and shows it to clients
-//! (`CTRL_CMD_GETPOLICY`). The kernel's policies cannot express that an attribute must not be given twice,
-//! or must not be missing. So the policy itself then validates each request again. The operation also
-//! checks [`Operation::needs`], because the kernel would refuse such a client without a text
-//! (`GENL_UNS_ADMIN_PERM`). Therefore tools do not see the capability among the flags of a command, and a
-//! client without the capability may get an error about its attributes first.
+//! (`CTRL_CMD_GETPOLICY`). The kernel's policies cannot express that an attribute must not be given
+//! twice, or must not be missing. So the policy itself then validates each request again. The
+//! operation also checks [`Operation::needs`], because the kernel would refuse such a client
+//! without a text (`GENL_UNS_ADMIN_PERM`). Therefore tools do not see the capability among the
+//! flags of a command, and a client without the capability may get an error about its attributes
+//! first.
 //!
 //! C header: [`include/net/genetlink.h`](srctree/include/net/genetlink.h);
 //! `net/netlink/genetlink.c`.
@@ -258,7 +259,8 @@ impl<T: Family> Channel<T> {
         }
     }
 
-    /// Whether anyone, in any network namespace, listens to `group`. If not, a message need not be made.
+    /// Whether anyone, in any network namespace, listens to `group`. If not, a message need not be
+    /// made.
     pub fn has_listeners(&self, group: Group<T>) -> bool {
         // Of most families, nobody ever joined a group. That takes no section.
         if self.registration().state.load(Relaxed) != JOINED {

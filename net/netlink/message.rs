@@ -12,8 +12,8 @@ use kernel::{
 /// The alignment of messages in a buffer, in bytes (`NLMSG_ALIGNTO`).
 pub(super) const ALIGNMENT: usize = 4;
 
-/// The type of a message (`nlmsg_type`). Numbers from `NLMSG_MIN_TYPE` on belong to the protocol, and those
-/// below belong to netlink.
+/// The type of a message (`nlmsg_type`). Numbers from `NLMSG_MIN_TYPE` on belong to the protocol,
+/// and those below belong to netlink.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct MessageType(u16);
 
@@ -47,8 +47,9 @@ pub struct Header {
     pub flags: u16,
     /// The sender's sequence number.
     pub seq: u32,
-    /// In a reply, the portid of the receiver. In a request, any number that the sender wrote. The sender's
-    /// true portid is [`Request::portid`](super::Request::portid), which comes from the kernel.
+    /// In a reply, the portid of the receiver. In a request, any number that the sender wrote. The
+    /// sender's true portid is [`Request::portid`](super::Request::portid), which comes from the
+    /// kernel.
     pub pid: u32,
 }
 
@@ -81,8 +82,8 @@ impl Header {
         ]
     }
 
-    /// Whether the message is a request of the protocol, which `netlink_rcv_skb()` would hand to a handler. It
-    /// is neither an answer nor one of netlink's own messages.
+    /// Whether the message is a request of the protocol, which `netlink_rcv_skb()` would hand to a
+    /// handler. It is neither an answer nor one of netlink's own messages.
     pub fn is_request(&self) -> bool {
         self.has(bindings::NLM_F_REQUEST) && self.msg_type.is_of_protocol()
     }

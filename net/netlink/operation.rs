@@ -42,8 +42,9 @@ pub enum Handled {
     /// shares its buffer with others is copied: otherwise its client would be charged with the
     /// whole buffer for each of them.
     ///
-    /// This is sound because it is the last step, after the handler: the header in the buffer becomes the
-    /// header of the reply, and an error quotes the header in the buffer. If the request cannot go back, its client gets an error of [`Reply::send`](super::Reply::send) or
+    /// This is sound because it is the last step, after the handler: the header in the buffer
+    /// becomes the header of the reply, and an error quotes the header in the buffer. If the
+    /// request cannot go back, its client gets an error of [`Reply::send`](super::Reply::send) or
     /// [`Request::reply`].
     SendBack(MessageType),
 }

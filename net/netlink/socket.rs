@@ -122,8 +122,8 @@ impl<T: Input> KernelSocket<T> {
         let instance = unsafe { T::KEY.instance(buffer.net()) };
 
         for message in Messages::new(buffer.bytes()) {
-            // A buffer can hold hundreds of thousands of messages. A signal that kills the sender, and
-            // the release of the socket, must not wait for all of them.
+            // A buffer can hold hundreds of thousands of messages. A signal that kills the sender,
+            // and the release of the socket, must not wait for all of them.
             if message.offset != 0 {
                 if fatal_signal_pending() || buffer.is_orphaned() {
                     return;

@@ -4,26 +4,27 @@
 
 use crate::net::skbuff::ReadAt;
 
-/// The length of the shortest message, in bytes: type, code, checksum, and four bytes that depend on the
-/// type. The kernel accepts no shorter message: `icmp_rcv()` and `icmpv6_rcv()` pull a header of this
-/// length before they look at the type. All messages of RFCs 792 and 4443 have at least this length.
+/// The length of the shortest message, in bytes: type, code, checksum, and four bytes that depend
+/// on the type. The kernel accepts no shorter message: `icmp_rcv()` and `icmpv6_rcv()` pull a
+/// header of this length before they look at the type. All messages of RFCs 792 and 4443 have at
+/// least this length.
 const ICMP_HEADER_LEN: usize = 8;
 
 /// The class of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// An ICMP or ICMPv6 message of this type, with a complete header. This includes messages that report
-    /// an error: the packet that they quote is data.
+    /// An ICMP or ICMPv6 message of this type, with a complete header. This includes messages that
+    /// report an error: the packet that they quote is data.
     Icmp(u8),
     /// Another protocol. Whether the rest of the packet is valid does not matter.
     Other,
     /// A later fragment, which has no header behind the IP header.
     ///
-    /// An IPv4 fragment has this class only if its protocol is ICMP. The protocol in a later IPv6 fragment
-    /// does not count (RFC 8200 section 4.5), so all of them have this class.
+    /// An IPv4 fragment has this class only if its protocol is ICMP. The protocol in a later IPv6
+    /// fragment does not count (RFC 8200 section 4.5), so all of them have this class.
     LaterFragment,
-    /// Headers that contradict themselves, end early or are too many, in a packet whose protocol is ICMP or
-    /// cannot be found out.
+    /// Headers that contradict themselves, end early or are too many, in a packet whose protocol is
+    /// ICMP or cannot be found out.
     Malformed,
 }
 

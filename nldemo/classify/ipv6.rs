@@ -19,9 +19,9 @@ const NEXT_HEADER: usize = 6;
 /// The protocol number of ICMPv6 (RFC 4443).
 const ICMPV6: u8 = 58;
 
-// The headers that other headers may follow, from the IANA registry of extension header types. Two of
-// that registry end the chain like any other protocol: nothing can be read behind the encapsulating
-// security payload (50), and nothing is behind "no next header" (59).
+// The headers that other headers may follow, from the IANA registry of extension header types. Two
+// of that registry end the chain like any other protocol: nothing can be read behind the
+// encapsulating security payload (50), and nothing is behind "no next header" (59).
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
@@ -46,9 +46,9 @@ const EXTENSION_HEADERS: [u8; 8] = [
 const EXTENSION_HEADER_LEN: usize = 8;
 /// The number of extension headers that a packet may have.
 ///
-/// This is the kernel's own limit (`IP6_MAX_EXT_HDRS_CNT`): the kernel drops a packet for this host that
-/// has more. The limit bounds the work, which is one read for each header. It also bounds the distance,
-/// because no header has more than 2048 bytes.
+/// This is the kernel's own limit (`IP6_MAX_EXT_HDRS_CNT`): the kernel drops a packet for this host
+/// that has more. The limit bounds the work, which is one read for each header. It also bounds the
+/// distance, because no header has more than 2048 bytes.
 const MAX_EXTENSION_HEADERS: usize = 12;
 
 /// The bits of the fragment header's third and fourth byte that hold the offset.
@@ -65,7 +65,8 @@ pub(crate) fn may_be_icmp(packet: &(impl ReadAt + ?Sized)) -> bool {
 
 /// Whether the next header may be ICMPv6, or an extension header. A `false` is always right.
 ///
-/// Every packet pays for this, so it tests one bit. Numbers that differ by a multiple of 64 share a bit.
+/// Every packet pays for this, so it tests one bit. Numbers that differ by a multiple of 64 share a
+/// bit.
 #[inline]
 fn may_lead_to_icmpv6(next: u8) -> bool {
     const BITS: u64 = {
@@ -87,18 +88,18 @@ fn leads_to_icmpv6(next: u8) -> bool {
 
 /// Classifies an IPv6 packet that starts at offset 0.
 ///
-/// The rules are those by which the kernel finds ICMPv6 in a received IPv6 packet. A packet that the
-/// kernel takes out of UDP (FOU, GUE) meets no hook point. Extension headers may have any order, as in
-/// `ipv6_skip_exthdr()`. Their options are not looked at, not even router alerts, which multicast
-/// listener discovery uses.
+/// The rules are those by which the kernel finds ICMPv6 in a received IPv6 packet. A packet that
+/// the kernel takes out of UDP (FOU, GUE) meets no hook point. Extension headers may have any
+/// order, as in `ipv6_skip_exthdr()`. Their options are not looked at, not even router alerts,
+/// which multicast listener discovery uses.
 pub(crate) fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
     let (Some([version]), Some([len0, len1, first])) = (packet.read_at(0), packet.read_at(4))
     else {
         return Class::Malformed;
     };
-    // 0 stands for a length that does not fit the field. A jumbogram (RFC 2675) has its length in its
-    // hop-by-hop options; the other case is TCP segments that the kernel merged. The end of such a packet
-    // is the end of its bytes.
+    // 0 stands for a length that does not fit the field. A jumbogram (RFC 2675) has its length in
+    // its hop-by-hop options; the other case is TCP segments that the kernel merged. The end of
+    // such a packet is the end of its bytes.
     let end = match u16::from_be_bytes([len0, len1]) {
         0 => None,
         len => Some(IPV6_HEADER_LEN + usize::from(len)),

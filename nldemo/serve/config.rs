@@ -175,11 +175,11 @@ pub(crate) fn get(
     Ok(request.reply(CONFIG, payload.bytes()?)?.send()?)
 }
 
-/// Changes the configuration as a whole, or fails. Registers the hooks, if the network namespace had no room
-/// for them before.
+/// Changes the configuration as a whole, or fails. Registers the hooks, if the network namespace
+/// had no room for them before.
 ///
-/// Each call of the hook uses one configuration. While the priority changes, a packet between the two
-/// places of a hook point may meet both configurations, or none. Context: process, may sleep.
+/// Each call of the hook uses one configuration. While the priority changes, a packet between the
+/// two places of a hook point may meet both configurations, or none. Context: process, may sleep.
 pub(crate) fn set(
     instance: &Instance<'_, NetNs>,
     _request: &Request<'_>,
