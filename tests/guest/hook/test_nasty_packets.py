@@ -9,6 +9,24 @@ import struct
 import pytest
 
 from control import ALL_TYPES, Control, difference
+from ipv6_headers import (
+    AH,
+    DESTINATION,
+    ESP,
+    FRAGMENT,
+    HIP,
+    HOP,
+    ICMPV6,
+    MOBILITY,
+    NONE,
+    ROUTING,
+    SHIM6,
+    TCP,
+    UDP,
+    chain,
+    extension,
+    fragment,
+)
 from netlink import SLOW
 from network import checksum, icmp, ipv4, ipv6
 
@@ -16,8 +34,6 @@ from network import checksum, icmp, ipv4, ipv6
 # business (another protocol, a later fragment, or dropped by the stack before it gets to the hook).
 QUEUED, UNPARSABLE, PASSED = "queued", "unparsable", "passed"
 
-HOP, ROUTING, FRAGMENT, ESP, AH, ICMPV6, NONE, DESTINATION = 0, 43, 44, 50, 51, 58, 59, 60
-MOBILITY, HIP, SHIM6, TCP, UDP = 135, 139, 140, 6, 17
 # Types that nobody answers.
 UNREACHABLE4, UNREACHABLE6 = 3, 1
 
@@ -32,21 +48,6 @@ def packet4(payload=MESSAGE4, **header):
 
 def packet6(first, payload, **header):
     return ipv6("::", "::1", payload, following=first, **header)
-
-
-def extension(following, *, units=0, body=None):
-    """A header of 8 bytes, and `units` times 8 more, of padding unless told otherwise."""
-    size = 6 + 8 * units
-    return struct.pack(">BB", following, units) + (body or bytes([1, size - 2]) + bytes(size - 2))
-
-
-def fragment(following, offset=0, more=0):
-    return struct.pack(">BBHI", following, 0, offset << 3 | more, 0x1234)
-
-
-def chain(count, last, payload):
-    """As many destination options, one behind the other."""
-    return b"".join(extension(DESTINATION) for _ in range(count - 1)) + extension(last) + payload
 
 
 ROUTER_ALERT = bytes([5, 2, 0, 0, 1, 0])

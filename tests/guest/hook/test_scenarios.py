@@ -16,11 +16,11 @@ import pytest
 
 from control import Control
 from family import IPV6, Echo
+from ipv6_headers import FRAGMENT, UDP, fragment
 from netlink import DEADLINE, wait_until
 from network import ICMP_UNREACHABLE, checksum, ipv6
 from nfqueue import ACCEPT, LOCAL_IN, LOCAL_OUT, POST_ROUTING, PRE_ROUTING, Listener
 from sock_diag import CLOSE_WAIT, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, SockDiag
-from test_nasty_packets import FRAGMENT, UDP, fragment
 
 EVERYWHERE = {"hooks": 31, "bypass": 0}
 PACKET_OUTGOING = 4

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from control import Monitor
+from ipv6_headers import AH, DESTINATION, FRAGMENT, HOP, chain, extension, fragment
 from netlink import DEADLINE, NLM_F_REQUEST, PROTOCOL, Client, attribute, pack, wait_until
 from network import Namespace, Path4, ipv4, ipv6, join, pinned, run
-from test_nasty_packets import AH, DESTINATION, FRAGMENT, HOP, chain, extension, fragment
 
 DONE, ERROR = 0, 2
 TCP, UDP, ICMP, ICMPV6, OTHER = "tcp", "udp", "icmp", "icmpv6", "other"
@@ -412,7 +412,7 @@ def test_count_of_an_interface_whose_name_is_no_text(namespaces, peer_program):
     """Bug: bytes that are no UTF-8 are refused, which the kernel takes for a name."""
     namespace, name = namespaces(), b"n\xff\xfe"
     with namespace:
-        run("ip", "link", "add", name, "type", "dummy")
+        run("ip", "link", "add", name, "type", "veth", "peer", "name", "other")
         run("ip", "link", "set", name, "up")
         done = subprocess.run([peer_program, "-j", "filter", "count", name, "--interval", "0.1", "--count", "1"],
                               capture_output=True, check=False)
