@@ -19,10 +19,10 @@ def vrf(load, routed):
     routed.far.ip("link add red type vrf table 10", "link set red up", "link set veth0 master red",
                   # What has gone while the device was set down.
                   "addr replace 198.51.100.1/24 dev veth0", "addr replace fd00:2::1/64 dev veth0 nodad",
-                  "neigh replace 198.51.100.254 lladdr 02:00:00:00:01:01 dev veth0",
-                  "neigh replace fd00:2::fe lladdr 02:00:00:00:01:01 dev veth0",
+                  "neigh replace 198.51.100.254 lladdr 02:00:00:00:01:02 dev veth0",
+                  "neigh replace fd00:2::fe lladdr 02:00:00:00:01:02 dev veth0",
                   "route add default via 198.51.100.254 table 10",
-                  "-6 route add default via fd00:2::fe table 10")
+                  "route add ::/0 via fd00:2::fe table 10")
     routed.far.await_carrier("veth0")
     routed.load = load
     return routed
@@ -89,7 +89,7 @@ def test_packet_that_a_vrf_sends_to_itself_is_queued(vrf, family):
 def test_rule_of_nftables_needs_a_condition(vrf, condition, arrives):
     """That the kernel is what loses packets, and how docs/queue.md says to prevent it."""
     vrf.far.nft("table ip t { chain c { type filter hook prerouting priority 0;"
-                f" {condition} ip protocol icmp queue num 0; }} }}")
+                f" {condition} ip protocol icmp queue num 0; }}\n}}")
     with vrf.far:
         listener = Listener()
     with listener, Echo(IPV4, vrf) as echo:

@@ -18,6 +18,7 @@ from netlink import DEADLINE, NLM_F_REQUEST, Client, pack
 from network import NO_CROWD, Namespace, crowd, run
 from nfqueue import attribute
 from program import as_nobody
+from uapi import NLDEMO_GROUP_EVENTS
 
 DONE, NO, ERROR = 0, 1, 2
 SO_NETNS_COOKIE = 71
@@ -313,6 +314,9 @@ def test_monitor_takes_no_message_that_is_not_from_the_kernel(monitor, peer):
     forged = pack(24, attribute(1, struct.pack("=Q", 1)) + attribute(2, struct.pack("=I", 1)),
                   flags=0)
     with Client() as forger:
-        forger.socket.sendto(forged, (monitor.ready["portid"], 0))
+        with pytest.raises(ConnectionRefusedError):
+            forger.socket.sendto(forged, (monitor.ready["portid"], 0))
+        # To the group, and to the kernel, which ignores what is no request.
+        forger.socket.sendto(forged, (0, 1 << (NLDEMO_GROUP_EVENTS - 1)))
     assert peer("config", "set", "queue=3")[0] == DONE
     assert monitor.event()["event"] == "config"

@@ -34,7 +34,7 @@ def run(*command, **options):
     """Runs a command that must succeed; its output is in the exception if it does not."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           check=False, timeout=3 * DEADLINE, **options)
-    assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}"
+    assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.stdout}"
     return done.stdout
 
 

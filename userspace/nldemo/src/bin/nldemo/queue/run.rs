@@ -94,7 +94,8 @@ JSON keys (-j): every object has `event` and `queue`.
                   to_queue, set_mark (null or a number), rewritten, unwritable (null or why),
                   payload (hexadecimal, only with --hexdump)
   event summary   queues (how many), packets, accepted, dropped, repeated, requeued, rewritten,
-                  unwritable, undecided, pending (verdicts given while stopping),
+                  unwritable, undecided, pending (verdicts given while stopping), unsent (verdicts that
+                  could not be sent: the kernel dropped these packets, which are counted above),
                   flushed (too late for that), errors, being the sum of gone (packet gone before
                   its verdict), refused (other refusals), malformed, overruns (ENOBUFS);
                   foreign (messages not from the kernel), unprinted, uncaptured (packets that are

@@ -116,6 +116,7 @@ impl<'s, 'a> Session<'s, 'a> {
         let Self {
             queue, mut totals, ..
         } = self;
+        totals.unsent = queue.unsent() as u64;
         totals.foreign = queue.foreign();
         match queue.close() {
             Ok(closed) => totals.close(&closed),

@@ -31,6 +31,8 @@ pub(super) struct Totals {
     pub(super) unwritable: u64,
     pub(super) undecided: u64,
     pub(super) pending: u64,
+    /// Verdicts that could not be sent, of packets that are counted all the same.
+    pub(super) unsent: u64,
     flushed: u64,
     errors: u64,
     pub(super) gone: u64,
@@ -92,6 +94,7 @@ impl Totals {
             (&mut self.unwritable, other.unwritable),
             (&mut self.undecided, other.undecided),
             (&mut self.pending, other.pending),
+            (&mut self.unsent, other.unsent),
             (&mut self.flushed, other.flushed),
             (&mut self.gone, other.gone),
             (&mut self.refused, other.refused),
@@ -184,6 +187,10 @@ impl fmt::Display for Totals {
             (
                 self.pending,
                 "more packets had their verdict while stopping",
+            ),
+            (
+                self.unsent,
+                "verdicts could not be sent: the kernel dropped these packets",
             ),
             (
                 self.flushed,
