@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What can go wrong with the module's protocol.
+//! The errors of this crate.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::mismatch::Mismatch;
 /// Shorthand for this crate's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can go wrong in this crate.
+/// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -48,18 +48,18 @@ pub enum Error {
         expected: usize,
         /// How many of them did not come.
         missing: usize,
-        /// How long they were waited for.
+        /// The time that the client waited.
         timeout: Duration,
     },
-    /// Replies came that a socket filter drops, or others did not.
+    /// Replies arrived that a socket filter should drop, or others are missing.
     #[error("the socket filter was not honoured: {missing} replies missing, {surplus} too many")]
     Unfiltered {
-        /// How many did not come that pass the filter.
+        /// The number of missing replies that pass the filter.
         missing: usize,
-        /// How many came that do not.
+        /// The number of replies that arrived and do not pass.
         surplus: usize,
     },
-    /// A reply is not what was sent.
+    /// A reply differs from the message that was sent.
     #[error("message with sequence number {sequence}: {mismatch}")]
     Mismatch {
         /// Sequence number of the message from the kernel.
@@ -93,7 +93,7 @@ impl Error {
         }
     }
 
-    /// Whether the question was put and the answer was no, as opposed to not getting to ask.
+    /// Whether the answer to a request was no, and not a failure to make the request.
     #[must_use]
     pub fn is_negative_answer(&self) -> bool {
         matches!(

@@ -7,14 +7,13 @@
 //! command line and output on top of it and of the crates below:
 //!
 //! - [`echo`] sends messages to the module and checks every byte that comes back;
-//! - [`control`] reads and changes what the module queues, reads its statistics and follows its
-//!   events;
+//! - [`control`] reads and changes the configuration, reads statistics and receives events;
 //! - [`protocol`] has the numbers that module and peer share;
-//! - [`policy`] and [`replacement`] say in text what becomes of packets from a netfilter queue,
-//!   which `nfnetlink_queue` brings; [`pcapng`] has them as blocks of a capture file, [`hexdump`]
-//!   and [`hex`] to a screen.
+//! - [`policy`] and [`replacement`] are text forms of decisions about the packets of a netfilter
+//!   queue, which the crate `nfnetlink_queue` receives;
+//! - [`pcapng`], [`hexdump`] and [`hex`] write packets, as blocks of a capture file or as text.
 //!
-//! Nothing here panics on what the kernel, or anybody else, sends.
+//! No message of the kernel, or of anybody else, makes this crate panic.
 
 pub mod control;
 pub mod durations;

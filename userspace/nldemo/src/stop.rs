@@ -23,13 +23,13 @@ use signal_hook::consts::SIGXFSZ;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-/// Signals within this time are one wish. timeout(1) sends one to the program and one to its process
-/// group. When a terminal goes, the kernel sends SIGHUP, and then the shell does.
+/// Signals within this time count as one. timeout(1) sends one to the program and one to its process
+/// group. When a terminal closes, the kernel sends SIGHUP, and then the shell does.
 const AT_ONCE: Duration = Duration::from_millis(300);
 /// The process ends within this time after the first signal, even if the program is stuck, for
 /// instance in writing to a terminal that is stopped.
 pub const LONGEST_END: Duration = Duration::from_secs(10);
-/// More than a thread needs that waits for signals or for time to pass.
+/// The stack of a thread that waits for signals or for time to pass, which needs less.
 const STACK_LEN: usize = 64 << 10;
 
 /// The user's wish to stop: a flag to look at and a file descriptor to poll.
@@ -73,7 +73,7 @@ impl Stop {
         })
     }
 
-    /// Makes it time to stop, for all threads.
+    /// Asks all threads to stop.
     pub fn request(&self) {
         self.flag.store(true, Ordering::Relaxed);
         // It only fails if it is full, and then there is enough to read.

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::protocol;
 
-/// How often a dump is begun that changes while it is read.
+/// The number of attempts to read a dump. An attempt fails if the kernel marks the dump as inconsistent.
 const DUMP_ATTEMPTS: usize = 5;
 
 /// A connection to the module's control plane, in the network namespace where it was opened.
@@ -41,7 +41,7 @@ impl Control {
         self.config_among(|_| Ok(()))
     }
 
-    /// Reads the configuration; what else arrives meanwhile goes to `other`.
+    /// Reads the configuration. Other messages that arrive meanwhile go to `other`.
     pub(super) fn config_among(
         &mut self,
         other: impl FnMut(&Message<'_>) -> knetlink::Result<()>,
@@ -55,10 +55,10 @@ impl Control {
         one_of(config)
     }
 
-    /// Changes the configuration, all of `settings` or nothing; needs `CAP_NET_ADMIN` in the user
-    /// namespace that owns the network namespace.
+    /// Changes the configuration: all of `settings`, or nothing on an error. Needs `CAP_NET_ADMIN` in
+    /// the user namespace that owns the network namespace.
     ///
-    /// A refusal names the setting that the kernel points at.
+    /// If the kernel refuses, the error names the setting that the kernel points at.
     pub fn change(&mut self, settings: &[Setting]) -> Result<()> {
         let mut payload = Vec::new();
         let mut ends = Vec::new();
@@ -139,15 +139,15 @@ fn one_of<T>(mut answers: Vec<T>) -> Result<T> {
     }
 }
 
-/// Checks the answer to a change, whose settings end at `ends` in the payload; a refusal names the
-/// setting that the kernel points at, or else all.
+/// Checks the answer to a change, whose settings end at `ends` in the payload. The error of a refusal
+/// names the setting that the kernel points at, or else all settings.
 fn check_change(settings: &[Setting], ends: &[usize], mut status: Option<Status>) -> Result<()> {
     let mut named = settings;
     if let Some(status) = &mut status {
         let found = setting_at(ends, status.offset).and_then(|index| settings.get(index));
         if let Some(setting) = found {
             named = std::slice::from_ref(setting);
-            // The name says it better.
+            // The name of the setting replaces the offset.
             status.offset = None;
         }
     }
@@ -155,8 +155,8 @@ fn check_change(settings: &[Setting], ends: &[usize], mut status: Option<Status>
     check(&format!("set {}", texts.join(" ")), status)
 }
 
-/// The setting whose attribute an offset in the request lies in, nests included, by the ends of
-/// all attributes in the payload.
+/// The setting whose attribute contains this offset in the request. `ends` are the ends of all
+/// attributes in the payload.
 fn setting_at(ends: &[usize], offset: Option<u32>) -> Option<usize> {
     let offset = usize::try_from(offset?).ok()?;
     let offset = offset.checked_sub(HEADER_LEN)?;

@@ -15,28 +15,28 @@ use super::types::TypeSet;
 use crate::protocol::CONFIG_A_EVENT;
 use crate::protocol::CONFIG_A_HOOKED;
 
-/// What is queued of a network namespace's ICMP traffic, and how.
+/// The configuration: which ICMP packets of a network namespace are queued, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Config {
-    /// Whether packets are queued at all.
+    /// Whether packets are queued.
     pub enabled: bool,
     /// The first queue.
     pub queue: u16,
-    /// How many queues, beginning with the first.
+    /// The number of queues, from the first one on.
     pub queues: u16,
     /// How packets are spread over the queues.
     pub spread: Spread,
-    /// Whether packets pass when nobody listens to their queue.
+    /// Whether packets pass if their queue has no consumer.
     pub bypass: bool,
     /// The hook points.
     pub hooks: HookSet,
     /// The place among the hooks of one point, lower runs earlier.
     pub priority: i32,
-    /// Packets that bear this mark pass; 0 for none.
+    /// Packets with this mark pass; 0 for none.
     pub skip_mark: u32,
-    /// What is queued of ICMP.
+    /// The ICMP types that are queued.
     pub ipv4_types: TypeSet,
-    /// What is queued of ICMPv6.
+    /// The ICMPv6 types that are queued.
     pub ipv6_types: TypeSet,
     /// The number of the namespace's latest event.
     pub event: u32,
@@ -48,8 +48,8 @@ pub struct Config {
 impl Config {
     /// Decodes the payload of a message that carries a configuration.
     ///
-    /// Attributes that are unknown are passed over, of those that come twice the last one counts,
-    /// none may be missing.
+    /// Unknown attributes are ignored. If an attribute comes twice, the last one counts. None may be
+    /// missing.
     pub fn parse(payload: &[u8]) -> Result<Self, Malformed> {
         let mut config = Self {
             enabled: false,
@@ -121,7 +121,7 @@ impl Config {
         ]
     }
 
-    /// What is different from an earlier configuration.
+    /// The differences from an earlier configuration.
     #[must_use]
     pub fn changes_since(&self, earlier: &Self) -> Vec<Change> {
         let pairs = earlier.settings().into_iter().zip(self.settings());

@@ -12,21 +12,21 @@ use knetlink::attr::Attributes;
 use super::config::Config;
 use crate::protocol;
 
-/// What the kernel tells all listeners.
+/// An event, which the kernel sends to all listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The configuration was changed, to this.
+    /// The configuration was changed to this one.
     Config(Config),
-    /// Another network namespace is gone; told in the initial one.
+    /// Another network namespace is gone. Only the initial one has this event.
     NetnsGone {
         /// The number of this event.
         number: u32,
-        /// What `SO_NETNS_COOKIE` told of it.
+        /// The cookie of that namespace, as `SO_NETNS_COOKIE` read it.
         cookie: u64,
     },
 }
 
-/// What an event can be about.
+/// The kinds of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
     /// [`Event::Config`].
@@ -35,7 +35,7 @@ pub enum EventKind {
     Netns,
 }
 
-/// A text is no kind of event.
+/// The text is no kind of event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected {} or {}", EventKind::Config, EventKind::Netns)]
 pub struct ParseEventKindError;
@@ -44,7 +44,7 @@ impl EventKind {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Config, Self::Netns];
 
-    /// The type of the messages that tell of it.
+    /// The type of its messages.
     #[must_use]
     pub fn message_kind(self) -> u16 {
         match self {
@@ -73,7 +73,7 @@ impl FromStr for EventKind {
 }
 
 impl Event {
-    /// Decodes a message; `None` if it is no event, or one that this crate does not know.
+    /// Decodes a message; `None` if it is no event, or an event that this crate does not know.
     pub fn parse(message: &Message<'_>) -> Result<Option<Self>, Malformed> {
         match message.kind {
             protocol::MSG_CONFIG_NTF => Config::parse(message.payload).map(Self::Config).map(Some),
@@ -100,8 +100,7 @@ impl Event {
         }
     }
 
-    /// The number of this event; the next one has the next number, beginning again after the
-    /// largest.
+    /// The number of this event. Numbers rise by one, and start again at 0 after the largest.
     #[must_use]
     pub fn number(&self) -> u32 {
         match self {

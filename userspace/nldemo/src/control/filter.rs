@@ -8,7 +8,7 @@ use sockfilter::SocketFilter;
 
 use super::event::EventKind;
 
-/// Lets pass the events of these kinds, and what is no event.
+/// Passes events of these kinds, and all messages that are no events.
 pub(super) fn events(kinds: &[EventKind]) -> Result<SocketFilter> {
     let others = EventKind::ALL
         .into_iter()

@@ -23,8 +23,7 @@ impl HookSet {
             .map(Hook)
     }
 
-    /// Reads names of [`POINTS`](Self::POINTS), as [`Hook::named`] takes them, with commas between
-    /// them.
+    /// Reads names of [`POINTS`](Self::POINTS), separated by commas. [`Hook::named`] knows the names.
     #[must_use]
     pub fn named(text: &str) -> Option<Self> {
         let mut set = Self::default();
@@ -36,8 +35,8 @@ impl HookSet {
     }
 }
 
-/// Names with commas between them, or the number if there is none or others than
-/// [`POINTS`](HookSet::POINTS) are among them.
+/// Names, separated by commas; or the number, if the set is empty or has others than
+/// [`POINTS`](HookSet::POINTS).
 impl fmt::Display for HookSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 == 0 || !self.points().all(|hook| Self::POINTS.contains(&hook)) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module's control plane: what is queued of a network namespace's ICMP traffic, what came of
-//! it, and the events that tell of changes.
+//! The module's control plane: the configuration of a network namespace, its statistics, and the
+//! events that report changes.
 //!
 //! ```no_run
 //! use nldemo::control::{Control, Monitor, Notice, Setting};

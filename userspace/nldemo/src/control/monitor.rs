@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Following the events, with what was missed.
+//! Receives events, and finds out which ones were missed.
 
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
@@ -20,37 +20,37 @@ use super::setting::Change;
 use crate::error::Result;
 use crate::protocol::GROUP_EVENTS;
 
-/// What a [`Monitor`] has to tell.
+/// A result of a [`Monitor`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// So many events were lost.
+    /// Events were lost.
     Lost {
         /// How many.
         events: u32,
     },
-    /// So many events did not pass the filter.
+    /// Events did not pass the filter.
     Filtered {
         /// How many.
         events: u32,
     },
-    /// The configuration was changed; or it was found changed after events were lost, and then
-    /// the number is that of the latest of them.
+    /// The configuration was changed. If events were lost, the monitor read the configuration, and the
+    /// number is that of the latest lost event.
     Config {
-        /// What it is now, number of the event included.
+        /// The new configuration, with the number of the event.
         config: Config,
-        /// What is different from the configuration that was known before.
+        /// The differences from the last known configuration.
         changes: Vec<Change>,
     },
     /// Another network namespace is gone.
     NetnsGone {
         /// The number of the event.
         number: u32,
-        /// What `SO_NETNS_COOKIE` told of it.
+        /// The cookie of that namespace, as `SO_NETNS_COOKIE` read it.
         cookie: u64,
     },
 }
 
-/// A listener to the events of a network namespace.
+/// A listener for the events of a network namespace.
 pub struct Monitor {
     // Detached before the socket is closed.
     _filter: Option<SocketFilter>,
@@ -60,12 +60,12 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Joins the group of events, and reads the configuration from which they go on.
+    /// Joins the group of events, and reads the configuration that the first event changes.
     pub fn open(protocol: u8) -> Result<Self> {
         Self::start(Control::open(protocol)?, None, &EventKind::ALL)
     }
 
-    /// The same for events of these kinds: the kernel filters out the others, which needs
+    /// The same for events of these kinds. The kernel drops the others by a filter, which needs
     /// `CAP_BPF`.
     pub fn open_filtered(protocol: u8, kinds: &[EventKind]) -> Result<Self> {
         let control = Control::open(protocol)?;
@@ -139,7 +139,7 @@ impl Monitor {
                         return Ok(None);
                     }
                 }
-                // Until the socket has been read empty, an answer would be lost as well.
+                // Before the socket has been read empty, an answer would be lost, too.
                 Err(knetlink::Error::Overrun { .. }) => self.follower.overrun = true,
                 Err(error) => return Err(error.into()),
             }
@@ -160,11 +160,11 @@ impl Monitor {
     }
 }
 
-/// The order of events.
+/// The numbers of events.
 struct Follower {
-    /// What is known, from the latest event or from reading.
+    /// The last known configuration, from the latest event or from a request.
     known: Config,
-    /// What passes the filter.
+    /// The kinds that pass the filter.
     kinds: Vec<EventKind>,
     /// Whether the receive buffer was full, so that nobody knows what was lost.
     overrun: bool,
@@ -175,7 +175,7 @@ impl Follower {
     fn follow(&mut self, event: Event) {
         let distance = self.distance(event.number());
         if distance == 0 {
-            // What was read knew it already.
+            // The configuration that was read includes this event.
             return;
         }
         self.miss(distance - 1);
@@ -207,14 +207,14 @@ impl Follower {
         self.kinds.contains(&kind)
     }
 
-    /// How many events a number is ahead of what is known, 0 if it is not.
+    /// The number of events between the last known one and this number; 0 if the number is not newer.
     fn distance(&self, number: u32) -> u32 {
         let distance = number.wrapping_sub(self.known.event);
         if distance > u32::MAX / 2 { 0 } else { distance }
     }
 
-    /// Tells of events that did not come. The kernel loses none without an overrun, so before one
-    /// they are what the filter took.
+    /// Reports events that did not arrive. The kernel loses events only by an overrun. So missing events
+    /// before an overrun were dropped by the filter.
     fn miss(&mut self, events: u32) {
         if events > 0 {
             let all = EventKind::ALL.into_iter().all(|kind| self.hears(kind));

@@ -20,18 +20,18 @@ use super::spread::Spread;
 use super::types::TypeSet;
 use crate::protocol;
 
-/// What can be configured.
+/// The keys of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
-    /// Whether packets are queued at all.
+    /// Whether packets are queued.
     Enabled,
     /// The first queue.
     Queue,
-    /// How many queues.
+    /// The number of queues.
     Queues,
     /// How packets are spread over the queues.
     Spread,
-    /// Whether packets pass when nobody listens.
+    /// Whether packets pass if their queue has no consumer.
     Bypass,
     /// The hook points.
     Hooks,
@@ -39,9 +39,9 @@ pub enum Key {
     Priority,
     /// The mark of packets that pass.
     SkipMark,
-    /// What is queued of ICMP.
+    /// The ICMP types that are queued.
     Ipv4Types,
-    /// What is queued of ICMPv6.
+    /// The ICMPv6 types that are queued.
     Ipv6Types,
 }
 
@@ -60,7 +60,7 @@ impl Key {
         Self::Ipv6Types,
     ];
 
-    /// The name: that of the attribute in `specs/nldemo.yaml`, and `-types` for what is in a nest.
+    /// The name of the attribute in `specs/nldemo.yaml`, followed by `-types` for nests.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -77,7 +77,7 @@ impl Key {
         }
     }
 
-    /// What a value can be, for people who gave another.
+    /// The allowed values, for the error about another one.
     fn allowed(self) -> String {
         match self {
             Self::Enabled | Self::Bypass => {
@@ -120,8 +120,8 @@ impl fmt::Display for Key {
 
 /// A key and its value.
 ///
-/// The text form is `KEY=VALUE`. What the values mean is checked by the kernel; here they only
-/// have to fit their attribute.
+/// The text form is `KEY=VALUE`. The kernel checks the values. Here they must only fit their
+/// attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Setting {
@@ -148,7 +148,7 @@ pub enum Setting {
 }
 
 impl Setting {
-    /// What is set.
+    /// The key.
     #[must_use]
     pub fn key(&self) -> Key {
         match self {
@@ -165,7 +165,7 @@ impl Setting {
         }
     }
 
-    /// The value in the form that is read back.
+    /// The value, in the form that it has in `KEY=VALUE`.
     #[must_use]
     pub fn value(&self) -> String {
         match self {
@@ -246,7 +246,7 @@ impl Setting {
     }
 }
 
-/// A value that was replaced by another one of the same key.
+/// A change of one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// Before.
@@ -301,13 +301,13 @@ pub enum ParseSettingError {
     UnknownKey {
         /// What was given.
         key: String,
-        /// The key that is nearest to it, if any is near.
+        /// The most similar key, if one is similar.
         similar: Option<&'static str>,
     },
     /// The value cannot be represented.
     #[error("'{value}' is no value of {key}; allowed are {}", .key.allowed())]
     InvalidValue {
-        /// What was to be set.
+        /// The key.
         key: Key,
         /// What was given.
         value: String,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How packets are spread over more than one queue.
+//! How packets are spread over several queues.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use serde::Serializer;
 
 use crate::protocol;
 
-/// How packets are spread over more than one queue.
+/// How packets are spread over several queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spread {
-    /// By address pair, which keeps flows in order.
+    /// By the pair of addresses, which keeps flows in order.
     Flow,
     /// By the CPU that handles the packet.
     Cpu,
@@ -21,10 +21,10 @@ pub enum Spread {
 }
 
 impl Spread {
-    /// Those that have a name, with it.
+    /// All ways that have a name, with their names.
     const NAMES: [(Self, &str); 2] = [(Self::Flow, "flow"), (Self::Cpu, "cpu")];
 
-    /// The spread of a name.
+    /// The way with this name.
     #[must_use]
     pub fn named(text: &str) -> Option<Self> {
         let mut names = Self::NAMES.into_iter();
@@ -52,7 +52,7 @@ impl From<Spread> for u8 {
     }
 }
 
-/// The name, or the number of one that has none.
+/// The name, or else the number.
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Self::NAMES.into_iter().find(|(spread, _)| spread == self) {

@@ -11,46 +11,46 @@ use serde::Serialize;
 
 use crate::protocol;
 
-/// What the module did in a network namespace; as numbers, or as rates with `N` = [`f64`].
+/// The counters of the module in a network namespace; or rates, with `N` = [`f64`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stats<N = u64> {
     /// Netlink messages handled.
     pub messages: N,
-    /// Their bytes, headers included.
+    /// Bytes of these messages, with headers.
     pub bytes: N,
     /// Acknowledgements without an error.
     pub acks: N,
-    /// Errors reported, those refused aside.
+    /// Errors reported, without the refused requests.
     pub errors: N,
     /// Requests refused for lack of rights.
     pub refused: N,
-    /// ICMP packets that the hooks met.
+    /// ICMP packets that the hooks saw.
     pub ipv4: Packets<N>,
-    /// ICMPv6 packets that the hooks met.
+    /// ICMPv6 packets that the hooks saw.
     pub ipv6: Packets<N>,
 }
 
-/// ICMP packets of one family that the hooks met.
+/// ICMP packets of one family that the hooks saw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Packets<N = u64> {
-    /// All of them: unparsable, of a type that is not queued, and matched.
+    /// All packets: unparsable, of a type that is not queued, or matched.
     pub seen: N,
-    /// Of a type that is queued: skipped and queued.
+    /// Packets of a type that is queued: skipped or queued.
     pub matched: N,
-    /// Of those, passed for their mark.
+    /// Matched packets that passed because of their mark.
     pub skipped: N,
-    /// Of those, all others.
+    /// Matched packets that went to a queue.
     pub queued: N,
-    /// With headers cut short or contradictory.
+    /// Packets whose headers end early or contradict themselves.
     pub unparsable: N,
 }
 
-/// The counters of all CPUs together, and whether packets are seen at all.
+/// The totals of all CPUs, and whether the hooks are registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Totals {
     /// Whether the hooks are registered, see [`Config::hooked`](super::Config::hooked).
     pub hooked: bool,
-    /// What was counted.
+    /// The counters.
     #[serde(flatten)]
     pub stats: Stats,
 }
@@ -60,7 +60,7 @@ pub struct Totals {
 pub struct CpuStats {
     /// Number of the CPU.
     pub cpu: u32,
-    /// What it counted.
+    /// Its counters.
     #[serde(flatten)]
     pub stats: Stats,
 }
@@ -171,8 +171,8 @@ const PACKETS: [u16; 5] = [
 impl Stats {
     /// Decodes the payload of a message that carries statistics.
     ///
-    /// Attributes that are unknown are passed over, of those that come twice the last one counts,
-    /// none may be missing.
+    /// Unknown attributes are ignored. If an attribute comes twice, the last one counts. None may be
+    /// missing.
     pub fn parse(payload: &[u8]) -> Result<Self, Malformed> {
         let mut counters = [None; COUNTERS.len()];
         let (netlink, packets) = counters.split_at_mut(NETLINK.len());
@@ -191,7 +191,7 @@ impl Stats {
         Ok(Self::from_counters(counters.map(Option::unwrap_or_default)))
     }
 
-    /// How fast each counter rose since earlier statistics; 0 for one that was reset.
+    /// The rate of each counter since earlier statistics; 0 for a counter that was reset.
     #[must_use]
     pub fn per_second(self, earlier: Self, elapsed: Duration) -> Stats<f64> {
         let seconds = elapsed.as_secs_f64().max(f64::EPSILON);

@@ -12,7 +12,7 @@ use serde::Serializer;
 
 use crate::protocol::TYPES_LEN;
 
-/// A set of the 256 types that a family's ICMP can have.
+/// A set of ICMP types of one family, of which there are 256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TypeSet([u8; TYPES_LEN]);
 
@@ -51,7 +51,7 @@ impl TypeSet {
     }
 
     /// Reads numbers, ranges of numbers, names of the family's types, `echo` for its request and
-    /// reply, `all` and `none`, with commas between them.
+    /// reply, `all` and `none`, separated by commas.
     #[must_use]
     pub fn parse(text: &str, family: Family) -> Option<Self> {
         let mut set = Self::NONE;
@@ -84,7 +84,7 @@ impl TypeSet {
     }
 }
 
-/// Numbers and ranges with commas between them, `all` or `none`.
+/// Numbers and ranges, separated by commas; `all` or `none`.
 impl fmt::Display for TypeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The echo client's socket half.
+//! The echo client's socket.
 
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
@@ -26,7 +26,7 @@ use crate::error::Result;
 use crate::mismatch::Mismatch;
 use crate::protocol;
 
-/// Room for whatever the kernel says apart from echoing: a status with its text.
+/// Room for the kernel's other messages: a status with its text.
 const MIN_RECEIVE_LEN: usize = 16 * 1024;
 
 /// Message type that the old demo client sends, without any flag.
@@ -99,7 +99,7 @@ impl Client {
         self.socket.foreign()
     }
 
-    /// What the last reply to a [`Payload::Fixed`] carried; empty before there is one.
+    /// The payload of the last reply to a [`Payload::Fixed`]; empty before the first reply.
     #[must_use]
     pub fn last_reply(&self) -> &[u8] {
         &self.last_reply
@@ -167,7 +167,7 @@ impl Client {
         Ok(true)
     }
 
-    /// Checks that nothing came that was not asked for; call it after the last exchange.
+    /// Checks that no unexpected message arrived. Call it after the last exchange.
     pub fn finish(&mut self) -> Result<()> {
         let mut surplus = vec![0; MIN_RECEIVE_LEN];
         match self.socket.receive(&mut surplus) {
@@ -208,8 +208,8 @@ impl Client {
         }
     }
 
-    /// Makes buffers fit: the kernel replies to the whole batch before the send returns, so all
-    /// replies must fit the receive buffer at once.
+    /// Enlarges buffers: the kernel answers the whole batch before the send returns, so the receive
+    /// buffer must hold all replies at once.
     fn make_room(&mut self, payload_len: usize, batch: usize) -> Result<()> {
         self.socket.grow_send_buffer(self.send.len())?;
         let mut room = buffer_cost(payload_len);
@@ -232,7 +232,7 @@ impl AsFd for Client {
     }
 }
 
-/// What a message costs in a receive buffer: the kernel counts the memory of the whole packet
+/// The room that a message takes in a receive buffer: the kernel counts the memory of the whole packet
 /// buffer, which is the data plus 320 bytes rounded up to a power of two, and its descriptor.
 fn buffer_cost(payload_len: usize) -> usize {
     (HEADER_LEN + payload_len + 320).next_power_of_two() + 512

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The check of the kernel's answers to one batch of messages, apart from any socket.
+//! Checks the kernel's answers to one batch of messages. It uses no socket.
 
 use knetlink::Message;
 use knetlink::Status;
@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::mismatch::Mismatch;
 
-/// What is still to come for one message.
+/// The answers that one message still waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Awaited {
     Reply,
@@ -17,7 +17,7 @@ enum Awaited {
     Nothing,
 }
 
-/// What a correct answer to a batch looks like.
+/// The properties of a correct answer to a batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expectation {
     pub(super) reply_kind: u16,
@@ -49,7 +49,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// How many messages have not been answered in full.
+    /// The number of messages that wait for an answer.
     pub(super) fn outstanding(&self) -> usize {
         self.outstanding
     }

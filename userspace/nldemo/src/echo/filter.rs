@@ -38,14 +38,14 @@ impl Parity {
         Self::ALL.into_iter().find(|parity| parity.name() == text)
     }
 
-    /// Whether that is so for a number.
+    /// Whether a number has this parity.
     #[must_use]
     pub fn has(self, number: u32) -> bool {
         (number % 2 == 1) == (self == Self::Odd)
     }
 }
 
-/// Lets pass the echo replies whose sequence number has that parity, and what is no echo reply.
+/// Passes echo replies whose sequence number has this parity, and all other messages.
 pub fn echoes(parity: Parity) -> Result<SocketFilter> {
     let other = u16::from(parity == Parity::Even);
     let filter = MessageFilter::new("echoes").drop_sequence(protocol::MSG_ECHO, 1, other);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What echo messages carry.
+//! The payload of echo messages.
 
 /// Where the payload of each message comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Payload {
     /// The same bytes in every message.
     Fixed(Vec<u8>),
-    /// So many bytes, different in every message, so that no reply passes for another one.
+    /// This number of bytes, different in every message, so that replies cannot be confused.
     Generated(usize),
 }
 
