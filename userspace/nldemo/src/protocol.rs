@@ -93,7 +93,7 @@ pub const STATS_A_HOOKED: u16 = 9;
 pub const PACKETS_A_SEEN: u16 = 1;
 /// Packets, counter: of a type that is queued.
 pub const PACKETS_A_MATCHED: u16 = 2;
-/// Packets, counter: passed for their mark.
+/// Packets, counter: passed because of their mark, or met a hook again in a VRF.
 pub const PACKETS_A_SKIPPED: u16 = 3;
 /// Packets, counter: queued.
 pub const PACKETS_A_QUEUED: u16 = 4;

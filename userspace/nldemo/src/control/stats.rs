@@ -37,7 +37,7 @@ pub struct Packets<N = u64> {
     pub seen: N,
     /// Packets of a type that is queued: skipped or queued.
     pub matched: N,
-    /// Matched packets that passed because of their mark.
+    /// Matched packets that passed because of their mark, or because they met a hook again, in a VRF.
     pub skipped: N,
     /// Matched packets that went to a queue.
     pub queued: N,

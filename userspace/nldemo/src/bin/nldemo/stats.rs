@@ -31,7 +31,8 @@ What is counted:
   refused              requests refused for lack of rights
   ipv4, ipv6 seen      ICMP and ICMPv6 packets that the hooks saw; each is one of:
     unparsable         its headers end early or contradict themselves
-    matched            its type is queued; it is skipped (passes because of its mark) or queued
+    matched            its type is queued; it is skipped (passes because of its mark, or because it
+                       met a hook again, in a VRF) or queued
     neither            its type is not queued
 
 Examples:
