@@ -766,8 +766,11 @@ def test_interface_that_comes_later(module, link, peer_program):
     assert consumer.event()["event"] == "ready"
     with link.pinger() as pinger:
         pinger.ping(1)
+        assert consumer.event()["verdict"] == "accept"
         link.far.ip("link set veth0 name wan")
         pinger.send(2)
+        # A packet that still waits when the consumer stops counts as pending, not as dropped.
+        assert consumer.event()["verdict"] == "drop"
         link.settle()
         assert not pinger.replies()
     consumer.signal(signal.SIGINT)
