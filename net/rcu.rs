@@ -72,9 +72,13 @@ impl ReadSide {
 ///     high: u32,
 /// }
 ///
+/// # fn example() -> Result {
 /// let limits = Published::new(Limits { low: 1, high: 2 })?;
 /// limits.publish(Prepared::new(Limits { low: 3, high: 4 })?);
 /// assert_eq!(ReadSide::with(|section| limits.read(section).low), 3);
+/// # Ok(())
+/// # }
+/// # assert!(example().is_ok());
 /// ```
 ///
 /// # Invariants
