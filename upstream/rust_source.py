@@ -156,6 +156,11 @@ def cut(text, present):
     return head + "".join(kept).removesuffix("//!\n") + code
 
 
+def unused(text):
+    """A mod.rs whose modules have items that only later patches use."""
+    return re.sub(r"\A(//[^!][^\n]*\n\n(?://![^\n]*\n)*)", r"\1\n#![allow(dead_code)] // Until all users are there.\n", text)
+
+
 def merged(tree, ours):
     """The tree's mod.rs with the documentation and the modules of ours."""
     head, docs, code = re.match(r"(//[^!][^\n]*\n\n)((?://![^\n]*\n)*)(.*)", ours, re.S).groups()

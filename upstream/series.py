@@ -12,7 +12,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from rust_source import Translation, cut, merged
+from rust_source import Translation, cut, merged, unused
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent
@@ -37,13 +37,13 @@ class Patch:
     def __init__(self, source, tree):
         self.source, self.tree = source, tree
 
-    def apply(self, patch, before):
+    def apply(self, patch, before, later):
         if patch.get("bindings"):
             self.bindings()
         if "rename" in patch:
             self.rename(patch["rename"])
         if "net" in patch:
-            self.net(patch["net"], before)
+            self.net(patch["net"], before, later)
         if patch.get("sample"):
             self.sample()
 
@@ -86,8 +86,8 @@ class Patch:
             self.write(new, text)
             self.write(f"{NET}/netlink/mod.rs", glue("netlink_mod.rs"))
 
-    def net(self, files, before):
-        """Adds files of net/. The files `before` are there already."""
+    def net(self, files, before, later):
+        """Adds files of net/. The files `before` are there already, and those `later` will come."""
         translation = Translation((CHECKOUT / "net/compat.rs").read_text(), "kernel")
         for file in files:
             if file.endswith("/mod.rs"):
@@ -107,7 +107,10 @@ class Patch:
                 f"{NET}/mod.rs": (self.source / NET / "mod.rs").read_text(),
                 f"{NET}/netlink/mod.rs": glue("netlink_mod.rs"),
             }
-            self.write(target, merged(theirs[target], text) if target in theirs else text)
+            if target in theirs:
+                text = merged(theirs[target], text)
+            # What holds for net/mod.rs holds for what is below.
+            self.write(target, unused(text) if later and folder == Path() else text)
 
     def sample(self):
         """Adds the module."""
@@ -149,8 +152,9 @@ def main():
             print(len(series["patch"]))
         case ["apply", number, source, tree]:
             number = int(number)
-            before = [file for earlier in series["patch"][:number] for file in earlier.get("net", [])]
-            Patch(Path(source), Path(tree)).apply(series["patch"][number], before)
+            files = [patch.get("net", []) for patch in series["patch"]]
+            before, later = sum(files[:number], []), sum(files[number + 1 :], [])
+            Patch(Path(source), Path(tree)).apply(series["patch"][number], before, later)
             print(series["patch"][number]["message"].strip())
         case _:
             sys.exit(__doc__)
