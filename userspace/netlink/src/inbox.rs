@@ -100,9 +100,8 @@ impl Inbox {
     /// Puts a datagram that was received before in place of those that are here.
     pub fn replace(&mut self, datagram: &[u8]) {
         self.lengths.clear();
-        for (place, byte) in self.room.iter_mut().take(self.place_length).zip(datagram) {
-            *place = *byte;
-        }
+        let length = datagram.len().min(self.place_length);
+        self.room[..length].copy_from_slice(&datagram[..length]);
         self.lengths.push(datagram.len());
     }
 
