@@ -5,6 +5,7 @@
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 use std::time::Instant;
 
 use linux_names::errno_of;
@@ -16,8 +17,11 @@ use nix::sys::socket::getsockopt;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::RcvBuf;
 use nix::sys::socket::sockopt::RcvBufForce;
+use nix::sys::socket::sockopt::ReceiveTimeout;
 use nix::sys::socket::sockopt::SndBuf;
 use nix::sys::socket::sockopt::SndBufForce;
+use nix::sys::time::TimeVal;
+use nix::sys::time::TimeValLike;
 
 use crate::answer::Answer;
 use crate::error::Error;
@@ -105,6 +109,15 @@ impl KernelSocket {
         Ok(())
     }
 
+    /// How long [`await_many`](Self::await_many) waits at most. Until this is set, it waits for ever.
+    pub fn set_receive_timeout(&self, time: Duration) -> Result<()> {
+        let microseconds = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        let time = TimeVal::microseconds(microseconds);
+        let set = setsockopt(&self.socket, ReceiveTimeout, &time);
+        set.map_err(|errno| linux_names::Error::new("set SO_RCVTIMEO", errno))?;
+        Ok(())
+    }
+
     /// Enlarges the receive buffer to `bytes` of kernel accounting, as far as this process may.
     ///
     /// Falling short is not an error here: the estimate is generous, and if the buffer does
@@ -182,13 +195,26 @@ impl KernelSocket {
     }
 
     /// Receives the datagrams that wait, as many as there is room for, in place of those that were in
-    /// `inbox`; tells how many there are now.
+    /// `inbox`; tells how many there are now. Behind one that came alone, the next ones come alone, too: to
+    /// know that none is left, receive until there is none.
     ///
     /// It does not ask for the sender of each: the kernel lets nobody but itself send to a connected
     /// socket. A socket that has joined a multicast group receives one datagram at a time.
     ///
     /// A full receive buffer is [`Error::Overrun`]; the socket can be used on.
     pub fn receive_many(&mut self, inbox: &mut Inbox) -> Result<usize> {
+        self.fill(inbox, false)
+    }
+
+    /// As [`receive_many`](Self::receive_many), but waits for the first datagram if there is none, as long
+    /// as [`set_receive_timeout`](Self::set_receive_timeout) allows, or until a signal is handled.
+    ///
+    /// That takes one system call, where [`wait`](Self::wait) takes one more.
+    pub fn await_many(&mut self, inbox: &mut Inbox) -> Result<usize> {
+        self.fill(inbox, true)
+    }
+
+    fn fill(&mut self, inbox: &mut Inbox, waits: bool) -> Result<usize> {
         inbox.clear();
         if self.joined {
             let mut buffer = vec![0; inbox.place_length()];
@@ -201,8 +227,10 @@ impl KernelSocket {
             return Err(self.not_received(errno)?);
         }
         loop {
-            match inbox.fill(self.socket.as_raw_fd()) {
+            match inbox.fill(self.socket.as_raw_fd(), waits) {
                 Ok(()) | Err(Errno::EAGAIN) => return Ok(inbox.len()),
+                // Whoever waits may want to know of the signal.
+                Err(Errno::EINTR) if waits => return Ok(inbox.len()),
                 Err(Errno::EINTR) => {}
                 Err(errno) if inbox.is_empty() => return Err(self.not_received(errno)?),
                 Err(errno) => {
@@ -304,11 +332,13 @@ fn option_value(bytes: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::thread;
 
     use netlink_packet_core::NLM_F_ACK;
     use netlink_packet_core::NLM_F_DUMP;
     use netlink_packet_core::NLM_F_REQUEST;
+    use nix::sys::socket::MsgFlags;
+    use nix::sys::socket::send;
 
     use super::*;
     use crate::message::Messages;
@@ -449,6 +479,54 @@ mod tests {
             }
         }
         assert_eq!(sequence, 8);
+    }
+
+    /// Requests that the kernel does nothing about but acknowledge.
+    fn ask(socket: &KernelSocket, count: u32) {
+        let noop = request(socket, 1, &[]);
+        (0..count).for_each(|_| socket.send(&noop).unwrap());
+    }
+
+    #[test]
+    fn datagrams_behind_one_that_came_alone_are_received_and_more_of_them_together_again() {
+        let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
+        let mut inbox = inbox(64);
+        ask(&socket, 1);
+        assert_eq!(socket.receive_many(&mut inbox).unwrap(), 1);
+        ask(&socket, 100);
+        let mut counts = Vec::new();
+        loop {
+            match socket.receive_many(&mut inbox).unwrap() {
+                0 => break,
+                count => counts.push(count),
+            }
+        }
+        assert_eq!(counts.iter().sum::<usize>(), 100);
+        assert!(counts[0] == 1 && counts.contains(&64), "{counts:?}");
+    }
+
+    #[test]
+    fn first_datagram_is_awaited_as_long_as_it_may_take() {
+        let time = Duration::from_millis(50);
+        let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
+        socket.set_receive_timeout(time).unwrap();
+        let mut inbox = inbox(4);
+        // Those that came alone before make no difference.
+        for _ in 0..3 {
+            let start = Instant::now();
+            assert_eq!(socket.await_many(&mut inbox).unwrap(), 0);
+            assert!(start.elapsed() >= time);
+            ask(&socket, 1);
+            assert_eq!(socket.await_many(&mut inbox).unwrap(), 1);
+        }
+        socket.set_receive_timeout(Duration::from_secs(60)).unwrap();
+        let (asking, noop) = (
+            socket.as_fd().try_clone_to_owned().unwrap(),
+            request(&socket, 1, &[]),
+        );
+        let asking = thread::spawn(move || send(asking.as_raw_fd(), &noop, MsgFlags::empty()));
+        assert_eq!(socket.await_many(&mut inbox).unwrap(), 1);
+        asking.join().unwrap().unwrap();
     }
 
     #[test]

@@ -67,6 +67,9 @@ impl<'a> Iterator for Events<'a> {
             self.messages = Messages::new(&[]);
             return Some(Ok(Event::Packet(queued)));
         }
+        if self.messages.remaining().is_empty() {
+            return None;
+        }
         self.walk()
     }
 }
@@ -81,7 +84,7 @@ impl<'a> Events<'a> {
 /// The packet in a datagram that has one message and no other, whose first attribute is the packet's
 /// header: that is what the kernel sends.
 #[inline]
-pub(crate) fn sole_packet(datagram: &[u8]) -> Option<Queued<'_>> {
+fn sole_packet(datagram: &[u8]) -> Option<Queued<'_>> {
     const START: usize = HEADER_LEN + NFGENMSG_LEN;
     let (header, _) = datagram.split_first_chunk::<HEADER_LEN>()?;
     let &[length0, length1, length2, length3, kind0, kind1, ..] = header;

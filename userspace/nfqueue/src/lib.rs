@@ -87,6 +87,7 @@ pub use rewrite::Rewritten;
 pub use socket::Closed;
 pub use socket::Queue;
 pub use socket::Refusals;
+pub use socket::SOON;
 pub use summary::Cut;
 pub use summary::Icmp;
 pub use summary::Summary;

@@ -70,7 +70,7 @@ impl Outbox {
             self.undecided.remove(place);
         }
         if in_turn && content.is_none() {
-            self.add_to_run(id, decision);
+            self.add_to_run(id, 1, decision);
         } else {
             self.end_run();
             append_verdict(&mut self.messages, self.queue, id, decision, content);
@@ -82,26 +82,27 @@ impl Outbox {
         self.undecided.is_empty()
     }
 
-    /// Adds a decision on the packet that came next, without being noted, when no other is undecided.
+    /// Adds one decision on so many packets that came next, up to the last, without being noted, when no
+    /// other is undecided.
     #[inline]
-    pub(crate) fn decide_next(&mut self, id: u32, decision: Decision) {
-        self.decisions += 1;
-        self.add_to_run(id, decision);
+    pub(crate) fn decide_next(&mut self, last: u32, length: usize, decision: Decision) {
+        self.decisions += length;
+        self.add_to_run(last, length, decision);
     }
 
     #[inline]
-    fn add_to_run(&mut self, id: u32, decision: Decision) {
+    fn add_to_run(&mut self, last: u32, length: usize, decision: Decision) {
         match &mut self.run {
             Some(run) if run.decision == decision => {
-                run.last = id;
-                run.length += 1;
+                run.last = last;
+                run.length += length;
             }
             _ => {
                 self.end_run();
                 self.run = Some(Run {
                     decision,
-                    last: id,
-                    length: 1,
+                    last,
+                    length,
                 });
             }
         }
@@ -263,6 +264,20 @@ mod tests {
         assert_eq!(queue, (101..=120).collect::<Vec<_>>());
         send(&mut outbox, &mut queue, &mut decided);
         assert_eq!((outbox.decisions(), outbox.datagram()), (0, &[][..]));
+    }
+
+    #[test]
+    fn packets_that_were_not_noted_are_decided_by_the_last_of_them() {
+        let mut outbox = Outbox::new(0);
+        outbox.decide_next(50, 50, Decision::ACCEPT);
+        outbox.decide_next(64, 14, Decision::ACCEPT);
+        outbox.decide_next(65, 1, Decision::DROP);
+        assert_eq!(outbox.decisions(), 65);
+        let (mut queue, mut decided) = ((1..=70).collect(), BTreeMap::new());
+        assert_eq!(Messages::new(outbox.datagram()).count(), 2);
+        send(&mut outbox, &mut queue, &mut decided);
+        assert_eq!(queue, (66..=70).collect::<Vec<_>>());
+        assert_eq!((decided[&64].0, decided[&65].0), (1, 0));
     }
 
     #[test]

@@ -30,7 +30,6 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::event::Events;
 use crate::event::packet_ids;
-use crate::event::sole_packet;
 use crate::namespace::namespace_allows;
 use crate::options::CopyMode;
 use crate::options::Options;
@@ -52,6 +51,9 @@ const PACKET_CHARGE: usize = 4096;
 const MAX_LENGTH_DEFAULT: u32 = 1024;
 /// Largest receive buffer that is asked for.
 const SOCKET_CAPACITY_MAX: usize = 256 << 20;
+
+/// How long [`Queue::receive_many_soon`] waits at most.
+pub const SOON: Duration = Duration::from_millis(100);
 
 /// How long to wait before verdicts are sent again that the kernel could not take.
 pub(crate) const AGAIN: Duration = Duration::from_millis(1);
@@ -174,6 +176,7 @@ impl Queue {
         // counts them either way, see `losses`.
         socket.keep_receiving_when_full()?;
         socket.grow_send_buffer(DATAGRAM_LEN)?;
+        socket.set_receive_timeout(SOON)?;
         let mut queue = Self {
             socket,
             number,
@@ -320,13 +323,35 @@ impl Queue {
     /// those that were in `inbox`; tells how many there are now. Their packets come out of
     /// [`events`](Self::events), or [`decide_all`](Self::decide_all) decides them.
     ///
-    /// If there is room left, no more datagrams waited.
+    /// If there is room left, more may wait all the same: see [`KernelSocket::receive_many`].
     pub fn receive_many(&mut self, inbox: &mut Inbox) -> Result<usize> {
+        self.receive_into(inbox, KernelSocket::receive_many)
+    }
+
+    /// As [`receive_many`](Self::receive_many), but if no datagram is there, sends the verdicts that wait to
+    /// be sent, and waits for one, up to [`SOON`] or until a signal is handled.
+    ///
+    /// While packets keep coming, that takes one system call less than [`wait`](Self::wait) and
+    /// [`receive_many`](Self::receive_many). Verdicts that wait for a time ([`due`](Self::due)) may be late
+    /// by [`SOON`]. If it fails, `inbox` may be as it was.
+    pub fn receive_many_soon(&mut self, inbox: &mut Inbox) -> Result<usize> {
+        if self.early.is_empty() && self.options.batching.time.is_zero() {
+            self.flush()?;
+        }
+        self.receive_into(inbox, KernelSocket::await_many)
+    }
+
+    #[inline]
+    fn receive_into(
+        &mut self,
+        inbox: &mut Inbox,
+        receive: impl FnOnce(&mut KernelSocket, &mut Inbox) -> knetlink::Result<usize>,
+    ) -> Result<usize> {
         if let Some(early) = self.early.pop_front() {
             inbox.replace(&early);
             return Ok(1);
         }
-        let count = self.socket.receive_many(inbox)?;
+        let count = receive(&mut self.socket, inbox)?;
         self.paused |= count == 0;
         Ok(count)
     }
@@ -361,13 +386,20 @@ impl Queue {
     ) -> (u64, Result<()>) {
         let in_turn = self.options.batching.is_on() && self.outbox.has_no_undecided();
         let (mut count, mut sent) = (0, Ok(()));
+        // Of packets that one verdict is for, only the last id and their number matter.
+        let (mut run, mut last) = (0, 0);
         let mut decide = |id| {
+            count += 1;
             if in_turn {
-                self.outbox.decide_next(id, decision);
+                (run, last) = (run + 1, id);
+                if self.outbox.decisions() + run < self.options.batching.count.get() {
+                    return;
+                }
+                self.outbox
+                    .decide_next(last, std::mem::take(&mut run), decision);
             } else {
                 self.outbox.decide(id, decision, None);
             }
-            count += 1;
             if self.has_gathered_enough() {
                 let flushed = self.flush();
                 if sent.is_ok() {
@@ -377,15 +409,15 @@ impl Queue {
         };
         for datagram in inbox.datagrams() {
             match datagram {
-                Ok(datagram) => match sole_packet(datagram) {
-                    Some(queued) => decide(queued.id),
-                    None => Events::new(datagram).for_each(|event| match event {
-                        Ok(Event::Packet(queued)) => decide(queued.id),
-                        event => other(event.map_err(knetlink::Error::from)),
-                    }),
-                },
+                Ok(datagram) => Events::new(datagram).for_each(|event| match event {
+                    Ok(Event::Packet(queued)) => decide(queued.id),
+                    event => other(event.map_err(knetlink::Error::from)),
+                }),
                 Err(error) => other(Err(error)),
             }
+        }
+        if run > 0 {
+            self.outbox.decide_next(last, run, decision);
         }
         (count, sent)
     }

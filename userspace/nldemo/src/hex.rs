@@ -4,30 +4,13 @@
 
 use std::fmt;
 
-/// Displays two digits for each byte, and something between them.
+/// Displays two digits for each byte.
 #[derive(Clone, Copy, Debug)]
-pub struct Hex<'a> {
-    /// The bytes.
-    pub bytes: &'a [u8],
-    /// What is between the digits of one and those of the next.
-    pub between: &'a str,
-}
-
-impl<'a> Hex<'a> {
-    /// With nothing in between.
-    #[must_use]
-    pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, between: "" }
-    }
-}
+pub struct Hex<'a>(pub &'a [u8]);
 
 impl fmt::Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, byte) in self.bytes.iter().enumerate() {
-            let between = if index == 0 { "" } else { self.between };
-            write!(f, "{between}{byte:02x}")?;
-        }
-        Ok(())
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -51,17 +34,11 @@ mod tests {
     #[test]
     fn bytes_are_read_back() {
         let all: Vec<_> = (0..=u8::MAX).collect();
-        assert_eq!(bytes(&Hex::new(&all).to_string()), Some(all));
+        assert_eq!(bytes(&Hex(&all).to_string()), Some(all));
         assert_eq!(bytes("00fF"), Some(vec![0, 255]));
         assert_eq!(bytes(""), Some(vec![]));
         for text in ["0", "000", "0x", "+1", " 1", "0g", "\u{e4}"] {
             assert_eq!(bytes(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn hardware_addresses_are_written_as_ip_writes_them() {
-        let (bytes, between) = (&[2, 0, 0xab][..], ":");
-        assert_eq!(Hex { bytes, between }.to_string(), "02:00:ab");
     }
 }

@@ -42,7 +42,7 @@ impl fmt::Display for Replacement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ttl(ttl) => write!(f, "ttl={ttl}"),
-            Self::Payload(data) => write!(f, "payload=hex:{}", Hex::new(data)),
+            Self::Payload(data) => write!(f, "payload=hex:{}", Hex(data)),
         }
     }
 }

@@ -5,25 +5,60 @@
 //! It is written key by key: a serializer looks at each byte of each key whether it needs an escape,
 //! and takes more instructions for that than the kernel for a verdict.
 
-use std::io::Write;
 use std::rc::Rc;
+use std::time::Duration;
 
 use nfnetlink_queue::Icmp;
 use nfnetlink_queue::Summary;
+use nfnetlink_queue::Unwritable;
 use nfnetlink_queue::Verdict;
-use nldemo::hex::Hex;
 use serde::Serialize;
 
 use super::links::Name;
 use super::seen::Seen;
 use crate::digits::address;
 use crate::digits::decimal;
+use crate::digits::hardware_address;
+use crate::digits::hex;
 use crate::digits::written;
 
 /// Adds a key, behind another one.
 macro_rules! key {
     ($json:ident, $key:literal) => {
         $json.extend_from_slice(concat!(",\"", $key, "\":").as_bytes())
+    };
+}
+
+/// Adds a key with a text of this program, which needs no escapes.
+macro_rules! text {
+    ($json:ident, $key:literal, $text:expr) => {
+        $json.extend_from_slice(concat!(",\"", $key, "\":\"").as_bytes());
+        $json.extend_from_slice($text.as_bytes());
+        $json.push(b'"');
+    };
+}
+
+/// In two branches, each of which adds so many bytes as the compiler knows.
+macro_rules! boolean {
+    ($json:ident, $key:literal, $value:expr) => {
+        if $value {
+            $json.extend_from_slice(concat!(",\"", $key, "\":true").as_bytes());
+        } else {
+            $json.extend_from_slice(concat!(",\"", $key, "\":false").as_bytes());
+        }
+    };
+}
+
+/// Adds a key with a value that may be there, by a function for values.
+macro_rules! optional {
+    ($json:ident, $key:literal, $value:expr, $append:expr) => {
+        match $value {
+            Some(value) => {
+                key!($json, $key);
+                $append($json, value);
+            }
+            None => $json.extend_from_slice(concat!(",\"", $key, "\":null").as_bytes()),
+        }
     };
 }
 
@@ -40,75 +75,61 @@ pub(super) fn append(json: &mut Vec<u8>, seen: &Seen<'_>, payload: bool) {
     decimal(json, packet.queue);
     key!(json, "packet_id");
     decimal(json, packet.id);
-    key!(json, "hook");
-    match packet.hook.name() {
-        Some(name) => plain(json, name),
-        None => plain(json, &packet.hook.to_string()),
+    if let Some(name) = packet.hook.name() {
+        text!(json, "hook", name);
+    } else {
+        text!(json, "hook", packet.hook.to_string());
     }
-    key!(json, "in");
-    interface(json, names.indev.as_ref());
-    key!(json, "out");
-    interface(json, names.outdev.as_ref());
-    key!(json, "physical_in");
-    interface(json, names.physical_in.as_ref());
-    key!(json, "physical_out");
-    interface(json, names.physical_out.as_ref());
-    key!(json, "hardware_address");
-    optional(json, packet.hardware_address, |json, bytes| {
-        let between = ":";
-        written(write!(json, "\"{}\"", Hex { bytes, between }));
-    });
-    key!(json, "timestamp");
-    optional(json, packet.timestamp, |json, time| {
-        serialize(json, &time.as_secs_f64());
-    });
+    optional!(json, "in", &names.indev, interface);
+    optional!(json, "out", &names.outdev, interface);
+    optional!(json, "physical_in", &names.physical_in, interface);
+    optional!(json, "physical_out", &names.physical_out, interface);
+    optional!(
+        json,
+        "hardware_address",
+        packet.hardware_address,
+        quoted(hardware_address)
+    );
+    optional!(
+        json,
+        "timestamp",
+        packet.timestamp,
+        |json, time: Duration| {
+            serialize(json, &time.as_secs_f64());
+        }
+    );
     key!(json, "mark");
     decimal(json, packet.mark);
     key!(json, "priority");
     decimal(json, packet.priority);
-    key!(json, "vlan");
-    optional(json, packet.vlan, |json, vlan| serialize(json, &vlan));
-    key!(json, "conntrack");
-    optional(json, packet.conntrack, |json, conntrack| {
-        serialize(json, &conntrack);
-    });
-    key!(json, "uid");
-    optional(json, packet.uid, decimal);
-    key!(json, "gid");
-    optional(json, packet.gid, decimal);
-    key!(json, "gso");
-    boolean(json, packet.offload.gso());
-    key!(json, "checksum_ready");
-    boolean(json, !packet.offload.checksum_not_ready());
-    key!(json, "family");
-    plain(json, packet.family_name());
+    optional!(json, "vlan", &packet.vlan, serialize);
+    optional!(json, "conntrack", &packet.conntrack, serialize);
+    optional!(json, "uid", packet.uid, decimal);
+    optional!(json, "gid", packet.gid, decimal);
+    boolean!(json, "gso", packet.offload.gso());
+    boolean!(json, "checksum_ready", !packet.offload.checksum_not_ready());
+    text!(json, "family", packet.family_name());
     append_ip(json, ip.as_ref());
     key!(json, "length");
     decimal(json, packet.length);
     key!(json, "captured");
     decimal(json, packet.payload.len());
-    key!(json, "verdict");
-    plain(json, decision.verdict().name());
-    key!(json, "undecided");
-    boolean(json, !seen.decided);
-    key!(json, "to_queue");
+    text!(json, "verdict", decision.verdict().name());
+    boolean!(json, "undecided", !seen.decided);
     let queue = match decision.verdict() {
         Verdict::Queue { number, .. } => Some(number),
         _ => None,
     };
-    optional(json, queue, decimal);
-    key!(json, "set_mark");
-    optional(json, decision.mark(), decimal);
-    key!(json, "rewritten");
-    boolean(json, seen.rewriting == Some(Ok(())));
-    key!(json, "unwritable");
+    optional!(json, "to_queue", queue, decimal);
+    optional!(json, "set_mark", decision.mark(), decimal);
+    boolean!(json, "rewritten", seen.rewriting == Some(Ok(())));
     let reason = seen.rewriting.and_then(Result::err);
-    optional(json, reason, |json, reason| {
+    optional!(json, "unwritable", reason, |json, reason: Unwritable| {
         serialize(json, &reason.to_string());
     });
     if payload {
         key!(json, "payload");
-        written(write!(json, "\"{}\"", Hex::new(packet.payload)));
+        quoted(hex)(json, packet.payload);
     }
     json.push(b'}');
 }
@@ -120,16 +141,14 @@ fn append_ip(json: &mut Vec<u8>, ip: Option<&Summary>) {
         );
         return;
     };
-    key!(json, "src");
-    quoted(json, |json| address(json, ip.source));
-    key!(json, "dst");
-    quoted(json, |json| address(json, ip.destination));
-    key!(json, "protocol");
-    plain(json, &ip.protocol_name());
-    key!(json, "fragment");
-    boolean(json, ip.fragment);
-    key!(json, "icmp");
-    optional(json, ip.icmp.as_ref(), append_icmp);
+    json.extend_from_slice(b",\"src\":\"");
+    address(json, ip.source);
+    json.extend_from_slice(b"\",\"dst\":\"");
+    address(json, ip.destination);
+    json.push(b'"');
+    text!(json, "protocol", ip.protocol_name());
+    boolean!(json, "fragment", ip.fragment);
+    optional!(json, "icmp", &ip.icmp, append_icmp);
 }
 
 fn append_icmp(json: &mut Vec<u8>, icmp: &Icmp) {
@@ -137,47 +156,31 @@ fn append_icmp(json: &mut Vec<u8>, icmp: &Icmp) {
     decimal(json, icmp.kind);
     key!(json, "code");
     decimal(json, icmp.code);
-    key!(json, "name");
-    optional(json, icmp.name, plain);
-    key!(json, "id");
-    optional(json, icmp.id, decimal);
-    key!(json, "seq");
-    optional(json, icmp.seq, decimal);
+    match icmp.name {
+        Some(name) => {
+            text!(json, "name", name);
+        }
+        None => json.extend_from_slice(b",\"name\":null"),
+    }
+    optional!(json, "id", icmp.id, decimal);
+    optional!(json, "seq", icmp.seq, decimal);
     key!(json, "data_length");
     decimal(json, icmp.data_length);
     json.push(b'}');
 }
 
 #[inline]
-fn optional<T>(json: &mut Vec<u8>, value: Option<T>, append: impl FnOnce(&mut Vec<u8>, T)) {
-    match value {
-        Some(value) => append(json, value),
-        None => json.extend_from_slice(b"null"),
+fn interface(json: &mut Vec<u8>, name: &Rc<Name>) {
+    json.extend_from_slice(name.json.as_bytes());
+}
+
+#[inline]
+fn quoted<T>(append: impl FnOnce(&mut Vec<u8>, T)) -> impl FnOnce(&mut Vec<u8>, T) {
+    |json, value| {
+        json.push(b'"');
+        append(json, value);
+        json.push(b'"');
     }
-}
-
-#[inline]
-fn boolean(json: &mut Vec<u8>, value: bool) {
-    json.extend_from_slice(if value { b"true" } else { b"false" });
-}
-
-#[inline]
-fn quoted(json: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
-    json.push(b'"');
-    append(json);
-    json.push(b'"');
-}
-
-/// Adds text of this program, which needs no escapes.
-#[inline]
-fn plain(json: &mut Vec<u8>, text: &str) {
-    quoted(json, |json| json.extend_from_slice(text.as_bytes()));
-}
-
-#[inline]
-fn interface(json: &mut Vec<u8>, name: Option<&Rc<Name>>) {
-    let text = name.map_or("null", |name| name.json.as_str());
-    json.extend_from_slice(text.as_bytes());
 }
 
 fn serialize(json: &mut Vec<u8>, value: &impl Serialize) {
@@ -186,11 +189,8 @@ fn serialize(json: &mut Vec<u8>, value: &impl Serialize) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use nfnetlink_queue::Conntrack;
     use nfnetlink_queue::Decision;
-    use nfnetlink_queue::Unwritable;
     use nfnetlink_queue::Vlan;
     use serde_json::Value;
 

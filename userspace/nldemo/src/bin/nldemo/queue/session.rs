@@ -129,18 +129,36 @@ impl<'s, 'a> Session<'s, 'a> {
         let _others = StopOthers(self.shared.stop);
         let Shared { stop, deadline, .. } = *self.shared;
         let mut served = Ok(());
+        let mut soon = false;
         // Time and signals are looked at between packets, too: under load there is no waiting.
         while served.is_ok()
             && !stop.requested()
             && deadline.is_none_or(|deadline| Instant::now() < deadline)
         {
-            served = self.receive(inbox, true);
-            if inbox.is_full() && served.is_ok() && !self.is_enough() {
+            let received = if soon {
+                self.receive(inbox, Queue::receive_many_soon, true)
+            } else {
+                self.receive(inbox, Queue::receive_many, true)
+            };
+            let (came, more) = match received {
+                Ok(came) => (came, came && inbox.is_full()),
+                Err(failure) => {
+                    served = Err(failure);
+                    (false, false)
+                }
+            };
+            soon = false;
+            if more && !self.is_enough() {
                 continue;
             }
             self.shared.sink.give(&mut self.untold);
             if served.is_err() || self.is_enough() {
                 break;
+            }
+            // Others come soon, and so does the next look at `stop`.
+            soon = came && deadline.is_none() && self.queue.unsent() == 0;
+            if soon {
+                continue;
             }
             let waited = self.queue.wait(deadline, Some(stop.as_fd()));
             self.note_sent();
@@ -170,28 +188,29 @@ impl<'s, 'a> Session<'s, 'a> {
         }
         // Until nothing comes any more while verdicts are sent.
         while Instant::now() < deadline {
-            self.receive(inbox, false)?;
+            let came = self.receive(inbox, Queue::receive_many, false)?;
             let flushed = self.queue.flush();
             self.note_sent();
             flushed.or_else(|error| self.tolerate(error))?;
-            if inbox.is_empty() {
+            if !came {
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    /// Receives the packets that wait, if there are any, and decides them. Those that are not `told`
-    /// of count as pending.
-    fn receive(&mut self, inbox: &mut Inbox, told: bool) -> Result<(), Failure> {
-        match self.queue.receive_many(inbox) {
-            Ok(0) => return Ok(()),
+    /// Receives packets, decides them, and tells whether any came. Those that are not `told` of count as
+    /// pending.
+    fn receive(
+        &mut self,
+        inbox: &mut Inbox,
+        how: fn(&mut Queue, &mut Inbox) -> nfnetlink_queue::Result<usize>,
+        told: bool,
+    ) -> Result<bool, Failure> {
+        match how(&mut self.queue, inbox) {
+            Ok(0) => return Ok(false),
             Ok(_) => {}
-            Err(Error::Netlink(knetlink::Error::Overrun { .. })) => {
-                self.totals.overruns += 1;
-                return Ok(());
-            }
-            Err(error) => return Err(error.into()),
+            Err(error) => return self.tolerate(error).and(Ok(false)),
         }
         if self.timed.is_none() {
             self.timed = Some(Instant::now());
@@ -199,17 +218,26 @@ impl<'s, 'a> Session<'s, 'a> {
         if let Some(links) = &self.shared.links {
             links.look(&mut self.known);
         }
-        let mut seen = empty(std::mem::take(&mut self.seen));
-        let decided = match self.unseen {
-            Some(decision) => self.decide_unseen(inbox, decision, told),
-            None => self.decide_each(inbox, told, &mut seen),
+        let decided = if let Some(decision) = self.unseen {
+            let decided = self.decide_unseen(inbox, decision, told);
+            decided.and(self.send(inbox))
+        } else {
+            let mut seen = empty(std::mem::take(&mut self.seen));
+            let decided = self.decide_each(inbox, told, &mut seen);
+            let sent = self.send(inbox);
+            self.tell(&seen);
+            self.seen = empty(seen);
+            decided.and(sent)
         };
+        decided.and(Ok(true))
+    }
+
+    /// Sends the verdicts on what was received.
+    fn send(&mut self, inbox: &Inbox) -> Result<(), Failure> {
         let sent = self.queue.send_gathered(inbox.is_full());
         let sent = sent.or_else(|error| self.tolerate(error));
         self.note_sent();
-        self.tell(&seen);
-        self.seen = empty(seen);
-        decided.and(sent)
+        sent
     }
 
     /// Decides all packets alike.
@@ -239,16 +267,21 @@ impl<'s, 'a> Session<'s, 'a> {
         seen: &mut Vec<Seen<'b>>,
     ) -> Result<(), Failure> {
         let mut all = Ok(());
-        for event in self.queue.events(inbox) {
+        // Nested iterators are faster this way than in a loop.
+        self.queue.events(inbox).for_each(|event| {
             let Some(queued) = note(&mut self.totals, event) else {
-                continue;
+                return;
             };
             match queued.packet() {
                 // Behind a failure, too: the queue may work all the same.
-                Ok(packet) => all = self.decide(packet, told, seen).and(all),
+                Ok(packet) => {
+                    if let Err(failure) = self.decide(packet, told, seen) {
+                        all = Err(failure);
+                    }
+                }
                 Err(_) => self.totals.malformed += 1,
             }
-        }
+        });
         all
     }
 
