@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! An NFQUEUE consumer on the crate `nfq` as its documentation has it: accepts every packet of the
+//! queue that the only argument names.
+
+use std::error::Error;
+
+use nfq::{Queue, Verdict};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let number = std::env::args().nth(1).ok_or("usage: consume-nfq QUEUE")?;
+    let mut queue = Queue::open()?;
+    queue.bind(number.parse()?)?;
+    loop {
+        let mut message = queue.recv()?;
+        message.set_verdict(Verdict::Accept);
+        queue.verdict(message)?;
+    }
+}
