@@ -54,6 +54,8 @@ impl Stop {
         let failed = |error| Error::io("install signal handlers", &error);
         let flag = Arc::new(AtomicBool::new(false));
         let (readable, writable) = UnixStream::pair().map_err(failed)?;
+        // Nobody reads what is written.
+        writable.set_nonblocking(true).map_err(failed)?;
         let mut signals = vec![SIGINT, SIGTERM];
         if !is_ignored(SIGHUP) {
             signals.push(SIGHUP);
@@ -150,6 +152,13 @@ mod tests {
         assert!(stop.requested());
         let woken = wait(None, None, Some(stop.as_fd())).unwrap();
         assert_eq!(woken, Wake::Stopped);
+    }
+
+    #[test]
+    fn requests_that_nobody_reads_do_not_block() {
+        let stop = Stop::on_signals().unwrap();
+        (0..100_000).for_each(|_| stop.request());
+        assert!(stop.requested());
     }
 
     #[test]
