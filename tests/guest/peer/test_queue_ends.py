@@ -105,6 +105,39 @@ def fill(consumer, link, pinger, count=COUNT):
         assert nfqueue.statistics()[0][0] == count
 
 
+def fail_under_pings(consumer, link, queue):
+    """Sends pings while a consumer that has bound the queue cannot start; returns what it says."""
+    with link.far:
+        wait_until(lambda: nfqueue.is_bound(queue))
+    with link.pinger() as pinger:
+        pinger.send(0)
+        assert consumer.process.poll() is None, "it ended before there was a packet"
+        for seq in range(1, COUNT):
+            pinger.send(seq)
+        status, errors = consumer.end()
+        link.settle()
+        assert pinger.replies() == list(range(COUNT)), errors
+    assert status == ERROR
+    return errors
+
+
+@contextlib.contextmanager
+def control_group(**limits):
+    """A control group with limits, by the files that have them, and what has a process join it."""
+    root = Path("/sys/fs/cgroup")
+    (root / "cgroup.subtree_control").write_text("+pids +memory", encoding="ascii")
+    group = root / "nldemo"
+    group.mkdir()
+    for name, limit in limits.items():
+        (group / name.replace("_", ".")).write_text(str(limit), encoding="ascii")
+    processes = group / "cgroup.procs"
+    try:
+        yield lambda: processes.write_text("0", encoding="ascii")
+    finally:
+        wait_until(lambda: not processes.read_text(encoding="ascii"))
+        group.rmdir()
+
+
 def replies(pinger, count=COUNT):
     """Waits for so many replies, or for all that come."""
     found = []
@@ -125,6 +158,47 @@ def all_pass(consumer, link, count=COUNT):
         with link.far:
             assert not nfqueue.is_bound(0)
     return status, errors
+
+
+# A start that fails.
+
+
+def test_queue_that_is_taken_costs_no_packet_in_those_before_it(module, link, consumer):
+    """Bug: what waits in queues that are bound already is lost when one of them cannot be bound."""
+    consumer(link.far, "--queue", "400", stays=False)
+    with link.far:
+        wait_until(lambda: nfqueue.is_bound(400))
+    starting = consumer(link.far, "--queue", "0-400", stays=False, stdout=subprocess.PIPE)
+    errors = fail_under_pings(starting, link, 0)
+    assert "EBUSY" in errors or "queue 400" in errors, errors
+
+
+def test_thread_that_cannot_start_costs_no_packet(load, link, consumer):
+    """Bug: what waits in queues is lost when there cannot be a thread for each."""
+    load(queue=399)
+    with control_group(pids_max=200) as join:
+        starting = consumer(link.far, "--queue", "0-399", stays=False, stdout=subprocess.PIPE,
+                            preexec_fn=join)
+        errors = fail_under_pings(starting, link, 399)
+        assert "start a thread" in errors and "EAGAIN" in errors, errors
+
+
+def test_capture_stays_as_it_is_when_the_queue_is_taken(module, link, consumer, tmp_path):
+    """It is emptied when the queues are bound, and not before."""
+    path = tmp_path / "seen.pcapng"
+    path.write_bytes(b"of earlier")
+    consumer(link.far)
+    second = consumer(link.far, "--pcap", str(path), stays=False, stdout=subprocess.PIPE)
+    assert second.end()[0] == ERROR and path.read_bytes() == b"of earlier"
+
+
+def test_memory_that_a_control_group_leaves_counts(module, link, consumer):
+    """Bug: only the machine's memory counts, and the kernel kills the consumer in its group."""
+    with control_group(memory_max=64 << 20) as join:
+        refused = consumer(link.far, "--queue", "0-999", stays=False, stdout=subprocess.PIPE,
+                           preexec_fn=join)
+        status, errors = refused.end()
+    assert status == ERROR and "1000 queues need" in errors, errors
 
 
 # Output that fails.

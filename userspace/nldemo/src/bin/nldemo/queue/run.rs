@@ -2,13 +2,16 @@
 
 //! `nldemo queue run`.
 
+use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use linux_names::Error;
 use nfnetlink_queue::Batching;
 use nfnetlink_queue::CopyMode;
 use nfnetlink_queue::Options;
@@ -210,6 +213,7 @@ pub(crate) fn run(args: &Args, output: &Output, stop: &Stop) -> Result<(), Failu
             ));
         })
     });
+    memory::check(args.queue.0.len())?;
     let file = args.pcap.as_deref().map(sink::open).transpose()?;
     let telling = Telling {
         lines: !args.quiet,
@@ -217,25 +221,33 @@ pub(crate) fn run(args: &Args, output: &Output, stop: &Stop) -> Result<(), Failu
         buffer: args.buffer,
         aside: args.pcap.as_deref() == Some(Path::new(sink::STANDARD_OUTPUT)),
     };
-    memory::check(args.queue.0.len())?;
-    let queues = bind(args)?;
-    if let (Some(path), Some(file), false) = (&args.pcap, &file, telling.aside) {
-        sink::begin(path, file)?;
-    }
-    let sink = Sink::new(output, telling, file, stop)?;
-    sink.ready(&queues)?;
-    let start = Instant::now();
-    let shared = Shared {
+    let capture = file.as_ref().map(File::try_clone).transpose();
+    let capture = capture.map_err(|error| Error::io("duplicate a descriptor", &error))?;
+    let mut shared = Shared {
         policy,
         links: links.transpose()?,
         replacements: &args.set,
-        sink,
+        sink: Sink::new(output, telling, file, stop)?,
         stop,
-        deadline: args.timeout.and_then(|timeout| start.checked_add(timeout)),
+        deadline: None,
         limit: args.count,
         packets: AtomicU64::new(0),
     };
+    // From here on packets may wait. Whatever fails, they are decided.
+    let (queues, bound) = bind(args);
+    let begun = bound.and_then(|()| {
+        if let (Some(path), Some(file), false) = (&args.pcap, &capture, telling.aside) {
+            sink::begin(path, file)?;
+        }
+        shared.sink.ready(&queues)
+    });
+    if begun.is_err() {
+        stop.request();
+    }
+    let start = Instant::now();
+    shared.deadline = args.timeout.and_then(|timeout| start.checked_add(timeout));
     let (totals, served) = serve(queues, &shared);
+    begun?;
     let told = shared.sink.finish(totals, start.elapsed().as_secs_f64());
     served.and(told)
 }
@@ -248,49 +260,64 @@ fn copied(mode: CopyMode) -> usize {
     }
 }
 
-fn bind(args: &Args) -> Result<Vec<Queue>, Failure> {
+/// Binds all queues. If one cannot be bound, those before it are.
+fn bind(args: &Args) -> (Vec<Queue>, Result<(), Failure>) {
     let mut queues = Vec::new();
     for number in args.queue.0.clone() {
-        let queue = args.options().bind(number)?;
-        if !args.set.is_empty() {
-            queue.check_rewriting()?;
+        match args.options().bind(number) {
+            Ok(queue) => queues.push(queue),
+            Err(error) => return (queues, Err(error.into())),
         }
-        queues.push(queue);
     }
-    Ok(queues)
+    let rewritable = match queues.first() {
+        Some(queue) if !args.set.is_empty() => queue.check_rewriting().map_err(Into::into),
+        _ => Ok(()),
+    };
+    (queues, rewritable)
 }
 
-/// Listens to each queue in a thread of its own, to the first in this one; the totals of all, and the first failure.
+/// Listens to each queue in a thread of its own, to the first in this one; the totals of all, and the first
+/// failure. If it is time to stop already, decides what waits.
 fn serve(queues: Vec<Queue>, shared: &Shared<'_>) -> (Totals, Result<(), Failure>) {
-    let mut queues = queues.into_iter();
-    let Some(first) = queues.next() else {
-        return (Totals::of_queue(0), Ok(()));
-    };
+    let serve = |(index, queue)| Session::new(queue, index, shared).run();
     thread::scope(|scope| {
-        let mut threads = Vec::new();
+        let (mut threads, mut here) = (Vec::new(), Vec::new());
         let mut started = Ok(());
-        for (index, queue) in (1..).zip(queues) {
-            let serve = move || Session::new(queue, index, shared).run();
-            match thread::Builder::new().spawn_scoped(scope, serve) {
-                Ok(thread) => threads.push(thread),
+        for place in (0_u32..).zip(queues) {
+            if here.is_empty() || started.is_err() {
+                here.push(place);
+                continue;
+            }
+            // The queue follows its thread: a thread that cannot be started would drop it, and what waits.
+            let (give, take) = mpsc::channel();
+            let thread = move || take.recv().ok().map(serve);
+            match thread::Builder::new().spawn_scoped(scope, thread) {
+                Ok(thread) => {
+                    threads.push(thread);
+                    here.extend(give.send(place).err().map(|unsent| unsent.0));
+                }
                 Err(error) => {
                     shared.stop.request();
-                    let error = linux_names::Error::io("start a thread for each queue", &error);
-                    started = Err(error.into());
-                    break;
+                    here.push(place);
+                    started = Err(Error::io("start a thread for each queue", &error).into());
                 }
             }
         }
-        let (totals, served) = Session::new(first, 0, shared).run();
-        let first = (totals, started.and(served));
-        let results = threads.into_iter().map(|thread| match thread.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        results.fold(first, |(mut all, served), (totals, result)| {
-            all.add(&totals);
-            (all, served.and(result))
-        })
+        let here = here.into_iter().map(serve);
+        let threads = threads
+            .into_iter()
+            .filter_map(|thread| match thread.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+        let all = here
+            .chain(threads)
+            .reduce(|(mut all, served), (totals, result)| {
+                all.add(&totals);
+                (all, served.and(result))
+            });
+        let (totals, served) = all.unwrap_or_else(|| (Totals::of_queue(0), Ok(())));
+        (totals, started.and(served))
     })
 }
 
