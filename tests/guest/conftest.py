@@ -52,7 +52,7 @@ if os.sysconf("SC_NPROCESSORS_CONF") < 32:
 # They take long, and are asked for by scripts/churn.
 if "NLDEMO_CHURN" not in os.environ:
     collect_ignore.append("churn")
-# The modules of examples/ are built by tests/scripts/run, which says where they are.
+# Who builds the modules of examples/ says where they are: tests/scripts/run, and scripts/test if asked.
 if "NLDEMO_EXAMPLES" not in os.environ:
     collect_ignore.append("examples")
 # Said by who starts the guest with --icount.
