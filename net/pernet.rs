@@ -144,7 +144,11 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
     /// User sockets hold a reference to it, so that the code that serves them is not unloaded.
     type Module: ModuleMetadata;
 
-    /// The attachments, by which the rest of the kernel reaches an instance; a tuple for several.
+    /// The attachments, by which the rest of the kernel reaches an instance: one, or a pair, of
+    /// which each part may be a pair.
+    ///
+    /// Nothing else calls the instance. If a type implements the trait of an attachment, such as
+    /// `netfilter::Hook`, and does not name the attachment here, the compiler does not warn.
     ///
     /// They are attached in this order. Hooks, which can fail for lack of room, belong before a
     /// netlink socket, which programs can hold open: a load that fails waits for these programs.

@@ -114,6 +114,9 @@ impl<T: Subsystem, N: Number> Operation<T, N> {
     }
 
     /// Answers messages with `NLM_F_DUMP` by the dump `D`.
+    ///
+    /// Both requests have the same policy. So an attribute that only one of them needs must not be
+    /// [`required`](super::Attribute::required).
     pub const fn dump<D: Dump<T, N>>(self) -> Self {
         let Handler::Attributes { policy, one, .. } = self.handler else {
             panic!("messages without attributes have no dump")
