@@ -11,9 +11,10 @@
 //! - [`percpu`], [`rcu`]: counters, and values that readers see whole, at no cost to readers.
 //!
 //! The pieces meet in one place: a type that implements [`pernet::Subsystem`] names what is
-//! attached to each of its instances, and the traits [`netlink::Input`] and [`netfilter::Hook`]
-//! are what those attachments call. The framework owns every registration. Safe code never holds
-//! one, so it cannot leak, forget or reorder one.
+//! attached to each of its instances, and the traits [`netlink::Input`],
+//! [`netlink::generic::Family`] and [`netfilter::Hook`] are what those attachments call. The
+//! framework owns every registration. Safe code never holds one, so it cannot leak, forget or
+//! reorder one.
 
 // This module tree is the only place of the crate with `unsafe` code. It must be `mod net` in the
 // root of a crate: its files know each other as `crate::net`, as they would in the kernel crate.

@@ -404,6 +404,13 @@ impl<T: Family> Registration<T> {
         }
     };
 
+    /// Takes note that somebody joins a group, for a family that is registered.
+    fn join(&self) {
+        // INVARIANT: `withdraw` changes the state first and then waits for a grace period. Whoever
+        // joins meanwhile leaves the state as it is.
+        let _ = self.state.cmpxchg(UNHEARD, JOINED, Full);
+    }
+
     fn joined<'a>(&'a self, _section: &'a ReadSide) -> Option<Joined<'a>> {
         // INVARIANT: See the type invariants; the section keeps the grace period from ending. What
         // registering wrote comes before the state was changed, in `bound`.
@@ -568,9 +575,8 @@ impl<T: Family> Registration<T> {
         // it waits for this call.
         let common = unsafe { T::KEY.common() };
         if let Some(registration) = common.part::<Self>() {
-            // INVARIANT: The family is registered: `bind` is called for such alone. `withdraw`
-            // changes the state first and then waits for a grace period.
-            let _ = registration.state.cmpxchg(UNHEARD, JOINED, Full);
+            // The family is registered: `bind` is called for such alone.
+            registration.join();
         }
         0
     }
@@ -840,7 +846,7 @@ mod tests {
             registration: Registration::new()?,
             progress: Atomic::new(STARTING),
         };
-        sender.registration.state.store(JOINED, Release);
+        sender.registration.join();
         let sender = Arc::new(sender, GFP_KERNEL)?;
         let sending = sender.clone();
         workqueue::system_unbound().try_spawn(GFP_KERNEL, move || sending.send())?;
@@ -851,6 +857,10 @@ mod tests {
         // calls it.
         unsafe { sender.registration.withdraw() };
         assert_eq!(sender.progress.load(Acquire), SENT);
+        // A client may still join, until the family is unregistered.
+        sender.registration.join();
+        let gone = ReadSide::with(|section| sender.registration.joined(section).is_none());
+        assert!(gone);
         Ok(())
     }
 }
