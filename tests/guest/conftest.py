@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 GUEST = Path(__file__).resolve().parent
-CHECKOUT = GUEST.parents[1]
 # What the tests of all rooms share.
 sys.path.insert(0, str(GUEST / "support"))
 
 import module as modules  # noqa: E402 # found by the line above
+from checkout import CHECKOUT  # noqa: E402
 from leftovers import Leftovers, adopt_orphans  # noqa: E402
 from netlink import DEADLINE  # noqa: E402
 from network import (  # noqa: E402
@@ -52,7 +52,7 @@ if os.sysconf("SC_NPROCESSORS_CONF") < 32:
 # They take long, and are asked for by scripts/churn.
 if "NLDEMO_CHURN" not in os.environ:
     collect_ignore.append("churn")
-# Who builds the modules of examples/ says where they are: tests/scripts/run, and scripts/test if asked.
+# Who builds the modules of examples/ says where they are.
 if "NLDEMO_EXAMPLES" not in os.environ:
     collect_ignore.append("examples")
 # Said by who starts the guest with --icount.
@@ -69,6 +69,7 @@ def pytest_configure(config):
     assert os.geteuid() == 0, "these tests need root, inside the virtual machine (scripts/vm)"
     adopt_orphans()
     config.addinivalue_line("markers", "smoke: one of the few that scripts/test --quick runs")
+    config.addinivalue_line("markers", "needs(file): left out where this file is missing")
     config.pluginmanager.register(AtOnce(config))
 
 
@@ -84,6 +85,8 @@ def pytest_unconfigure(config):
 
 
 def pytest_collection_modifyitems(items):
+    items[:] = [item for item in items
+                if all(Path(mark.args[0]).exists() for mark in item.iter_markers("needs"))]
     # Leaks are looked for when all else is done.
     items.sort(key=lambda item: item.path.name == "test_leaks.py")
 

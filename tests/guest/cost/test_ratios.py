@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from conftest import CHECKOUT
+from checkout import CHECKOUT
 
 sys.path.insert(0, str(CHECKOUT / "bench"))
 

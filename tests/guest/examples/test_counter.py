@@ -13,6 +13,7 @@ import pytest
 import genetlink
 import module as modules
 import ynl
+from checkout import CHECKOUT
 from control import Refused
 from faults import Faults
 from genetlink import Family, message, taken_apart
@@ -41,10 +42,9 @@ GET, ADD, ADD_NTF = 1, 2, 3
 NUMBER, VALUE, BY = 1, 2, 3
 COUNT = 128
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 SPEC = CHECKOUT / "examples" / "counter" / "counter.yaml"
-# Made by tests/scripts/run vm_examples_work.
-YNL_IN_C = CHECKOUT / "build" / "ynl" / "counter-ynl"
+# Made by tests/scripts/run vm_example_works_with_a_client_in_c.
+YNL_IN_C = CHECKOUT / "build" / "ynl" / f"counter-ynl-{os.uname().machine}"
 # More by hand: NLDEMO_LOADS=200 make test T=test_counter.py::test_loads_and_unloads_under_requests
 LOADS = int(os.environ.get("NLDEMO_LOADS", 20))
 # A module that differs in nothing but its own name.
@@ -124,7 +124,8 @@ def test_changes_are_told_to_those_who_listen(counter, loopback, namespaces):
         assert not other.waiting() and not listener.waiting()
 
 
-@pytest.mark.skipif(not Path("/proc/self/fail-nth").exists(), reason="the kernel cannot make allocations fail")
+# Where the kernel can make allocations fail.
+@pytest.mark.needs("/proc/self/fail-nth")
 def test_event_without_memory_is_told_as_lost(counter, loopback):
     """Bug: a change of which a listener does not hear, nor hears that."""
     value = lost = 0
@@ -263,7 +264,7 @@ def test_ynl_knows_it(example):
     assert [row["number"] for row in cli("--dump", "get")] == list(range(COUNT))
 
 
-@pytest.mark.skipif(not YNL_IN_C.exists(), reason="only tests/scripts/run vm_examples_work makes the client")
+@pytest.mark.needs(YNL_IN_C)
 def test_ynl_in_c_drives_it(example):
     example("counter")
     assert run(str(YNL_IN_C), "2", "9").splitlines() == ["event 2: 9", "counter 2: 9", f"all {COUNT}: 9"]

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from conftest import CHECKOUT
+from checkout import CHECKOUT
 
 FUZZ = CHECKOUT / "fuzz"
 sys.path.insert(0, str(FUZZ))

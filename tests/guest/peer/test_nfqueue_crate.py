@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import nfqueue
-from conftest import CHECKOUT
+from checkout import CHECKOUT
 from control import Control
 from netlink import DEADLINE, SO_SNDBUFFORCE, wait_until
 from network import ICMP_ECHO_REQUEST, icmp, run

@@ -3,9 +3,9 @@
 """Finds what the kernel reports about itself, by the list that scripts/kernel-log-oracle uses."""
 
 import re
-from pathlib import Path
+from checkout import CHECKOUT
 
-LIST = Path(__file__).resolve().parents[3] / "scripts" / "kernel-reports"
+LIST = CHECKOUT / "scripts" / "kernel-reports"
 
 
 def _expressions():

@@ -3,9 +3,9 @@
 """The numbers of the wire protocol, out of its header: `from uapi import NLDEMO_MSG_ECHO`."""
 
 import re
-from pathlib import Path
+from checkout import CHECKOUT
 
-HEADER = Path(__file__).resolve().parents[3] / "uapi" / "nldemo.h"
+HEADER = CHECKOUT / "uapi" / "nldemo.h"
 # Macros, and the members of enumerations.
 NUMBERS = {name: int(number) for name, number in re.findall(
     r"^(?:#define\s+|\t)(NLDEMO_\w+)\s+(?:= )?(\d+)", HEADER.read_text(encoding="ascii"), re.MULTILINE)}

@@ -14,12 +14,13 @@ import sys
 import traceback
 from pathlib import Path
 
+from checkout import CHECKOUT
 from workers import Worker
 
 TREE = Path("/usr/share/linux-source")
 CLI = TREE / "tools" / "net" / "ynl" / "pyynl" / "cli.py"
 SCHEMA = TREE / "Documentation" / "netlink" / "netlink-raw.yaml"
-SPEC = Path(__file__).resolve().parents[3] / "specs" / "nldemo.yaml"
+SPEC = CHECKOUT / "specs" / "nldemo.yaml"
 
 # What the client imports takes most of its time, so it is done once.
 sys.path.append(str(CLI.parent))
