@@ -2,8 +2,8 @@
 
 //! Netfilter hooks.
 //!
-//! A [`Subsystem`] that implements [`Hook`] and names [`Hooks`] among its attachments sees the
-//! packets of every network namespace at the points it chooses.
+//! A [`Subsystem`] sees the packets of every network namespace if it implements [`Hook`] and names
+//! [`Hooks`] among its attachments. It chooses the points at which it sees them.
 //!
 //! C header: [`include/linux/netfilter.h`](srctree/include/linux/netfilter.h)
 //!
@@ -113,7 +113,7 @@ pub enum Family {
     Ipv6 = NFPROTO_IPV6 as u8,
 }
 
-/// Where on its way a packet meets a hook (`enum nf_inet_hooks`).
+/// The place on a packet's way where Netfilter calls a hook (`enum nf_inet_hooks`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Hooknum {
@@ -130,7 +130,7 @@ pub enum Hooknum {
 }
 
 impl Hooknum {
-    /// All of them, in the order of their numbers.
+    /// All hooknums, in the order of their numbers.
     pub const ALL: [Self; 5] = [
         Self::PreRouting,
         Self::LocalIn,
@@ -145,29 +145,30 @@ impl Hooknum {
 pub struct Priority(pub i32);
 
 impl Priority {
-    /// Where packet filters sit: behind defragmentation, connection tracking and mangling.
+    /// The priority of packet filters: they run after defragmentation, connection tracking and
+    /// mangling.
     pub const FILTER: Self = Self(nf_ip_hook_priorities_NF_IP_PRI_FILTER);
 }
 
-/// One place to hook into.
+/// One place where Netfilter calls a hook.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Point {
-    /// Whose packets.
+    /// The packets' network layer protocol.
     pub family: Family,
-    /// Where on their way.
+    /// The place on their way.
     pub hooknum: Hooknum,
-    /// Before or after whom.
+    /// The order among the hooks at that place.
     pub priority: Priority,
 }
 
-/// The number of points that [`Hooks`] may have at one hook point of a family, with priorities that
-/// differ.
+/// The most points that [`Hooks`] may have with the same family and hooknum. They differ in their
+/// priorities.
 ///
-/// Each takes some of the stack where a packet is to be queued and the full queue lets it pass
-/// (`NFQA_CFG_F_FAIL_OPEN`): the kernel calls the next hook from within the one before.
+/// Each of them can cost stack. If a hook queues a packet and the full queue lets it pass
+/// (`NFQA_CFG_F_FAIL_OPEN`), `nf_queue()` calls the next hook, so the calls nest.
 pub const PRIORITIES_MAX: usize = 4;
 
-/// The number of points that [`Hooks`] may name at once, of all families and hook points.
+/// The most points that [`Hooks`] may have, over all families and hooknums.
 pub const POINTS_MAX: usize = 2 * Hooknum::ALL.len() * PRIORITIES_MAX;
 
 /// Points that differ.
@@ -184,12 +185,13 @@ impl Deref for Points {
     }
 }
 
-/// Collects `points`, which may be different ones each time, or endless. A point that is named
-/// twice counts once.
+/// Collects `points`. A point that is named twice counts once. The iterator is the caller's: it can
+/// yield other points each time it is made, and it need not end.
 ///
 /// # Errors
 ///
-/// `E2BIG`: more than [`POINTS_MAX`] were named, or more than [`PRIORITIES_MAX`] at one hook point.
+/// `E2BIG`: `points` yields more than [`POINTS_MAX`] points, or more than [`PRIORITIES_MAX`] with
+/// the same family and hooknum.
 fn collect(points: impl Iterator<Item = Point>) -> Result<Points> {
     const NONE: Point = Point {
         family: Family::Ipv4,
@@ -218,18 +220,18 @@ fn collect(points: impl Iterator<Item = Point>) -> Result<Points> {
     Ok(collected)
 }
 
-/// A subsystem that looks at packets.
+/// A subsystem that sees packets and decides about them.
 pub trait Hook: Subsystem {
-    /// The points that [`Hooks`] registers for an instance to begin with, at most
-    /// [`POINTS_MAX`], of which [`PRIORITIES_MAX`] at one hook point.
+    /// The points at which [`Hooks`] registers hooks when an instance begins: at most
+    /// [`POINTS_MAX`], and at most [`PRIORITIES_MAX`] with the same family and hooknum.
     fn points(&self) -> impl Iterator<Item = Point>;
 
-    /// Decides what happens to a packet that meets the hook at `point`.
+    /// Decides what happens to a packet for which Netfilter calls the hook at `point`.
     ///
-    /// Context: RCU read side, on any number of CPUs at once: softirq mostly, and at every point
-    /// also process context (what this host sends, and what a verdict sends on its way again), so
-    /// locks taken here must disable softirqs. Must not sleep, which includes allocating with
-    /// `GFP_KERNEL`.
+    /// Context: RCU read side, on any number of CPUs at once. Mostly softirq; at every point also
+    /// process context, because this host sends packets and a verdict sends a queued packet on its
+    /// way. So locks taken here must disable softirqs. Must not sleep, and so must not allocate
+    /// with `GFP_KERNEL`.
     fn hook(&self, packet: &Packet, state: &State, point: &Point) -> Verdict;
 }
 
@@ -240,8 +242,8 @@ pub trait Hook: Subsystem {
 ///
 /// # Invariants
 ///
-/// The namespace and the devices are valid for the lifetime of the reference, which RCU holds back:
-/// it lies within a read-side critical section.
+/// A reference lives no longer than an RCU read-side critical section. That section keeps the
+/// namespace and the devices valid for the lifetime of the reference.
 #[repr(transparent)]
 pub struct State(nf_hook_state);
 
@@ -260,14 +262,14 @@ impl State {
         unsafe { ReadSide::assume() }
     }
 
-    /// The device that the packet came in by; `None` where there is none yet or any more.
+    /// The device that received the packet. `None` at points where the kernel does not name it.
     #[inline]
     pub fn in_device(&self) -> Option<NetDevice<'_>> {
         // SAFETY: Null or, by the type invariants, valid.
         unsafe { NetDevice::from_raw(self.0.in_) }
     }
 
-    /// The device that the packet will leave by; `None` where there is none yet or any more.
+    /// The device that will send the packet. `None` at points where the kernel does not name it.
     #[inline]
     pub fn out_device(&self) -> Option<NetDevice<'_>> {
         // SAFETY: Null or, by the type invariants, valid.
@@ -277,36 +279,38 @@ impl State {
 
 /// The hooks of one instance of `T` in its network namespace.
 ///
-/// Unregistering a hook also drops, as a rule, the packets of the namespace that wait in a queue
-/// (`nf_queue_nf_hook_drop()`). The kernel does not drop them if it lacks memory for a smaller
-/// array of hooks. It does not wait for hooks that run on other CPUs: an RCU grace period does.
+/// When a hook is unregistered, the kernel also drops the namespace's packets that wait in a queue
+/// (`nf_queue_nf_hook_drop()`), unless it lacks memory for a smaller array of hooks. The kernel
+/// does not wait for hooks that run on other CPUs at that moment. They have returned after an RCU
+/// grace period.
 ///
 /// # Invariants
 ///
-/// `net` is valid. `instance` is too, and shared, until [`drain`](Attachment::drain) has returned.
+/// `net` is valid. `instance` is valid and shared until [`drain`](Attachment::drain) has returned.
 pub struct Hooks<T: Hook> {
     net: NonNull<bindings::net>,
     instance: NonNull<T>,
     registered: Pin<KBox<Mutex<Registered<T>>>>,
 }
 
-// SAFETY: The pointers are not tied to a thread, and the instance is only shared, which every
-// `Subsystem` allows.
+// SAFETY: The pointers are not tied to a thread. The instance is only shared, and every `Subsystem`
+// may be shared.
 unsafe impl<T: Hook> Send for Hooks<T> {}
-// SAFETY: As above. Hooks are registered and unregistered under the lock; `net` and `instance` are
+// SAFETY: As above. Hooks are registered and unregistered under the lock. `net` and `instance` are
 // constant.
 unsafe impl<T: Hook> Sync for Hooks<T> {}
 
-/// What is registered.
+/// The hooks that are registered, under the lock of [`Hooks`].
 struct Registered<T: Hook> {
     hooks: KVec<Registration<T>>,
-    /// Whether there is a hook at each of the points that were asked for last.
+    /// Whether each of the points that were last asked for has a hook.
     complete: bool,
-    /// A time after the last of them was unregistered, once no more may be registered.
+    /// Set by `detach`: a time after the last hook was unregistered. From then on none may be
+    /// registered.
     detached: Option<rcu_gp_seq>,
 }
 
-/// What the C side knows of a hook, and what a hook knows of itself.
+/// One hook: the part that the C side reads, and the values that [`callback`] passes on.
 #[repr(C)]
 struct Entry<T> {
     ops: nf_hook_ops,
@@ -314,33 +318,34 @@ struct Entry<T> {
     point: Point,
 }
 
-/// A registered hook. Dropping it unregisters it, without waiting for where it runs.
+/// A registered hook. The drop unregisters it, and does not wait for CPUs that still run it.
 ///
 /// # Invariants
 ///
-/// The entry's `ops` are registered in `net`, which is valid; if there is none, they were
-/// unregistered and a grace period passes before the drop. The entry lies in memory from
-/// `kmalloc()`, and is read by the C side and by hooks for a grace period after it was
+/// If `net` is set, the namespace is valid and the entry's `ops` are registered in it. If `net`
+/// is `None`, the `ops` were unregistered, and a grace period passes before the drop. The entry
+/// lies in memory from `kmalloc()`. The C side and hooks read it until a grace period after it was
 /// unregistered.
 struct Registration<T: Hook> {
     net: Option<NonNull<bindings::net>>,
     entry: NonNull<Entry<T>>,
 }
 
-// SAFETY: The pointers are not tied to a thread: any may unregister a hook. The entry's instance is
-// only shared, which every `Subsystem` allows.
+// SAFETY: The pointers are not tied to a thread: any thread may unregister a hook. The entry's
+// instance is only shared, and every `Subsystem` may be shared.
 unsafe impl<T: Hook> Send for Registration<T> {}
 
 impl<T: Hook> Registration<T> {
-    /// What `kvfree_call_rcu()` asks of the place of its head (`kvfree_rcu()`).
+    /// `kvfree_call_rcu()` takes a head in the first 4096 bytes of the memory (as `kvfree_rcu()`
+    /// checks).
     const HEAD_FITS: () = assert!(offset_of!(Entry<T>, ops) + offset_of!(nf_hook_ops, rcu) < 4096);
 
     /// Registers a hook of `instance`.
     ///
     /// # Safety
     ///
-    /// `net` must be valid for as long as the value. `instance` must stay where it is until a grace
-    /// period has passed since the value was dropped.
+    /// `net` must be valid as long as the value lives. `instance` must stay where it is until a
+    /// grace period has passed since the value was dropped.
     unsafe fn new(net: NonNull<bindings::net>, instance: NonNull<T>, point: Point) -> Result<Self> {
         const { Self::HEAD_FITS };
         let entry = KBox::into_raw(KBox::new(
@@ -360,13 +365,14 @@ impl<T: Hook> Registration<T> {
             },
             GFP_KERNEL,
         )?);
-        // SAFETY: `net` is valid, and the entry for a grace period after it is unregistered, by the
-        // drop. `callback` gets what it asks for: the entry, with an instance that is as valid.
+        // SAFETY: `net` is valid. The drop unregisters the entry, and keeps it valid for a grace
+        // period after that. So `callback` gets a valid entry, and its instance is valid as long.
         to_result(unsafe {
             (*entry).ops.priv_ = entry.cast();
             nf_register_net_hook(net.as_ptr(), &raw const (*entry).ops)
         })
-        // SAFETY: It comes from the box above, and a registration that fails leaves nothing behind.
+        // SAFETY: The entry comes from the box above. A registration that fails keeps no pointer to
+        // it.
         .inspect_err(|_| drop(unsafe { KBox::from_raw(entry) }))?;
         // INVARIANT: Just registered.
         Ok(Self {
@@ -376,20 +382,20 @@ impl<T: Hook> Registration<T> {
         })
     }
 
-    /// Unregisters the hook, and leaves the entry to the drop.
+    /// Unregisters the hook. The drop frees the entry.
     ///
     /// # Safety
     ///
     /// A grace period must pass before the drop.
     unsafe fn unregister(&mut self) {
-        // INVARIANT: It is unregistered here. The rest is the caller's promise.
+        // INVARIANT: The hook is unregistered here. The caller promises the grace period.
         if let Some(net) = self.net.take() {
-            // SAFETY: By the type invariants it was registered in `net`.
+            // SAFETY: By the type invariants the hook was registered in `net`.
             unsafe { nf_unregister_net_hook(net.as_ptr(), &raw const (*self.entry.as_ptr()).ops) };
         }
     }
 
-    /// Where the hook is.
+    /// The hook's point.
     fn point(&self) -> Point {
         // SAFETY: By the type invariants the entry is valid, and constant.
         unsafe { (*self.entry.as_ptr()).point }
@@ -400,15 +406,16 @@ impl<T: Hook> Drop for Registration<T> {
     fn drop(&mut self) {
         let entry = self.entry.as_ptr();
         let Some(net) = self.net else {
-            // SAFETY: By the type invariants a grace period has passed since it was unregistered,
-            // so nobody uses the memory, which comes from a box.
+            // SAFETY: By the type invariants a grace period has passed since the hook was
+            // unregistered, so nobody uses the memory. It comes from a box.
             drop(unsafe { KBox::from_raw(entry) });
             return;
         };
-        // SAFETY: By the type invariants it is registered in `net`.
+        // SAFETY: By the type invariants the hook is registered in `net`.
         unsafe { nf_unregister_net_hook(net.as_ptr(), &raw const (*entry).ops) };
         // SAFETY: By the type invariants nobody uses the memory after a grace period, and it comes
-        // from `kmalloc()`. The `rcu` field is there for this, near enough to the start.
+        // from `kmalloc()`. The C side has the `rcu` field for this call only, and `HEAD_FITS`
+        // checks its place.
         unsafe { bindings::kvfree_call_rcu((&raw mut (*entry).ops.rcu).cast(), entry.cast()) };
     }
 }
@@ -416,32 +423,33 @@ impl<T: Hook> Drop for Registration<T> {
 const IPV4: u8 = Family::Ipv4 as u8;
 const IPV6: u8 = Family::Ipv6 as u8;
 
-/// The C side's way to [`Hook::hook`], for packets of `FAMILY`.
+/// The function that Netfilter calls for packets of `FAMILY`. It calls [`Hook::hook`].
 ///
-/// There is one for each family, told what is certain about its packets, so that what a hook asks
-/// of every packet costs no more than it must.
+/// Each family has its own function. So the compiler knows the family and the length of its header,
+/// and can drop checks that every packet would pay for.
 ///
 /// # Safety
 ///
-/// To be called by Netfilter, as a hook that [`Registration::new`] registered for `FAMILY`.
+/// Only Netfilter may call this, as a hook that [`Registration::new`] registered for `FAMILY`.
 unsafe extern "C" fn callback<T: Hook, const FAMILY: u8>(
     entry: *mut c_void,
     skb: *mut bindings::sk_buff,
     state: *const nf_hook_state,
 ) -> c_uint {
     let entry = entry.cast_const().cast::<Entry<T>>();
-    // SAFETY: The kernel passes a valid packet, which belongs to the hook that runs: nobody else
-    // changes its lengths or its linear part, and the hook is given no means to.
+    // SAFETY: The kernel passes a valid packet. The packet belongs to the hook that runs: nobody
+    // else changes its lengths or its linear part, and `Packet` gives the hook no means to change
+    // them.
     let packet = unsafe { Packet::from_raw(skb) };
-    // SAFETY: The kernel passes a valid state, constant for the call, and `State` is a transparent
-    // wrapper.
-    // INVARIANT: RCU keeps namespace and devices while hooks see the packet.
+    // SAFETY: The kernel passes a valid state that is constant for the call. `State` is a
+    // transparent wrapper.
+    // INVARIANT: RCU keeps the namespace and the devices as long as hooks see the packet.
     let state = unsafe { &*state.cast::<State>() };
-    // SAFETY: The kernel passes an entry that `Registration::new` made for a point of `FAMILY`. It
-    // is valid until a grace period has passed since the hook was unregistered, and hooks run under
-    // RCU.
+    // SAFETY: The kernel passes an entry that `Registration::new` made for a point of `FAMILY`. The
+    // entry is valid until a grace period has passed since the hook was unregistered. Hooks run
+    // under RCU, so it is valid for the call.
     unsafe {
-        // The compiler knows from here on that a peek at the header finds it.
+        // In the second branch the compiler knows that the header is in the linear part.
         if packet.linear_len() < header_len(FAMILY) {
             header_elsewhere::<T, FAMILY>(entry, packet, state)
         } else {
@@ -450,8 +458,8 @@ unsafe extern "C" fn callback<T: Hook, const FAMILY: u8>(
     }
 }
 
-/// Has the entry's instance decide. Only what becomes of the packet reads the entry: nothing is
-/// read of it for a packet that a peek at its header lets pass.
+/// Lets the entry's instance decide. The function is inlined, so that a packet which passes after a
+/// look at its header costs no read of the entry.
 ///
 /// # Safety
 ///
@@ -462,22 +470,22 @@ unsafe fn hook<T: Hook, const FAMILY: u8>(
     packet: &Packet,
     state: &State,
 ) -> c_uint {
-    // SAFETY: The entry is valid. There is no reference to `ops`, to which the C side writes once
-    // the hook is unregistered. The point is constant. The instance is valid for as long as the
+    // SAFETY: The entry is valid. No reference to `ops` is made, because the C side writes to it
+    // once the hook is unregistered. The point is constant. The instance is valid as long as the
     // entry, and shared.
     let (point, instance) = unsafe { (&(*entry).point, (*entry).instance.as_ref()) };
-    // SAFETY: By the caller's promise.
+    // SAFETY: The caller promises that the point is of `FAMILY`.
     unsafe { assert_unchecked(point.family as u8 == FAMILY) };
     instance.hook(packet, state, point).into_raw()
 }
 
-/// The same for a packet whose linear part does not hold a whole IP header.
+/// Calls [`hook`] for a packet whose linear part does not hold a whole IP header.
 ///
 /// Few packets are like that. A packet socket's transmit ring (`tpacket_fill_skb()`) puts the
-/// header into a fragment, and an xfrm interface passes such a packet to the hooks. A BPF program
-/// can shorten a packet until its header is incomplete, and then have it routed again
-/// (`bpf_skb_change_tail()`, `bpf_lwt_xmit_reroute()`). In some kernel versions a verdict can do so
-/// (`nfqnl_mangle()`).
+/// header into a fragment, and an xfrm interface passes that packet to the hooks. A BPF program can
+/// shorten a packet until its header is incomplete (`bpf_skb_change_tail()`), and then let the
+/// kernel route it again (`bpf_lwt_xmit_reroute()`). In some kernel versions a verdict can shorten
+/// a packet, too (`nfqnl_mangle()`).
 ///
 /// # Safety
 ///
@@ -503,7 +511,8 @@ const fn header_len(family: u8) -> usize {
 }
 
 impl<T: Hook> Hooks<T> {
-    /// Registers a hook at each of `points`, `most` at most: at all of them, or at none on error.
+    /// Registers a hook at each of `points`, of which there are at most `most`. On an error no hook
+    /// stays registered.
     ///
     /// # Safety
     ///
@@ -515,33 +524,35 @@ impl<T: Hook> Hooks<T> {
     ) -> Result<KVec<Registration<T>>> {
         let mut hooks = KVec::with_capacity(most, GFP_KERNEL)?;
         for point in points {
-            // SAFETY: By the type invariants both are valid until `drain` returns. The rest is the
-            // caller's promise.
+            // SAFETY: By the type invariants `net` and `instance` are valid until `drain` returns.
+            // The caller promises that the hook is dropped, and a grace period passes, before that.
             let hook = unsafe { Registration::new(self.net, self.instance, point) }?;
             hooks.push(hook, GFP_KERNEL)?;
         }
         Ok(hooks)
     }
 
-    /// Changes the points that are hooked into to `points`, while packets pass.
+    /// Moves the hooks to `points`, while packets pass.
     ///
-    /// Points that are new are hooked into first. If that succeeds `publish` is called, which
-    /// should make [`Hook::hook`] go by the new points. Then those that are left out are unhooked.
-    /// Meanwhile a packet may meet the hook at points old and new. Whenever a hook is unregistered,
-    /// the packets of the namespace that wait in a queue are dropped.
+    /// This first registers hooks at the points that are new. If that succeeds, it calls `publish`,
+    /// which should make [`Hook::hook`] use the new points. Then it unregisters the hooks at the
+    /// points that `points` leaves out. Meanwhile a packet may meet the hook at old and at new
+    /// points. Whenever a hook is unregistered, the kernel drops the namespace's packets that wait
+    /// in a queue.
     ///
-    /// `publish` must not call this again, nor [`are_complete`](Self::are_complete).
+    /// `publish` must call neither this function nor [`are_complete`](Self::are_complete): the lock
+    /// is held.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// On an error the points stay as they were, and `publish` was not called.
+    /// On an error the hooks stay where they were, and `publish` was not called.
     ///
     /// - `ENOMEM`.
-    /// - `E2BIG`: there are too many hooks at a point, or more points than [`POINTS_MAX`] and
-    ///   [`PRIORITIES_MAX`] allow.
-    /// - `ESHUTDOWN`: the namespace is going.
+    /// - `E2BIG`: the kernel has no room for one more hook at a point, or `points` are more than
+    ///   [`POINTS_MAX`] and [`PRIORITIES_MAX`] allow.
+    /// - `ESHUTDOWN`: the instance ends.
     pub fn change(
         &self,
         points: impl IntoIterator<Item = Point>,
@@ -558,36 +569,40 @@ impl<T: Hook> Hooks<T> {
             .iter()
             .copied()
             .filter(|point| !old.iter().any(|hook| hook.point() == *point));
-        // SAFETY: `detach` drops what is added to `registered`, and `drain` waits.
+        // SAFETY: `detach` unregisters all hooks that are added to `registered`, and `drain` waits
+        // for a grace period.
         let added = unsafe { self.register(new, points.len()) }?;
         publish();
         old.retain(|hook| points.contains(&hook.point()));
         for hook in added {
-            // Room was reserved; a hook that found none would be unregistered by its drop.
+            // This cannot fail, because room was reserved. If it did, the drop would unregister the
+            // hook.
             let _ = old.push_within_capacity(hook);
         }
         registered.complete = true;
         Ok(())
     }
 
-    /// Whether there is a hook at each of the points that were asked for last.
+    /// Whether each of the points that were last asked for has a hook.
     ///
-    /// That is not so in a network namespace, other than the initial one, that had no room for a
-    /// hook when the instance was attached. No packet of the namespace meets a hook then, until
-    /// [`change`](Self::change) succeeds. Context: process, may sleep.
+    /// False if a network namespace, other than the initial one, had no room for a hook when the
+    /// instance was attached. Then the instance sees no packets until [`change`](Self::change)
+    /// succeeds.
+    ///
+    /// Context: process, may sleep.
     pub fn are_complete(&self) -> bool {
         self.registered.lock().complete
     }
 }
 
-// SAFETY: `callback` gets at the instance under RCU only; `detach` ends that for new packets, and
-// `drain` waits for a grace period. So does an `attach` that fails.
+// SAFETY: `callback` uses the instance only under RCU. After `detach` the kernel calls it for no
+// new packet, and `drain` waits for a grace period. An `attach` that fails waits for one, too.
 unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
     type Common = ();
 
     unsafe fn attach(instance: &Instance<'_, T>, (): &()) -> Result<Self> {
-        // INVARIANT: The namespace stays until `exit`, where the attachment is dropped. The
-        // instance stays, as the caller promises.
+        // INVARIANT: The namespace stays until `exit`, where the attachment is dropped. The caller
+        // promises that the instance stays.
         let this = Self {
             net: NonNull::from(instance.net()).cast(),
             instance: NonNull::from(&**instance),
@@ -604,21 +619,21 @@ unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
             )?,
         };
         let points = collect(instance.points())?;
-        // SAFETY: `detach` drops them, and `drain` waits.
+        // SAFETY: `detach` unregisters the hooks, and `drain` waits for a grace period.
         match unsafe { this.register(points.iter().copied(), points.len()) } {
             Ok(hooks) => {
                 let mut registered = this.registered.lock();
                 registered.hooks = hooks;
                 registered.complete = true;
             }
-            // The owner of a namespace can fill it with hooks, and must not keep the module from
-            // serving others by it.
+            // The owner of a namespace can fill a hook point with hooks. That must not keep the
+            // module from serving other namespaces.
             Err(E2BIG) if !ptr::eq(instance.net(), Net::initial()) => {
                 warn_of_no_room(instance.net())
             }
             Err(error) => {
-                // The hooks before the one that failed were unregistered without waiting. Packets
-                // may still be on their way through them.
+                // If a hook failed, those before it were unregistered without a wait. Other CPUs
+                // may still run them.
                 synchronize_rcu();
                 return Err(error);
             }
@@ -629,7 +644,7 @@ unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
     unsafe fn detach(&self) {
         let mut registered = self.registered.lock();
         for hook in registered.hooks.iter_mut() {
-            // SAFETY: They are dropped behind `drain`, which waits for a grace period.
+            // SAFETY: The hooks are dropped after `drain`, which waits for a grace period.
             unsafe { hook.unregister() };
         }
         let mut now = rcu_gp_seq::default();
@@ -640,16 +655,17 @@ unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
 
     unsafe fn drain(&self) {
         if let Some(detached) = &mut self.registered.lock().detached {
-            // SAFETY: `detached` was written by `get_state_synchronize_rcu_full()`. Returns at
-            // once if a grace period has passed since.
+            // SAFETY: `get_state_synchronize_rcu_full()` wrote `detached`. The call returns at once
+            // if a grace period has passed since then.
             unsafe { bindings::cond_synchronize_rcu_full(detached) };
         }
     }
 }
 
-/// Says that there is no room for hooks in a namespace, at a limited rate: users make namespaces.
+/// Logs that a namespace has no room for hooks. The rate is limited, because users can make
+/// namespaces.
 fn warn_of_no_room(net: &Net) {
-    // SAFETY: The call asks for nothing.
+    // SAFETY: The function has no requirements.
     if unsafe { bindings::net_ratelimit() } != 0 {
         pr_warn!(
             "network namespace {}: no hooks, there are too many at a hook point already\n",
@@ -674,7 +690,7 @@ mod tests {
         LocalModule, //
     };
 
-    /// Looks at the first and the last byte of the header, and drops what lacks one of them.
+    /// Reads the first and the last byte of the header, and drops packets that lack one of the two.
     struct Probe;
 
     static PROBE: Key<Probe> = Key::new();
@@ -703,8 +719,9 @@ mod tests {
         }
     }
 
-    /// What a hook says of a packet of `len` bytes. `linear` of them are in the linear part, behind
-    /// which the memory has more that looks the same; the others are in a fragment.
+    /// The verdict of a hook on a packet of `len` bytes. `linear` of them are in the linear part,
+    /// the others in a fragment. The memory behind the linear part holds the same values as the
+    /// packet.
     fn verdict_on<const FAMILY: u8>(family: Family, len: usize, linear: usize) -> Result<c_uint> {
         const ROOM: usize = 64;
         let mut probe = Probe;
@@ -730,9 +747,9 @@ mod tests {
             )
         };
         let skb = NonNull::new(skb).ok_or(ENOMEM)?.as_ptr();
-        // SAFETY: The buffer is ours, and has room for `ROOM` bytes in its linear part and as many
-        // in a fragment. It is a packet that nobody else knows, and entry and state are valid while
-        // the hook runs.
+        // SAFETY: The buffer is ours. It has room for `ROOM` bytes in its linear part, and for as
+        // many in a fragment. Nobody else knows this packet. Entry and state are valid while the
+        // hook runs.
         Ok(unsafe {
             (*skb).data.write_bytes(0xff, ROOM);
             bindings::skb_put(skb, linear as c_uint);
@@ -793,9 +810,9 @@ mod tests {
                 })
             });
         assert!(collect(everywhere.clone())?.len() == POINTS_MAX);
-        // One that is named again is one too many.
+        // A point that is named again counts towards the limit.
         assert!(collect(Iterator::chain(everywhere, points(1))).err() == Some(E2BIG));
-        // Without end, and always the same.
+        // An endless iterator that always yields the same point.
         assert!(collect(points(1).cycle()).err() == Some(E2BIG));
         Ok(())
     }

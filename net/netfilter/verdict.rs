@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a hook decides.
+//! The verdict of a hook.
 
 use kernel::prelude::*;
 
 use crate::net::bindings;
 
-/// What happens to a packet, as a hook's return value encodes it.
+/// A hook's decision about a packet, encoded as its return value.
 ///
 /// C header: [`include/uapi/linux/netfilter.h`](srctree/include/uapi/linux/netfilter.h)
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,8 +21,8 @@ impl Verdict {
 
     /// The packet waits in queue `number` for a userspace program to decide (`NF_QUEUE`).
     ///
-    /// Without a program that listens to the queue the packet is dropped or, with `bypass`, goes
-    /// on. `bypass` does not cover a full queue: the listener's `NFQA_CFG_F_FAIL_OPEN` does.
+    /// If the queue has no consumer, the packet is dropped or, with `bypass`, goes on. `bypass`
+    /// does not apply to a full queue: the consumer's `NFQA_CFG_F_FAIL_OPEN` does.
     pub const fn queue(number: u16, bypass: bool) -> Self {
         let flag = if bypass {
             bindings::NF_VERDICT_FLAG_QUEUE_BYPASS
