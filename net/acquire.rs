@@ -5,14 +5,15 @@
 //! C header: [`include/asm-generic/barrier.h`](srctree/include/asm-generic/barrier.h)
 //! (`smp_load_acquire()`)
 
-/// Reads a value of the size of a pointer in one piece, before all that is read after it by
-/// volatile or atomic reads, or at an address that depends on it.
+/// Reads a value of the size of a pointer in one piece. Later volatile and atomic reads, and reads
+/// at an address that depends on the value, happen after this read.
 ///
-/// On x86-64, every read of the processor has that order. A volatile read needs no call.
+/// On x86-64, every read of the processor has that order, so a volatile read suffices. It needs no
+/// function call.
 ///
 /// # Safety
 ///
-/// `place` must be valid for reads. All who write to it meanwhile must do so in one piece.
+/// `place` must be valid for reads. Every write to it meanwhile must be in one piece.
 #[inline]
 pub(super) unsafe fn read_acquire(place: *mut usize) -> usize {
     #[cfg(CONFIG_X86_64)]

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! C items: those of `kernel::bindings`, and what that lacks, generated from `bindings_helper.h`.
+//! C items: those of `kernel::bindings`, and those that it lacks, generated from
+//! `bindings_helper.h`.
 
-// Generated code is as it is.
+// The lints do not apply to generated code.
 #![allow(
     dead_code,
     improper_ctypes,
@@ -19,13 +20,13 @@
 
 pub use kernel::bindings::*;
 
-/// Mentioned by `sock_common`, by pointer only.
+/// `sock_common` has only a pointer to it.
 #[repr(C)]
 pub struct proto {
     _opaque: [u8; 0],
 }
 
-/// Mentioned by `sock_common`, by pointer only.
+/// `sock_common` has only a pointer to it.
 #[repr(C)]
 pub struct inet_timewait_death_row {
     _opaque: [u8; 0],

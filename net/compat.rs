@@ -2,9 +2,10 @@
 
 //! The parts of the newest kernel's API that older kernels lack, with the same names.
 //!
-//! All of `net/` is written for the newest kernel, and this is the only Rust file that knows of
-//! older ones. For the newest kernel it has re-exports alone. `module.mk` sets `before_7_3`, and
-//! has bindgen generate the C items that `kernel::bindings` of such a kernel lacks.
+//! All of `net/` is written for the newest kernel. This is the only Rust file that knows older
+//! kernels. For the newest kernel it contains only re-exports. For an older one `module.mk` sets
+//! `before_7_3`, and lets bindgen generate the C items that `kernel::bindings` of that kernel
+//! lacks.
 
 #[cfg(not(before_7_3))]
 mod imp {
@@ -49,7 +50,7 @@ mod imp {
         ModuleMetadata, //
     };
 
-    // By other names.
+    // Items that have other names in older kernels.
     pub(crate) use kernel::{
         bindings::{
             callback_head as kvfree_rcu_head,
@@ -58,16 +59,16 @@ mod imp {
         sync::atomic::Full,
     };
 
-    /// The error of a number that `kernel::error::code` has no name for.
+    /// The error with a number for which `kernel::error::code` has no name.
     const fn error(number: u32) -> Error {
         const {
-            // SAFETY: Every `i32` is valid. That the sizes agree is checked by `transmute()`.
+            // SAFETY: Every `i32` is valid. `transmute()` checks that the sizes agree.
             let number = unsafe { transmute::<Error, i32>(EPERM) };
             assert!(number == -(bindings::EPERM as i32));
         }
         assert!(number > 0 && number <= bindings::MAX_ERRNO);
-        // SAFETY: An `Error` is the negated number and nothing else, as was just seen. The number
-        // is one of those that an `Error` may have.
+        // SAFETY: An `Error` is the negated number and nothing else, as the assertion above checks.
+        // An `Error` may have this number.
         unsafe { transmute::<i32, Error>(-(number as i32)) }
     }
 
@@ -77,7 +78,7 @@ mod imp {
     pub(crate) const ESHUTDOWN: Error = error(bindings::ESHUTDOWN);
 
     /// `THIS_MODULE` of the module `M`, which is the one that this code is part of.
-    #[expect(clippy::extra_unused_type_parameters)] // It is the same for each.
+    #[expect(clippy::extra_unused_type_parameters)] // The result is the same for each `M`.
     pub(crate) const fn this_module<M: ModuleMetadata>() -> ThisModule {
         let module = if cfg!(MODULE) {
             &raw mut bindings::__this_module
@@ -94,7 +95,7 @@ mod imp {
         barrier::smp_mb();
     }
 
-    /// Waits for the callbacks of `call_rcu()` that are on their way. Context: process, may sleep.
+    /// Waits until all pending callbacks of `call_rcu()` have run. Context: process, may sleep.
     pub(crate) fn rcu_barrier() {
         // SAFETY: There are no requirements.
         unsafe { bindings::rcu_barrier() };
@@ -106,7 +107,7 @@ mod imp {
         unsafe { bindings::synchronize_rcu() };
     }
 
-    /// Initializes what `slot` points to.
+    /// Initializes the memory that `slot` points to.
     ///
     /// # Safety
     ///

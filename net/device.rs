@@ -48,7 +48,8 @@ impl NetDevice<'_> {
     /// The interface index, unique in the device's network namespace.
     pub fn ifindex(&self) -> i32 {
         // SAFETY: By the type invariants the device is valid, and there is an `int` at the offset.
-        // It changes when the device moves to another namespace: read it as `READ_ONCE()` does.
+        // The kernel changes it when the device moves to another namespace, so this reads as
+        // `READ_ONCE()` does.
         unsafe {
             let ifindex = self.device.as_ptr().byte_add(NET_DEVICE_IFINDEX);
             ifindex.cast::<c_int>().read_volatile()
@@ -59,12 +60,12 @@ impl NetDevice<'_> {
     /// (`netif_is_l3_master()`).
     ///
     /// A packet that arrives by a device of the domain meets the hooks of `PRE_ROUTING` twice:
-    /// first as one of that device, then as one of the master. The kernel loses a packet that is
-    /// queued the second time: no verdict brings it back on its way (`vrf_rcv_finish()`).
+    /// first with that device, then with the master. If the second hook queues the packet, the
+    /// kernel loses it: after a verdict it does not continue (`vrf_rcv_finish()`).
     #[inline]
     pub fn is_l3_master(&self) -> bool {
         // SAFETY: By the type invariants the device is valid, and there is a `u32` at the offset.
-        // Its other bits change while the device is in use: read it as `READ_ONCE()` does.
+        // Its other bits change while the device is in use, so this reads as `READ_ONCE()` does.
         let flags = unsafe {
             let flags = self.device.as_ptr().byte_add(NET_DEVICE_PRIV_FLAGS);
             flags.cast::<u32>().read_volatile()

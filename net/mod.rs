@@ -10,16 +10,18 @@
 //! - [`parameters`]: parameters of the module, as modules in C have them.
 //! - [`percpu`], [`rcu`]: counters, and values that readers see whole, at no cost to readers.
 //!
-//! The pieces meet in one place: a type that implements [`pernet::Subsystem`] names what is
-//! attached to each of its instances, and the traits [`netlink::Input`],
-//! [`netlink::generic::Family`] and [`netfilter::Hook`] are what those attachments call. The
-//! framework owns every registration. Safe code never holds one, so it cannot leak, forget or
-//! reorder one.
+//! One type connects the pieces. It implements [`pernet::Subsystem`] and names the attachments of
+//! its instances. The attachments call the traits [`netlink::Input`],
+//! [`netlink::generic::Family`] and [`netfilter::Hook`], which the type implements, too. The
+//! framework owns every registration. Safe code never holds a registration, so it cannot leak,
+//! forget or reorder one.
 
 // This module tree is the only place of the crate with `unsafe` code. It must be `mod net` in the
-// root of a crate: its files know each other as `crate::net`, as they would in the kernel crate.
+// root of a crate: its files import each other from `crate::net`, as they would in the kernel
+// crate.
 #![expect(unsafe_code)]
-// Each module uses a part of this. The module that tests it finds what nobody uses.
+// A module may use only a part of `net/`. The build of the module that tests `net/` reports code
+// that nothing uses.
 #![cfg_attr(not(net_kunit), allow(dead_code, unreachable_pub, unused_imports))]
 
 mod acquire;

@@ -13,8 +13,8 @@ use super::pernet::{
     Subsystem, //
 };
 
-// Here, `net/` is part of the module's crate, and so the type of a module can be one of `net/`.
-// What `module!` did not name lacks `ModuleMetadata`.
+// `net/` is part of the module's crate, so a type of `net/` can implement `InPlaceModule` and be
+// the type in `module!`. Only the type that `module!` names has `ModuleMetadata`.
 impl<T> InPlaceModule for Module<T>
 where
     T: Subsystem<Module = Self>,

@@ -23,8 +23,8 @@ use super::bindings::{
 #[repr(transparent)]
 pub struct Net(Opaque<bindings::net>);
 
-// SAFETY: A `Net` is only ever used behind a reference, and what this type reads is set when the
-// namespace is created and constant from then on.
+// SAFETY: A `Net` is only used behind a reference. The fields that this type reads are set when the
+// namespace is created, and constant from then on.
 unsafe impl Sync for Net {}
 
 impl Net {
@@ -34,7 +34,7 @@ impl Net {
     ///
     /// `net` must point to a network namespace that stays valid for `'a`.
     pub(super) unsafe fn from_raw<'a>(net: *mut bindings::net) -> &'a Self {
-        // SAFETY: `Net` is a transparent wrapper; validity is the caller's promise.
+        // SAFETY: `Net` is a transparent wrapper. The caller promises that the namespace is valid.
         unsafe { &*net.cast() }
     }
 
@@ -46,18 +46,18 @@ impl Net {
     /// The inode number that identifies the namespace, as `readlink /proc/self/ns/net` shows it.
     pub(super) fn inum(&self) -> u32 {
         // SAFETY: By the type invariants the namespace is valid, and there is an `unsigned int` at
-        // the offset, constant while it is.
+        // the offset. It is constant as long as the namespace is valid.
         unsafe { self.as_raw().byte_add(NET_INUM).cast::<c_uint>().read() }
     }
 
     /// The initial network namespace (`init_net`), which never dies.
     pub(super) fn initial() -> &'static Self {
-        // SAFETY: It is static, and never freed.
+        // SAFETY: `init_net` is static, and never freed.
         unsafe { Self::from_raw(&raw mut bindings::init_net) }
     }
 
-    /// The number that identifies the namespace, never used again while the machine runs: what
-    /// `SO_NETNS_COOKIE` tells.
+    /// The number that identifies the namespace, as `SO_NETNS_COOKIE` returns it. No other
+    /// namespace gets it while the machine runs.
     pub fn cookie(&self) -> u64 {
         // SAFETY: By the type invariants the namespace is valid, and there is a `u64` at the
         // offset. The cookie is written once, before anyone can find the namespace.

@@ -3,8 +3,9 @@
 //! Module parameters, as modules in C have them.
 //!
 //! The kernel's own `param_ops_*` parse the values and show them in `/sys/module/NAME/parameters/`.
-//! So the last of several values counts, and a `bool` without a value is true. The kernel sets a
-//! parameter before it initializes the module, and nobody can change it later.
+//! So if a parameter is given several times, the last value counts, and a `bool` without a value is
+//! true. The kernel sets a parameter before it initializes the module, and nobody can change it
+//! later.
 //!
 //! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h); `parse_args()`
 //! in `kernel/params.c`, which `load_module()` calls.
@@ -34,13 +35,13 @@ use kernel::{
     prelude::*, //
 };
 
-/// Declares parameters of the module. Each is a `static` [`Parameter`] that the kernel knows, too.
+/// Declares parameters of the module. Each is a `static` [`Parameter`], and an entry in the
+/// kernel's table of parameters.
 ///
 /// `modinfo` shows the doc comment as the description. Declare parameters in a `mod` of their own:
 /// a local variable cannot have the name of a `static` in scope.
 ///
-/// A name that is declared twice in a module does not compile, nor does a parameter of built-in
-/// code.
+/// If a module declares a name twice, it does not compile. Nor does built-in code with a parameter.
 #[allow(unused_macros)] // A module need not have parameters.
 macro_rules! module_parameters {
     ($(
@@ -56,7 +57,7 @@ macro_rules! module_parameters {
             pub(crate) static $name: $crate::net::parameters::Parameter<$type> =
                 $crate::net::parameters::Parameter::new($default);
 
-            // Not for the default, which the caller wrote.
+            // Only for the code of the macro: the default is the caller's code.
             #[allow(unsafe_code)]
             const _: () = {
                 use $crate::net::parameters::{
@@ -127,7 +128,7 @@ pub unsafe trait Value: Copy + 'static {
     #[doc(hidden)]
     const OPS: *const bindings::kernel_param_ops;
 
-    /// What C calls the type.
+    /// The name of the type in C.
     #[doc(hidden)]
     const NAME: &'static str;
 }
@@ -135,7 +136,7 @@ pub unsafe trait Value: Copy + 'static {
 macro_rules! impl_value {
     ($($(#[$attribute:meta])* $type:ty: $ops:ident, $name:literal;)*) => {$(
         $(#[$attribute])*
-        // SAFETY: The C type of these operations is of the same size, alignment and signedness.
+        // SAFETY: The C type of these operations has the same size, alignment and signedness.
         unsafe impl Value for $type {
             const OPS: *const bindings::kernel_param_ops = &raw const bindings::$ops;
             const NAME: &'static str = $name;
@@ -164,15 +165,15 @@ impl_value! {
 #[repr(transparent)]
 pub struct Parameter<T: Value>(UnsafeCell<T>);
 
-// SAFETY: By the type invariants all that share the value only read it.
+// SAFETY: By the type invariants all threads that share the value only read it.
 unsafe impl<T: Value> Sync for Parameter<T> {}
 
 impl<T: Value> Parameter<T> {
     #[doc(hidden)]
     pub const fn new(default: T) -> Self {
-        // INVARIANT: The kernel writes by way of an `Entry`. `load_module()` does so before it
-        // calls the module's initialization. sysfs does not: the entry's mode has no write
-        // permission.
+        // INVARIANT: The kernel writes the value through an `Entry`. `load_module()` does so before
+        // it calls the module's initialization. Writes through sysfs cannot happen: the entry's
+        // mode has no write permission.
         Self(UnsafeCell::new(default))
     }
 
@@ -183,16 +184,17 @@ impl<T: Value> Parameter<T> {
     }
 }
 
-/// What the kernel knows of a parameter, to be placed in the section `__param`.
+/// The kernel's description of a parameter (`struct kernel_param`). It must be in the section
+/// `__param`.
 #[doc(hidden)]
 #[repr(transparent)]
 pub struct Entry(bindings::kernel_param);
 
-// SAFETY: Nobody writes to it.
+// SAFETY: Nobody writes to an entry.
 unsafe impl Sync for Entry {}
 
 impl Entry {
-    /// Describes a parameter, whose name ends with a NUL character.
+    /// Describes a parameter. `name` must end with a NUL character.
     pub const fn new<T: Value>(name: &'static str, parameter: &'static Parameter<T>) -> Self {
         assert!(CStr::from_bytes_with_nul(name.as_bytes()).is_ok());
         Self(bindings::kernel_param {
@@ -209,7 +211,7 @@ impl Entry {
     }
 }
 
-/// What C calls the type of a parameter.
+/// The name of a parameter's type in C.
 #[doc(hidden)]
 pub const fn type_of<T: Value>(_parameter: &Parameter<T>) -> &'static str {
     T::NAME
@@ -234,7 +236,7 @@ pub const fn modinfo<const LEN: usize>([tag, text]: [&str; 2]) -> [u8; LEN] {
         } else {
             text[index - tag.len()]
         };
-        // It would end the entry and start another one.
+        // A NUL character would end the entry and start another one.
         assert!(entry[index] != 0);
         index += 1;
     }
@@ -252,7 +254,8 @@ mod tests {
         str::CString, //
     };
 
-    /// What becomes of three values `old` when C parses `text` for the one in the middle.
+    /// Starts with three values `old`, lets C parse `text` for the one in the middle, and returns
+    /// all three.
     fn set<T: Value>(text: fmt::Arguments<'_>, old: T) -> Result<[T; 3]> {
         let text = CString::try_from_fmt(text)?;
         let parameters = [old; 3].map(Parameter::new);
@@ -269,7 +272,8 @@ mod tests {
         Ok(parameters.map(|parameter| parameter.value()))
     }
 
-    /// Whether C takes `min` and `max`, nothing beyond them, and leaves the neighbours alone.
+    /// Whether C accepts `min` and `max` and nothing beyond them, and does not write to the
+    /// neighbours.
     fn takes<T: Value + PartialEq + fmt::Display>(min: T, max: T) -> bool {
         let within = |end| set(fmt!("{end}"), max).is_ok_and(|values| values == [max, end, max]);
         within(min)

@@ -28,28 +28,28 @@ use super::{
 ///
 /// # Invariants
 ///
-/// `base` is per-CPU memory, ours, that holds `N` counters.
+/// `base` is per-CPU memory that holds `N` counters. We own it.
 pub struct Counters<const N: usize> {
     base: NonNull<u64>,
 }
 
 // SAFETY: The memory is not tied to a thread.
 unsafe impl<const N: usize> Send for Counters<N> {}
-// SAFETY: Counters are added to in one instruction of their own CPU, or atomically, and read whole.
+// SAFETY: An addition is one instruction of the counter's own CPU, or atomic. A read is one access.
 unsafe impl<const N: usize> Sync for Counters<N> {}
 
 impl<const N: usize> Counters<N> {
     /// Allocates counters that start from zero. Context: process, may sleep.
     ///
-    /// No counters, or more than 128, do not compile: readers have copies of one CPU's on the
-    /// stack.
+    /// `N` must be 1 to 128, otherwise this does not compile: readers copy the counters of one CPU
+    /// to the stack.
     pub fn new() -> Result<Self> {
         const {
             assert!(N > 0);
             assert_fits::<[u64; N]>();
         };
-        // SAFETY: Size and alignment are within what the allocator takes. Memory comes zeroed.
-        // There is no need to warn of what is told.
+        // SAFETY: The allocator accepts this size and alignment. The memory is zeroed. It need not
+        // warn of a failure, because the caller gets the error.
         let base = unsafe {
             bindings::pcpu_alloc_noprof(
                 size_of::<[u64; N]>(),
@@ -58,7 +58,7 @@ impl<const N: usize> Counters<N> {
                 bindings::GFP_KERNEL | bindings::__GFP_NOWARN,
             )
         };
-        // INVARIANT: As it says.
+        // INVARIANT: `base` was allocated just now, for `N` counters.
         NonNull::new(base.cast())
             .map(|base| Self { base })
             .ok_or(ENOMEM)
@@ -90,21 +90,26 @@ impl<const N: usize> Counters<N> {
         unsafe { arch::add(counter, count) };
     }
 
-    /// The counters of one CPU after the other, for all that the machine can ever have, online or
-    /// not (`for_each_possible_cpu()`).
+    /// The counters of one CPU after the other, for all CPUs that the machine can ever have, online
+    /// or not (`for_each_possible_cpu()`).
     ///
-    /// They are read backwards, each of them once. If a task adds to two counters of one CPU in the
-    /// order of their numbers, a reader never sees the second ahead of the first. A task that moves
-    /// to another CPU between the two adds to both CPUs: then the second can be ahead on one CPU,
-    /// by as many as such tasks, and so it can in the totals while counting goes on. Hooks in
-    /// softirq do not move. Context: any.
+    /// The counters of a CPU are read from the last to the first, each of them once. If a task adds
+    /// to two counters of one CPU in the order of their numbers, a reader never sees the second
+    /// ahead of the first.
+    ///
+    /// If the task moves to another CPU between the two additions, it adds to one CPU the first, to
+    /// the other the second. Each such task can put the second counter one ahead on one CPU. While
+    /// counting goes on, the same can happen in the totals. Hooks in softirq do not move to another
+    /// CPU.
+    ///
+    /// Context: any.
     pub fn per_cpu(&self) -> impl Iterator<Item = (CpuId, [u64; N])> + '_ {
         // SAFETY: The mask is static, and constant once the machine has booted.
         let possible = unsafe { Cpumask::from_raw(&raw const bindings::__cpu_possible_mask) };
         (0..nr_cpu_ids())
             .filter_map(CpuId::from_u32)
             .filter(|cpu| possible.test(*cpu))
-            // SAFETY: Just tested.
+            // SAFETY: The mask says that the CPU is possible.
             .map(|cpu| (cpu, unsafe { self.read(cpu) }))
     }
 
@@ -127,8 +132,8 @@ impl<const N: usize> Counters<N> {
         let copy = self.base.as_ptr().wrapping_byte_add(offset(cpu));
         let mut counts = [0; N];
         for (counter, count) in counts.iter_mut().enumerate().rev() {
-            // SAFETY: By the type invariants the CPU's copy, which a possible CPU has, holds `N`
-            // counters. Each is added to in one piece, and has the size of a pointer.
+            // SAFETY: A possible CPU has a copy. By the type invariants the copy holds `N`
+            // counters. Each has the size of a pointer, and every addition writes it in one piece.
             *count = unsafe { read_acquire(copy.add(counter).cast()) } as u64;
         }
         counts
@@ -164,8 +169,8 @@ mod arch {
     #[inline]
     pub(super) unsafe fn add(counter: *mut u64, count: u64) {
         // SAFETY: The caller's promise. `gs` holds the offset of this CPU's copy of per-CPU memory.
-        // One instruction cannot be interrupted half-way, nor moved to another CPU. The machine
-        // keeps the order of what a CPU writes.
+        // An interrupt cannot split one instruction, nor can the task move to another CPU within
+        // it. Other CPUs see the writes of a CPU in their order.
         unsafe {
             asm!(
                 "add qword ptr gs:[{counter}], {count}",
@@ -211,8 +216,8 @@ mod portable {
     /// between. If the task moves to another CPU before it adds, it adds to the copy of the CPU
     /// that it left. So two CPUs may add to one copy at once.
     ///
-    /// A reader that sees this add sees those that the task made before it, if it reads with
-    /// acquire.
+    /// If a reader reads with acquire and sees this addition, it also sees the additions that the
+    /// task made before.
     ///
     /// # Safety
     ///
@@ -220,13 +225,13 @@ mod portable {
     #[inline]
     pub(super) unsafe fn add(counter: *mut u64, count: u64) {
         let copy = counter.wrapping_byte_add(offset(CpuId::current()));
-        // SAFETY: The caller's promise. A CPU that runs code is possible, so it has a copy. All
-        // access to that is in one piece.
+        // SAFETY: The caller's promise. A CPU that runs code is possible, so it has a copy. Every
+        // access to the copy is in one piece.
         unsafe { Atomic::from_ptr(copy) }.fetch_add(count, Release);
     }
 }
 
-/// Where a CPU has its copies of per-CPU memory.
+/// The offset from a per-CPU pointer to the copy of a CPU.
 #[inline]
 fn offset(cpu: CpuId) -> usize {
     // SAFETY: The table is static, has an entry for every CPU, and is constant once the machine has
@@ -265,7 +270,7 @@ mod tests {
         let counters = Counters::<3>::new()?;
         let last = counters.base.as_ptr().wrapping_add(2);
         for _ in 0..1000 {
-            // SAFETY: It is one of these counters.
+            // SAFETY: The pointer is to one of these counters.
             unsafe { portable::add(last, u64::from(u32::MAX)) };
             counters.add(2, 1);
         }

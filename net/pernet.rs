@@ -19,14 +19,15 @@
 //! | [`Attachment::drain`] | `exit` | the last of them ends |
 //! | drop of attachments and instance | right after | nothing |
 //!
-//! Some ways to instances exist once for the module, and not in each namespace: the way through a
-//! family of generic netlink. They are the [`Common`] of an attachment, which outlives all
-//! instances:
+//! Some attachments also need a part that exists once for the module, not in each namespace. A
+//! family of generic netlink is such a part. It is the [`Common`] of the attachment, and outlives
+//! all instances:
 //!
 //! | step | when |
 //! |---|---|
-//! | [`Common::publish`] | module loaded, behind the last step of all namespaces that exist |
-//! | [`Common::withdraw`] | module unloaded, before the first step of any namespace |
+//! | [`Common::publish`] | module loaded, after [`Attachment::attach`] in all namespaces that exist
+//! |
+//! | [`Common::withdraw`] | module unloaded, before [`Subsystem::gone`] in any namespace |
 //! | drop | when all instances are gone, and nobody holds a reference to the module |
 //!
 //! C header: [`include/net/net_namespace.h`](srctree/include/net/net_namespace.h);
@@ -141,7 +142,8 @@ use super::{
 pub trait Subsystem: Sized + Send + Sync + 'static {
     /// The module that the callbacks belong to.
     ///
-    /// User sockets hold a reference to it, so that the code that serves them is not unloaded.
+    /// A user socket holds a reference to the module, so that the code which serves the socket is
+    /// not unloaded.
     type Module: ModuleMetadata;
 
     /// The attachments, by which the rest of the kernel reaches an instance: one, or a pair, of
@@ -150,11 +152,11 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
     /// Nothing else calls the instance. If a type implements the trait of an attachment, such as
     /// `netfilter::Hook`, and does not name the attachment here, the compiler does not warn.
     ///
-    /// They are attached in this order. Hooks, which can fail for lack of room, belong before a
-    /// netlink socket, which programs can hold open: a load that fails waits for these programs.
+    /// They are attached in this order. Put hooks before a netlink socket: hooks can fail for lack
+    /// of room, programs can hold a socket open, and a load that fails waits for these programs.
     type Attachments: Attachment<Self>;
 
-    /// Where the instances are found: a `static` [`Key`].
+    /// Leads to the instances: a `static` [`Key`].
     const KEY: KeyRef<Self>;
 
     /// Called once when the module is loaded, before anything else.
@@ -170,8 +172,8 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
     /// creation of the namespace, or the loading of the module.
     fn new(net: &Net) -> impl PinInit<Self, Error>;
 
-    /// Called before an instance is removed, while all of it is attached: when its namespace dies,
-    /// and when the module is unloaded or fails to load.
+    /// Called before an instance is removed, while all its attachments are attached: when its
+    /// namespace dies, and when the module is unloaded or fails to load.
     ///
     /// `initial` is the instance of the initial network namespace, which outlives all others. When
     /// the module is unloaded, this is called for the initial namespace first. Its attachments are
@@ -198,13 +200,13 @@ impl<'a, T: Subsystem> Instance<'a, T> {
         self.net
     }
 
-    /// What is attached to the instance; `None` while the last of it is being attached, which
-    /// callbacks of the first may see.
+    /// The attachments of the instance. `None` until the last of them is attached; callbacks of the
+    /// first ones may run before that.
     pub fn attachments(&self) -> Option<&'a T::Attachments> {
         self.slot.attachments.as_ref()
     }
 
-    /// A way back to the instance that may be kept beyond the callback.
+    /// A weak reference to the instance. It may be kept beyond the callback.
     pub fn downgrade(&self) -> Weak<T> {
         self.slot.weak.clone()
     }
@@ -218,9 +220,10 @@ impl<T: Subsystem> Deref for Instance<'_, T> {
     }
 }
 
-/// A way to an instance that may be kept for any time, and leads to the instance while that exists.
+/// A weak reference to an instance. It may be kept for any time, and leads to the instance while
+/// the instance exists.
 ///
-/// The code that keeps one must not be unloaded meanwhile.
+/// The code that keeps a value must not be unloaded before it drops it.
 pub struct Weak<T: Subsystem>(Arc<Gate<T>>);
 
 /// # Invariants
@@ -231,13 +234,13 @@ struct Gate<T> {
     net: *mut bindings::net,
     #[pin]
     open: Mutex<bool>,
-    /// Invariant: a way to the instance of a type must not pass for one to that of a supertype,
-    /// which is another [`Subsystem`], with a slot of its own or none.
+    /// Makes the type invariant in `T`. A supertype of `T` can be another [`Subsystem`], which has
+    /// another slot or none, so a `Weak<T>` must not coerce to a `Weak` of the supertype.
     _subsystem: PhantomData<fn(T) -> T>,
 }
 
-// SAFETY: The pointer is not tied to a thread, and used only as the lock allows. What it leads to
-// is an instance, which every `Subsystem` allows to be shared.
+// SAFETY: The pointer is not tied to a thread, and is used only under the lock. It leads to an
+// instance, and every `Subsystem` may be shared.
 unsafe impl<T> Send for Gate<T> {}
 // SAFETY: As above.
 unsafe impl<T> Sync for Gate<T> {}
@@ -256,8 +259,9 @@ impl<T: Subsystem> Weak<T> {
         Ok(Self(gate))
     }
 
-    /// Calls `f` with the instance; `None` if the instance is gone. It stays until `f` returns. So
-    /// `f` must not wait for its end, and must not call this again.
+    /// Calls `f` with the instance, or returns `None` if the instance is gone. The instance stays
+    /// until `f` returns. So `f` must not wait for the instance's end. `f` must not call this
+    /// function again.
     ///
     /// Context: process, may sleep.
     pub fn with<R>(&self, f: impl FnOnce(&Instance<'_, T>) -> R) -> Option<R> {
@@ -265,8 +269,9 @@ impl<T: Subsystem> Weak<T> {
         if !*open {
             return None;
         }
-        // SAFETY: By the type invariants the slot may be shared while we hold the lock, to which
-        // `f` is limited: it takes any lifetime. The namespace is there for as long as its slot.
+        // SAFETY: By the type invariants the slot may be shared while we hold the lock. `f` accepts
+        // any lifetime, so it cannot keep the instance beyond its call, which ends under the lock.
+        // The namespace exists as long as its slot.
         let instance = unsafe { T::KEY.instance(Net::from_raw(self.0.net)) };
         Some(f(&instance))
     }
@@ -280,9 +285,10 @@ impl<T: Subsystem> Weak<T> {
     ///
     /// # Safety
     ///
-    /// `raw` must come from [`into_raw`](Self::into_raw), and not be taken back for `'a`.
+    /// `raw` must come from [`into_raw`](Self::into_raw). [`from_raw`](Self::from_raw) must not
+    /// take it back during `'a`.
     pub(super) unsafe fn borrow<'a>(raw: *mut c_void) -> impl Deref<Target = Self> + 'a {
-        // SAFETY: The caller's promise. The reference that it stands for is not given up here.
+        // SAFETY: The caller's promise. `ManuallyDrop` keeps the reference that `raw` stands for.
         ManuallyDrop::new(Self(unsafe { Arc::from_raw(raw.cast()) }))
     }
 
@@ -296,7 +302,7 @@ impl<T: Subsystem> Weak<T> {
         Self(unsafe { Arc::from_raw(raw.cast()) })
     }
 
-    /// Opens or closes the way. Waits for calls of [`with`](Self::with) that run.
+    /// Lets [`with`](Self::with) find the instance, or not. Waits for calls of `with` that run.
     fn set_open(&self, open: bool) {
         *self.0.open.lock() = open;
     }
@@ -314,13 +320,14 @@ impl<T: Subsystem> Clone for Weak<T> {
 ///
 /// - Callbacks may use the instance from [`attach`](Attachment::attach) on until
 ///   [`drain`](Attachment::drain) has returned.
-/// - After [`detach`](Attachment::detach) no new callback may start, save those that had already
-///   looked up the way to it under RCU or by a reference that `drain` waits for.
-/// - `drain` must return only when no callback uses the instance, with acquire ordering for what
-///   the last one did.
+/// - After [`detach`](Attachment::detach) no new callback may start, with one exception: a caller
+///   that found the callback before that, under RCU or by a reference that `drain` waits for, may
+///   still start it.
+/// - `drain` must return only when no callback uses the instance. Its return must have acquire
+///   ordering with respect to all that the last callback did.
 /// - An `attach` that fails must leave no callback running.
 pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
-    /// What it has once for all namespaces; `()` if there is nothing.
+    /// The part that exists once for all namespaces; `()` if there is none.
     type Common: Common;
 
     /// Makes `instance` reachable.
@@ -329,12 +336,12 @@ pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
     ///
     /// # Safety
     ///
-    /// The instance must stay where it is until [`detach`](Attachment::detach) and
-    /// [`drain`](Attachment::drain) have returned, which the caller must call before it drops the
-    /// attachment. `common` must stay until the attachment was dropped.
+    /// The caller must call [`detach`](Attachment::detach) and [`drain`](Attachment::drain) before
+    /// it drops the attachment. The instance must stay where it is until both have returned, and
+    /// `common` until the attachment was dropped.
     unsafe fn attach(instance: &Instance<'_, T>, common: &Self::Common) -> Result<Self>;
 
-    /// Ends the start of new callbacks without waiting for those that run.
+    /// Makes sure that no new callback starts. Does not wait for callbacks that run.
     ///
     /// Context: process, may sleep.
     ///
@@ -354,18 +361,19 @@ pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
 }
 
 // SAFETY: Each part fulfills the requirements for itself. If the second one cannot be attached, the
-// first one is taken down again.
+// first one is detached and drained.
 unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for (A, B) {
     type Common = (A::Common, B::Common);
 
     unsafe fn attach(instance: &Instance<'_, T>, common: &Self::Common) -> Result<Self> {
-        // SAFETY: The caller's promise, which the calls below keep if nothing is returned.
+        // SAFETY: The caller promises the rest if this function returns the attachments. If it does
+        // not, the calls below detach and drain the first one.
         let a = unsafe { A::attach(instance, &common.0) }?;
         // SAFETY: The caller's promise.
         match unsafe { B::attach(instance, &common.1) } {
             Ok(b) => Ok((a, b)),
             Err(error) => {
-                // SAFETY: These are the only calls, in their order, outside of callbacks.
+                // SAFETY: Each is called once, in the right order, and not by a callback.
                 unsafe {
                     a.detach();
                     a.drain();
@@ -392,45 +400,45 @@ unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for 
     }
 }
 
-/// The part of an [`Attachment`] that exists once for all namespaces: ways to instances of all of
-/// them.
+/// The part of an [`Attachment`] that exists once for all namespaces. Through it the kernel reaches
+/// the instances of all of them.
 ///
 /// # Safety
 ///
 /// - Callbacks may use instances from [`publish`](Common::publish) on until
-///   [`withdraw`](Common::withdraw) has returned, with acquire ordering for what the last one did.
-///   Later they may get at an instance by a [`Weak`] alone, and must hold a reference to the
-///   module.
-/// - A `publish` that fails must leave no callback running, and none to come.
+///   [`withdraw`](Common::withdraw) has returned. Its return must have acquire ordering with
+///   respect to all that the last callback did. Callbacks that run later may reach an instance only
+///   by a [`Weak`], and must hold a reference to the module.
+/// - After a `publish` that fails no callback may run or start.
 pub unsafe trait Common: Any + Send + Sync + Sized {
-    /// The number of such parts. A type can have one, because a second one would have the same
-    /// name.
+    /// The number of parts that publish something. A type can have only one, because a second one
+    /// would have the same name.
     const COUNT: usize;
 
-    /// The part of it that is a `P`.
+    /// The part of the value that is a `P`.
     fn part<P: Any>(&self) -> Option<&P> {
         let this: &dyn Any = self;
         this.downcast_ref()
     }
 
-    /// Makes it. Nobody can find it yet.
+    /// Makes the value. Nobody can find it yet.
     ///
     /// Context: process, may sleep. An error keeps the module from being loaded.
     fn new() -> Result<Self>;
 
-    /// Opens the ways.
+    /// Lets the kernel call callbacks.
     ///
     /// Context: process, may sleep. An error keeps the module from being loaded.
     ///
     /// # Safety
     ///
-    /// - Every namespace that a program can have a socket in must have its instance until
-    ///   `withdraw` has returned, which the caller must call unless this failed.
+    /// - Every namespace in which a program can have a socket must have its instance until
+    ///   `withdraw` has returned. The caller must call `withdraw` unless this failed.
     /// - The value must stay where it is from this call on. It may be dropped only when nobody but
     ///   the caller holds a reference to the module, and no instance is left.
     unsafe fn publish(&self) -> Result;
 
-    /// Closes them, and waits for the callbacks that run.
+    /// Makes sure that no new callback starts, and waits for the callbacks that run.
     ///
     /// Context: process, may sleep.
     ///
@@ -441,7 +449,7 @@ pub unsafe trait Common: Any + Send + Sync + Sized {
     unsafe fn withdraw(&self);
 }
 
-// SAFETY: Nothing is opened.
+// SAFETY: It has no callbacks.
 unsafe impl Common for () {
     const COUNT: usize = 0;
 
@@ -470,7 +478,8 @@ unsafe impl<A: Common, B: Common> Common for (A, B) {
     }
 
     unsafe fn publish(&self) -> Result {
-        // SAFETY: The caller's promise. What is withdrawn was published just now.
+        // SAFETY: The caller's promise. The first part was published just now, and only then is it
+        // withdrawn.
         unsafe {
             self.0.publish()?;
             self.1.publish().inspect_err(|_| self.0.withdraw())
@@ -486,15 +495,15 @@ unsafe impl<A: Common, B: Common> Common for (A, B) {
     }
 }
 
-/// What the attachments of `T` have once for all namespaces.
+/// The part of the attachments of `T` that exists once for all namespaces.
 type CommonOf<T> = <<T as Subsystem>::Attachments as Attachment<T>>::Common;
 
 /// The identity of a [`Subsystem`]: the slot that its instances have in every namespace.
 ///
 /// # Invariants
 ///
-/// While `registered` is set, `id` is what `register_pernet_subsys()` chose, or being chosen, and
-/// while the subsystem is registered, `common` is valid.
+/// While `registered` is set, `register_pernet_subsys()` has chosen `id` or is choosing it. While
+/// the subsystem is registered, `common` is valid.
 pub struct Key<T: Subsystem> {
     id: UnsafeCell<c_uint>,
     common: UnsafeCell<*const CommonOf<T>>,
@@ -502,14 +511,15 @@ pub struct Key<T: Subsystem> {
     _subsystem: PhantomData<fn(T) -> T>,
 }
 
-// SAFETY: `id` is written by `register_pernet_subsys()` alone, and `common` right before it.
-// `registered` admits one of these at a time, before any callback that reads them can run. What
-// `common` leads to may be shared.
+// SAFETY: Only `register_pernet_subsys()` writes `id`, and `common` is written right before that
+// call. `registered` admits one registration at a time. Both are written before any callback that
+// reads them can run. The value behind `common` may be shared.
 unsafe impl<T: Subsystem> Sync for Key<T> {}
 
 impl<T: Subsystem> Key<T> {
     /// Creates a key, to be placed in a `static`.
-    // Only a constant can initialize a static. Clippy asks for a default of what other crates see.
+    // Only a constant can initialize a static. Clippy wants a `Default` where other crates see the
+    // type.
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
         Self {
@@ -524,31 +534,30 @@ impl<T: Subsystem> Key<T> {
     ///
     /// # Safety
     ///
-    /// The subsystem must be registered, and `net` between the start of its `init` and the end of
-    /// its `exit` for this subsystem.
+    /// The subsystem must be registered. `net` must be between the start of its `init` and the end
+    /// of its `exit` for this subsystem.
     unsafe fn slot(&self, net: &Net) -> *mut Slot<T> {
         let _guard = rcu::read_lock();
-        // SAFETY: `net` is valid, and there is a pointer at the offset, which is read once, under
-        // RCU.
+        // SAFETY: `net` is valid, and has a pointer at the offset. It is read once, under RCU.
         let table = unsafe { read_acquire(net.as_raw().byte_add(NET_GEN).cast()) };
         let table = table as *const net_generic;
         // SAFETY: The subsystem is registered, so `id` was set and nobody writes to it. A callback
-        // that found the namespace by what was registered later, such as a socket, must not read
-        // `id` before that: the table comes first.
+        // can have found the namespace by a socket that was made after `id` was set. It must not
+        // read an older `id`: the acquire read of the table, above, orders this.
         let id = unsafe { self.id.get().read_volatile() } as usize;
         // SAFETY: The table is valid under RCU. It is an array of pointers that overlays a header,
         // and it has an entry for every registered `id` (`net_assign_generic()`).
         unsafe { table.cast::<*mut c_void>().add(id).read() }.cast()
     }
 
-    /// What there is once for all namespaces.
+    /// The part that exists once for all namespaces.
     ///
     /// # Safety
     ///
     /// The subsystem must be registered for `'a`.
     pub(super) unsafe fn common<'a>(&self) -> &'a CommonOf<T> {
-        // SAFETY: By the type invariants, and as the subsystem is registered, it was written and is
-        // valid.
+        // SAFETY: The subsystem is registered. So by the type invariants `common` was written and
+        // is valid.
         unsafe { &**self.common.get() }
     }
 
@@ -556,9 +565,9 @@ impl<T: Subsystem> Key<T> {
     ///
     /// # Safety
     ///
-    /// Must be called while the instance in `net` may be shared: from its initialization, through
-    /// callbacks that an [`Attachment`] of it started, to the return of their `drain`. The result
-    /// must not outlive that time.
+    /// The instance in `net` must be shareable: this time starts with its initialization, and ends
+    /// when the last `drain` of its [`Attachment`]s has returned. The result must not outlive that
+    /// time.
     pub(super) unsafe fn instance<'a>(&self, net: &'a Net) -> Instance<'a, T> {
         // SAFETY: That time lies within `init` and `exit`.
         let slot = unsafe { self.slot(net) };
@@ -571,8 +580,9 @@ impl<T: Subsystem> Key<T> {
 
 /// A constant reference to a [`Key`].
 ///
-/// Being a constant of [`Subsystem`], it is the same key for a type at all times, which no function
-/// could promise; and a plain reference to what may change is not allowed in a constant.
+/// It is a constant of [`Subsystem`], so that a type has the same key at all times. A function
+/// could not promise that, and a constant must not hold a plain reference to a value that can
+/// change.
 ///
 /// # Invariants
 ///
@@ -582,7 +592,7 @@ pub struct KeyRef<T: Subsystem>(*const Key<T>);
 impl<T: Subsystem> KeyRef<T> {
     /// Refers to `key`.
     pub const fn new(key: &'static Key<T>) -> Self {
-        // INVARIANT: As it says.
+        // INVARIANT: `key` is a `&'static Key<T>`.
         Self(key)
     }
 }
@@ -596,9 +606,9 @@ impl<T: Subsystem> Deref for KeyRef<T> {
     }
 }
 
-/// What `net_generic()` memory holds.
+/// The contents of the memory that `net_generic()` finds.
 struct Slot<T: Subsystem> {
-    /// Empty until all of it is attached.
+    /// Empty until the last attachment is attached.
     attachments: SetOnce<T::Attachments>,
     /// Open from the initialization of the slot to the end of `pre_exit`.
     weak: Weak<T>,
@@ -610,14 +620,14 @@ struct Slot<T: Subsystem> {
 /// Loading it registers the subsystem with all network namespaces, unloading it detaches and drops
 /// all instances.
 ///
-/// This must not be skipped, or the kernel would call code that is unloaded. So the value can only
-/// be made where it is dropped before the code is unloaded: in the static memory that `module!`
-/// made for it. Safe code cannot take anything out of the value, or forget it.
+/// The drop must not be skipped, or the kernel would call code that is unloaded. So the value can
+/// only be made in the static memory that `module!` provides: there it is dropped before the code
+/// is unloaded. Safe code can neither move the value out nor forget it.
 ///
 /// # Invariants
 ///
 /// - If `registered` is true, `ops` is registered with `register_pernet_subsys()` and does not
-///   move, and `T::KEY` is marked as registered, by this registration. `common` is published then.
+///   move, this registration has marked `T::KEY` as registered, and `common` is published.
 /// - `common` does not move.
 /// - The value lies in the static data of the module itself.
 #[pin_data(PinnedDrop)]
@@ -635,7 +645,7 @@ pub struct Module<T: Subsystem> {
 
 // SAFETY: The value offers nothing but its drop, which may run on any thread.
 unsafe impl<T: Subsystem> Send for Module<T> {}
-// SAFETY: There is nothing to do with a shared reference.
+// SAFETY: A shared reference offers nothing.
 unsafe impl<T: Subsystem> Sync for Module<T> {}
 
 impl<T: Subsystem> Module<T> {
@@ -645,19 +655,19 @@ impl<T: Subsystem> Module<T> {
     ///
     /// - `EBUSY`: the subsystem is registered already.
     /// - `EINVAL`: the memory to initialize is not static data of the module.
-    /// - Whatever [`Subsystem::load`], or [`Subsystem::new`] or [`Attachment::attach`] for the
-    ///   first namespace that could not be served, or a function of [`Common`] returned. Nothing
-    ///   stays registered then.
+    /// - Any error of [`Subsystem::load`], of a function of [`Common`], or of [`Subsystem::new`] or
+    ///   [`Attachment::attach`] in the first namespace where one fails. Nothing stays registered
+    ///   then.
     ///
-    /// If the last kind of error meets a program that has a socket of the module open, `init` waits
-    /// for the program, since the kernel would free the module under it. A signal ends the wait
-    /// with success: the module stays, serves nothing, and can be unloaded once the program has
-    /// closed its socket.
+    /// If the last kind of error happens while a program has a socket of the module open, `init`
+    /// waits until the program closes it, because the kernel would free the module that the socket
+    /// uses. A signal ends the wait with success: the module stays, serves nothing, and can be
+    /// unloaded once the program has closed its socket.
     ///
     /// # Safety
     ///
-    /// `T::Module` must be the module that this code is part of. The value must be what `module!`
-    /// makes, or a field of that which is dropped with it.
+    /// `T::Module` must be the module that this code is part of. The value must be the one that
+    /// `module!` makes, or a field that is dropped with that one.
     pub unsafe fn new() -> impl PinInit<Self, Error> {
         let init = move |this: *mut Self| {
             if !is_static_data::<T::Module>(this.cast()) {
@@ -679,14 +689,14 @@ impl<T: Subsystem> Module<T> {
                 *T::KEY.common.get() = common;
                 common
             };
-            // SAFETY: It was initialized just now. When this runs, nothing is registered any more,
-            // and nobody but the loader holds a reference to the module.
+            // SAFETY: `common` was initialized just now. When this guard runs, nothing is
+            // registered any more, and nobody but the loader holds a reference to the module.
             let drop_common = ScopeGuard::new(|| unsafe { common.drop_in_place() });
 
             // SAFETY: `this` is valid for writes, and so are its fields.
             let ops = Opaque::cast_into(unsafe { &raw const (*this).ops });
             // SAFETY: `ops` is valid for writes. It is pinned, and unregistered before its memory
-            // goes. The callbacks are made for the slot that `id` and `size` describe.
+            // is freed. The callbacks are made for the slot that `id` and `size` describe.
             let result = to_result(unsafe {
                 ops.write(bindings::pernet_operations {
                     init: Some(Self::init_callback),
@@ -699,10 +709,10 @@ impl<T: Subsystem> Module<T> {
                 bindings::register_pernet_subsys(ops)
             })
             .and_then(|()| {
-                // SAFETY: All namespaces have their instances, and each that comes gets one before
-                // a program can be in it. The drop withdraws before it unregisters. By then nobody
-                // holds a reference to the module, or it could not be unloaded; below, a failure
-                // waits for that.
+                // SAFETY: All namespaces have their instances, and a new namespace gets one before
+                // a program can be in it. The drop withdraws before it unregisters. At the drop
+                // nobody else holds a reference to the module, because it is unloaded only then. A
+                // failure below waits until nobody does.
                 unsafe { (*common).publish() }.inspect_err(|_| {
                     // SAFETY: `ops` is registered.
                     unsafe { bindings::unregister_pernet_subsys(ops) }
@@ -722,8 +732,8 @@ impl<T: Subsystem> Module<T> {
             unsafe { (&raw mut (*this).registered).write(result.is_ok()) };
             Ok(())
         };
-        // SAFETY: On success the fields that need it, `ops`, `common` and `registered`, are
-        // initialized; on error nothing is left to drop. The memory is pinned by the contract of
+        // SAFETY: On success `ops`, `common` and `registered` are initialized, and no other field
+        // needs it. On error nothing is left to drop. The memory is pinned by the contract of
         // `PinInit`.
         // INVARIANT: See the checks and the registration above.
         unsafe { pin_init::pin_init_from_closure(init) }
@@ -731,14 +741,14 @@ impl<T: Subsystem> Module<T> {
 }
 
 impl<T: Subsystem> Module<T> {
-    /// `kzalloc()` aligns to this at least, and a slot is what it allocates.
+    /// The kernel allocates a slot with `kzalloc()`, which aligns at least to this.
     const SLOT_FITS: () = assert!(align_of::<Slot<T>>() <= align_of::<c_ulonglong>());
 
     /// Called for a new namespace, and for each existing one while registering.
     ///
     /// # Safety
     ///
-    /// To be called by the kernel, as a callback of the operations that `init` registered.
+    /// Only the kernel may call this, as a callback of the operations that `init` registered.
     unsafe extern "C" fn init_callback(net: *mut bindings::net) -> c_int {
         const { Self::SLOT_FITS };
         // SAFETY: The kernel passes a valid namespace.
@@ -754,17 +764,18 @@ impl<T: Subsystem> Module<T> {
                 (&raw mut (*slot).attachments).write(SetOnce::new());
                 (&raw mut (*slot).weak).write(weak.clone());
             }
-            // SAFETY: The slot was initialized above. No callback runs, as no attachment is there
-            // or one failed to be made, and `weak` was closed.
+            // SAFETY: The slot was initialized above. No callback runs: either nothing was attached
+            // yet, or `attach` failed and left no callback running. `weak` was closed.
             let drop_slot = ScopeGuard::new(|| unsafe { slot.drop_in_place() });
 
             // SAFETY: The slot is initialized, and shared from here on.
             let shared = unsafe { T::KEY.instance(net) };
-            // INVARIANT: As just said.
+            // INVARIANT: The slot is that of `net`, and is shared from here on.
             weak.set_open(true);
             let close = ScopeGuard::new(|| weak.set_open(false));
-            // SAFETY: The instance stays until `exit_callback()`, which drains and drops what
-            // `pre_exit_callback()` has detached. The subsystem is registered for longer.
+            // SAFETY: The instance stays until `exit_callback()`. That drains and drops the
+            // attachments, which `pre_exit_callback()` has detached. The subsystem is registered
+            // for longer.
             let attached = unsafe { T::Attachments::attach(&shared, T::KEY.common()) }?;
             shared.slot.attachments.populate(attached);
             close.dismiss();
@@ -777,21 +788,22 @@ impl<T: Subsystem> Module<T> {
     ///
     /// # Safety
     ///
-    /// To be called by the kernel, as a callback of the operations that `init` registered.
+    /// Only the kernel may call this, as a callback of the operations that `init` registered.
     unsafe extern "C" fn pre_exit_callback(net: *mut bindings::net) {
         // SAFETY: The kernel passes a valid namespace, of which `init` succeeded.
         let instance = unsafe { T::KEY.instance(Net::from_raw(net)) };
-        // SAFETY: The initial namespace is the first to be given an instance (it is the first of
-        // `net_namespace_list`). It never dies. Its instance goes with the registration, in the
-        // thread that ends it, after `pre_exit` of all namespaces (`ops_undo_list()`); otherwise
-        // `pernet_ops_rwsem`, held now, keeps registrations from ending.
+        // SAFETY: The initial namespace gets its instance first (it is the first of
+        // `net_namespace_list`), and never dies. So its instance ends only with the registration.
+        // If this thread ends the registration, the instance ends after `pre_exit` of all
+        // namespaces (`ops_undo_list()`). Otherwise this thread holds `pernet_ops_rwsem`, and no
+        // other thread can end the registration.
         let initial = unsafe { T::KEY.instance(Net::initial()) };
         T::gone(&instance, &initial);
         if let Some(attachments) = instance.attachments() {
-            // SAFETY: The kernel calls this once for a namespace, not from our callbacks.
+            // SAFETY: The kernel calls this once for a namespace, and not from our callbacks.
             unsafe { attachments.detach() };
         }
-        // INVARIANT: From here on nobody gets at the instance this way.
+        // INVARIANT: From here on `Weak::with` does not find the instance.
         instance.slot.weak.set_open(false);
     }
 
@@ -799,14 +811,15 @@ impl<T: Subsystem> Module<T> {
     ///
     /// # Safety
     ///
-    /// To be called by the kernel, as a callback of the operations that `init` registered.
+    /// Only the kernel may call this, as a callback of the operations that `init` registered.
     unsafe extern "C" fn exit_callback(net: *mut bindings::net) {
         // SAFETY: The kernel passes a valid namespace, of which `init` succeeded.
         let net = unsafe { Net::from_raw(net) };
         // SAFETY: The instance may be shared until the `drain` below has returned.
         let instance = unsafe { T::KEY.instance(net) };
         if let Some(attachments) = instance.attachments() {
-            // SAFETY: Detached by `pre_exit_callback()`, and the kernel calls this once.
+            // SAFETY: `pre_exit_callback()` has detached the attachments. The kernel calls this
+            // once.
             unsafe { attachments.drain() };
         }
         // SAFETY: We are in the subsystem's `exit` for `net`.
@@ -823,9 +836,9 @@ impl<T: Subsystem> PinnedDrop for Module<T> {
         if !self.registered {
             return;
         }
-        // SAFETY: By the type invariants `common` is published, and `ops` is registered. This waits
-        // for the callbacks. `common` is dropped behind it: a module is unloaded when nobody holds
-        // a reference.
+        // SAFETY: By the type invariants `common` is published, and `ops` is registered. The calls
+        // wait for the callbacks. `common` is dropped after them, and nobody holds a reference to
+        // the module then, because it is unloaded.
         unsafe {
             self.common.withdraw();
             bindings::unregister_pernet_subsys(self.ops.get());
@@ -834,15 +847,15 @@ impl<T: Subsystem> PinnedDrop for Module<T> {
     }
 }
 
-/// Whether `address` lies in the static data of the module `M`; true for built-in code, which is
-/// never unloaded.
+/// Whether `address` lies in the static data of the module `M`. Always true for built-in code,
+/// because that is never unloaded.
 fn is_static_data<M: ModuleMetadata>(address: *const c_void) -> bool {
     let module = this_module::<M>().as_ptr();
     if module.is_null() {
         return true;
     }
-    // SAFETY: The module is loaded, since its code runs. These two are constant meanwhile; what is
-    // beside them is not, as the kernel keeps the element in a tree.
+    // SAFETY: The module is loaded, because its code runs. Meanwhile these two fields are constant.
+    // The fields beside them are not: the kernel keeps the element in a tree.
     let (base, size) = unsafe {
         let data = &raw const (*module).mem[bindings::mod_mem_type_MOD_DATA as usize];
         ((*data).base, (*data).size)
@@ -850,12 +863,12 @@ fn is_static_data<M: ModuleMetadata>(address: *const c_void) -> bool {
     (address as usize).wrapping_sub(base as usize) < size as usize
 }
 
-/// Waits until only the loader has a reference to the module `M`, which the kernel is about to
-/// free; false if a signal ended the wait.
+/// Waits until only the loader has a reference to the module `M`, because the kernel is about to
+/// free the module. False if a signal ended the wait.
 ///
-/// While the subsystem was registered in some namespaces, a program may have opened a socket, which
-/// holds a reference. When a module's initialization fails, the kernel frees the module and ignores
-/// its reference count (`do_init_module()`). The socket would then use freed memory.
+/// While the subsystem was registered in some namespaces, a program may have opened a socket. The
+/// socket holds a reference. When a module's initialization fails, the kernel frees the module and
+/// ignores its reference count (`do_init_module()`). The socket would then use freed memory.
 fn wait_for_users<M: ModuleMetadata>() -> bool {
     let module = this_module::<M>().as_ptr();
     if module.is_null() {

@@ -29,11 +29,11 @@ use super::{
 /// C side entered before it called us.
 ///
 /// A guard would be unsound. Safe code can forget or leak a guard, and so get a reference that
-/// never ends. But the section ends nevertheless, with the task at the latest (`exit_rcu()`).
+/// never ends. But the section does end, when the task exits at the latest (`exit_rcu()`).
 ///
 /// # Invariants
 ///
-/// The section lasts for the lifetime of every reference to such a value.
+/// The section lasts for the lifetime of every reference to a `ReadSide`.
 pub struct ReadSide(NotThreadSafe);
 
 impl ReadSide {
@@ -43,7 +43,8 @@ impl ReadSide {
     #[inline]
     pub fn with<R>(f: impl FnOnce(&Self) -> R) -> R {
         let _guard = read_lock();
-        // SAFETY: The guard holds it open until `f`, which takes any lifetime, has returned.
+        // SAFETY: The guard keeps the section open until `f` has returned. `f` accepts any
+        // lifetime, so it cannot keep the reference for longer.
         f(unsafe { Self::assume() })
     }
 
@@ -130,7 +131,7 @@ impl<T: Copy + Send + Sync> Prepared<T> {
 impl<T: Copy + Send + Sync> Published<T> {
     /// Begins with `value`. Context: process, may sleep.
     pub fn new(value: T) -> Result<Self> {
-        // INVARIANT: As it says.
+        // INVARIANT: `into_raw` returned the pointer.
         Ok(Self {
             current: Atomic::new(Prepared::new(value)?.into_raw()),
         })
@@ -141,22 +142,26 @@ impl<T: Copy + Send + Sync> Published<T> {
     pub fn read<'a>(&'a self, _section: &'a ReadSide) -> &'a T {
         // As `rcu_dereference()` does, a volatile read. `Atomic::load()` would call a C function.
         //
-        // SAFETY: The cell is valid. `publish` may write to it meanwhile, by an atomic operation,
-        // beside which a volatile read of a pointer is no data race in the kernel's memory model.
+        // SAFETY: The cell is valid. `publish` may write to it meanwhile, by an atomic operation.
+        // In the kernel's memory model a volatile read of a pointer does not race with that.
         let current = unsafe { self.current.as_ptr().read_volatile() };
-        // SAFETY: By the type invariants the pointer stays valid until a grace period has passed,
-        // which the section holds back. The value was written before the pointer was published, and
-        // no CPU reads through a pointer before it has read the pointer.
+        // SAFETY: By the type invariants the pointer stays valid until a grace period has passed.
+        // None passes before the section ends. The value was written before the pointer was
+        // published, and no CPU reads through a pointer before it has read the pointer.
         unsafe { &(*current).value }
     }
 
-    /// Replaces the value. The old one is freed after a grace period. This call does not wait for
-    /// it. Context: any in which locks may be taken.
+    /// Replaces the value. The old value is freed after a grace period, for which this call does
+    /// not wait.
+    ///
+    /// Context: any in which locks may be taken.
     pub fn publish(&self, value: Prepared<T>) {
-        // INVARIANT: As it says; what is replaced is freed right below, behind a grace period.
+        // INVARIANT: `into_raw` returned the new pointer. The call below frees the old value after
+        // a grace period.
         let old = self.current.xchg(value.into_raw(), Full);
-        // SAFETY: By the type invariants the memory comes from a `KBox`, hence `kmalloc()`, and is
-        // nobody else's to free. `head` is there for this, at its start.
+        // SAFETY: By the type invariants the memory comes from a `KBox`, so from `kmalloc()`. Only
+        // this call frees it, because only this call took the pointer out. `head`, at the start of
+        // the memory, exists for this call.
         unsafe { bindings::kvfree_call_rcu((*old).head.get(), old.cast()) };
     }
 }

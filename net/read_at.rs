@@ -9,10 +9,11 @@ use crate::net::stack::assert_fits;
 /// Two reads of the same bytes may differ, because a program may write to the pages meanwhile. Code
 /// must not assume that a second read returns what the first one did.
 pub trait ReadAt {
-    /// The `N` bytes at `offset`; `None` if they are not all there. More than 1,024 do not compile.
+    /// The `N` bytes at `offset`; `None` if some of them do not exist. With an `N` above 1,024 this
+    /// does not compile.
     fn read_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
-    /// Whether there are bytes up to `end`, in the linear part or elsewhere.
+    /// Whether there are at least `end` bytes, in the linear part or elsewhere.
     fn reaches(&self, end: usize) -> bool;
 }
 

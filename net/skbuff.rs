@@ -24,13 +24,13 @@ use super::{
 
 /// A packet, borrowed for as long as the callback that gets it runs.
 ///
-/// Offset 0 is where `skb->data` points: in a Netfilter hook of a network layer protocol, the
-/// header of that protocol.
+/// Offset 0 is where `skb->data` points. In a Netfilter hook of a network layer protocol, that is
+/// the header of that protocol.
 ///
 /// # Invariants
 ///
 /// For the lifetime of the reference, the `struct sk_buff` is valid, and nobody changes its lengths
-/// or the bytes of its linear part. Those in fragments may be pages that a program writes to, so
+/// or the bytes of its linear part. Bytes in fragments may be in pages that a program writes to, so
 /// two reads of the same bytes there may differ.
 #[repr(transparent)]
 pub struct Packet(Opaque<bindings::sk_buff>);
@@ -43,7 +43,7 @@ impl Packet {
     /// For `'a`, `skb` must be valid, and nobody may change its lengths or the linear part.
     #[inline]
     pub(super) unsafe fn from_raw<'a>(skb: *mut bindings::sk_buff) -> &'a Self {
-        // SAFETY: `Packet` is a transparent wrapper; the rest is the caller's promise.
+        // SAFETY: `Packet` is a transparent wrapper. The rest is the caller's promise.
         unsafe { &*skb.cast() }
     }
 
@@ -76,8 +76,8 @@ impl Packet {
         unsafe { self.0.get().byte_add(SK_BUFF_MARK).cast::<u32>().read() }
     }
 
-    /// Whether this host sent the packet to itself by a device that takes such packets apart from
-    /// others, such as a VRF (`PACKET_LOOPBACK`).
+    /// Whether this host sent the packet to itself, and its device marks looped packets, as a VRF
+    /// does (`PACKET_LOOPBACK`).
     #[inline]
     pub fn is_looped_back(&self) -> bool {
         // SAFETY: By the type invariants `skb` is valid, and the offset is that of a byte in it.
@@ -91,7 +91,7 @@ impl Packet {
         Linear(self)
     }
 
-    /// Reads what lies, wholly or in part, outside the linear part of the packet.
+    /// Reads bytes that are not all in the linear part of the packet.
     #[cold]
     #[inline(never)]
     fn read_fragments<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
@@ -107,7 +107,7 @@ impl Packet {
         if failed != 0 {
             return None;
         }
-        // SAFETY: All bytes were written.
+        // SAFETY: The call above has written all bytes.
         Some(unsafe { bytes.assume_init() })
     }
 }
@@ -145,7 +145,7 @@ impl ReadAt for Linear<'_> {
         Some(unsafe { (*self.0 .0.get()).data.add(offset).cast::<[u8; N]>().read() })
     }
 
-    /// Whether the packet has bytes up to `end`, in the linear part or in others.
+    /// Whether the packet has at least `end` bytes, in the linear part or elsewhere.
     #[inline]
     fn reaches(&self, end: usize) -> bool {
         self.0.reaches(end)

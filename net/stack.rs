@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How much of a kernel stack a value may take.
+//! The limit for the size of a value on a kernel stack.
 
-/// The size, in bytes, that no value may exceed if its type is the choice of safe code: an array of
-/// any length, for example.
+/// The largest size, in bytes, of a value whose type safe code chooses. Such a type can be an array
+/// of any length.
 ///
 /// A kernel stack has 16 KiB (`THREAD_SIZE`), and a function may hold several copies of a value.
 /// The compiler does not probe large frames. A frame that is larger than the guard page behind a

@@ -21,17 +21,17 @@ pub(super) fn fatal_signal_pending() -> bool {
     if !task.signal_pending() {
         return false;
     }
-    // SAFETY: The task is the current one, so it is valid. Other tasks may set bits at any time:
+    // SAFETY: The task is the current one, so it is valid. Other tasks may set bits at any time, so
     // the word is read once. `SIGKILL` is in the first word.
     let pending = unsafe { (&raw const (*task.as_ptr()).pending.signal.sig[0]).read_volatile() };
     pending & SIGKILL != 0
 }
 
-/// Lets other tasks run that wait for the CPU (`cond_resched()`).
+/// Lets other tasks run if they wait for the CPU (`cond_resched()`).
 ///
 /// Context: process, may sleep.
 pub(super) fn cond_resched() {
-    // Other kernels preempt kernel code anyway, and lack the function.
+    // Other configurations preempt kernel code anyway, and lack the function.
     #[cfg(any(not(CONFIG_PREEMPTION), CONFIG_PREEMPT_DYNAMIC))]
     // SAFETY: The caller may sleep.
     unsafe {
