@@ -6,42 +6,43 @@
 #ifndef _UAPI_NLDEMO_H
 #define _UAPI_NLDEMO_H
 
-/* The netlink protocol number, unless the module parameter "protocol" says otherwise. */
+/* The netlink protocol number, unless the module parameter "protocol" names another. */
 #define NLDEMO_PROTOCOL_DEFAULT	23
-/* Numbers below are the kernel's own, numbers from MAX_LINKS on do not exist. */
+/* Lower numbers belong to the kernel. Numbers from MAX_LINKS on do not exist. */
 #define NLDEMO_PROTOCOL_MIN	23
 #define NLDEMO_PROTOCOL_MAX	31
 
 /* Message types; those below NLMSG_MIN_TYPE (16) are netlink's own. */
 
-/* The payload comes back, byte for byte, under the same type and sequence number. */
+/* The answer has the same type, sequence number and payload, byte for byte. */
 #define NLDEMO_MSG_ECHO		16
 /* Asks for the configuration of the network namespace. */
 #define NLDEMO_MSG_CONFIG_GET	17
-/* Its answer: all of NLDEMO_CONFIG_A_*. */
+/* The answer to CONFIG_GET: all of NLDEMO_CONFIG_A_*. */
 #define NLDEMO_MSG_CONFIG	18
 /*
- * Changes what the attributes name and leaves the rest, all or nothing. Needs
- * CAP_NET_ADMIN in the user namespace that owns the network namespace.
+ * Changes the values that the attributes name, all of them or none, and keeps
+ * the others. Needs CAP_NET_ADMIN in the user namespace that owns the network
+ * namespace.
  */
 #define NLDEMO_MSG_CONFIG_SET	19
-/* Event: the configuration as it is from here on. */
+/* Event: the configuration was changed to these values. */
 #define NLDEMO_MSG_CONFIG_NTF	20
 /*
  * Asks for the statistics of the network namespace: totals, or with NLM_F_DUMP
  * one message for each CPU that the machine can have.
  */
 #define NLDEMO_MSG_STATS_GET	21
-/* Its answer: NLDEMO_STATS_A_*. */
+/* The answer to STATS_GET: NLDEMO_STATS_A_*. */
 #define NLDEMO_MSG_STATS	22
 /*
- * The type under which the payload of a message of type 0 without flags comes
- * back: what netlink "hello kernel" clients send and expect.
+ * The answer to a message of type 0 without flags, with its payload. Netlink
+ * "hello kernel" clients send such messages, and expect this answer.
  */
 #define NLDEMO_MSG_HELLO_REPLY	23
 /*
- * Event, in the initial network namespace: another one is gone, with what it
- * had (NLDEMO_NETNS_A_*).
+ * Event, in the initial network namespace only: another network namespace was
+ * deleted (NLDEMO_NETNS_A_*).
  */
 #define NLDEMO_MSG_NETNS_NTF	24
 
@@ -49,29 +50,29 @@
 #define NLDEMO_GROUP_EVENTS	1
 
 /* Configuration. Integers are in host byte order. */
-#define NLDEMO_CONFIG_A_ENABLED		1	/* u8: 1 if packets are queued at all */
+#define NLDEMO_CONFIG_A_ENABLED		1	/* u8: 1 if packets are queued, 0 if none is */
 #define NLDEMO_CONFIG_A_QUEUE		2	/* u16: the first queue */
-#define NLDEMO_CONFIG_A_QUEUES		3	/* u16: how many queues, at least 1 */
+#define NLDEMO_CONFIG_A_QUEUES		3	/* u16: the number of queues, at least 1 */
 #define NLDEMO_CONFIG_A_SPREAD		4	/* u8: NLDEMO_SPREAD_* */
-#define NLDEMO_CONFIG_A_BYPASS		5	/* u8: 1 if packets pass when nobody listens */
+#define NLDEMO_CONFIG_A_BYPASS		5	/* u8: 1 if packets pass while their queue has no consumer */
 #define NLDEMO_CONFIG_A_HOOKS		6	/* u8: NLDEMO_HOOKS_*, bit n for NF_INET_* number n */
 #define NLDEMO_CONFIG_A_PRIORITY	7	/* s32: lower runs earlier, NF_IP_PRI_* */
-#define NLDEMO_CONFIG_A_SKIP_MARK	8	/* u32: packets with this mark pass; 0 for none */
+#define NLDEMO_CONFIG_A_SKIP_MARK	8	/* u32: packets with this mark pass; 0: no mark */
 #define NLDEMO_CONFIG_A_IPV4		9	/* nest: NLDEMO_FAMILY_A_* */
 #define NLDEMO_CONFIG_A_IPV6		10	/* nest: NLDEMO_FAMILY_A_* */
 /* u32, in answers and events: the number of the namespace's latest event */
 #define NLDEMO_CONFIG_A_EVENT		11
 /*
- * u8, in answers and events: 1 if the hooks that this takes are registered. 0 if
- * the namespace had no room for them. CONFIG_SET tries again, even if it changes
- * nothing else.
+ * u8, in answers and events: 1 if the hooks are registered, 0 if the namespace
+ * had no room for them. Each CONFIG_SET tries to register them, even if it
+ * changes nothing else.
  */
 #define NLDEMO_CONFIG_A_HOOKED		12
 #define NLDEMO_CONFIG_A_MAX		12
 
 /* How packets are spread over more than one queue. */
 enum nldemo_spread {
-	NLDEMO_SPREAD_FLOW = 0,	/* by address pair, which keeps flows in order */
+	NLDEMO_SPREAD_FLOW = 0,	/* by the two addresses; packets of a flow stay in order */
 	NLDEMO_SPREAD_CPU = 1,	/* by the CPU that handles the packet */
 };
 
@@ -84,39 +85,39 @@ enum nldemo_hooks {
 	NLDEMO_HOOKS_POST_ROUTING = 16,
 };
 
-/* What is queued of one family. */
+/* The packets of one family that are queued. */
 #define NLDEMO_FAMILY_A_TYPES	1	/* binary: the set of ICMP types */
 #define NLDEMO_FAMILY_A_MAX	1
 
 /* A set of types: type n is bit n % 8 (counted from the lowest) of byte n / 8. */
 #define NLDEMO_TYPES_LEN	32
 
-/* Statistics. Counters are of 4 bytes while they fit, else of 8, in host byte order. */
-#define NLDEMO_STATS_A_CPU	1	/* u32: whose counters, in dumps */
+/* Statistics. A counter has 4 bytes while its value fits, else 8, in host byte order. */
+#define NLDEMO_STATS_A_CPU	1	/* u32, in dumps: the CPU of these counters */
 #define NLDEMO_STATS_A_MESSAGES	2	/* netlink messages handled */
-#define NLDEMO_STATS_A_BYTES	3	/* their bytes, headers included */
+#define NLDEMO_STATS_A_BYTES	3	/* bytes of these messages, including headers */
 #define NLDEMO_STATS_A_ACKS	4	/* acknowledgements without an error */
-#define NLDEMO_STATS_A_ERRORS	5	/* errors reported, those refused aside */
-#define NLDEMO_STATS_A_REFUSED	6	/* requests refused for lack of rights */
+#define NLDEMO_STATS_A_ERRORS	5	/* errors reported, except for refused requests */
+#define NLDEMO_STATS_A_REFUSED	6	/* requests refused: no CAP_NET_ADMIN */
 #define NLDEMO_STATS_A_IPV4	7	/* nest: NLDEMO_PACKETS_A_* */
 #define NLDEMO_STATS_A_IPV6	8	/* nest: NLDEMO_PACKETS_A_* */
 #define NLDEMO_STATS_A_HOOKED	9	/* u8, in totals: as NLDEMO_CONFIG_A_HOOKED */
 #define NLDEMO_STATS_A_MAX	9
 
 /*
- * ICMP packets of one family, counted at each hook point that they pass. Of a
- * fragmented packet only the first fragment counts.
+ * ICMP packets of one family. A packet is counted at each hook point that it
+ * passes. Of a fragmented packet only the first fragment is counted.
  */
-#define NLDEMO_PACKETS_A_SEEN		1	/* all of them: matched, of other types, or unparsable */
+#define NLDEMO_PACKETS_A_SEEN		1	/* all packets: matched, of other types, or unparsable */
 #define NLDEMO_PACKETS_A_MATCHED	2	/* of a type that is queued */
-#define NLDEMO_PACKETS_A_SKIPPED	3	/* of those, passed for their mark, or met again in a VRF */
-#define NLDEMO_PACKETS_A_QUEUED		4	/* of those, all others */
-#define NLDEMO_PACKETS_A_UNPARSABLE	5	/* with headers cut short or contradictory */
+#define NLDEMO_PACKETS_A_SKIPPED	3	/* of the matched: passed, by mark or as seen in a VRF */
+#define NLDEMO_PACKETS_A_QUEUED		4	/* of the matched, all others */
+#define NLDEMO_PACKETS_A_UNPARSABLE	5	/* headers end early or contradict themselves */
 #define NLDEMO_PACKETS_A_MAX		5
 
-/* A network namespace that is gone. */
-#define NLDEMO_NETNS_A_COOKIE	1	/* u64: what SO_NETNS_COOKIE told of it */
-#define NLDEMO_NETNS_A_EVENT	2	/* u32: as NLDEMO_CONFIG_A_EVENT, of the initial one */
+/* A network namespace that was deleted. */
+#define NLDEMO_NETNS_A_COOKIE	1	/* u64: its cookie, as SO_NETNS_COOKIE reads it */
+#define NLDEMO_NETNS_A_EVENT	2	/* u32: the number of this event in the initial namespace */
 #define NLDEMO_NETNS_A_MAX	2
 
 #endif /* _UAPI_NLDEMO_H */
