@@ -2,9 +2,9 @@
 
 //! Netlink echo and ICMP to NFQUEUE, in every network namespace.
 //!
-//! The module at work for [`net`], safe abstractions over netlink kernel sockets and
-//! Netfilter hooks. This file has the parameters and the wiring. `nldemo/` holds what the module
-//! does, and knows nothing of this file.
+//! A module that uses [`net`], the safe abstractions over netlink kernel sockets and Netfilter
+//! hooks. This file has the parameters, and connects the parts. The functions of the module are in
+//! `nldemo/`, which does not know this file.
 
 #![deny(unsafe_code)]
 
@@ -76,7 +76,7 @@ module! {
 
 net::module_version!("0.2.0");
 
-/// What the module is loaded with.
+/// The module's parameters.
 mod parameters {
     crate::net::module_parameters! {
         /// Netlink protocol number, 23 to 31 (default 23)
@@ -131,7 +131,7 @@ impl pernet::Subsystem for NetNs {
     }
 
     fn new(_net: &Net) -> impl PinInit<Self, Error> {
-        // Found to be valid by `load`.
+        // `load` has checked it.
         let loaded = loaded().map_err(|_| EINVAL);
         try_pin_init!(Self {
             protocol: loaded.as_ref().map_err(|error| *error)?.0,

@@ -46,8 +46,8 @@ const SKIP_MARK: RangeInclusive<i64> = 0..=u32::MAX as i64;
 /// The types of ICMPv6 that a network works without: echo request and reply.
 const ICMPV6_ECHO: [u8; 2] = [128, 129];
 
-/// The parameters as they were given. They are wide integers, so that a value far out of range
-/// arrives here, and can be reported with its range.
+/// The parameters as they were given. They are wide integers, so that a value far out of range is
+/// not cut before it is checked and reported.
 pub(crate) struct Parameters {
     pub(crate) protocol: i64,
     pub(crate) enabled: bool,
@@ -64,7 +64,7 @@ pub(crate) struct Parameters {
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Spread {
-    /// By the pair of addresses, which keeps flows in order.
+    /// By the two addresses, so that packets of a flow stay in order.
     Flow = NLDEMO_SPREAD_FLOW as u8,
     /// By the CPU that handles the packet.
     Cpu = NLDEMO_SPREAD_CPU as u8,
@@ -173,7 +173,8 @@ impl Config {
             && self.priority == point.priority.0
     }
 
-    /// The points to hook into. If no type of a family is queued, there is no hook for the family.
+    /// The points that need a hook. If no type of a family is queued, there is no hook for the
+    /// family.
     pub(crate) fn points(self) -> impl Iterator<Item = Point> + Clone {
         [Family::Ipv4, Family::Ipv6]
             .into_iter()
@@ -206,7 +207,7 @@ impl fmt::Display for OutOfRange {
     }
 }
 
-/// Converts a value within `range`, all of which must fit `T`.
+/// Converts a value that must be within `range`. Every value of `range` must fit `T`.
 fn check<T: TryFrom<i64>>(
     parameter: &'static str,
     value: i64,

@@ -45,8 +45,8 @@ pub(crate) fn hook(netns: &NetNs, packet: &Packet, state: &State, point: &Point)
     }
 }
 
-// Out of line, so that other packets need not save registers, and one for each family, so that ICMP
-// does not pay for ICMPv6.
+// A function of its own, so that other packets need not save registers. One for each family, so
+// that ICMP does not pay for ICMPv6.
 #[inline(never)]
 fn decide_ipv4(netns: &NetNs, packet: &Packet, state: &State, point: Point) -> Verdict {
     decide(Family::Ipv4, netns, packet, state, &point)
@@ -99,17 +99,18 @@ fn decide(family: Family, netns: &NetNs, packet: &Packet, state: &State, point: 
     Verdict::queue(queue(netns, config, packet, family), config.bypass)
 }
 
-/// Classifies a packet again, of which the linear part alone was malformed.
+/// Classifies a packet by all its bytes. Its linear part alone was malformed.
 #[cold]
 #[inline(never)]
 fn classify_fragments(family: Family, packet: &Packet) -> Class {
     classify(family, packet)
 }
 
-/// Whether a packet came by a device of a VRF, where it has met the hook, and meets it now as one
-/// of the VRF itself. Were it queued again, the kernel would lose it after its verdict.
+/// Whether a packet arrived by a device of a VRF, and now meets the hook a second time, with the
+/// VRF as its device. If it were queued this time, the kernel would lose it after the verdict.
 ///
-/// What a VRF sends to itself meets the hook once, as a packet of the VRF.
+/// A packet that this host sends to itself by a VRF meets the hook only once, with the VRF as its
+/// device.
 #[inline]
 fn is_met_again(packet: &Packet, state: &State, point: &Point) -> bool {
     point.hooknum == Hooknum::PreRouting

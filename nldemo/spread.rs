@@ -6,8 +6,8 @@
 //! so that the packets of a flow stay in order, or by CPU, so that a packet stays on its CPU.
 //!
 //! A flow is a pair of addresses, in either direction: a request and its reply share a queue, and
-//! so do the fragments of a datagram. The identifier of an echo is not part of it, because error
-//! messages and later fragments have none.
+//! so do the fragments of a datagram. The identifier of an echo is not part of the flow, because
+//! error messages and later fragments have none.
 
 use core::num::NonZero;
 
@@ -157,8 +157,8 @@ mod tests {
         }
     }
 
-    /// Counts the queue of each of 1024 hashes, and says whether each of `queues` queues gets its
-    /// share, give or take half of it.
+    /// Maps 1024 hashes to `queues` queues. Whether each queue gets its share of them, within half
+    /// of the share.
     fn even(queues: NonZero<u16>, hash: impl Fn(u32) -> Option<u32>) -> bool {
         const FLOWS: u16 = 1024;
         let mut counts = [0; 16];

@@ -32,8 +32,8 @@ pub(crate) enum Packets {
     Seen,
     /// Packets of a type that is queued.
     Matched,
-    /// Matched packets that passed because of their mark, or because they met a hook again, in a
-    /// VRF.
+    /// Matched packets that passed because of their mark, or because they met the same hook a
+    /// second time in a VRF.
     Skipped,
     /// Matched packets that went to a queue.
     Queued,

@@ -20,8 +20,8 @@ const NEXT_HEADER: usize = 6;
 const ICMPV6: u8 = 58;
 
 // The headers that other headers may follow, from the IANA registry of extension header types. Two
-// of that registry end the chain like any other protocol: nothing can be read behind the
-// encapsulating security payload (50), and nothing is behind "no next header" (59).
+// numbers of that registry end the chain like any other protocol. The encapsulating security
+// payload (50) encrypts the rest, and "no next header" (59) has nothing after it.
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
@@ -148,7 +148,7 @@ pub(crate) fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
     }
     match end {
         Some(end) if packet.reaches(end) => message(packet, offset, end),
-        // As in `ip6_rcv_core()`, which does not ask for the option either.
+        // As in `ip6_rcv_core()`, this does not require the jumbogram option.
         None if first == HOP_BY_HOP => message(packet, offset, usize::MAX),
         _ => Class::Malformed,
     }
@@ -197,7 +197,7 @@ mod tests {
             self
         }
 
-        /// An extension header of 8 bytes, which reads as such whatever its type.
+        /// An extension header of 8 bytes. Its content has this length for every type of header.
         fn extension(self, next: u8) -> Self {
             self.push(&[next, 0, 0, 0, 0, 0, 0, 0])
         }
@@ -207,7 +207,7 @@ mod tests {
             self.push(&[next, 0, high, low, 0, 0, 0, 7])
         }
 
-        /// Has the packet say another payload length.
+        /// Writes another payload length into the header.
         fn claim(mut self, payload_len: u16) -> Self {
             [self.bytes[4], self.bytes[5]] = payload_len.to_be_bytes();
             self
@@ -250,7 +250,7 @@ mod tests {
         for header in EXTENSION_HEADERS {
             let packet = Builder::new(header).extension(ICMPV6).push(&MESSAGE);
             assert_eq!(packet.class(), Class::Icmp(ECHO_REQUEST));
-            // The order is of no importance, and neither is a repetition.
+            // Headers may come in any order, and more than once.
             for other in EXTENSION_HEADERS {
                 let packet = Builder::new(header)
                     .extension(other)
@@ -337,15 +337,15 @@ mod tests {
                 .claim(len)
                 .class()
         };
-        // It leaves out the extension header or the message, or parts of them.
+        // The length leaves out the extension header or the message, or parts of them.
         for len in 1..16 {
             assert_eq!(claim(len), Class::Malformed);
         }
-        // It leaves out data, which is then padding.
+        // The length leaves out data, which becomes padding.
         for len in 16..=24 {
             assert_eq!(claim(len), Class::Icmp(ECHO_REQUEST));
         }
-        // It counts in more than there is.
+        // The length is larger than the packet.
         for len in [25, 1280, u16::MAX] {
             assert_eq!(claim(len), Class::Malformed);
         }
@@ -353,7 +353,8 @@ mod tests {
 
     #[test]
     fn padding_behind_the_payload_is_never_read() {
-        // What looks like a header of a later fragment, or of another protocol, is none.
+        // These bytes look like the header of a message, but they are data of a later fragment or
+        // of another protocol.
         for offset in [0, 0b1000] {
             let packet = Builder::new(DESTINATION)
                 .extension(FRAGMENT)
@@ -424,7 +425,7 @@ mod tests {
     #[test]
     fn later_fragment_is_never_read() {
         for field in [0b1000, 0b1001, 0x100, 0xfff8, 0xffff] {
-            // What looks like an extension header or a message is data.
+            // These bytes look like an extension header or a message, but they are data.
             for next in [ICMPV6, DESTINATION, FRAGMENT, TCP] {
                 let packet = Builder::new(FRAGMENT).fragment(next, field);
                 assert_eq!(packet.class(), Class::LaterFragment);
@@ -442,11 +443,11 @@ mod tests {
     fn jumbogram_ends_where_the_packet_does() {
         const JUMBO: [u8; 8] = [ICMPV6, 0, 0xc2, 4, 0, 1, 0, 0];
         let jumbogram = Builder::new(HOP_BY_HOP).push(&JUMBO).push(&MESSAGE);
-        // The option's length is for the kernel to check, and is beyond this packet's end.
+        // The kernel checks the length in the option. Here it is beyond the packet's end.
         assert_eq!(jumbogram.claim(0).class(), Class::Icmp(ECHO_REQUEST));
         let cut = Builder::new(HOP_BY_HOP).push(&JUMBO).push(&MESSAGE[..7]);
         assert_eq!(cut.claim(0).class(), Class::Malformed);
-        // With a length of its own it is an ordinary packet.
+        // With a payload length in its header it is an ordinary packet.
         let both = Builder::new(HOP_BY_HOP).push(&JUMBO).push(&MESSAGE);
         assert_eq!(both.class(), Class::Icmp(ECHO_REQUEST));
     }

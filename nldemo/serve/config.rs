@@ -277,7 +277,8 @@ mod tests {
             ipv6: TypeSet([2; 32]),
         };
         let told = attributes(&odd, 5, true);
-        // The last two, the event's number and whether there are hooks, can only be told.
+        // Requests must not have the last two attributes: the number of the event, and whether
+        // there are hooks.
         let bytes = told.bytes()?;
         let bytes = &bytes[..bytes.len() - 16];
         let new = Attributes::parse(bytes, &SET_POLICY)

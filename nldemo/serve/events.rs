@@ -31,11 +31,12 @@ const EVENTS: Group = Group::new(NLDEMO_GROUP_EVENTS);
 /// Room for the attributes of a message about a namespace.
 const LEN_MAX: usize = 64;
 
-/// Sends an event to the initial network namespace: another one is gone.
+/// Sends an event to the initial network namespace: another namespace was deleted.
 ///
 /// Context: process, may sleep.
 pub(crate) fn gone(instance: &Instance<'_, NetNs>, initial: &Instance<'_, NetNs>) {
-    // The initial namespace itself stays when the module is unloaded.
+    // The initial namespace is not deleted. Its instance ends only because the module is
+    //unloaded.
     if instance.net().cookie() == initial.net().cookie() {
         return;
     }
@@ -59,7 +60,7 @@ pub(super) fn announce<const N: usize>(
     attributes: impl FnOnce() -> Payload<N>,
 ) {
     if socket.has_listeners(EVENTS) {
-        // A listener that misses an event finds a gap in the numbers.
+        // If a listener misses an event, it sees a gap in the numbers.
         let _ = attributes()
             .bytes()
             .and_then(|bytes| socket.broadcast(EVENTS, msg_type, bytes));
