@@ -353,8 +353,8 @@ mod tests {
 
     #[test]
     fn padding_behind_the_payload_is_never_read() {
-        // These bytes look like the header of a message, but they are data of a later fragment or
-        // of another protocol.
+        // The padding may look like a header of a later fragment, or of another protocol, but is
+        // none.
         for offset in [0, 0b1000] {
             let packet = Builder::new(DESTINATION)
                 .extension(FRAGMENT)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Drops the packets of queue 0 that contain a text, the first argument, until interrupted.
+//! Drops the packets of queue 0 that contain the text of the first argument, until it is
+//! interrupted.
 
 use std::error::Error;
 
@@ -26,10 +27,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .windows(text.len())
             .any(|part| part == text.as_bytes());
         let decision = [Decision::ACCEPT, Decision::DROP][usize::from(found)];
-        // Waits when the kernel has no memory for it (ENOBUFS), and loses it in no case.
+        // If the kernel has no memory for the verdict (ENOBUFS), this waits. The verdict is never
+        // lost.
         queue.decide(queued.id, decision).await?;
     }
-    // A full socket ends nothing: the kernel counts the packets that found no room.
+    // The loop goes on if the socket is full. The kernel counts the packets that had no room.
     println!("lost: {:?}", queue.get_ref().losses());
     println!("left: {:?}", queue.close().await?);
     Ok(())

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Lets the packets of queue 0 go on later, by as many milliseconds as the first argument says.
+//! Accepts each packet of queue 0 after a delay. The first argument is the delay in milliseconds.
 
 use std::collections::VecDeque;
 use std::error::Error;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Drops the packets of queue 0 that contain a text, the first argument.
+//! Drops the packets of queue 0 that contain the text of the first argument.
 
 use std::num::NonZero;
 use std::time::Duration;
@@ -12,7 +12,7 @@ fn main() -> Result<()> {
         .nth(1)
         .filter(|text| !text.is_empty())
         .unwrap_or_else(|| "secret".to_owned());
-    // Under load, one message to the kernel carries the verdicts on up to 64 packets.
+    // Under load, one message to the kernel decides up to 64 packets.
     let batching = Batching {
         count: NonZero::new(64).unwrap_or(NonZero::<usize>::MIN),
         time: Duration::ZERO,

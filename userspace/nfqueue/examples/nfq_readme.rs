@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Accepts all packets of queue 0: the example that the crate `nfq` starts with, on this one.
+//! Accepts all packets of queue 0: the first example of the crate `nfq`, written for this crate.
 
 use nfnetlink_queue::{Decision, Queue, RECEIVE_LEN, Result};
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Prints what the kernel tells about each packet of queue 0, and accepts it.
+//! Prints everything that the kernel says about each packet of queue 0, and accepts the packet.
 
 use nfnetlink_queue::{Decision, Options, RECEIVE_LEN, Result, Summary};
 

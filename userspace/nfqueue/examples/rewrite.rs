@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Gives the echo messages and UDP packets of queue 0 other data, the first argument.
+//! Replaces the data of the echo messages and UDP packets of queue 0 by the first argument.
 
 use nfnetlink_queue::{Decision, Edit, Packet, Queue, RECEIVE_LEN, Result, Rewritten, Unwritable};
 
 fn with_data(packet: &Packet<'_>, data: &str) -> Result<Rewritten, Unwritable> {
     let mut edit = Edit::new(packet)?;
     edit.set_data(data.as_bytes())?;
-    // Makes lengths and checksums right.
+    // Updates lengths and checksums.
     edit.finish()
 }
 

@@ -47,48 +47,49 @@ use crate::verdict::Decision;
 /// # }
 /// ```
 ///
-/// It is a [`Stream`] of packets that can be kept as well, for `tokio_stream::StreamExt::next` and
-/// the like. The stream does not end, and goes on after errors.
+/// It is also a [`Stream`] of packets that can be kept, for `tokio_stream::StreamExt::next` and
+/// similar functions. The stream does not end, and goes on after errors.
 ///
-/// A full receive buffer is no error: [`get_ref`](Self::get_ref) leads to [`Queue::losses`], which
-/// counts the packets that found no room.
+/// A full receive buffer is no error. [`Queue::losses`] counts the packets that had no room; call
+/// it through [`get_ref`](Self::get_ref).
 ///
-/// One task has the queue. Others can get each [`OwnedPacket`] by a channel, and send its id and their
-/// decision back by another.
+/// One task owns the queue. It can send each [`OwnedPacket`] to other tasks by a channel. They send
+/// the packet's id and their decision back by another channel.
 ///
 /// # When verdicts cannot be sent
 ///
-/// A verdict is with the queue from the call of [`decide`](Self::decide) on. If the kernel cannot
-/// take it (`ENOBUFS`, `EAGAIN`), the future waits a millisecond and tries again, until the kernel
-/// has it. It waits for a time and not for the socket to be writable, because it is always that:
-/// the kernel charges no send buffer for what itself is sent.
+/// The queue has a verdict as soon as [`decide`](Self::decide) is called. If the kernel cannot take
+/// the verdict (`ENOBUFS`, `EAGAIN`), the future waits a millisecond and tries again, until the
+/// kernel has it. The future does not wait until the socket is writable, because it always is: the
+/// kernel charges no send buffer for messages to the kernel.
 ///
 /// # Cancellation
 ///
-/// All methods are cancellation safe, in `tokio::select!` for instance. A future that is dropped
-/// loses no packet and no verdict: verdicts that were not sent go with the next one, while a packet
-/// is waited for, by [`flush`](Self::flush), or when the queue is dropped or closed.
+/// All methods are cancellation safe, for example in `tokio::select!`. If a future is dropped, no
+/// packet and no verdict is lost. Verdicts that were not sent are sent with the next one, while the
+/// queue waits for a packet, by [`flush`](Self::flush), or when the queue is dropped or closed.
 #[derive(Debug)]
 pub struct AsyncQueue {
     fd: AsyncFd<Queue>,
-    /// Ends when verdicts are to be sent once more that could not be sent.
+    /// Ends when verdicts that could not be sent must be sent again.
     again: Option<Pin<Box<Sleep>>>,
-    /// Ends when verdicts are to be sent that wait for others.
+    /// Ends when verdicts that wait for others must be sent.
     due: Option<Pin<Box<Sleep>>>,
-    /// What the stream receives into.
+    /// The buffer that the stream receives into.
     buffer: Vec<u8>,
 }
 
 impl AsyncQueue {
-    /// Hands a queue over to the runtime. Fails if that has no more room for it.
+    /// Registers a queue with the runtime. Fails if the runtime has no room for it.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime, or in one without I/O (`enable_io`). Later calls panic in one
     /// without time (`enable_time`) if verdicts cannot be sent or are gathered for a time.
     pub fn new(queue: Queue) -> Result<Self> {
-        // What `AsyncFd::register_with_interest` asks for, which is unsafe, holds: the queue has one descriptor
-        // from its beginning to its end, and nobody can put another queue in its place.
+        // The unsafe replacement, `AsyncFd::register_with_interest`, requires a descriptor that
+        // does not change. That holds here: a queue has one descriptor for its whole life, and
+        // nobody can put another queue in its place.
         #[allow(
             deprecated,
             reason = "its replacement is unsafe, and newer than others' tokio"
@@ -119,26 +120,27 @@ impl AsyncQueue {
         self.fd.into_inner()
     }
 
-    /// Waits for a packet, which it reads into `buffer`, of [`RECEIVE_LEN`] bytes.
+    /// Waits for a packet, and reads it into `buffer`. The buffer should have [`RECEIVE_LEN`]
+    /// bytes.
     ///
-    /// Refusals of earlier verdicts are counted, see [`Queue::refusals`]. The queue can be used on
-    /// after every error, see [`Queue::next_packet`].
+    /// It counts refusals of earlier verdicts, see [`Queue::refusals`]. After every error the queue
+    /// can still be used, see [`Queue::next_packet`].
     pub async fn next_packet<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Queued<'b>> {
         let place = poll_fn(|context| self.poll_place(context, buffer)).await?;
         Ok(place.of(buffer))
     }
 
-    /// Decides what becomes of a packet, in whatever order. The verdict is with the queue when this
-    /// returns, and with the kernel when the future ends, unless it waits for others by
-    /// [`Options::batching`](crate::Options::batching).
+    /// Decides about a packet. Packets may be decided in any order. The queue has the verdict when
+    /// this returns, and the kernel has it when the future ends, unless the verdict waits for
+    /// others by [`Options::batching`](crate::Options::batching).
     ///
-    /// Do not decide the packet again, whatever becomes of the future.
+    /// Do not decide the packet again, even if the future fails or is dropped.
     pub fn decide(&mut self, id: u32, decision: Decision) -> impl Future<Output = Result<()>> {
         let sent = self.get_mut().decide(id, decision);
         self.sent(sent)
     }
 
-    /// Likewise, for all packets of the queue up to this one: see [`Queue::decide_up_to`].
+    /// The same for all packets of the queue up to this one: see [`Queue::decide_up_to`].
     pub fn decide_up_to(
         &mut self,
         id: u32,
@@ -148,7 +150,7 @@ impl AsyncQueue {
         self.sent(sent)
     }
 
-    /// Likewise, for a packet that gets other content: see [`Queue::decide_rewritten`].
+    /// The same for a packet that gets other content: see [`Queue::decide_rewritten`].
     pub fn decide_rewritten(
         &mut self,
         decision: Decision,
@@ -170,7 +172,7 @@ impl AsyncQueue {
         poll_fn(|context| self.poll_flush(context)).await
     }
 
-    /// Unbinds the queue, once all verdicts are sent, and tells what was left in it.
+    /// Sends all verdicts, unbinds the queue, and returns what was left in it.
     pub async fn close(mut self) -> Result<Closed> {
         self.flush().await?;
         self.into_inner().close()
@@ -193,7 +195,7 @@ impl AsyncQueue {
 
     fn poll_place(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<Place>> {
         loop {
-            // What came before the queue was bound is no longer in the socket.
+            // Messages that came before the bind's answer are no longer in the socket.
             if !self.get_ref().has_early() {
                 let Poll::Ready(ready) = self.fd.poll_read_ready_mut(context) else {
                     return self.poll_unsent(context).map(Err);
@@ -210,12 +212,13 @@ impl AsyncQueue {
         }
     }
 
-    /// Sends verdicts while there are no packets. Is ready when that fails.
+    /// Sends verdicts while there are no packets. Is ready when a send fails.
     fn poll_unsent(&mut self, context: &mut Context<'_>) -> Poll<Error> {
         if self.get_ref().unsent() > 0 {
             if let Some(due) = self.get_ref().due() {
                 let due = due.into();
-                // One for verdicts that were sent meanwhile is over too early.
+                // If the verdicts were sent meanwhile, their timer ends too early for the next
+                // ones.
                 let sleep = self.due.take().filter(|sleep| sleep.deadline() == due);
                 let sleep = sleep.unwrap_or_else(|| Box::pin(sleep_until(due)));
                 ready!(self.due.insert(sleep).as_mut().poll(context));

@@ -8,8 +8,7 @@ use etherparse::checksum::Sum16BitWords;
 use crate::layout::Layout;
 use crate::unwritable::Unwritable;
 
-/// What a transport checksum is computed from: addresses, and the transport header with what
-/// follows.
+/// The input of a transport checksum: addresses, and the packet from the transport header on.
 pub(crate) type Inputs<'a> = (&'a [u8], &'a [u8]);
 
 pub(crate) fn inputs<'a>(layout: &Layout, bytes: &'a [u8]) -> Inputs<'a> {
@@ -32,13 +31,13 @@ pub(crate) fn fill_ipv4_header(bytes: &mut [u8]) -> Result<(), Unwritable> {
     put(header, 10, sum.to_ne_bytes())
 }
 
-/// Whether the transport checksum of a packet is right, or there is none.
+/// Whether the transport checksum of a packet is right, or the packet has none.
 pub(crate) fn is_right(layout: &Layout, bytes: &[u8]) -> Result<bool, Unwritable> {
     place(layout)?;
     Ok(is_absent(layout, bytes) || sum(layout, bytes) == 0)
 }
 
-/// Computes the transport checksum of a packet, unless it goes without.
+/// Computes the transport checksum of a packet, unless the packet has none.
 pub(crate) fn fill(layout: &Layout, bytes: &mut [u8]) -> Result<(), Unwritable> {
     let place = place(layout)?;
     if is_absent(layout, bytes) {
@@ -47,13 +46,13 @@ pub(crate) fn fill(layout: &Layout, bytes: &mut [u8]) -> Result<(), Unwritable> 
     put(bytes, layout.transport + place, [0, 0])?;
     let mut sum = sum(layout, bytes);
     if sum == 0 && layout.protocol == IpNumber::UDP {
-        // 0 stands for no checksum, and in this arithmetic all ones are 0 as well.
+        // 0 means no checksum. In ones' complement arithmetic, all ones is 0, too.
         sum = u16::MAX;
     }
     put(bytes, layout.transport + place, sum.to_ne_bytes())
 }
 
-/// Where in the transport header the checksum is.
+/// The offset of the checksum in the transport header.
 fn place(layout: &Layout) -> Result<usize, Unwritable> {
     match (layout.protocol, layout.ipv4) {
         (IpNumber::ICMP, true) | (IpNumber::IPV6_ICMP, false) => Ok(2),
@@ -63,7 +62,7 @@ fn place(layout: &Layout) -> Result<usize, Unwritable> {
     }
 }
 
-/// UDP over IPv4 may go without.
+/// UDP over IPv4 may have no checksum.
 fn is_absent(layout: &Layout, bytes: &[u8]) -> bool {
     let start = layout.transport;
     layout.ipv4
@@ -71,12 +70,12 @@ fn is_absent(layout: &Layout, bytes: &[u8]) -> bool {
         && bytes.get(start + 6..start + 8) == Some(&[0, 0])
 }
 
-/// The complement of the sum over all, in the order that the bytes have in memory.
+/// The complement of the sum over all parts, with its bytes in memory order.
 fn sum(layout: &Layout, bytes: &[u8]) -> u16 {
     let (addresses, transport) = inputs(layout, bytes);
     let mut sum = Sum16BitWords::new();
     if layout.protocol != IpNumber::ICMP {
-        // The same for both families: all but the lower 16 bits of the length is 0 here.
+        // The same code serves both families: only the lower 16 bits of the length can be set here.
         let length = u16::try_from(transport.len()).unwrap_or(u16::MAX);
         sum = sum
             .add_slice(addresses)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What can go wrong with a queue.
+//! The errors of a queue.
 
 use std::fmt;
 use std::io;
@@ -12,10 +12,10 @@ use nix::errno::Errno;
 use crate::owner::QueueHolder;
 use crate::unwritable::Unwritable;
 
-/// Shorthand for this crate's results.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can go wrong with a queue.
+/// Any error of a queue.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -31,7 +31,7 @@ pub enum Error {
     QueueBusy {
         /// Number of the queue.
         queue: u16,
-        /// Who holds it.
+        /// The holder of the queue.
         holder: QueueHolder,
     },
     /// A packet cannot get other content.
@@ -40,10 +40,10 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether trying again later makes sense: the kernel lacked memory for what was to be sent
-    /// (`ENOBUFS`), or there was no room for it (`EAGAIN`).
+    /// Whether another try makes sense: the kernel lacked memory for the message (`ENOBUFS`), or
+    /// had no room for it (`EAGAIN`).
     ///
-    /// Verdicts that were to be sent are kept, see [`Queue::flush`](crate::Queue::flush).
+    /// The queue keeps the verdicts that were not sent, see [`Queue::flush`](crate::Queue::flush).
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         matches!(self.errno(), Some(Errno::ENOBUFS | Errno::EAGAIN))

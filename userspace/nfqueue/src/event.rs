@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What comes from a queue's socket.
+//! The messages that come from a queue's socket.
 
 use knetlink::HEADER_LEN;
 use knetlink::Malformed;
@@ -16,16 +16,16 @@ use crate::wire::MSG_VERDICT;
 use crate::wire::MSG_VERDICT_BATCH;
 use crate::wire::NFGENMSG_LEN;
 
-/// What a message on the queue's socket means.
+/// The meaning of a message on the queue's socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A packet awaits its verdict.
+    /// A packet waits for its verdict.
     Packet(Queued<'a>),
-    /// The kernel refused a verdict; [`Status::errno`] is `ENOENT` when the packet was gone, or
-    /// all packets were that a batch was for.
+    /// The kernel refused a verdict. [`Status::errno`] is `ENOENT` if the packet was gone. For a
+    /// batch it is `ENOENT` if none of its packets was still queued.
     VerdictRefused {
-        /// Which packet it was for, or which one a batch was to end with.
+        /// The packet that the verdict was for, or the last packet of a batch.
         id: u32,
         /// The refusal.
         status: Status,
@@ -75,14 +75,14 @@ impl<'a> Iterator for Events<'a> {
 }
 
 impl<'a> Events<'a> {
-    /// The next event, of whatever messages.
+    /// The next event. The messages may be of any kind.
     fn walk(&mut self) -> Option<Result<Event<'a>, Malformed>> {
         Some(self.messages.next()?.and_then(|message| event(&message)))
     }
 }
 
-/// The packet in a datagram that has one message and no other, whose first attribute is the packet's
-/// header: that is what the kernel sends.
+/// The packet in a datagram with exactly one message, if the first attribute of the message is the
+/// packet's header. The kernel sends packets in this form.
 #[inline]
 fn sole_packet(datagram: &[u8]) -> Option<Queued<'_>> {
     const START: usize = HEADER_LEN + NFGENMSG_LEN;
@@ -115,7 +115,7 @@ fn event<'a>(message: &Message<'a>) -> Result<Event<'a>, Malformed> {
         return Queued::parse(message.payload).map(Event::Packet);
     }
     Ok(match Status::parse(message)? {
-        // Verdicts carry the packet's id for a sequence number.
+        // The sequence number of a verdict is the packet's id.
         Some(status) if matches!(status.request, MSG_VERDICT | MSG_VERDICT_BATCH) => {
             Event::VerdictRefused {
                 id: message.sequence,
@@ -184,7 +184,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens to the bytes: either both find the same packet, or the walk alone tells.
+        /// For any change of the bytes: both ways find the same packet, or only the walk finds it.
         #[test]
         fn sole_packet_of_damaged_datagrams_is_the_one_that_the_walk_finds(
             damage in prop::collection::vec((0..40_usize, any::<u8>()), 0..4),

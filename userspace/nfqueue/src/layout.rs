@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Where the headers of a packet are.
+//! The places of a packet's headers.
 
 use etherparse::IpNumber;
 use etherparse::IpSlice;
@@ -9,10 +9,10 @@ use etherparse::Ipv6ExtensionSlice;
 use crate::unwritable::Unwritable;
 
 pub(crate) const IPV6_HEADER_LEN: usize = 40;
-/// As many extension headers as the kernel compares (`IP6_MAX_EXT_HDRS_CNT`).
+/// The number of extension headers that the kernel compares (`IP6_MAX_EXT_HDRS_CNT`).
 const MAX_EXTENSIONS: usize = 12;
 
-/// Where things are in a packet.
+/// The places of the headers in a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) ipv4: bool,
@@ -23,7 +23,7 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Reads the headers of a whole packet that is no fragment.
+    /// Reads the headers of a whole packet that is not a fragment.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Unwritable> {
         let ip = IpSlice::from_slice(bytes).map_err(|_| Unwritable::Unparsable)?;
         let payload = ip.payload();
@@ -35,7 +35,7 @@ impl Layout {
                 let mut count = 0;
                 for extension in extensions {
                     count += 1;
-                    // Even if it is the only fragment.
+                    // Also if it is the only fragment.
                     fragment |= matches!(extension, Ipv6ExtensionSlice::Fragment(_));
                 }
                 if count > MAX_EXTENSIONS {
@@ -58,8 +58,8 @@ impl Layout {
         })
     }
 
-    /// How long the part of the transport header is that the kernel wants to see, as
-    /// `nfqnl_validate_l4` has it; endless if the header lies about it.
+    /// The length of the transport header that the kernel requires (`nfqnl_validate_l4()`).
+    /// `usize::MAX` if the length field of the header is invalid.
     pub(crate) fn transport_min(&self, transport: &[u8]) -> usize {
         match self.protocol {
             IpNumber::TCP => match transport.get(12).map(|octet| usize::from(octet >> 4)) {

@@ -21,24 +21,26 @@
 //!
 //! # Waiting
 //!
-//! [`Queue::next_packet`] blocks. [`Queue::receive`] does not, and tells of everything that comes;
-//! the queue has a file descriptor to poll ([`AsFd`](std::os::fd::AsFd)), and [`Queue::wait`] polls
-//! it together with a deadline and a second descriptor that ends the wait. With the feature `tokio`,
-//! `AsyncQueue` is a stream of packets.
+//! [`Queue::next_packet`] blocks. [`Queue::receive`] does not block, and returns all kinds of
+//! events. The queue has a file descriptor to poll ([`AsFd`](std::os::fd::AsFd)). [`Queue::wait`]
+//! polls it with a deadline, and with a second descriptor that ends the wait. With the feature
+//! `tokio`, `AsyncQueue` is a stream of packets.
 //!
 //! # Verdicts
 //!
-//! A verdict needs the id of the packet and no more. The queue keeps it until the kernel has it:
-//! after an error for which [`Error::is_temporary`] holds, it goes with the next one, while a
-//! packet is waited for, or by [`Queue::flush`]. If the packet is gone by then, the kernel's refusal
-//! is told as an [`Event`] or counted ([`Queue::refusals`]), and is no error.
+//! A verdict needs only the id of the packet. The queue keeps a verdict until the kernel has it. If
+//! sending fails with an error for which [`Error::is_temporary`] is true, the queue sends the
+//! verdict again: with the next verdict, while it waits for a packet, or by [`Queue::flush`]. If
+//! the packet is gone by then, the kernel refuses the verdict. That is no error: it is an
+//! [`Event`], or is counted ([`Queue::refusals`]).
 //!
-//! With [`Options::batching`] one message to the kernel decides many packets.
+//! With [`Options::batching`], one message to the kernel can decide many packets.
 //!
 //! # Losses
 //!
-//! A full queue or socket ends nothing. The kernel drops packets that find no room, or lets them
-//! pass ([`Options::fail_open`]), and [`Queue::losses`] tells how many there were.
+//! If the queue or the socket is full, the kernel drops the packets that have no room, or lets them
+//! pass ([`Options::fail_open`]). [`Queue::losses`] returns their number. The queue works on after
+//! that.
 //!
 //! # Features
 //!
@@ -95,7 +97,7 @@ pub use unwritable::Unwritable;
 pub use verdict::Decision;
 pub use verdict::Verdict;
 
-/// That the example of the README compiles.
+/// Compiles the example of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Whether the kernel takes other content for packets in this network namespace.
+//! Whether the kernel accepts other content for packets in this network namespace.
 
 use std::fs;
 use std::path::Path;
 
-/// Whether the calling thread's network namespace is one where the kernel takes other content: the
-/// initial user namespace must own it. True if nothing speaks against it.
+/// Whether the kernel accepts other content for packets of the calling thread's network namespace.
+/// It does if the initial user namespace owns the network namespace. True if this cannot be found
+/// out.
 ///
-/// The kernel tells the owner by ioctl only. But in all other network namespaces it leaves most
-/// settings of the IPv6 route table out, which shows where there is IPv6 at all.
+/// The kernel tells the owner only by an ioctl. But in network namespaces with another owner, the
+/// kernel hides most settings of the IPv6 route table. If IPv6 is there, these settings show the
+/// owner.
 pub(crate) fn namespace_allows() -> bool {
     allows(Path::new("/proc/sys/net"), Path::new("/proc/self/ns/user"))
 }
@@ -19,7 +21,7 @@ fn allows(settings: &Path, user_namespace: &Path) -> bool {
     const INITIAL: &str = "user:[4026531837]";
     let ipv6 = settings.join("ipv6");
     let hidden = ipv6.join("conf").exists() && !ipv6.join("route/mtu_expires").exists();
-    // Who is in another user namespace has rights on network namespaces below it only.
+    // A process in another user namespace has rights only on network namespaces below that one.
     let inside = fs::read_link(user_namespace).is_ok_and(|link| link.as_os_str() != INITIAL);
     !hidden && !inside
 }

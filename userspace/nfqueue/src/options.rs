@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How a queue is taken, and the configuration messages that do it.
+//! The options of a queue, and the configuration messages that bind it.
 
 use std::num::NonZero;
 use std::time::Duration;
@@ -12,33 +12,34 @@ use linux_names::constant::octet;
 use crate::wire::MAX_PAYLOAD;
 use crate::wire::nfgenmsg;
 
-/// More than all takes that a message tells of a packet besides its content. A security context, the
-/// longest, has up to a page.
+/// More bytes than everything in a message except the packet's content. The longest part, a
+/// security context, has up to a page.
 const OTHERS_LEN: NonZero<usize> = NonZero::new(16 << 10).expect("it is not 0");
 
-/// What of each packet is copied to the consumer.
+/// The part of each packet that is copied to the consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyMode {
-    /// Nothing, not even that there is a packet. The kernel then drops every packet that is queued,
-    /// `bypass` or not.
+    /// Nothing, and no message says that there is a packet. The kernel then drops every packet that
+    /// is queued, with or without `bypass`.
     None,
-    /// All but its content.
+    /// Everything except its content.
     Meta,
-    /// Its content, too, from the network header on.
+    /// Everything, and its content from the network header on.
     Packet {
-        /// How many bytes of it at most; `None` for as many as a message can carry, 65531.
+        /// The most bytes that are copied; `None` for as many as a message can carry, 65531.
         range: Option<NonZero<u32>>,
     },
 }
 
-/// When verdicts are sent that could wait for others.
+/// The time when verdicts are sent, if they may wait for others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batching {
-    /// At the latest when so many are there; 1 sends each at once.
+    /// The number of waiting verdicts at which they are sent at the latest. 1 sends each verdict at
+    /// once.
     pub count: NonZero<usize>,
-    /// At the latest when the first of them has waited so long. Zero sends the first after a pause
-    /// at once, and others before waiting for more packets, so that none waits longer than it takes
-    /// to decide those that are there.
+    /// The longest time that the first of them waits. Zero sends the first verdict after a pause at
+    /// once, and later ones before the queue waits for more packets. So no verdict waits longer
+    /// than it takes to decide the packets that have arrived.
     pub time: Duration,
 }
 
@@ -54,7 +55,7 @@ impl Batching {
     }
 }
 
-/// How to take a queue.
+/// Options to bind a queue.
 ///
 /// ```no_run
 /// use nfnetlink_queue::{CopyMode, Options};
@@ -77,8 +78,8 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Whole packets, segmented and with their checksums; the kernel's default of 1024 packets;
-    /// no batching.
+    /// Packets are copied whole, segmented and with checksums. 1024 packets may wait, which is the
+    /// kernel's default. No batching.
     fn default() -> Self {
         Self {
             copy_mode: CopyMode::Packet { range: None },
@@ -90,15 +91,15 @@ impl Default for Options {
 }
 
 impl Options {
-    /// What is copied of each packet.
+    /// The part of each packet that is copied.
     pub fn copy_mode(self, copy_mode: CopyMode) -> Self {
         Self { copy_mode, ..self }
     }
 
-    /// How many packets may wait for a verdict; those beyond are dropped.
+    /// The number of packets that may wait for a verdict. The kernel drops further packets.
     ///
-    /// The receive buffer of the socket gets room for so many packets of 1,500 bytes: 4 KiB each,
-    /// 256 MiB at most. For another size, set `SO_RCVBUF` of the queue's descriptor.
+    /// The receive buffer of the socket gets room for this number of packets of 1,500 bytes: 4 KiB
+    /// each, 256 MiB at most. For another size, set `SO_RCVBUF` of the queue's descriptor.
     pub fn max_length(self, packets: u32) -> Self {
         Self {
             max_length: Some(packets),
@@ -106,7 +107,7 @@ impl Options {
         }
     }
 
-    /// How many bytes a message about a packet has at most.
+    /// The most bytes of a message about a packet.
     pub(crate) fn message_length(&self) -> NonZero<usize> {
         let copied = match self.copy_mode {
             CopyMode::Packet { range } => {
@@ -117,13 +118,13 @@ impl Options {
         OTHERS_LEN.saturating_add(copied)
     }
 
-    /// How verdicts are gathered.
+    /// The way verdicts are gathered.
     pub fn batching(self, batching: Batching) -> Self {
         Self { batching, ..self }
     }
 
-    /// Whether packets pass, instead of being dropped, that find no room in the queue or
-    /// in the socket.
+    /// Whether packets pass if they have no room in the queue or in the socket. Otherwise they are
+    /// dropped.
     pub fn fail_open(self, on: bool) -> Self {
         self.flag(libc::NFQA_CFG_F_FAIL_OPEN, on)
     }
@@ -139,18 +140,18 @@ impl Options {
         self.flag(libc::NFQA_CFG_F_CONNTRACK, on)
     }
 
-    /// Whether packets come as they are: several in one where they are to be segmented later, and
-    /// without the checksum that is to be computed later.
+    /// Whether packets come as the kernel has them: merged ones whole, although they will be
+    /// segmented later, and without a checksum that will be computed later.
     pub fn gso(self, on: bool) -> Self {
         self.flag(libc::NFQA_CFG_F_GSO, on)
     }
 
-    /// Whether the kernel tells who sent a packet of this machine.
+    /// Whether the kernel tells the user and the group that sent a packet of this machine.
     pub fn uid_gid(self, on: bool) -> Self {
         self.flag(libc::NFQA_CFG_F_UID_GID, on)
     }
 
-    /// Whether the kernel tells the security context of who sent a packet of this machine.
+    /// Whether the kernel tells the security context of the sender of a packet of this machine.
     pub fn security_context(self, on: bool) -> Self {
         self.flag(libc::NFQA_CFG_F_SECCTX, on)
     }
@@ -165,15 +166,16 @@ impl Options {
         Self { flags, ..self }
     }
 
-    /// The payload of the message that takes a queue.
+    /// The payload of the message that binds a queue.
     ///
-    /// All in one, so that no packet arrives in between without its content.
+    /// It has all options in one message, so that no packet arrives before its content is asked
+    /// for.
     pub(crate) fn bind_payload(&self, queue: u16) -> Vec<u8> {
         let mut payload = command_payload(queue, libc::NFQNL_CFG_CMD_BIND);
         let (mode, range) = match self.copy_mode {
             CopyMode::None => (libc::NFQNL_COPY_NONE, 0),
             CopyMode::Meta => (libc::NFQNL_COPY_META, 0),
-            // The kernel takes 0 for as much as fits an attribute.
+            // For the kernel 0 means as much as fits an attribute.
             CopyMode::Packet { range } => (libc::NFQNL_COPY_PACKET, range.map_or(0, NonZero::get)),
         };
         let [range0, range1, range2, range3] = range.to_be_bytes();
@@ -199,7 +201,8 @@ pub(crate) fn no_room_payload(queue: u16) -> Vec<u8> {
     payload
 }
 
-/// The payload of the message that gives a queue back; the kernel drops what still waits in it.
+/// The payload of the message that unbinds a queue. The kernel drops the packets that still wait in
+/// it.
 pub(crate) fn unbind_payload(queue: u16) -> Vec<u8> {
     command_payload(queue, libc::NFQNL_CFG_CMD_UNBIND)
 }

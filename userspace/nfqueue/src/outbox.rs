@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Verdicts on their way to the kernel, gathered so that one message decides several packets and
-//! one datagram carries several messages.
+//! Verdicts that wait to be sent. They are gathered, so that one message decides several packets
+//! and one datagram carries several messages.
 //!
-//! A batch message decides *all* packets of the queue up to an id. So only a run of packets that
-//! directly follow one another in the queue, with nothing undecided before them, may become one,
-//! and only if the decision is the same. Whatever else is decided has a message of its own, behind
-//! the run that it ends: the kernel works through a datagram in order.
+//! A batch message decides *all* packets of the queue up to an id. So packets may share a batch
+//! message only if they directly follow one another in the queue, no undecided packet is before
+//! them, and their decision is the same. Every other decision ends the run of packets before it,
+//! and has its own message after that of the run. The kernel handles the messages of a datagram in
+//! order.
 
 use std::collections::VecDeque;
 
@@ -17,20 +18,20 @@ use crate::verdict::append_batch;
 use crate::verdict::append_verdict;
 use crate::wire::MAX_PAYLOAD;
 
-/// Verdicts that take more than this are sent, however few they are.
+/// Verdicts that take more bytes than this are sent, even if they are few.
 const ENOUGH_BYTES: usize = 64 << 10;
 
-/// Longest datagram. That is what verdicts come to that are enough, with the longest content on top,
-/// and fits a send buffer of the default size.
+/// The longest datagram: as many bytes of verdicts as may wait, and the longest content after them.
+/// It fits a send buffer of the default size.
 pub(crate) const DATAGRAM_LEN: usize = ENOUGH_BYTES + MAX_PAYLOAD + 256;
 
 /// Verdicts that have not been sent.
 pub(crate) struct Outbox {
     queue: u16,
     messages: Vec<u8>,
-    /// The latest decisions, which are not among the messages yet.
+    /// The latest run of equal decisions. It has no message yet.
     run: Option<Run>,
-    /// Packets that came and await their verdict, in the order of the queue.
+    /// The packets that came and wait for their verdict, in the order of the queue.
     undecided: VecDeque<u32>,
     decisions: usize,
 }
@@ -82,8 +83,8 @@ impl Outbox {
         self.undecided.is_empty()
     }
 
-    /// Adds one decision on so many packets that came next, up to the last, without being noted, when no
-    /// other is undecided.
+    /// Adds one decision on the next `length` packets of the queue, up to `last`. They were not noted,
+    /// and no other packet is undecided.
     #[inline]
     pub(crate) fn decide_next(&mut self, last: u32, length: usize, decision: Decision) {
         self.decisions += length;
@@ -108,7 +109,8 @@ impl Outbox {
         }
     }
 
-    /// Adds a decision on all packets of the queue up to one, whether they are here yet or not.
+    /// Adds a decision on all packets of the queue up to one, including packets that were not
+    /// received yet.
     pub(crate) fn decide_up_to(&mut self, last: u32, decision: Decision) {
         self.decisions += 1;
         self.end_run();
@@ -119,7 +121,8 @@ impl Outbox {
     #[inline]
     fn end_run(&mut self) {
         match self.run.take() {
-            // With a message of its own, its refusal tells about it alone.
+            // The packet has its own message, so a refusal of that message is about this packet
+            // only.
             Some(run) if run.length == 1 => {
                 append_verdict(&mut self.messages, self.queue, run.last, run.decision, None);
             }
@@ -128,13 +131,13 @@ impl Outbox {
         }
     }
 
-    /// How many decisions there are to be sent.
+    /// The number of decisions that wait to be sent.
     #[inline]
     pub(crate) fn decisions(&self) -> usize {
         self.decisions
     }
 
-    /// Whether the decisions take so many bytes that more are not to be gathered.
+    /// Whether the decisions take so many bytes that they should be sent now.
     #[inline]
     pub(crate) fn is_large(&self) -> bool {
         self.messages.len() >= ENOUGH_BYTES
@@ -152,7 +155,7 @@ impl Outbox {
         &self.messages[..length]
     }
 
-    /// Length of the first messages, of as many as a datagram takes.
+    /// The length of the first messages, as many as fit a datagram.
     fn whole_messages(&self) -> usize {
         let mut messages = Messages::new(&self.messages);
         let mut length = 0;
@@ -200,7 +203,7 @@ mod tests {
         Decision::ACCEPT.with_mark(9),
     ];
 
-    /// Does to the packets in a queue what the kernel would; returns how many messages there were.
+    /// Decides the packets of a queue as the kernel would, and returns the number of messages.
     fn apply(
         datagram: &[u8],
         queue: &mut Vec<u32>,
@@ -318,7 +321,7 @@ mod tests {
         outbox.decide(ids[0], Decision::ACCEPT, None);
         outbox.decide(ids[2], Decision::ACCEPT, None);
         outbox.decide_up_to(ids[5], Decision::DROP);
-        // In turn: those before are decided.
+        // In order: the packets before each one are decided.
         outbox.decide(ids[6], Decision::ACCEPT, None);
         outbox.decide(ids[7], Decision::ACCEPT, None);
         let (mut queue, mut decided) = (ids.clone(), BTreeMap::new());
@@ -329,8 +332,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the order of the decisions, whenever they are sent, and whatever packets the
-        /// kernel lost or has not delivered yet.
+        /// For any order of decisions, any times of sending, and any packets that the kernel lost
+        /// or has not delivered yet.
         #[test]
         fn every_packet_gets_its_own_verdict_and_no_other(
             first in prop_oneof![Just(1_u32), Just(u32::MAX - 20), Just(i32::MAX as u32 - 5)],

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Who holds a queue and what the kernel could not deliver, from `/proc`.
+//! The holder of a queue, and the packets that the kernel could not deliver, from `/proc`.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,8 @@ use linux_names::Result;
 use linux_names::process::Process;
 use serde::Serialize;
 
-/// The calling thread's network namespace, which `/proc/net` is not after a change.
+/// The calling thread's network namespace. `/proc/net` is that of the process, and differs after a
+/// thread changed its namespace.
 const PROC_NET: &str = "/proc/thread-self/net";
 
 /// The socket that a queue is bound to.
@@ -31,7 +32,7 @@ pub struct KernelLosses {
     pub socket_full: u32,
 }
 
-/// A queue that somebody holds.
+/// A queue that a socket holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct QueueState {
     /// Number of the queue.
@@ -40,15 +41,15 @@ pub struct QueueState {
     pub portid: u32,
     /// The process that has the socket open, if `/proc` tells.
     pub process: Option<Process>,
-    /// How many packets wait for their verdict.
+    /// The number of packets that wait for their verdict.
     pub waiting: u32,
-    /// What is copied of a packet, `NFQNL_COPY_*`.
+    /// The part of a packet that is copied, `NFQNL_COPY_*`.
     pub copy_mode: u8,
-    /// How many bytes of it at most.
+    /// The largest number of bytes that are copied.
     pub copy_range: u32,
-    /// What could not be delivered.
+    /// The packets that could not be delivered.
     pub lost: KernelLosses,
-    /// Id of the latest packet, ids being counted from 1.
+    /// Id of the latest packet. The first packet has id 1.
     pub last_id: u32,
 }
 
@@ -64,7 +65,7 @@ struct QueueLine {
     last_id: u32,
 }
 
-/// The queues of the calling thread's network namespace that somebody holds, by number.
+/// The queues of the calling thread's network namespace that a socket holds, by number.
 pub fn bound_queues() -> Result<Vec<QueueState>> {
     let path = format!("{PROC_NET}/netfilter/nfnetlink_queue");
     let table = match fs::read_to_string(&path) {
@@ -88,7 +89,7 @@ pub fn bound_queues() -> Result<Vec<QueueState>> {
     Ok(states.collect())
 }
 
-/// Finds out who holds a queue; `None` if nobody does or `/proc` does not tell.
+/// Finds the holder of a queue; `None` if there is none or `/proc` does not tell.
 pub(crate) fn holder(queue: u16) -> Option<QueueHolder> {
     let portid = queue_line(queue)?.portid;
     let process = process_of(portid);
@@ -102,7 +103,8 @@ fn process_of(portid: u32) -> Option<Process> {
     Process::all().find(|process| process.sockets().any(|socket| socket == inode))
 }
 
-/// What the kernel could not deliver to a queue; `None` if `/proc` does not tell.
+/// The packets that the kernel could not deliver to a queue's socket; `None` if `/proc` does not
+/// tell.
 pub(crate) fn losses(queue: u16) -> Option<KernelLosses> {
     Some(queue_line(queue)?.losses)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A queued packet and what the kernel tells about it.
+//! A queued packet, with everything that the kernel says about it.
 
 use std::time::Duration;
 
@@ -33,17 +33,17 @@ const NFQA_SECCTX: u16 = half(libc::NFQA_SECCTX);
 const NFQA_VLAN: u16 = half(libc::NFQA_VLAN);
 const NFQA_L2HDR: u16 = half(libc::NFQA_L2HDR);
 const NFQA_PRIORITY: u16 = half(libc::NFQA_PRIORITY);
-/// The `libc` crate does not have it.
+/// The `libc` crate lacks this constant.
 const NFQA_CGROUP_CLASSID: u16 = 22;
 
-// What `NFQA_VLAN` nests.
+// The attributes in `NFQA_VLAN`.
 const NFQA_VLAN_PROTO: u16 = half(libc::NFQA_VLAN_PROTO);
 const NFQA_VLAN_TCI: u16 = half(libc::NFQA_VLAN_TCI);
 
-/// The id in what `NFQA_CT` nests, a message of `nfnetlink_conntrack`.
+/// The id among the attributes in `NFQA_CT`. These are those of `nfnetlink_conntrack`.
 const CTA_ID: u16 = 12;
 
-/// A queued packet, borrowed from the receive buffer; what [`Queued::packet`] decodes.
+/// A queued packet, borrowed from the receive buffer. [`Queued::packet`] decodes it.
 ///
 /// [`Queued::packet`]: super::Queued::packet
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ const CTA_ID: u16 = 12;
 pub struct Packet<'a> {
     /// Number of the queue that the packet waits in.
     pub queue: u16,
-    /// What a verdict calls the packet; unique within its queue.
+    /// The id that a verdict uses for the packet; unique within its queue.
     pub id: u32,
     /// Protocol family of the hook (`AF_INET`, `AF_INET6`, `AF_BRIDGE`...).
     pub family: u8,
@@ -77,35 +77,37 @@ pub struct Packet<'a> {
     pub link_header: Option<&'a [u8]>,
     /// The VLAN tag that the packet had; from bridges only.
     pub vlan: Option<Vlan>,
-    /// When the packet came in, since the epoch; only if something made the kernel take the time.
+    /// When the packet came in, since the epoch. Only if the kernel took the time, for example
+    /// because a capture asked for it.
     pub timestamp: Option<Duration>,
-    /// The connection that it belongs to; only with
+    /// The connection that the packet belongs to; only with
     /// [`Options::conntrack`](super::Options::conntrack).
     pub conntrack: Option<Conntrack>,
     /// User that the sending process acts for; only with
     /// [`Options::uid_gid`](super::Options::uid_gid) and for packets of this machine.
     pub uid: Option<u32>,
-    /// Its group.
+    /// Group that the sending process acts for.
     pub gid: Option<u32>,
     /// Class that the `net_cls` control group gives the sending process.
     pub cgroup_class: Option<u32>,
     /// Security context of the sending process; only with
     /// [`Options::security_context`](super::Options::security_context).
     pub security_context: Option<&'a [u8]>,
-    /// What is left to do to the packet before it goes out.
+    /// The work that is left to do before the packet goes out.
     pub offload: Offload,
     /// The packet from its network header on, as far as it was copied.
     pub payload: &'a [u8],
-    /// Length of the whole packet; 0 if none of it was copied, then the kernel does not tell.
+    /// Length of the whole packet. 0 if none of it was copied: then the kernel does not tell the
+    /// length.
     pub length: usize,
 }
 
 /// A VLAN tag (IEEE 802.1Q).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Vlan {
-    /// EtherType of the tag: 0x8100, or 0x88a8 for that of a provider.
+    /// EtherType of the tag: 0x8100, or 0x88a8 for a provider's tag.
     pub protocol: u16,
-    /// Priority, drop eligibility and VLAN identifier, of 3, 1 and 12 bits.
+    /// Priority (3 bits), drop eligibility (1 bit) and VLAN identifier (12 bits).
     pub tci: u16,
 }
 
@@ -117,17 +119,17 @@ impl Vlan {
     }
 }
 
-/// A packet's connection as connection tracking has it.
+/// A packet's connection, as connection tracking sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Conntrack {
     /// Id of the connection, which `conntrack -L -o id` shows; null if the kernel does not tell.
     pub id: Option<u32>,
-    /// What the packet is to the connection (`enum ip_conntrack_info`).
+    /// The role of the packet in the connection (`enum ip_conntrack_info`).
     pub info: Option<u32>,
 }
 
 impl Conntrack {
-    /// What the packet is to the connection, in the words of nftables.
+    /// The role of the packet in the connection, in the words of nftables.
     #[must_use]
     pub fn state(&self) -> Option<&'static str> {
         Some(match self.info? {
@@ -139,12 +141,12 @@ impl Conntrack {
     }
 }
 
-/// The flags of `NFQA_SKB_INFO`: what is left to do to a packet before it goes out.
+/// The flags of `NFQA_SKB_INFO`: the work that is left to do before a packet goes out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offload(pub u32);
 
 impl Offload {
-    /// The checksum of the transport header is not there yet: the device is to compute it.
+    /// The transport header has no checksum yet: the device will compute it.
     #[must_use]
     pub fn checksum_not_ready(self) -> bool {
         self.has(libc::NFQA_SKB_CSUMNOTREADY)
@@ -156,7 +158,7 @@ impl Offload {
         self.has(libc::NFQA_SKB_CSUM_NOTVERIFIED)
     }
 
-    /// Several packets in one, which are to be segmented.
+    /// The packet is a merged one, which will be segmented later.
     #[must_use]
     pub fn gso(self) -> bool {
         self.has(libc::NFQA_SKB_GSO)
@@ -170,8 +172,8 @@ impl Offload {
 impl<'a> Packet<'a> {
     /// Decodes the payload of a packet message.
     ///
-    /// Attributes that are unknown are passed over, of those that come twice the last one counts,
-    /// as the kernel itself has it; but the id is that of [`Queued`](super::Queued).
+    /// Unknown attributes are ignored. If an attribute comes twice, the last one counts, as in the
+    /// kernel. But the id is that of [`Queued`](super::Queued).
     #[inline]
     pub(crate) fn parse(payload: &'a [u8]) -> Result<Self, Malformed> {
         let Some((&[family, _version, queue0, queue1], attributes)) =
@@ -224,7 +226,7 @@ impl<'a> Packet<'a> {
         Ok(packet)
     }
 
-    /// A packet of which nothing is known.
+    /// A packet with no information about it.
     pub(crate) const EMPTY: Self = Self {
         queue: 0,
         id: 0,
@@ -262,7 +264,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Whether there is more of the packet than was copied.
+    /// Whether the packet has more bytes than were copied.
     #[must_use]
     pub fn is_truncated(&self) -> bool {
         self.length > self.payload.len()
@@ -275,12 +277,12 @@ fn timestamp(attribute: &Attribute<'_>) -> Result<Duration, Malformed> {
     let fields: &[u8; 16] = attribute.prefix()?;
     let both = u128::from_be_bytes(*fields);
     let (seconds, micros) = ((both >> 64) as u64, both & u128::from(u64::MAX));
-    // A lying number of microseconds is no reason to panic on overflow.
+    // A wrong number of microseconds must not cause a panic on overflow.
     let nanos = u32::try_from(micros % 1_000_000).unwrap_or_default() * 1000;
     Ok(Duration::new(seconds, nanos))
 }
 
-/// A length of 16 bits, 2 bytes of padding and room for 8 bytes.
+/// A length of 16 bits, 2 bytes of padding, and room for 8 bytes.
 #[inline]
 fn hardware_address<'a>(attribute: &Attribute<'a>) -> Result<&'a [u8], Malformed> {
     let &[length0, length1, _, _, ref address @ ..] = attribute.prefix::<12>()?;
@@ -321,8 +323,9 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// The payload of a packet message in the kernel's layout: 29 bytes, unpadded, leaving by
-    /// interface 1, and an attribute that nobody knows.
+    /// The payload of a packet message in the kernel's layout. The packet has 29 bytes, so its
+    /// attribute needs padding, and leaves by interface 1. The message also has an unknown
+    /// attribute.
     pub(crate) fn packet_payload(id: u32) -> Vec<u8> {
         let mut payload = vec![2, 0, 0, 7];
         let [id0, id1, id2, id3] = id.to_be_bytes();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A packet in a queue, before anybody looks at it.
+//! A packet in a queue, before it is decoded.
 
 use knetlink::Malformed;
 use knetlink::attr::Attributes;
@@ -9,12 +9,12 @@ use crate::packet::NFQA_PACKET_HDR;
 use crate::packet::Packet;
 use crate::wire::NFGENMSG_LEN;
 
-/// A packet that awaits its verdict, borrowed from the receive buffer.
+/// A packet that waits for its verdict, borrowed from the receive buffer.
 ///
-/// A verdict needs no more than its id; whoever wants to know more has it decoded.
+/// A verdict needs only its id. [`packet`](Self::packet) decodes the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Queued<'a> {
-    /// What a verdict calls the packet; unique within its queue.
+    /// The id that a verdict uses for the packet; unique within its queue.
     pub id: u32,
     message: &'a [u8],
 }
@@ -36,17 +36,17 @@ impl<'a> Queued<'a> {
         Err(Malformed("queued packet without its header"))
     }
 
-    /// The packet whose message was found to have this id.
+    /// The packet with this id, which was found in the message.
     pub(crate) fn at(id: u32, message: &'a [u8]) -> Self {
         Self { id, message }
     }
 
-    /// The payload of the message that brought it.
+    /// The payload of the packet's message.
     pub(crate) fn message(&self) -> &'a [u8] {
         self.message
     }
 
-    /// Copies it out of the receive buffer.
+    /// Copies the message out of the receive buffer.
     #[must_use]
     pub fn to_owned(&self) -> OwnedPacket {
         OwnedPacket {
@@ -55,33 +55,33 @@ impl<'a> Queued<'a> {
         }
     }
 
-    /// Decodes all that the kernel tells about the packet. If that fails, the packet still awaits its
-    /// verdict, by its id.
+    /// Decodes everything that the kernel says about the packet. If that fails, the packet still
+    /// waits for a verdict on its id.
     #[inline]
     pub fn packet(&self) -> Result<Packet<'a>, Malformed> {
         Packet::parse(self.message)
     }
 }
 
-/// A packet that awaits its verdict, with the message that brought it: can be kept, and sent to
-/// other threads and tasks.
+/// A packet that waits for its verdict, with its message. It can be kept, and sent to other threads
+/// and tasks.
 ///
-/// A verdict needs no more than its id, so nothing of a packet is lost to one that fails.
+/// A verdict needs only its id, so a verdict that fails does not consume the packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedPacket {
-    /// What a verdict calls the packet; unique within its queue.
+    /// The id that a verdict uses for the packet; unique within its queue.
     pub id: u32,
     message: Box<[u8]>,
 }
 
 impl OwnedPacket {
-    /// The same, borrowed.
+    /// The same packet, borrowed.
     #[must_use]
     pub fn as_queued(&self) -> Queued<'_> {
         Queued::at(self.id, &self.message)
     }
 
-    /// Decodes all that the kernel tells about the packet.
+    /// Decodes everything that the kernel says about the packet.
     pub fn packet(&self) -> Result<Packet<'_>, Malformed> {
         self.as_queued().packet()
     }

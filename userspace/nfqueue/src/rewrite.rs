@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Giving a packet other content, within what the kernel takes.
+//! Gives a packet other content that the kernel accepts.
 //!
-//! What `nfqnl_mangle` in `net/netfilter/nfnetlink_queue.c` does not like it turns into a drop,
-//! without a word. So all of its conditions are checked here, before a verdict is sent.
+//! When `nfqnl_mangle()` in `net/netfilter/nfnetlink_queue.c` rejects the new content, it drops the
+//! packet and reports nothing. So this file checks all of its conditions before a verdict is sent.
 
 use etherparse::IpNumber;
 
@@ -15,10 +15,10 @@ use crate::unwritable::Unwritable;
 use crate::wire::MAX_PAYLOAD;
 
 const IPV4_HEADER_LEN: usize = 20;
-/// In the flags and offset of an IPv4 header, what may be changed.
+/// The bits of the flags and offset of an IPv4 header that may be changed.
 const DONT_FRAGMENT: u8 = 0x40;
 
-/// Other content for a packet, which the kernel takes.
+/// Other content for a packet. The kernel accepts it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rewritten {
     pub(crate) id: u32,
@@ -27,7 +27,7 @@ pub struct Rewritten {
 }
 
 impl Rewritten {
-    /// The packet from its network header on, as it will be.
+    /// The new packet from its network header on.
     #[must_use]
     pub fn content(&self) -> &[u8] {
         &self.content
@@ -58,7 +58,7 @@ pub struct Edit<'a> {
 }
 
 impl<'a> Edit<'a> {
-    /// Starts with the packet as it is.
+    /// Starts with the content of the packet.
     pub fn new(packet: &'a Packet<'a>) -> Result<Self, Unwritable> {
         let family = i32::from(packet.family);
         if family != libc::AF_INET && family != libc::AF_INET6 {
@@ -93,16 +93,17 @@ impl<'a> Edit<'a> {
 
     /// The content from the network header on, for any change.
     ///
-    /// What may not be changed is the structure of the headers: the protocol, IPv4 options and
-    /// fragmentation, IPv6 extension headers. Lengths and checksums need no care.
+    /// The structure of the headers must not change: the protocol, IPv4 options and fragmentation,
+    /// IPv6 extension headers. [`finish`](Self::finish) updates lengths and checksums.
     pub fn content_mut(&mut self) -> &mut Vec<u8> {
         &mut self.content
     }
 
     /// Sets the time to live, or the hop limit.
     ///
-    /// Fails for messages between neighbours, such as those of neighbour discovery: their receivers
-    /// discard messages with another value than the one that shows that no router was in between.
+    /// Fails for messages between neighbours, such as those of neighbour discovery. For them a
+    /// standard requires one value, which shows that no router was in between. The receivers
+    /// discard messages with another value.
     pub fn set_ttl(&mut self, ttl: u8) -> Result<(), Unwritable> {
         if self.is_between_neighbours() {
             return Err(Unwritable::Neighbours);
@@ -112,7 +113,7 @@ impl<'a> Edit<'a> {
         Ok(())
     }
 
-    /// Whether a standard says which hop limit the message has: 255, or 1.
+    /// Whether a standard requires a hop limit for the message: 255, or 1.
     fn is_between_neighbours(&self) -> bool {
         let kind = self.packet.payload.get(self.layout.transport).copied();
         match (self.layout.protocol, kind) {
@@ -147,7 +148,7 @@ impl<'a> Edit<'a> {
         Ok(())
     }
 
-    /// Makes lengths and checksums right and checks that the kernel will take it.
+    /// Updates lengths and checksums, and checks that the kernel will accept the content.
     pub fn finish(mut self) -> Result<Rewritten, Unwritable> {
         let (layout, old) = (self.layout, self.packet.payload);
         let length = self.content.len();
@@ -158,7 +159,7 @@ impl<'a> Edit<'a> {
             return Err(Unwritable::TooShort);
         }
         self.set_lengths(length);
-        // From here on the content is as long as the headers of the old one, at least.
+        // From here on the content is at least as long as the headers of the old content.
         if layout.ipv4 {
             check_ipv4(old, &self.content, layout.transport)?;
             checksum::fill_ipv4_header(&mut self.content)?;
@@ -182,7 +183,7 @@ impl<'a> Edit<'a> {
         })
     }
 
-    /// Sets the lengths in the headers, as far as these are there.
+    /// Sets the lengths in the headers, if the content has these headers.
     fn set_lengths(&mut self, length: usize) {
         let (place, value) = if self.layout.ipv4 {
             (2, length)
@@ -209,7 +210,8 @@ fn same(old: &[u8], new: &[u8], range: std::ops::Range<usize>) -> bool {
     old.get(range.clone()) == new.get(range)
 }
 
-/// What `nfqnl_validate_ip4` compares. Of the protocol, it depends on connection tracking.
+/// The comparisons of `nfqnl_validate_ip4()`. The kernel compares the protocol only with connection
+/// tracking.
 fn check_ipv4(old: &[u8], new: &[u8], transport: usize) -> Result<(), Unwritable> {
     let fragmentation = |bytes: &[u8]| match bytes.get(6..8) {
         Some(&[flags, offset]) => Some([flags & !DONT_FRAGMENT, offset]),
@@ -230,7 +232,7 @@ fn check_ipv4(old: &[u8], new: &[u8], transport: usize) -> Result<(), Unwritable
     Ok(())
 }
 
-/// What `nfqnl_validate_ip6` compares.
+/// The comparisons of `nfqnl_validate_ip6()`.
 fn check_ipv6(old: &[u8], new: &[u8], transport: usize) -> Result<(), Unwritable> {
     if old.first().map(|octet| octet >> 4) != new.first().map(|octet| octet >> 4) {
         return Err(Unwritable::Header("version"));
@@ -366,7 +368,7 @@ mod tests {
             let set = Edit::new(&packet).unwrap().set_ttl(9);
             assert_eq!(set == Err(Unwritable::Neighbours), kept, "{kind}: {set:?}");
         }
-        // Of ICMP no type of these numbers is one.
+        // In ICMP these numbers are not such types.
         let mut bytes = ping(20);
         bytes[20] = 135;
         let packet = queued(&bytes);
@@ -476,7 +478,8 @@ mod tests {
             let mut packet = queued(&bytes);
             packet.family = 2;
             let refused = Edit::new(&packet).map(Edit::finish).err();
-            // An option in place of the ICMP header makes the rest an ICMP message of its own.
+            // An option replaces the ICMP header, and the bytes after it are read as an ICMP
+            // message.
             if bytes[0] != 0x46 {
                 assert_eq!(refused, Some(expected), "byte {place}");
             }
@@ -514,10 +517,10 @@ mod tests {
             let refused = edited(&bytes, |edit| edit.content_mut()[place] ^= 0x10);
             assert_eq!(refused, Err(Unwritable::Header(expected)), "byte {place}");
         }
-        // What follows the extension header may.
+        // The bytes after the extension header may change.
         let new = edited(&with_extension, |edit| edit.set_data(b"other").unwrap()).unwrap();
         assert_sound(&new);
-        // And whether routers may fragment it.
+        // Also the flag that allows routers to fragment the packet.
         let new = edited(&ping(9), |edit| edit.content_mut()[6] ^= DONT_FRAGMENT).unwrap();
         assert_sound(&new);
     }

@@ -45,30 +45,30 @@ use crate::unwritable::Unwritable;
 use crate::verdict::Decision;
 use crate::wire::MSG_CONFIG;
 
-/// What a waiting packet is charged with: the memory that a full-size Ethernet frame takes.
+/// The memory that the kernel charges for a waiting packet, if that is a full-size Ethernet frame.
 const PACKET_CHARGE: usize = 4096;
-/// How many packets wait at most, unless told otherwise.
+/// The number of packets that may wait, by default.
 const MAX_LENGTH_DEFAULT: u32 = 1024;
-/// Largest receive buffer that is asked for.
+/// The largest receive buffer that the queue requests.
 const SOCKET_CAPACITY_MAX: usize = 256 << 20;
 
-/// How long [`Queue::receive_many_soon`] waits at most.
+/// The longest time that [`Queue::receive_many_soon`] waits.
 pub const SOON: Duration = Duration::from_millis(100);
 
-/// How long to wait before verdicts are sent again that the kernel could not take.
+/// The time until verdicts are sent again after the kernel could not take them.
 pub(crate) const AGAIN: Duration = Duration::from_millis(1);
 
 const NETLINK_NETFILTER: u8 = octet(libc::NETLINK_NETFILTER);
 
 /// A netfilter queue bound to this process.
 ///
-/// Packets are read by [`next_packet`](Self::next_packet), which blocks, or by
-/// [`receive`](Self::receive), which does not; with the feature `tokio`, by `AsyncQueue`. Each is
-/// decided by its id, in whatever order. The queue keeps a verdict until the kernel has it: when
+/// [`next_packet`](Self::next_packet) reads packets and blocks. [`receive`](Self::receive) does not
+/// block. With the feature `tokio`, `AsyncQueue` reads packets. A packet is decided by its id.
+/// Packets may be decided in any order. The queue keeps a verdict until the kernel has it: if
 /// sending fails, [`flush`](Self::flush) tries again.
 ///
-/// Dropping it sends the verdicts that wait to be sent and unbinds the queue, as process exit does;
-/// the kernel then drops what is undecided.
+/// The drop sends the verdicts that wait to be sent, and unbinds the queue. Then the kernel drops
+/// the undecided packets. If the process exits without the drop, the kernel unbinds the queue, too.
 pub struct Queue {
     socket: KernelSocket,
     number: u16,
@@ -76,9 +76,9 @@ pub struct Queue {
     /// Datagrams that came before the acknowledgement of the bind.
     early: VecDeque<Vec<u8>>,
     outbox: Outbox,
-    /// Whether the network namespace is one where packets can get other content.
+    /// Whether packets of this network namespace can get other content.
     rewritable: bool,
-    /// When the oldest verdict is to be sent that waits in the outbox.
+    /// The time when the oldest verdict of the outbox must be sent.
     due: Option<Instant>,
     /// Whether no packet was decided since the socket was found empty.
     paused: bool,
@@ -88,7 +88,7 @@ pub struct Queue {
 /// Verdicts that the kernel refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refusals {
-    /// The packet was gone, its interface having been removed for instance.
+    /// The packet was gone, for example because its interface was removed.
     pub gone: u64,
     /// For other reasons.
     pub other: u64,
@@ -104,10 +104,10 @@ impl Refusals {
     }
 }
 
-/// What there was to receive.
+/// The result of one receive.
 #[derive(Debug)]
 pub(crate) enum Received {
-    /// Not yet anything.
+    /// Nothing yet.
     Nothing,
     /// A datagram without a packet.
     Other,
@@ -129,32 +129,33 @@ impl Place {
     }
 }
 
-/// What came while a queue was closed, and the refusals of [`Queue::refusals`].
+/// The packets and answers that came while a queue was closed, and the refusals of
+/// [`Queue::refusals`].
 ///
-/// [`Queue::losses`] does not work any more then: ask it before.
+/// Once a queue is closed, there is no [`Queue::losses`] any more. Call it before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Closed {
-    /// Packets that were not received any more, which the kernel dropped. It also drops those that
-    /// were received and have no verdict; they are not counted.
+    /// Packets that the program did not receive, and the kernel dropped. The kernel also drops
+    /// packets that were received and have no verdict; they are not counted here.
     pub flushed: u64,
-    /// Refusals of verdicts because the packet was gone, but for those that came as events.
+    /// Refusals of verdicts because the packet was gone, except refusals that came as events.
     pub gone: u64,
-    /// Refusals of verdicts for other reasons, likewise.
+    /// Refusals of verdicts for other reasons, except refusals that came as events.
     pub refused: u64,
     /// Messages that could not be decoded.
     pub malformed: u64,
 }
 
 impl Options {
-    /// Takes a queue of the current network namespace; needs `CAP_NET_ADMIN` in it.
+    /// Binds a queue of the current network namespace. Needs `CAP_NET_ADMIN` in that namespace.
     pub fn bind(self, number: u16) -> Result<Queue> {
         Queue::open(number, self)
     }
 }
 
 impl Queue {
-    /// Takes a queue of the current network namespace with the default [`Options`]; needs
-    /// `CAP_NET_ADMIN` in it.
+    /// Binds a queue of the current network namespace, with the default [`Options`]. Needs
+    /// `CAP_NET_ADMIN` in that namespace.
     pub fn bind(number: u16) -> Result<Self> {
         Options::default().bind(number)
     }
@@ -171,9 +172,9 @@ impl Queue {
         let packets = options.max_length.unwrap_or(MAX_LENGTH_DEFAULT) as usize;
         let capacity = packets.saturating_mul(PACKET_CHARGE);
         socket.grow_receive_buffer(capacity.min(SOCKET_CAPACITY_MAX))?;
-        // Without this, one overrun makes the kernel refuse every further packet until the
-        // socket has been read empty; with it, only those that find no room are lost. The kernel
-        // counts them either way, see `losses`.
+        // Without this, the kernel delivers no packet after one overrun, until the program has read
+        // the socket empty. With it, only packets that have no room are lost. The kernel counts
+        // lost packets in both cases, see `losses`.
         socket.keep_receiving_when_full()?;
         socket.grow_send_buffer(DATAGRAM_LEN)?;
         socket.set_receive_timeout(SOON)?;
@@ -198,46 +199,47 @@ impl Queue {
         self.number
     }
 
-    /// Address of the socket, by which `/proc/net/netfilter/nfnetlink_queue` names the holder.
+    /// Address of the socket. `/proc/net/netfilter/nfnetlink_queue` shows it as the holder of the
+    /// queue.
     #[must_use]
     pub fn portid(&self) -> u32 {
         self.socket.portid()
     }
 
-    /// How many messages from other senders than the kernel were discarded.
+    /// The number of messages that were discarded, because the kernel had not sent them.
     #[must_use]
     pub fn foreign(&self) -> u64 {
         self.socket.foreign()
     }
 
-    /// What the kernel could not deliver so far; `None` if `/proc` does not tell.
+    /// The packets that the kernel could not deliver so far; `None` if `/proc` does not tell.
     #[must_use]
     pub fn losses(&self) -> Option<KernelLosses> {
         owner::losses(self.number)
     }
 
-    /// The refusals that [`next_packet`](Self::next_packet) passed over;
-    /// [`receive`](Self::receive) tells each as an event.
+    /// The refusals that [`next_packet`](Self::next_packet) counted. [`receive`](Self::receive)
+    /// returns each as an event instead.
     #[must_use]
     pub fn refusals(&self) -> Refusals {
         self.refusals
     }
 
-    /// How it was taken.
+    /// The options that the queue was bound with.
     pub fn options(&self) -> &Options {
         &self.options
     }
 
-    /// Blocks until there is something to receive, the deadline passes or `stop` can be read.
+    /// Blocks until a datagram can be received, the deadline passes, or `stop` is readable.
     ///
-    /// Verdicts are sent meanwhile when their time has come.
+    /// Meanwhile it sends each verdict when the time of the verdict has come.
     pub fn wait(
         &mut self,
         deadline: Option<Instant>,
         stop: Option<BorrowedFd<'_>>,
     ) -> Result<Wake> {
         if !self.early.is_empty() {
-            // Only to see whether it is time to stop.
+            // This does not wait. It only checks `stop`.
             let now = Some(Instant::now());
             return Ok(match wait(None, now, stop)? {
                 Wake::TimedOut => Wake::Readable,
@@ -260,16 +262,17 @@ impl Queue {
         }
     }
 
-    /// Blocks until there is a packet, which it reads into `buffer`, of
+    /// Blocks until there is a packet, and reads it into `buffer`. The buffer should have
     /// [`RECEIVE_LEN`](crate::RECEIVE_LEN) bytes.
     ///
-    /// Verdicts that were not sent yet are sent meanwhile, if need be again and again. Refusals of
-    /// verdicts are counted, see [`refusals`](Self::refusals).
+    /// Meanwhile it sends the verdicts that were not sent yet, repeatedly if necessary. It counts
+    /// refusals of verdicts, see [`refusals`](Self::refusals).
     ///
-    /// The queue can be used on after every error. One of [`knetlink::Error::Malformed`] or
-    /// [`knetlink::Error::Truncated`] is about one message: a packet in it stays in the queue, and
-    /// takes room there, until [`decide_up_to`](Self::decide_up_to) decides a later one or the queue is
-    /// unbound. A buffer of [`RECEIVE_LEN`](crate::RECEIVE_LEN) bytes holds every message.
+    /// After every error the queue can still be used. [`knetlink::Error::Malformed`] and
+    /// [`knetlink::Error::Truncated`] are about one message. If that message has a packet, the
+    /// packet stays in the queue, and takes room there, until [`decide_up_to`](Self::decide_up_to)
+    /// decides a later packet or the queue is unbound. A buffer of
+    /// [`RECEIVE_LEN`](crate::RECEIVE_LEN) bytes holds every message.
     ///
     /// ```no_run
     /// # use nfnetlink_queue::{Decision, Queue, RECEIVE_LEN};
@@ -297,10 +300,10 @@ impl Queue {
         }
     }
 
-    /// Receives one datagram into `buffer`, of [`RECEIVE_LEN`](crate::RECEIVE_LEN) bytes, without
-    /// blocking; `None` if there is none yet.
+    /// Receives one datagram into `buffer` without blocking, or returns `None` if there is none
+    /// yet. The buffer should have [`RECEIVE_LEN`](crate::RECEIVE_LEN) bytes.
     ///
-    /// A full socket is no error: [`losses`](Self::losses) counts the packets that found no room in
+    /// A full socket is no error. [`losses`](Self::losses) counts the packets that had no room in
     /// it.
     pub fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Option<Events<'b>>> {
         let Some(length) = self.receive_datagram(buffer)? else {
@@ -313,17 +316,17 @@ impl Queue {
         Ok(Some(Events::new(datagram)))
     }
 
-    /// Makes room for so many packets to be received together, however long they are.
+    /// Makes room for this number of packets, of any length, to be received together.
     #[must_use]
     pub fn inbox(&self, places: NonZero<usize>) -> Inbox {
         Inbox::new(places, self.options.message_length())
     }
 
-    /// Receives the datagrams that wait, as many as there is room for, without blocking, in place of
-    /// those that were in `inbox`; tells how many there are now. Their packets come out of
-    /// [`events`](Self::events), or [`decide_all`](Self::decide_all) decides them.
+    /// Receives the datagrams that wait, without blocking, as many as `inbox` has room for. They
+    /// replace the earlier content of `inbox`. Returns their number. [`events`](Self::events)
+    /// returns their packets, or [`decide_all`](Self::decide_all) decides them.
     ///
-    /// If there is room left, more may wait all the same: see [`KernelSocket::receive_many`].
+    /// More datagrams may wait, even if `inbox` has room for them: see [`KernelSocket::receive_many`].
     pub fn receive_many(&mut self, inbox: &mut Inbox) -> Result<usize> {
         self.receive_into(inbox, KernelSocket::receive_many)
     }
@@ -356,8 +359,8 @@ impl Queue {
         Ok(count)
     }
 
-    /// What [`receive_many`](Self::receive_many) received, in order. A datagram that did not fit is an
-    /// error, and so is a malformed message.
+    /// The events that [`receive_many`](Self::receive_many) received, in order. A datagram that did
+    /// not fit is an error, and so is a malformed message.
     pub fn events<'b>(
         &mut self,
         inbox: &'b Inbox,
@@ -376,8 +379,9 @@ impl Queue {
         })
     }
 
-    /// Decides all packets that [`receive_many`](Self::receive_many) received alike, as
-    /// [`gather`](Self::gather) does, and tells how many there are. All else that came goes to `other`.
+    /// Gives all packets that [`receive_many`](Self::receive_many) received the same decision, as
+    /// [`gather`](Self::gather) does, and returns their number. Calls `other` for everything else
+    /// that came.
     pub fn decide_all(
         &mut self,
         inbox: &Inbox,
@@ -422,8 +426,8 @@ impl Queue {
         (count, sent)
     }
 
-    /// Receives one datagram, if there is one, and finds the first packet in it. Messages behind
-    /// that are received next.
+    /// Receives one datagram, if there is one, and finds the first packet in it. The messages after
+    /// the packet are the next ones to be received.
     pub(crate) fn receive_place(&mut self, buffer: &mut [u8]) -> Result<Received> {
         let Some(length) = self.receive_datagram(buffer)? else {
             return Ok(Received::Nothing);
@@ -438,7 +442,7 @@ impl Queue {
         Ok(Received::Packet(place))
     }
 
-    /// Whether there are messages that the socket does not have any more.
+    /// Whether there are messages that were already read from the socket.
     #[cfg(feature = "tokio")]
     pub(crate) fn has_early(&self) -> bool {
         !self.early.is_empty()
@@ -465,7 +469,7 @@ impl Queue {
         }
     }
 
-    /// Receives one datagram and tells its length.
+    /// Receives one datagram and returns its length.
     fn receive_datagram(&mut self, buffer: &mut [u8]) -> Result<Option<usize>> {
         let datagram = if let Some(early) = self.early.pop_front() {
             let (length, capacity) = (early.len(), buffer.len());
@@ -483,41 +487,41 @@ impl Queue {
         Ok(Some(datagram.len()))
     }
 
-    /// Decides what becomes of a packet, in whatever order.
+    /// Decides about a packet. Packets may be decided in any order.
     ///
-    /// Without [`Options::batching`], success means that the verdict was sent; with it, the verdict
-    /// may wait for others, see [`flush`](Self::flush). The kernel may still refuse it, for instance
-    /// because the packet is gone or has its verdict: [`receive`](Self::receive) returns that as
-    /// [`Event::VerdictRefused`], [`next_packet`](Self::next_packet) counts it in
-    /// [`refusals`](Self::refusals).
+    /// Without [`Options::batching`], success means that the verdict was sent. With batching, the
+    /// verdict may wait for others, see [`flush`](Self::flush). The kernel may still refuse a
+    /// verdict, for example because the packet is gone or already has a verdict. Then
+    /// [`receive`](Self::receive) returns [`Event::VerdictRefused`], and
+    /// [`next_packet`](Self::next_packet) counts the refusal in [`refusals`](Self::refusals).
     ///
-    /// After an error the verdict waits to be sent: it goes with the next one, or by
+    /// After an error the verdict still waits to be sent. It is sent with the next verdict, or by
     /// [`flush`](Self::flush). Do not decide the packet again.
     #[inline]
     pub fn decide(&mut self, id: u32, decision: Decision) -> Result<()> {
         self.add(id, decision, None)
     }
 
-    /// Decides what becomes of all packets of the queue up to the one with this id that have no
-    /// verdict yet, among them those that were not received yet, or never will be.
+    /// Decides about all packets of the queue, up to the one with this id, that have no verdict
+    /// yet. This includes packets that were not received yet, and packets that never will be.
     ///
-    /// [`Options::batching`] gathers verdicts, too, and gives each packet its own.
+    /// [`Options::batching`] also sends fewer messages, but decides each packet by its own verdict.
     pub fn decide_up_to(&mut self, id: u32, decision: Decision) -> Result<()> {
         self.outbox.decide_up_to(id, decision);
         self.send_if_enough()
     }
 
-    /// Decides what becomes of a packet that gets other content.
+    /// Decides about a packet and gives it other content.
     ///
-    /// Fails where [`check_rewriting`](Self::check_rewriting) does; then nothing is decided.
+    /// Fails if [`check_rewriting`](Self::check_rewriting) fails. Then nothing is decided.
     pub fn decide_rewritten(&mut self, decision: Decision, packet: &Rewritten) -> Result<()> {
         self.check_rewriting()?;
         self.add(packet.id, decision, Some(&packet.content))
     }
 
-    /// Decides what becomes of a packet, which gets other content if there is some, as
-    /// [`decide`](Self::decide) and [`decide_rewritten`](Self::decide_rewritten) do. But the verdict
-    /// waits for [`send_gathered`](Self::send_gathered), unless very many do.
+    /// Decides about a packet, and gives it other content if `content` has some, as
+    /// [`decide`](Self::decide) and [`decide_rewritten`](Self::decide_rewritten) do. But the
+    /// verdict waits for [`send_gathered`](Self::send_gathered), unless very many verdicts wait.
     ///
     /// So the verdicts of packets that were received together are sent together.
     #[inline]
@@ -538,8 +542,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Sends the verdicts that were gathered, unless [`Options::batching`] has them wait for others.
-    /// `more` tells that more packets are there.
+    /// Sends the verdicts that were gathered, unless they wait for others by [`Options::batching`].
+    /// `more` says that more packets are there.
     pub fn send_gathered(&mut self, more: bool) -> Result<()> {
         let batching = self.options.batching;
         self.paused = false;
@@ -559,8 +563,8 @@ impl Queue {
             || (batching.is_on() && self.outbox.decisions() >= batching.count.get())
     }
 
-    /// Whether packets of this queue can get other content at all. Where they cannot, the kernel
-    /// would drop them.
+    /// Checks that packets of this queue can get other content. If they cannot, the kernel would
+    /// drop them.
     pub fn check_rewriting(&self) -> Result<()> {
         if !self.rewritable {
             return Err(Unwritable::Namespace.into());
@@ -586,7 +590,7 @@ impl Queue {
             return self.flush();
         }
         if batching.time.is_zero() {
-            // Where packets come one by one, there is nothing to wait for.
+            // If packets come one by one, no other verdict will come soon.
             if paused {
                 return self.flush();
             }
@@ -596,19 +600,19 @@ impl Queue {
         Ok(())
     }
 
-    /// Has verdicts wait for the time of batching.
+    /// Lets verdicts wait for the time of batching.
     fn flush_when_due(&mut self) -> Result<()> {
         let now = Instant::now();
         let time = self.options.batching.time;
-        // A time beyond the clock's end never comes.
+        // If the time is beyond the end of the clock, it never comes.
         self.due = self.due.or_else(|| now.checked_add(time));
         self.flush_due()
     }
 
     /// Sends the verdicts that wait to be sent.
     ///
-    /// After an error they still wait, but for those that the kernel has: trying again sends each
-    /// verdict once. [`Error::is_temporary`] tells whether that makes sense.
+    /// After an error, the verdicts that the kernel does not have still wait. Another call sends
+    /// each verdict once. [`Error::is_temporary`] says whether another call makes sense.
     ///
     /// ```no_run
     /// # use nfnetlink_queue::{Decision, Queue, Result};
@@ -633,14 +637,14 @@ impl Queue {
         Ok(())
     }
 
-    /// When the oldest verdict is to be sent that waits to be sent, for those who poll the
-    /// descriptor themselves instead of using [`wait`](Self::wait).
+    /// The time when the oldest waiting verdict must be sent. It is for programs that poll the
+    /// descriptor themselves and do not use [`wait`](Self::wait).
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// How many verdicts wait to be sent.
+    /// The number of verdicts that wait to be sent.
     #[inline]
     #[must_use]
     pub fn unsent(&self) -> usize {
@@ -654,11 +658,12 @@ impl Queue {
         }
     }
 
-    /// Has new packets pass undecided, with [`Options::fail_open`]; without it, they are dropped.
+    /// From now on the kernel does not queue new packets. With [`Options::fail_open`] they pass,
+    /// without it they are dropped.
     ///
-    /// Packets that arrive between the last verdict and the end of the queue are lost: the kernel
-    /// drops what waits in a queue that is unbound. With this, after all packets were decided that
-    /// came before, none waits.
+    /// When a queue is unbound, the kernel drops the packets that wait in it. So packets that
+    /// arrive after the last verdict would be lost. Call this function, then decide all packets
+    /// that came before: then no packet waits when the queue is unbound.
     pub fn let_pass(&mut self) -> Result<()> {
         let mut early = std::mem::take(&mut self.early);
         let answer = self.configure(&no_room_payload(self.number), &mut early);
@@ -669,7 +674,7 @@ impl Queue {
         }
     }
 
-    /// Unbinds the queue, and tells what was left in it and in the socket.
+    /// Unbinds the queue, and returns what was left in the queue and in the socket.
     pub fn close(mut self) -> Result<Closed> {
         self.flush()?;
         let mut closed = Closed::default();
@@ -677,7 +682,7 @@ impl Queue {
         let mut left = std::mem::take(&mut self.early);
         let mut answer = self.configure(&unbind_payload(self.number), &mut left)?;
         if answer.is_none() {
-            // The socket was full. It is empty now, and asking again does no harm.
+            // The socket was full. Now it is empty, and the request may be repeated.
             answer = self.configure(&unbind_payload(self.number), &mut left)?;
         }
         for datagram in left {
@@ -692,7 +697,7 @@ impl Queue {
         }
         (closed.gone, closed.refused) = (refusals.gone, refusals.other);
         match answer {
-            // ENODEV: the first request was heard, only its answer was lost.
+            // ENODEV: the kernel served the first request, and only its answer was lost.
             Some(Status {
                 errno: None | Some(Errno::ENODEV),
                 ..
@@ -711,7 +716,7 @@ impl Queue {
         let Some(errno) = status.errno else {
             return Ok(());
         };
-        // EPERM is also what the kernel says to anybody but the holder of a queue.
+        // The kernel also returns EPERM if another socket holds the queue.
         if matches!(errno, Errno::EPERM | Errno::EBUSY) {
             if let Some(holder) = owner::holder(self.number) {
                 let queue = self.number;
@@ -753,7 +758,7 @@ impl Queue {
         }
     }
 
-    /// Sends a request and reads its answer, and puts what came before it into `before`.
+    /// Sends a request and reads its answer. Messages that came before the answer go into `before`.
     fn configure(
         &mut self,
         payload: &[u8],
@@ -781,7 +786,7 @@ impl AsFd for Queue {
     }
 }
 
-/// For registries of descriptors (`mio`, `AsyncFd` of tokio).
+/// For event loops that register descriptors (`mio`, `AsyncFd` of tokio).
 impl AsRawFd for Queue {
     fn as_raw_fd(&self) -> RawFd {
         self.as_fd().as_raw_fd()
@@ -801,7 +806,7 @@ impl fmt::Debug for Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        // There is nobody left to tell.
+        // A drop has nobody to report an error to.
         let _ = self.flush();
     }
 }

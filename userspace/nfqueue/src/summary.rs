@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What an IP packet is, in the few fields that a policy or a reader wants.
+//! The few fields of an IP packet that a policy or a reader needs.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -24,18 +24,18 @@ pub struct Summary {
     pub destination: IpAddr,
     /// Transport protocol: what follows the IP header and its extensions.
     pub protocol: u8,
-    /// Whether the packet is a fragment, whose transport header is then not looked at.
+    /// Whether the packet is a fragment. The transport header of a fragment is not read.
     pub fragment: bool,
     /// The ICMP or ICMPv6 header of an unfragmented packet that has one in full.
     pub icmp: Option<Icmp>,
-    /// Where what was copied of the packet ends too early.
+    /// The header that was not copied whole, if there is one.
     pub cut: Option<Cut>,
 }
 
-/// What of a packet was not copied, so that it cannot be told what the packet is.
+/// A header that was not copied whole. Without it the kind of the packet is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// An extension header of IPv6: neither the transport protocol is known nor whether the packet
+    /// An extension header of IPv6. The transport protocol is unknown, and also whether the packet
     /// is a fragment.
     Extensions,
     /// The header of ICMP or ICMPv6.
@@ -45,18 +45,18 @@ pub enum Cut {
 /// An ICMP or ICMPv6 header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Icmp {
-    /// Type; the numbers of ICMP and ICMPv6 differ.
+    /// Type. ICMP and ICMPv6 have different numbers.
     #[serde(rename = "type")]
     pub kind: u8,
     /// Code within the type.
     pub code: u8,
-    /// Name of the type; null if it is not a common one.
+    /// Name of the type; null if the type is not a common one.
     pub name: Option<&'static str>,
     /// Identifier of an echo request or reply; null for other types.
     pub id: Option<u16>,
     /// Sequence number of an echo request or reply; null for other types.
     pub seq: Option<u16>,
-    /// Bytes after the 8-byte header: what `ping -s` sets.
+    /// Bytes after the 8-byte header, as `ping -s` sets them.
     pub data_length: usize,
 }
 
@@ -69,10 +69,10 @@ impl Summary {
         if ethertype != libc::ETH_P_IP && ethertype != libc::ETH_P_IPV6 {
             return None;
         }
-        // "Lax" about packets longer than what was copied of them, not about their headers.
+        // "Lax" only means that the packet may be longer than its copy. The headers are checked.
         let (ip, stopped) = LaxIpSlice::from_slice(packet.payload).ok()?;
         let payload = ip.payload();
-        // Bytes that the IP header promises and that were not copied.
+        // The bytes that the packet has by its IP header, and that were not copied.
         let missing = packet.length.saturating_sub(packet.payload.len());
         let icmp = if payload.fragmented || stopped.is_some() {
             None
@@ -139,7 +139,7 @@ impl Icmp {
         })
     }
 
-    /// Whether this is what `ping` sends.
+    /// Whether this is a message of `ping`.
     #[must_use]
     pub fn is_echo_request(&self) -> bool {
         self.name == Some(ECHO_REQUEST)

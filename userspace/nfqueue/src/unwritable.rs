@@ -4,8 +4,8 @@
 
 use crate::wire::MAX_PAYLOAD;
 
-/// Why the kernel would drop a packet instead of giving it other content, or why the result would
-/// be wrong.
+/// The reason why the kernel would drop a packet instead of giving it other content, or why the
+/// result would be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unwritable {
@@ -21,37 +21,37 @@ pub enum Unwritable {
     /// The kernel would cut the packet to what was copied of it.
     #[error("only {copied} of the packet's {length} bytes were copied")]
     Truncated {
-        /// How much of it there is.
+        /// The number of bytes that were copied.
         copied: usize,
-        /// How long it is.
+        /// The length of the packet.
         length: usize,
     },
-    /// The packet was caught on a bridge, for instance.
+    /// The packet was queued by a hook of another family, such as a bridge.
     #[error("the kernel takes other content for IPv4 and IPv6 hooks only")]
     Family,
-    /// Several packets in one.
+    /// The packet is a merged one, which the kernel will segment later.
     #[error("the packet is to be segmented later: take the queue without gso")]
     Gso,
-    /// With connection tracking the kernel takes no other content for fragments, and their
-    /// checksum covers more than what is here.
+    /// With connection tracking the kernel accepts no other content for fragments. Their checksum
+    /// also covers bytes that are in other fragments.
     #[error("the packet is a fragment")]
     Fragment,
     /// The headers are broken.
     #[error("the packet's headers are broken")]
     Unparsable,
-    /// It has more extension headers than the kernel compares.
+    /// The packet has more extension headers than the kernel compares.
     #[error("the packet has too many extension headers")]
     Extensions,
-    /// The checksum was wrong before, or is over something that is not in the packet.
+    /// The checksum was wrong before, or covers bytes that are not in the packet.
     #[error("the packet's checksum does not fit its content, a new one would hide that")]
     Checksum,
-    /// It is not known how a checksum is made for this.
+    /// This crate does not know the checksum of this protocol.
     #[error("the checksum of protocol {0} is not known")]
     Protocol(u8),
-    /// Data is what echo requests, echo replies and UDP have.
+    /// Only echo requests, echo replies and UDP packets have data that can be replaced.
     #[error("the packet is no echo message and no UDP, it has no data that could be replaced")]
     NoData,
-    /// Its receivers would discard it.
+    /// The receivers would discard the packet.
     #[error(
         "the packet is a message between neighbours, such as one of neighbour discovery, whose hop \
          limit a standard says"

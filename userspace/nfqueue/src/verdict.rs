@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What becomes of a packet, and the messages that say so.
+//! Decisions about packets, and the messages that carry them.
 
 use std::fmt;
 use std::num::NonZero;
@@ -18,20 +18,21 @@ const NFQA_VERDICT_HDR: u16 = half(libc::NFQA_VERDICT_HDR);
 const NFQA_MARK: u16 = half(libc::NFQA_MARK);
 const NFQA_PAYLOAD: u16 = half(libc::NFQA_PAYLOAD);
 
-/// What a packet does next.
+/// The next step of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It continues on its way.
+    /// The packet continues on its way.
     Accept,
-    /// It vanishes.
+    /// The packet is dropped.
     Drop,
-    /// It passes the hook that queued it once more.
+    /// The packet passes the hook that queued it once more.
     Repeat,
-    /// It waits in another queue.
+    /// The packet waits in another queue.
     Queue {
         /// Number of that queue.
         number: u16,
-        /// Whether it continues on its way if nobody listens there; otherwise it vanishes.
+        /// Whether the packet continues on its way if that queue has no consumer. Otherwise it is
+        /// dropped.
         bypass: bool,
     },
 }
@@ -68,8 +69,8 @@ impl Verdict {
 
 /// A verdict, and the mark that the packet gets with it.
 ///
-/// A packet to be repeated always gets one: the hook that queued it must tell by its mark that it
-/// has been there (the module's parameter `skip_mark`), or it would queue it for ever.
+/// A packet that is to be repeated always gets a mark. The hook that queued it must recognize it by
+/// the mark (the module's parameter `skip_mark`), or it would queue the packet for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
     verdict: Verdict,
@@ -79,7 +80,7 @@ pub struct Decision {
 impl Decision {
     /// The packet continues on its way.
     pub const ACCEPT: Self = Self::new(Verdict::Accept);
-    /// The packet vanishes.
+    /// The packet is dropped.
     pub const DROP: Self = Self::new(Verdict::Drop);
 
     const fn new(verdict: Verdict) -> Self {
@@ -89,7 +90,7 @@ impl Decision {
         }
     }
 
-    /// The packet passes the hook that queued it once more, with a mark by which that hook skips
+    /// The packet passes the hook that queued it once more. It has a mark, so that the hook skips
     /// it.
     #[must_use]
     pub const fn repeat(mark: NonZero<u32>) -> Self {
@@ -99,14 +100,14 @@ impl Decision {
         }
     }
 
-    /// The packet waits in another queue; if nobody listens there, it continues on its way with
-    /// `bypass`, and vanishes without.
+    /// The packet waits in another queue. If that queue has no consumer, the packet continues on
+    /// its way with `bypass`, and is dropped without.
     #[must_use]
     pub const fn queue(number: u16, bypass: bool) -> Self {
         Self::new(Verdict::Queue { number, bypass })
     }
 
-    /// The same verdict, and the packet gets this mark. A repeated packet keeps the one that it
+    /// The same verdict, and the packet gets this mark. A repeated packet keeps the mark that it
     /// needs.
     #[must_use]
     pub const fn with_mark(self, mark: u32) -> Self {
@@ -119,7 +120,7 @@ impl Decision {
         }
     }
 
-    /// What the packet does next.
+    /// The next step of the packet.
     #[must_use]
     pub const fn verdict(self) -> Verdict {
         self.verdict
@@ -132,7 +133,7 @@ impl Decision {
     }
 }
 
-/// As the policy language writes it.
+/// The text of the decision in the policy language.
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.verdict, self.mark) {
@@ -152,7 +153,7 @@ impl fmt::Display for Decision {
 
 /// Appends the message that decides packet `id` of `queue`, and gives it other content.
 ///
-/// It asks for no acknowledgement: the kernel answers refusals only.
+/// The message asks for no acknowledgement. So the kernel answers only if it refuses the message.
 ///
 /// # Panics
 ///
@@ -168,7 +169,7 @@ pub(crate) fn append_verdict(
     append(buffer, MSG_VERDICT, queue, id, decision, content);
 }
 
-/// Appends the message that decides all packets of `queue` up to and with `last`.
+/// Appends the message that decides all packets of `queue` up to `last`, including it.
 pub(crate) fn append_batch(buffer: &mut Vec<u8>, queue: u16, last: u32, decision: Decision) {
     append(buffer, MSG_VERDICT_BATCH, queue, last, decision, None);
 }

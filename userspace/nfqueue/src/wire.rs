@@ -14,7 +14,8 @@ pub(crate) const MSG_VERDICT: u16 = queue_message(libc::NFQNL_MSG_VERDICT);
 pub(crate) const MSG_CONFIG: u16 = queue_message(libc::NFQNL_MSG_CONFIG);
 pub(crate) const MSG_VERDICT_BATCH: u16 = queue_message(libc::NFQNL_MSG_VERDICT_BATCH);
 
-/// The most bytes that an attribute can carry, and so the longest packet that is copied whole.
+/// The most bytes that an attribute can carry. So it is the length of the longest packet that is
+/// copied whole.
 pub(crate) const MAX_PAYLOAD: usize = u16::MAX as usize - 4;
 
 /// The message type of a message of the queue subsystem.
