@@ -732,8 +732,8 @@ impl Queue {
                     let conntrack = module::remedy("nf_conntrack_netlink", "CONFIG_NF_CT_NETLINK");
                     let conntrack = conntrack.map(|remedy| format!("connections ({remedy}) or "));
                     refused.with_fix(format!(
-                        "this kernel tells nothing about {}security contexts \
-                     (CONFIG_NETWORK_SECMARK): do without",
+                        "this kernel cannot report {}security contexts \
+                     (CONFIG_NETWORK_SECMARK): bind the queue without them",
                         conntrack.unwrap_or_default()
                     ))
                 }

@@ -11,12 +11,12 @@ use crate::wire::MAX_PAYLOAD;
 pub enum Unwritable {
     /// The network namespace belongs to a container.
     #[error(
-        "the kernel takes no other content in a network namespace that is not owned by the \
-         initial user namespace"
+        "the initial user namespace does not own the network namespace: the kernel accepts no \
+         other content in it"
     )]
     Namespace,
     /// The queue's copy mode leaves the content out.
-    #[error("the packet's content is not here: the queue's copy mode must be packet")]
+    #[error("the packet's content was not copied: the queue's copy mode must be packet")]
     NotCopied,
     /// The kernel would cut the packet to what was copied of it.
     #[error("only {copied} of the packet's {length} bytes were copied")]
@@ -27,10 +27,10 @@ pub enum Unwritable {
         length: usize,
     },
     /// The packet was queued by a hook of another family, such as a bridge.
-    #[error("the kernel takes other content for IPv4 and IPv6 hooks only")]
+    #[error("the kernel accepts other content only at IPv4 and IPv6 hooks")]
     Family,
     /// The packet is a merged one, which the kernel will segment later.
-    #[error("the packet is to be segmented later: take the queue without gso")]
+    #[error("the packet will be segmented later: bind the queue without gso")]
     Gso,
     /// With connection tracking the kernel accepts no other content for fragments. Their checksum
     /// also covers bytes that are in other fragments.
@@ -43,27 +43,27 @@ pub enum Unwritable {
     #[error("the packet has too many extension headers")]
     Extensions,
     /// The checksum was wrong before, or covers bytes that are not in the packet.
-    #[error("the packet's checksum does not fit its content, a new one would hide that")]
+    #[error("the packet's checksum does not match its content, and a new one would hide that")]
     Checksum,
     /// This crate does not know the checksum of this protocol.
     #[error("the checksum of protocol {0} is not known")]
     Protocol(u8),
     /// Only echo requests, echo replies and UDP packets have data that can be replaced.
-    #[error("the packet is no echo message and no UDP, it has no data that could be replaced")]
+    #[error("the packet is neither an echo message nor UDP, so it has no data to replace")]
     NoData,
     /// The receivers would discard the packet.
     #[error(
-        "the packet is a message between neighbours, such as one of neighbour discovery, whose hop \
-         limit a standard says"
+        "the packet is a message between neighbours, such as one of neighbour discovery, and a \
+         standard requires its hop limit"
     )]
     Neighbours,
     /// The new content does not fit a message.
-    #[error("{0} bytes are more than the {MAX_PAYLOAD} that the kernel takes")]
+    #[error("{0} bytes are more than the {MAX_PAYLOAD} that the kernel accepts")]
     TooLong(usize),
     /// The new content lacks a part of a header.
     #[error("the new content ends within its headers")]
     TooShort,
     /// The new content differs where the kernel does not allow it.
-    #[error("the kernel does not take another {0}")]
+    #[error("the kernel does not accept another {0}")]
     Header(&'static str),
 }
