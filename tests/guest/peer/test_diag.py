@@ -320,7 +320,7 @@ MALFORMED = {
     "local=fe80::1%no-such0": ["there is no interface 'no-such0'"],
     "state=open": ["'open' is no value of state", "established"],
     "state=listen state=close": ["state is given twice"],
-    "unix port=80": ["no unix socket can be meant"],
+    "unix port=80": ["no unix socket can match"],
 }
 
 

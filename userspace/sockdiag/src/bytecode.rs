@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Programs of `inet_diag`, by which the kernel chooses sockets (`INET_DIAG_REQ_BYTECODE`).
+//! Programs of `inet_diag` (`INET_DIAG_REQ_BYTECODE`). By such a program the kernel chooses
+//! sockets.
 //!
-//! An instruction tells how far to go if it holds and how far if not. A program accepts where it
-//! is left right behind its end, and refuses where it is left 4 bytes further.
+//! An instruction is a condition with two jump distances, one if it holds and one if it does not.
+//! If a jump ends right behind the program, the program accepts the socket. If it ends 4 bytes
+//! further, the program refuses the socket.
 
 use std::net::IpAddr;
 
@@ -22,7 +24,8 @@ const D_COND: u8 = 8;
 
 const HEADER_LEN: usize = 4;
 
-/// Programs beyond this length are not used: jumps have 16 bits, and attributes have not more.
+/// Longer programs are not used: the distances of jumps have 16 bits, and so have the lengths of
+/// attributes.
 const MAX_LEN: usize = 32 * 1024;
 
 /// An end of a connection.
@@ -32,14 +35,14 @@ pub(crate) enum Side {
     Remote,
 }
 
-/// What one instruction asks of a socket.
+/// The condition of one instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
-    /// Its address is in a network.
+    /// The address is in a network.
     Within(Side, Network),
-    /// Its port is not below.
+    /// The port is at least this one.
     From(Side, u16),
-    /// Its port is not beyond.
+    /// The port is at most this one.
     UpTo(Side, u16),
 }
 
@@ -55,8 +58,9 @@ impl Op {
         }
     }
 
-    /// What is behind the header: for ports one that has it in place of a jump, for networks an
-    /// `inet_diag_hostcond` with any port (-1).
+    /// The argument after the header. For a port it has the form of a second header, with the port
+    /// in the place of a jump distance. For a network it is an `inet_diag_hostcond` with any port
+    /// (-1).
     fn argument(&self) -> Vec<u8> {
         match self {
             Self::From(_, port) | Self::UpTo(_, port) => {
@@ -80,15 +84,16 @@ impl Op {
     }
 }
 
-/// Makes a program that accepts what all conditions hold for, each being a list of alternatives,
-/// in which all instructions have to hold. It is empty, which accepts everything, if they amount
-/// to nothing or to more than the kernel takes.
+/// Makes a program that accepts the sockets for which all conditions hold. A condition is a list of
+/// alternatives. An alternative holds if all of its instructions hold. The program is empty, and so
+/// accepts every socket, if no condition needs an instruction or the program would be too long for
+/// the kernel.
 pub(crate) fn assemble(conditions: impl IntoIterator<Item = Vec<Vec<Op>>>) -> Vec<u8> {
     let mut program = Vec::new();
-    // The places of jumps to where it refuses.
+    // The places of the jumps that refuse.
     let mut refusals = Vec::new();
     for alternatives in conditions {
-        // What asks nothing always holds.
+        // A condition with an empty alternative always holds.
         if alternatives.iter().any(Vec::is_empty) {
             continue;
         }
@@ -126,7 +131,8 @@ pub(crate) fn assemble(conditions: impl IntoIterator<Item = Vec<Vec<Op>>>) -> Ve
     program
 }
 
-/// Appends an instruction whose jump is not known yet. If it holds, the next one follows.
+/// Appends an instruction whose jump distance is not known yet. If the instruction holds, the
+/// program goes on with the next one.
 fn append(program: &mut Vec<u8>, code: u8, argument: &[u8]) {
     let length = u8::try_from(HEADER_LEN + argument.len()).expect("arguments are short");
     program.extend([code, length, 0, 0]);
@@ -150,7 +156,7 @@ pub(crate) mod tests {
         usize::from(u16::from_ne_bytes([program[place + 2], program[place + 3]]))
     }
 
-    /// What the kernel does with a program, which must be one that it takes.
+    /// Runs a program as the kernel does. The kernel must accept the program.
     pub(crate) fn run(program: &[u8], ip: &Ip) -> bool {
         let mut starts = vec![];
         let mut place = 0;

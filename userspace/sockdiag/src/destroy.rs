@@ -29,9 +29,9 @@ use crate::wire::NO_COOKIE;
 use crate::wire::SOCK_DESTROY;
 use crate::wire::SOCK_DIAG_BY_FAMILY;
 
-/// A socket that is to be destroyed, and no other in its place.
+/// A socket that should be destroyed. No other socket is destroyed instead.
 ///
-/// It can be read from what a [`Socket`] is written as.
+/// It can be deserialized from a serialized [`Socket`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Fields")]
 pub struct Target {
@@ -42,10 +42,10 @@ pub struct Target {
     place: Option<Place>,
 }
 
-/// So often a list is tried that changes while it is made.
+/// The number of attempts to get a list that does not change while it is made.
 const TRIES: u32 = 5;
 
-/// Where a socket of IP is found.
+/// The place by which the kernel finds a socket of IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 struct Place {
     family: Family,
@@ -55,7 +55,7 @@ struct Place {
     ifindex: u32,
 }
 
-/// The fields of a [`Target`] before they are known to be enough.
+/// The fields of a [`Target`], which may not be complete.
 #[derive(Deserialize)]
 #[serde(expecting = "an object")]
 struct Fields {
@@ -69,40 +69,40 @@ struct Fields {
     ifindex: Option<u32>,
 }
 
-/// What was found of a [`Target`].
+/// The result for a [`Target`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fate {
-    /// It was there, and is destroyed.
+    /// The socket was found and destroyed.
     Destroyed,
-    /// It was there, and is destroyed; but it was a subflow of MPTCP. The connection, which is what
-    /// programs have open, goes on by its other subflows, or waits for one.
+    /// The socket was found and destroyed, but it was a subflow of MPTCP. The program's connection
+    /// goes on by its other subflows, or waits for a new one.
     SubflowDestroyed,
-    /// It is not there any more.
+    /// The socket does not exist any more.
     Gone,
-    /// The kernel finds another socket at its addresses: a new one, or one of several, of which it
-    /// may still be one.
+    /// The kernel finds another socket at these addresses. That is a new one, or there are several
+    /// sockets; then this one may still exist.
     Replaced,
-    /// It is there, and the kernel cannot find it ([`Target::is_out_of_reach`]).
+    /// The socket exists, and the kernel cannot find it ([`Target::is_out_of_reach`]).
     OutOfReach,
 }
 
 impl Target {
-    /// What kind of socket it is.
+    /// The kind of the socket.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Its own end and the other one, if it is a socket of IP.
+    /// Its two ends, if it is a socket of IP.
     #[must_use]
     pub fn ends(&self) -> Option<(&Endpoint, &Endpoint)> {
         let place = self.place.as_ref()?;
         Some((&place.local, &place.remote))
     }
 
-    /// Whether the kernel will not find it, although it is there: TCP sockets are looked up among
-    /// those that listen or are connected.
+    /// Whether the kernel cannot find the socket although it exists. For TCP the kernel only
+    /// searches sockets that listen or are connected.
     #[must_use]
     pub fn is_out_of_reach(&self) -> bool {
         self.kind == Kind::Tcp && self.state == State::CLOSE
@@ -133,7 +133,7 @@ impl Target {
             }
             _ => return None,
         };
-        // That number would stand for whatever socket is found.
+        // In a request this number means any socket that the kernel finds.
         let cookie = fields.cookie.filter(|&cookie| cookie != NO_COOKIE);
         if fields.kind.can_be_destroyed() && cookie.is_none() {
             return None;
@@ -176,13 +176,13 @@ impl From<&Socket> for Target {
     }
 }
 
-/// Destroys sockets of the network namespace where it was opened.
+/// Destroys sockets of the network namespace in which this value was opened.
 pub struct Destroyer {
     socket: KernelSocket,
 }
 
 impl Destroyer {
-    /// Opens a socket to the kernel, which needs no right.
+    /// Opens a socket to the kernel. This needs no privilege.
     pub fn open() -> Result<Self> {
         let socket = KernelSocket::open(NETLINK_SOCK_DIAG)?;
         Ok(Self { socket })
@@ -191,9 +191,10 @@ impl Destroyer {
     /// Destroys a socket; needs `CAP_NET_ADMIN` in the user namespace that owns the network
     /// namespace.
     ///
-    /// Whoever reads from it is told `ECONNABORTED`, the other end of a connection that it was
-    /// reset. Other sockets at the same addresses are left alone, by their cookie. The kernel does
-    /// not look at the cookies of raw sockets, so it is asked first which one it would choose.
+    /// A program that reads from the socket gets `ECONNABORTED`, and the other end of a connection
+    /// gets a reset. Other sockets at the same addresses have another cookie, and stay. The kernel
+    /// does not check the cookies of raw sockets, so this first asks which one the kernel would
+    /// choose.
     pub fn destroy(&mut self, target: &Target) -> Result<Fate> {
         let (Some(cookie), Some(place)) = (target.cookie, &target.place) else {
             return Err(self.refusal(target.kind)?);
@@ -209,7 +210,7 @@ impl Destroyer {
         }
         let operation = operation(target.kind);
         let id = place.id(cookie);
-        // Afterwards nothing can be asked about it.
+        // Once the socket is destroyed, the kernel answers no questions about it.
         let is_subflow = target.kind == Kind::Tcp && self.is_subflow(place, &id)?;
         let none = Extension::None;
         let request = inet::request(place.family, target.kind, place.protocol, none, 0, &id);
@@ -217,7 +218,7 @@ impl Destroyer {
         match status.errno {
             None if is_subflow => Ok(Fate::SubflowDestroyed),
             None => Ok(Fate::Destroyed),
-            // The kernel says the former also of another socket.
+            // The kernel also returns ENOENT if it finds another socket.
             Some(Errno::ENOENT | Errno::ESTALE) => {
                 if target.is_out_of_reach() {
                     return Ok(Fate::OutOfReach);
@@ -229,7 +230,7 @@ impl Destroyer {
         }
     }
 
-    /// Whether sockets of a kind can be destroyed at all; if not, the error is the kernel's.
+    /// Checks that the kernel can destroy sockets of a kind. If not, the error is the kernel's.
     pub fn check(&mut self, kind: Kind) -> Result<()> {
         if kind.can_be_destroyed() {
             return Ok(());
@@ -237,8 +238,8 @@ impl Destroyer {
         Err(self.refusal(kind)?)
     }
 
-    /// What the kernel says if it is asked to destroy a socket, none in particular, of a kind for
-    /// which it never does.
+    /// The kernel's answer to a request to destroy an unspecified socket, of a kind that it never
+    /// destroys.
     fn refusal(&mut self, kind: Kind) -> Result<Error> {
         let operation = operation(kind);
         let family = None;
@@ -247,7 +248,7 @@ impl Destroyer {
         Ok(refused(operation, kind, status))
     }
 
-    /// Whether a TCP socket is a subflow of MPTCP; one that is not there is none.
+    /// Whether a TCP socket is a subflow of MPTCP. False if the socket does not exist.
     fn is_subflow(&mut self, place: &Place, id: &SocketId) -> Result<bool> {
         let info = Extension::Info;
         let request = inet::request(place.family, Kind::Tcp, place.protocol, info, 0, id);
@@ -265,7 +266,8 @@ impl Destroyer {
     fn find(&mut self, kind: Kind, place: &Place) -> Result<Option<Target>> {
         let mut id = place.id(NO_COOKIE);
         if kind == Kind::Udp {
-            // Here, and not where sockets are destroyed, the kernel takes them the other way round.
+            // When it looks up a UDP socket, the kernel takes source and destination in the
+            // opposite order. When it destroys one, it does not.
             std::mem::swap(&mut id.source, &mut id.destination);
         }
         let none = Extension::None;
@@ -283,7 +285,7 @@ impl Destroyer {
         }
     }
 
-    /// Sends a request; the socket that is told goes to `found`.
+    /// Sends a request. Passes the socket of the answer to `found`.
     fn ask(
         &mut self,
         operation: &str,
@@ -301,10 +303,10 @@ impl Destroyer {
     }
 }
 
-/// What became of a socket for which the kernel finds another, or none.
+/// The result for a socket, if the kernel finds another socket or none.
 ///
-/// Only a list tells whether it is still there: of sockets that share a port the kernel finds one,
-/// also one that is bound to a device if the other is not.
+/// Only a list shows whether the socket still exists. If several sockets share a port, the kernel
+/// finds one of them. That can be one that is bound to a device, although the target is not.
 fn fate_of_another(target: &Target, place: &Place, found: Option<&Target>) -> Result<Fate> {
     let other = found.filter(|found| found.cookie != target.cookie);
     if is_listed(target, place)? {
@@ -313,7 +315,7 @@ fn fate_of_another(target: &Target, place: &Place, found: Option<&Target>) -> Re
             None => Fate::OutOfReach,
         });
     }
-    // Instead of a connection that is gone, the kernel finds what listens.
+    // If a connection is gone, the kernel finds the listening socket instead.
     Ok(match other.filter(|other| other.place == target.place) {
         Some(_) => Fate::Replaced,
         None => Fate::Gone,
@@ -327,7 +329,7 @@ fn is_listed(target: &Target, place: &Place) -> Result<bool> {
         family: Some(place.family),
     };
     let port = format!("local-port={}", place.local.port);
-    // Raw sockets have none, and those with port 0 are few.
+    // Raw sockets have no ports, and few sockets have port 0.
     let terms = port.parse().ok().filter(|_| place.local.port != 0);
     let filter = Filter::new(terms).unwrap_or_default();
     let mut tries = 0;
@@ -468,7 +470,7 @@ mod tests {
                 ..target()
             };
             let errno = destroyer.destroy(&target).unwrap_err().errno();
-            // The latter where the kernel does not even list them.
+            // ENOENT if the kernel cannot even list such sockets.
             assert!(
                 matches!(errno, Some(Errno::EOPNOTSUPP | Errno::ENOENT)),
                 "{errno:?}"

@@ -29,17 +29,17 @@ use crate::unix;
 use crate::wire::NETLINK_SOCK_DIAG;
 use crate::wire::SOCK_DIAG_BY_FAMILY;
 
-/// What is asked for at once.
+/// One request for sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Query {
     /// The kind of sockets.
     pub kind: Kind,
-    /// Their family, of which there are two where they are of IP.
+    /// Their family. Sockets of IP have two families, with a request for each.
     pub(crate) family: Option<Family>,
 }
 
 impl Query {
-    /// All that has to be asked for to find what a filter means.
+    /// All requests that are needed to find the sockets of a filter.
     pub fn all(filter: &Filter) -> impl Iterator<Item = Self> {
         filter.kinds().flat_map(|kind| {
             let families: &[_] = if kind.is_ip() {
@@ -91,7 +91,7 @@ impl fmt::Display for Query {
     }
 }
 
-/// Sockets as the kernel tells them, part by part.
+/// Sockets as the kernel lists them, part by part.
 pub struct Dump<'f> {
     query: Query,
     filter: &'f Filter,
@@ -100,11 +100,11 @@ pub struct Dump<'f> {
     addresses: HashSet<(u8, u32)>,
 }
 
-/// Where the next part comes from.
+/// The source of the next part.
 enum Source {
     /// A dump.
     Kernel(Box<Reading>),
-    /// All at once.
+    /// All sockets at once.
     Table(Result<Vec<Socket>>),
     Ended,
 }
@@ -117,8 +117,8 @@ struct Reading {
 }
 
 impl<'f> Dump<'f> {
-    /// Asks for sockets in the current network namespace. Those that the filter does not mean are
-    /// left out.
+    /// Requests the sockets of the current network namespace. Sockets that do not match the filter
+    /// are left out.
     pub fn begin(query: Query, filter: &'f Filter) -> Result<Self> {
         let source = if let (Kind::Icmp, Some(family)) = (query.kind, query.family) {
             Source::Table(ping::sockets(family))
@@ -142,7 +142,7 @@ impl<'f> Dump<'f> {
     }
 }
 
-/// Parts, which may be without sockets. An error is the last one.
+/// The parts. A part may have no sockets. After an error there are no more parts.
 ///
 /// A dump that was not consistent ends with [`Error::Interrupted`].
 impl Iterator for Dump<'_> {
@@ -172,8 +172,8 @@ impl Iterator for Dump<'_> {
 }
 
 impl Dump<'_> {
-    /// Whether a socket was not told before: netlink sockets that have an address are told up to
-    /// three times, for it, for their groups, and by the table.
+    /// Whether the socket was not listed before. A netlink socket with an address is listed up to
+    /// three times: for its address, for its groups, and in the table.
     fn is_new(&mut self, socket: &Socket) -> bool {
         match &socket.details {
             Details::Netlink(netlink) if netlink.kernel || netlink.portid != 0 => {
@@ -187,10 +187,11 @@ impl Dump<'_> {
 
 impl Reading {
     fn next(&mut self, query: Query) -> Result<Vec<Socket>> {
-        // The kernel goes on with a dump whenever it is read.
+        // The kernel continues a dump when the program reads from the socket.
         let received = self.socket.receive(&mut self.buffer);
         let received = received.map_err(|error| match error {
-            // There is room for an answer to one request: the kernel could not make it.
+            // The socket has room for the answer to one request. So the kernel could not make the
+            // answer.
             Error::Overrun { .. } => {
                 let failed = linux_names::Error::new(query.to_string(), Errno::ENOBUFS);
                 out_of_memory(failed.into())

@@ -34,15 +34,15 @@ const A_ULP_INFO: u16 = 19;
 /// Within [`A_ULP_INFO`].
 const A_ULP_NAME: u16 = 1;
 
-/// Length of what attributes follow in an answer (`inet_diag_msg`).
+/// Length of the structure before the attributes of an answer (`inet_diag_msg`).
 const MSG_LEN: usize = 72;
 
-/// What an answer is to have besides.
+/// The additional attributes that an answer should have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extension {
     /// Nothing.
     None,
-    /// What TCP counts, and what protocol is on top of it (`INET_DIAG_INFO`).
+    /// TCP's counters, and the protocol on top of TCP (`INET_DIAG_INFO`).
     Info,
 }
 
@@ -54,7 +54,7 @@ fn number(family: Family) -> u8 {
     }
 }
 
-/// No address in particular.
+/// The unspecified address.
 fn unspecified(family: Family) -> IpAddr {
     match family {
         Family::Ipv4 => Ipv4Addr::UNSPECIFIED.into(),
@@ -62,7 +62,7 @@ fn unspecified(family: Family) -> IpAddr {
     }
 }
 
-/// Which socket a request is about (`inet_diag_sockid`).
+/// The socket that a request is about (`inet_diag_sockid`).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SocketId {
     pub(crate) source: Endpoint,
@@ -132,7 +132,7 @@ pub(crate) fn parse(kind: Kind, payload: &[u8]) -> Result<Socket, Malformed> {
     let state = State(fields.u8()?);
     let (timer, retransmits) = (TimerKind::of(fields.u8()?), fields.u8()?);
     let ports = (fields.be16()?, fields.be16()?);
-    // A raw socket has its protocol there.
+    // For a raw socket this field is the protocol.
     let (local_port, remote_port) = if kind == Kind::Raw { (0, 0) } else { ports };
     let local = address(family, fields.bytes()?);
     let remote = address(family, fields.bytes()?);
@@ -173,8 +173,8 @@ pub(crate) fn parse(kind: Kind, payload: &[u8]) -> Result<Socket, Malformed> {
             _ => {}
         }
     }
-    // Connections that are only remembered, some in FIN_WAIT_2, and half-open ones are no whole
-    // sockets. They belong to nobody, and 0 is what the kernel says to that.
+    // The kernel keeps only a part of a socket for connections in TIME_WAIT, for some in
+    // FIN_WAIT_2, and for half-open ones. These belong to no user, and the kernel reports 0.
     let whole = timer != Some(TimerKind::TimeWait) && !(inode == 0 && state == State::SYN_RECV);
     Ok(Socket {
         kind,

@@ -16,13 +16,13 @@ pub enum Kind {
     Udp,
     /// Raw sockets of IP.
     Raw,
-    /// ICMP echo without privilege ("ping sockets").
+    /// ICMP echo sockets that need no privilege ("ping sockets").
     Icmp,
     /// Sockets between processes of this machine.
     Unix,
-    /// Netlink, the kernel's own sockets included.
+    /// Netlink, including the kernel's own sockets.
     Netlink,
-    /// Packets as interfaces have them.
+    /// Packets of interfaces, with or without link layer headers.
     Packet,
 }
 
@@ -38,7 +38,7 @@ impl Kind {
         Self::Packet,
     ];
 
-    /// Those that a kernel can destroy (`SOCK_DESTROY`).
+    /// The kinds that the kernel can destroy (`SOCK_DESTROY`).
     pub const DESTRUCTIBLE: [Self; 3] = [Self::Tcp, Self::Udp, Self::Raw];
 
     /// The name.
@@ -67,13 +67,13 @@ impl Kind {
         matches!(self, Self::Tcp | Self::Udp)
     }
 
-    /// Whether a kernel can destroy such sockets (`SOCK_DESTROY`).
+    /// Whether the kernel can destroy such sockets (`SOCK_DESTROY`).
     #[must_use]
     pub fn can_be_destroyed(self) -> bool {
         Self::DESTRUCTIBLE.contains(&self)
     }
 
-    /// The protocol that requests have, 0 where that is not of IP.
+    /// The IP protocol in requests; 0 for other kinds.
     pub(crate) fn ip_protocol(self) -> u8 {
         match self {
             Self::Tcp => octet(libc::IPPROTO_TCP),
@@ -84,7 +84,7 @@ impl Kind {
         }
     }
 
-    /// The module and the option of the kernel that list such sockets.
+    /// The kernel's module for listing such sockets, and its configuration option.
     pub(crate) fn provider(self) -> (&'static str, &'static str) {
         match self {
             Self::Tcp => ("tcp_diag", "CONFIG_INET_TCP_DIAG"),

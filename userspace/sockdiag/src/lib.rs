@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The sockets of a network namespace (`NETLINK_SOCK_DIAG`): listing them and destroying some.
+//! Lists and destroys the sockets of a network namespace (`NETLINK_SOCK_DIAG`).
 //!
 //! ```no_run
 //! use sockdiag::{Dump, Filter, Query};
@@ -16,7 +16,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The kernel tells the sockets in parts, and no more than one part is in memory.
+//! The kernel lists the sockets in parts. Only one part at a time is in memory.
 
 mod bytecode;
 mod destroy;

@@ -19,7 +19,7 @@ use crate::wire::Fields;
 use crate::wire::NO_COOKIE;
 use crate::wire::append_cookie;
 
-/// Stands for all protocols (`NDIAG_PROTO_ALL`).
+/// All protocols (`NDIAG_PROTO_ALL`).
 const ALL_PROTOCOLS: u8 = u8::MAX;
 
 const SHOW_MEMINFO: u32 = 1;
@@ -38,9 +38,9 @@ pub(crate) fn dump() -> Vec<u8> {
     payload
 }
 
-/// Those of the sockets that have an address, the kernel's own included, from `/proc/net/netlink`:
-/// from the dump one is missing wherever a part of it ends, as the kernel goes on behind the socket
-/// that did not fit.
+/// The sockets that have an address, including the kernel's own, from `/proc/net/netlink`. The dump
+/// misses one socket at the end of each part, because the kernel continues after the socket that
+/// did not fit.
 pub(crate) fn addressed() -> Result<Vec<Socket>> {
     table::sockets("netlink", parse_line)
 }
@@ -57,7 +57,7 @@ fn parse_line(line: &str) -> Option<Socket> {
     let inode = fields.nth(3)?.parse().ok()?;
     Some(Socket {
         kind: Kind::Netlink,
-        // What it does is not told; hardly any is connected.
+        // The table does not have the state. Few netlink sockets are connected.
         state: State::CLOSE,
         inode,
         cookie: None,
@@ -92,7 +92,7 @@ pub(crate) fn parse(payload: &[u8]) -> Result<Socket, Malformed> {
         let attribute = attribute?;
         match attribute.kind {
             A_MEMINFO => {
-                // What has been received, the room for it, what has been sent.
+                // Received bytes, room for received bytes, sent bytes.
                 let mut meminfo = Fields(attribute.payload);
                 queues.receive_queue = Some(meminfo.u32()?);
                 meminfo.u32()?;
@@ -102,12 +102,11 @@ pub(crate) fn parse(payload: &[u8]) -> Result<Socket, Malformed> {
             _ => {}
         }
     }
-    // Sockets of programs have an address, or else they are listed only because they are members
-    // of groups. Where the kernel's own sockets have the groups of others to look after, they are
-    // members of none.
+    // A program's socket without an address is listed only if it is a member of groups. The
+    // kernel's own sockets have no address, and are members of no group.
     let kernel = portid == 0 && members.is_none();
-    // Besides its own two states (`NETLINK_UNCONNECTED`, `NETLINK_CONNECTED`) there is the one that
-    // every socket begins with.
+    // Netlink has two states of its own (`NETLINK_UNCONNECTED`, `NETLINK_CONNECTED`). A new socket
+    // begins with a third one.
     let state = match State(state) {
         State::ESTABLISHED => State::ESTABLISHED,
         _ => State::CLOSE,
@@ -130,7 +129,7 @@ pub(crate) fn parse(payload: &[u8]) -> Result<Socket, Malformed> {
     })
 }
 
-/// The numbers of the groups in a bit mask of longs, the first being 1.
+/// The numbers of the groups in a bit mask of longs. The first group is 1.
 fn groups(mask: &[u8]) -> Vec<u32> {
     let words = mask.chunks_exact(8).flat_map(|word| {
         let word = word.try_into().map_or(0, u64::from_ne_bytes);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which processes have sockets open.
+//! The processes that have sockets open.
 
 use std::collections::HashMap;
 
@@ -8,27 +8,27 @@ use linux_names::process::Process;
 
 use crate::socket::Socket;
 
-/// The processes that have sockets open, as far as `/proc` shows them.
+/// The processes that have sockets open, if `/proc` shows them.
 #[derive(Default)]
 pub struct Owners {
     processes: Vec<Process>,
-    /// Of each socket, the places of its processes.
+    /// For each socket, the indices of its processes.
     by_inode: HashMap<u32, Vec<u32>>,
 }
 
 impl Owners {
-    /// Looks at all processes.
+    /// Reads the sockets of all processes.
     #[must_use]
     pub fn look_up() -> Self {
         let mut owners = Self::default();
         for (place, process) in (0..).zip(Process::all()) {
             for inode in process.sockets() {
-                // Requests and answers have 32 bits of it.
+                // Requests and answers have only 32 bits of the inode number.
                 let Ok(inode) = u32::try_from(inode) else {
                     continue;
                 };
                 let places = owners.by_inode.entry(inode).or_default();
-                // A process may have one open more than once.
+                // A process may have several descriptors of one socket.
                 if places.last() != Some(&place) {
                     places.push(place);
                 }

@@ -53,7 +53,7 @@ pub(crate) fn parse(payload: &[u8]) -> Result<Socket, Malformed> {
         match attribute.kind {
             A_INFO => packet.ifindex = attribute.host32()?,
             A_UID => uid = Some(attribute.host32()?),
-            // What has been received comes first.
+            // The received bytes come first.
             A_MEMINFO => queues.receive_queue = Some(attribute.host32()?),
             _ => {}
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Ping sockets, which `sock_diag` does not know, from `/proc/net/icmp` and `/proc/net/icmp6`.
+//! Ping sockets, from `/proc/net/icmp` and `/proc/net/icmp6`. `sock_diag` does not list them.
 
 use std::net::IpAddr;
 
@@ -65,7 +65,7 @@ fn parse(family: Family, line: &str) -> Option<Socket> {
     })
 }
 
-/// `ADDRESS:PORT`, the address as one or four words in host byte order.
+/// `ADDRESS:PORT`. The address is one or four words in host byte order.
 fn endpoint(family: Family, text: &str) -> Option<Endpoint> {
     let (words, port) = text.split_once(':')?;
     if !words.is_ascii() {

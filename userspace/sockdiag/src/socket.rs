@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What is told of a socket.
+//! The description of a socket.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -17,37 +17,38 @@ use crate::state::State;
 /// A socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Socket {
-    /// What kind of socket.
+    /// The kind of the socket.
     pub kind: Kind,
-    /// What it does.
+    /// Its state.
     pub state: State,
-    /// Its inode, by which processes have it open; 0 if none has.
+    /// Its inode; 0 if no process has it open.
     pub inode: u32,
-    /// What tells it from all other sockets since the machine started; `None` where the kernel
-    /// does not tell.
+    /// A number that no other socket has had since the machine started; `None` if the kernel does
+    /// not tell.
     pub cookie: Option<u64>,
-    /// The user that it belongs to; `None` where the kernel does not tell.
+    /// The user that it belongs to; `None` if the kernel does not tell.
     pub uid: Option<u32>,
-    /// What waits in it, where the kernel tells.
+    /// The data that waits in it, if the kernel tells.
     #[serde(flatten)]
     pub queues: Queues,
-    /// What is peculiar to its kind.
+    /// The details of its kind.
     #[serde(flatten)]
     pub details: Details,
 }
 
-/// What waits in a socket.
+/// The data that waits in a socket.
 ///
-/// Of a listening one, these are the connections that wait to be accepted, and how many may.
+/// For a listening socket, these are the number of connections that wait to be accepted, and the
+/// number that may wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Queues {
     /// Bytes to be read.
     pub receive_queue: Option<u32>,
-    /// Bytes on their way.
+    /// Bytes that were sent and are not acknowledged, or not sent yet.
     pub send_queue: Option<u32>,
 }
 
-/// What is peculiar to a kind of sockets.
+/// The details of a kind of sockets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Details {
@@ -61,12 +62,12 @@ pub enum Details {
     Packet(Packet),
 }
 
-/// What is peculiar to sockets of IP.
+/// The details of a socket of IP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ip {
-    /// Its family, which is IPv6 also where the addresses are IPv4 ones in the form of IPv6.
+    /// Its family. It is IPv6 also if the addresses are IPv4 addresses in IPv6 form.
     pub family: Family,
-    /// Its protocol number; what a raw socket was opened for.
+    /// Its protocol number. For a raw socket, the protocol that it was opened for.
     pub protocol: u8,
     /// Its own end.
     pub local: Endpoint,
@@ -74,78 +75,78 @@ pub struct Ip {
     pub remote: Endpoint,
     /// The interface that it is bound to, 0 for none.
     pub ifindex: u32,
-    /// What TCP waits for.
+    /// The timer that runs for TCP.
     pub timer: Option<Timer>,
-    /// The mark that its packets bear; `None` without `CAP_NET_ADMIN`.
+    /// The mark of its packets; `None` without `CAP_NET_ADMIN`.
     pub mark: Option<u32>,
-    /// Whether it is for IPv6 alone; `None` where the kernel does not tell.
+    /// Whether it is only for IPv6; `None` if the kernel does not tell.
     pub v6only: Option<bool>,
 }
 
 /// An end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
-    /// Its address; all zeroes for none in particular.
+    /// Its address; all zeroes if it is unspecified.
     pub address: IpAddr,
-    /// Its port, 0 for none; of a ping socket, its identifier.
+    /// Its port, 0 for none. For a ping socket, its identifier.
     pub port: u16,
 }
 
-/// What TCP waits for.
+/// A timer of TCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Timer {
-    /// What for.
+    /// The purpose of the timer.
     pub kind: TimerKind,
-    /// How much longer.
+    /// The time until it expires.
     pub milliseconds: u32,
-    /// How often it has waited for it already.
+    /// The number of times that it has expired already.
     pub retransmits: u8,
 }
 
-/// What TCP can wait for, `IDIAG_TIMER_*`.
+/// The timers of TCP, `IDIAG_TIMER_*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TimerKind {
-    /// To send again.
+    /// Retransmission.
     Retransmit,
-    /// To see whether the other end is still there.
+    /// Keepalive.
     Keepalive,
-    /// For the connection to be forgotten.
+    /// The end of `TIME_WAIT`.
     TimeWait,
-    /// To ask for a window.
+    /// Probe of a zero window.
     Probe,
-    /// To acknowledge.
+    /// Delayed acknowledgement.
     DelayedAck,
-    /// For something else.
+    /// Another timer.
     Other,
 }
 
-/// What is peculiar to unix sockets.
+/// The details of a unix socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unix {
-    /// How it carries data.
+    /// Its type.
     pub r#type: SocketType,
     /// Its name, if it has one.
     pub name: Option<UnixName>,
-    /// Whether the name is one without a file.
+    /// Whether the name is abstract: it is not a file.
     pub r#abstract: bool,
     /// The inode of the socket that it is connected to.
     pub peer: Option<u32>,
 }
 
-/// How a socket carries data.
+/// The type of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SocketType {
-    /// In any pieces.
+    /// A stream of bytes (`SOCK_STREAM`).
     Stream,
-    /// One by one.
+    /// Datagrams (`SOCK_DGRAM`).
     Dgram,
-    /// One by one, with everything that is around them.
+    /// Datagrams with their headers (`SOCK_RAW`).
     Raw,
-    /// One by one, over a connection.
+    /// Datagrams over a connection (`SOCK_SEQPACKET`).
     Seqpacket,
-    /// In another way.
+    /// Another type.
     Other,
 }
 
@@ -173,9 +174,9 @@ impl fmt::Display for SocketType {
     }
 }
 
-/// The name of a unix socket: the bytes of a path, or any bytes at all.
+/// The name of a unix socket: the bytes of a path, or any bytes.
 ///
-/// As text it is [`Escaped`].
+/// Its text form is [`Escaped`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnixName(pub Vec<u8>);
 
@@ -191,16 +192,16 @@ impl Serialize for UnixName {
     }
 }
 
-/// What is peculiar to netlink sockets.
+/// The details of a netlink socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Netlink {
-    /// How it was opened, which makes no difference.
+    /// Its type. Netlink treats all types alike.
     pub r#type: SocketType,
     /// The netlink protocol.
     pub protocol: u8,
-    /// Its address, 0 for none yet or the kernel's own.
+    /// Its address (portid). 0 if it has none yet, or is the kernel's own socket.
     pub portid: u32,
-    /// Whether it is the kernel's own.
+    /// Whether it is the kernel's own socket.
     pub kernel: bool,
     /// The multicast groups that it has joined.
     pub groups: Vec<u32>,
@@ -231,17 +232,17 @@ impl Netlink {
             libc::NETLINK_ECRYPTFS => "ecryptfs",
             libc::NETLINK_RDMA => "rdma",
             libc::NETLINK_CRYPTO => "crypto",
-            // NETLINK_SMC, which libc does not have.
+            // NETLINK_SMC. The libc crate lacks it.
             22 => "smc",
             _ => return None,
         })
     }
 }
 
-/// What is peculiar to packet sockets.
+/// The details of a packet socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Packet {
-    /// Whether headers of the link layer come along (`raw`).
+    /// Whether its packets have link layer headers (`raw`).
     pub r#type: SocketType,
     /// The `EtherType` of the packets that it gets, 3 for all.
     pub protocol: u16,
@@ -250,7 +251,7 @@ pub struct Packet {
 }
 
 impl Socket {
-    /// Its ends, if it is a socket of IP.
+    /// Its two ends, if it is a socket of IP.
     #[must_use]
     pub fn ip(&self) -> Option<&Ip> {
         match &self.details {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What sockets do: their states, which all protocols borrow from TCP.
+//! The states of sockets. All protocols use those of TCP.
 
 use std::borrow::Cow;
 
@@ -39,7 +39,7 @@ impl State {
         "closing",
     ];
 
-    /// The name, or the number of a state that has none here.
+    /// The name of the state, or its number if it has no name here.
     #[must_use]
     pub fn name(self) -> Cow<'static, str> {
         let index = usize::from(self.0).checked_sub(1);
@@ -49,7 +49,7 @@ impl State {
         }
     }
 
-    /// Reads a name; those of `ss` are understood, too.
+    /// Reads a name. The names of `ss` are accepted, too.
     #[must_use]
     pub fn named(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase().replace('_', "-");
@@ -101,10 +101,10 @@ impl StateSet {
             .all(|(number, _)| self.contains(State(number)))
     }
 
-    /// The set as requests have it.
+    /// The set as a mask for requests.
     ///
-    /// TCP sockets that are bound and nothing else are in [`State::CLOSE`], but the kernel has
-    /// another bit for them (`TCPF_BOUND_INACTIVE`).
+    /// A TCP socket that is only bound is in [`State::CLOSE`], but the kernel has another bit for
+    /// it (`TCPF_BOUND_INACTIVE`).
     pub(crate) fn bits(self) -> u32 {
         const BOUND_INACTIVE: u32 = 1 << 13;
         if self.contains(State::CLOSE) {

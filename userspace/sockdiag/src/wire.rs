@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The numbers of `NETLINK_SOCK_DIAG`, and reading fixed structures.
+//! The numbers of `NETLINK_SOCK_DIAG`, and a reader for fixed structures.
 //!
 //! From the kernel's `linux/sock_diag.h`, `linux/inet_diag.h`, `linux/unix_diag.h`,
-//! `linux/netlink_diag.h` and `linux/packet_diag.h`. Numbers are in host byte order but for ports
+//! `linux/netlink_diag.h` and `linux/packet_diag.h`. Numbers are in host byte order, except ports
 //! and addresses.
 
 use knetlink::Malformed;
@@ -23,10 +23,10 @@ pub(crate) const AF_INET6: u8 = octet(libc::AF_INET6);
 pub(crate) const AF_NETLINK: u8 = octet(libc::AF_NETLINK);
 pub(crate) const AF_PACKET: u8 = octet(libc::AF_PACKET);
 
-/// The cookie of a request that is for whatever socket is found.
+/// The cookie of a request for any socket that the kernel finds.
 pub(crate) const NO_COOKIE: u64 = u64::MAX;
 
-/// Takes the fields of a fixed structure off the front of a message.
+/// Takes the fields of a fixed structure from the start of a message.
 pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
 impl Fields<'_> {
@@ -55,7 +55,7 @@ impl Fields<'_> {
         self.bytes().map(u16::from_be_bytes)
     }
 
-    /// Two halves of 32 bits, the lower first.
+    /// Two halves of 32 bits, the lower one first.
     pub(crate) fn cookie(&mut self) -> Result<u64, Malformed> {
         let (low, high) = (self.u32()?, self.u32()?);
         Ok((u64::from(high) << 32) | u64::from(low))
@@ -66,7 +66,7 @@ impl Fields<'_> {
 pub(crate) fn append_cookie(message: &mut Vec<u8>, cookie: u64) {
     let low = cookie & u64::from(u32::MAX);
     for half in [low, cookie >> 32] {
-        // Both fit.
+        // Each half fits 32 bits.
         let half = u32::try_from(half).unwrap_or_default();
         message.extend(half.to_ne_bytes());
     }

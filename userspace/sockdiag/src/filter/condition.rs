@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What can be asked of a socket.
+//! The conditions on a socket.
 
 use std::collections::HashSet;
 
@@ -19,10 +19,10 @@ use crate::socket::Ip;
 use crate::socket::Socket;
 use crate::state::StateSet;
 
-/// So much of a process's name the kernel keeps (`TASK_COMM_LEN` without its end).
+/// The number of bytes that the kernel keeps of a process's name (`TASK_COMM_LEN` without the NUL).
 const PROCESS_NAME_LEN: usize = 15;
 
-/// A condition on sockets, of whose alternatives one has to hold.
+/// A condition on sockets. One of its alternatives must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Condition {
     Family(Vec<Family>),
@@ -35,12 +35,12 @@ pub(super) enum Condition {
     Process {
         /// Numbers or names.
         names: Vec<String>,
-        /// The inodes of their sockets, once they have been looked up.
+        /// The inodes of their sockets, after a lookup.
         inodes: HashSet<u32>,
     },
 }
 
-/// Which end of a connection.
+/// One of the two ends of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Which {
     Local,
@@ -76,7 +76,7 @@ impl Condition {
         }
     }
 
-    /// Whether it can hold for sockets of a kind.
+    /// Whether the condition can hold for sockets of a kind.
     pub(super) fn is_for(&self, kind: Kind) -> bool {
         match self {
             Self::Family(_) => kind.is_ip(),
@@ -119,7 +119,7 @@ impl Condition {
         }
     }
 
-    /// Whether it holds, one way or another, for every socket that it is for.
+    /// Whether the condition holds for every socket of the kinds that it applies to.
     pub(super) fn always_holds(&self) -> bool {
         match self {
             Self::Family(families) => Family::ALL.iter().all(|family| families.contains(family)),
@@ -143,7 +143,8 @@ impl Condition {
         }
     }
 
-    /// The same for the kernel, as far as it understands.
+    /// The condition as alternatives for the kernel, without the parts that the kernel does not
+    /// support.
     pub(super) fn alternatives(&self) -> Option<Vec<Vec<Op>>> {
         match self {
             Self::Place(which, places) => Some(alternatives(*which, places, |side, place| {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which sockets are meant.
+//! Filters for sockets.
 //!
-//! A filter is a list of terms: names of kinds, of which a socket has to be one, and `KEY=VALUE`,
-//! all of which have to hold. Values with commas between them are alternatives.
+//! A filter is a list of terms. A term is the name of a kind or `KEY=VALUE`. A socket must be of
+//! one of the kinds, and each `KEY=VALUE` must hold. Values with commas between them are
+//! alternatives.
 //!
 //! ```
 //! use sockdiag::{Filter, Term};
@@ -31,28 +32,28 @@ use crate::kind::Kind;
 use crate::socket::Socket;
 use crate::state::StateSet;
 
-/// Which sockets are meant; without terms, all.
+/// A filter for sockets. Without terms, it matches all sockets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
-    /// Those that were named, in order.
+    /// The kinds that were named, in their order.
     kinds: Vec<Kind>,
-    /// Those that are meant if none was.
+    /// The kinds that are used if none was named.
     unnamed: &'static [Kind],
     conditions: Vec<Condition>,
 }
 
-/// Terms that are right one by one and not together.
+/// Terms that are valid one by one, but not together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
-    /// A key has two values, which do not both hold.
+    /// A key is given twice.
     #[error("{0} is given twice; put alternatives behind one {0}= with commas between them")]
     Twice(&'static str),
-    /// No socket of a kind that is named can be meant.
-    #[error("no {} socket can be meant: {key} is not for them", .kind.name())]
+    /// A condition excludes all sockets of a kind that is named.
+    #[error("no {0} socket can match: {0} sockets have no {key}", .kind.name())]
     Never {
         /// The kind.
         kind: Kind,
-        /// What it does not have.
+        /// The key that the kind lacks.
         key: &'static str,
     },
 }
@@ -68,7 +69,7 @@ impl Default for Filter {
 }
 
 impl Filter {
-    /// Puts terms together.
+    /// Makes a filter from terms.
     pub fn new(terms: impl IntoIterator<Item = Term>) -> Result<Self, FilterError> {
         let mut filter = Self::default();
         for term in terms {
@@ -94,7 +95,7 @@ impl Filter {
         Ok(filter)
     }
 
-    /// The same filter, which means other kinds than all if none was named.
+    /// The same filter, with other kinds to use if none was named.
     #[must_use]
     pub fn or_kinds(self, unnamed: &'static [Kind]) -> Self {
         Self { unnamed, ..self }
@@ -106,21 +107,20 @@ impl Filter {
         !self.kinds.is_empty()
     }
 
-    /// Whether it means some sockets of the kinds, as opposed to all: whether there is a condition
-    /// that can fail.
+    /// Whether a condition can fail, so that the filter does not match all sockets of the kinds.
     #[must_use]
     pub fn chooses(&self) -> bool {
         !self.conditions.iter().all(Condition::always_holds)
     }
 
-    /// Whether it asks who has sockets open.
+    /// Whether a condition is about processes.
     #[must_use]
     pub fn asks_for_processes(&self) -> bool {
         let mut conditions = self.conditions.iter();
         conditions.any(|condition| matches!(condition, Condition::Process { .. }))
     }
 
-    /// The kinds of which sockets can be meant.
+    /// The kinds of sockets that can match.
     pub fn kinds(&self) -> impl Iterator<Item = Kind> {
         let conditions = &self.conditions;
         let can_be_meant = |kind: &Kind| conditions.iter().all(|one| one.is_for(*kind));
@@ -135,20 +135,20 @@ impl Filter {
         }
     }
 
-    /// Looks up what it names of this machine: interfaces, in the current network namespace,
-    /// and the sockets of processes. Without this, no socket is of these.
+    /// Looks up the names in the filter: interfaces in the current network namespace, and the
+    /// sockets of processes. Without this call, no socket matches such a name.
     pub fn look_up(&mut self) -> Result<(), NoInterface> {
         let mut conditions = self.conditions.iter_mut();
         conditions.try_for_each(Condition::look_up)
     }
 
-    /// Whether a socket is meant.
+    /// Whether a socket matches.
     #[must_use]
     pub fn holds(&self, socket: &Socket) -> bool {
         self.named().contains(&socket.kind) && self.conditions.iter().all(|one| one.holds(socket))
     }
 
-    /// Whether sockets of a family of IP can be meant.
+    /// Whether sockets of a family of IP can match.
     pub(super) fn allows(&self, family: Family) -> bool {
         self.conditions.iter().all(|condition| match condition {
             Condition::Family(families) => families.contains(&family),
@@ -166,8 +166,8 @@ impl Filter {
         states.unwrap_or(StateSet::ALL)
     }
 
-    /// What the kernel can tell of it, for sockets of IP: it accepts all that are meant, and
-    /// maybe some more.
+    /// The filter as the kernel's program for sockets of IP. It accepts all sockets that match, and
+    /// may accept others, too.
     pub(super) fn bytecode(&self) -> Vec<u8> {
         let conditions = self.conditions.iter();
         bytecode::assemble(conditions.filter_map(Condition::alternatives))
@@ -341,15 +341,15 @@ pub(super) mod tests {
             ),
             (
                 "unix port=1",
-                "no unix socket can be meant: port is not for them",
+                "no unix socket can match: unix sockets have no port",
             ),
             (
                 "tcp packet local=::1",
-                "no packet socket can be meant: local is not",
+                "no packet socket can match: packet sockets have no local",
             ),
             (
                 "raw local=[::1]:80",
-                "no raw socket can be meant: local is not",
+                "no raw socket can match: raw sockets have no local",
             ),
         ] {
             let terms = text.split(' ').map(|term| term.parse::<Term>().unwrap());
@@ -384,7 +384,7 @@ pub(super) mod tests {
     }
 
     fn any_endpoint(six: bool) -> impl Strategy<Value = Endpoint> {
-        // Few values, so that they meet.
+        // There are few values, so that conditions and sockets often agree.
         let address = (0..3_u8, 0..3_u8).prop_map(move |(net, host)| match (six, net) {
             (false, _) => IpAddr::from([10, 0, net, host]),
             (true, 0) => format!("::ffff:10.0.0.{host}").parse().unwrap(),

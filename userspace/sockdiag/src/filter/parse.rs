@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Reading the text form of a term.
+//! Parses the text form of a term.
 
 use std::collections::HashSet;
 use std::str::FromStr;
@@ -45,7 +45,7 @@ const PLACES: &str = "ADDRESS, ADDRESS/LENGTH, ADDRESS%INTERFACE, all with :PORT
                       behind them, IPv6 addresses then in brackets, * for any address";
 const PORTS: &str = "ports and ranges of ports, from 0 to 65535";
 
-/// Why a text is no [`Term`].
+/// The reason why a text is not a [`Term`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseTermError {
     /// A word that is not the name of a kind.
@@ -55,9 +55,9 @@ pub enum ParseTermError {
         Kind::ALL.map(Kind::name).join(", ")
     )]
     UnknownKind {
-        /// What was given.
+        /// The word.
         word: String,
-        /// The kind that is nearest to it, if any is near.
+        /// A kind with a similar name, if there is one.
         similar: Option<&'static str>,
     },
     /// There is no such key.
@@ -67,19 +67,19 @@ pub enum ParseTermError {
         KEYS.map(|(key, _)| key).join(", ")
     )]
     UnknownKey {
-        /// What was given.
+        /// The key.
         key: String,
-        /// The key that is nearest to it, if any is near.
+        /// A key with a similar name, if there is one.
         similar: Option<&'static str>,
     },
-    /// A value that cannot be.
+    /// A value that the key does not accept.
     #[error("'{value}' is no value of {key}; allowed are {allowed}, with commas between them")]
     InvalidValue {
-        /// Of what.
+        /// The key.
         key: &'static str,
-        /// What was given.
+        /// The value.
         value: String,
-        /// What can be.
+        /// The values that the key accepts.
         allowed: String,
     },
 }
@@ -115,7 +115,7 @@ impl FromStr for Term {
     }
 }
 
-/// Reads the value of a key; fails with what is wrong of it.
+/// Reads the value of a key. The error is the value that is wrong.
 fn condition<'a>(key: &str, value: &'a str) -> Result<Condition, &'a str> {
     Ok(match key {
         "family" => Condition::Family(all(value, Family::named)?),
@@ -127,7 +127,7 @@ fn condition<'a>(key: &str, value: &'a str) -> Result<Condition, &'a str> {
         "remote-port" => Condition::Port(Which::Remote, all(value, parsed)?),
         "port" => Condition::Port(Which::Either, all(value, parsed)?),
         "inode" => Condition::Inode(all(value, number)?),
-        // The highest number stands for no cookie.
+        // The highest number means no cookie.
         "cookie" => Condition::Cookie(all(value, |text| {
             number(text).filter(|&cookie| cookie != u64::MAX)
         })?),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Where an end of a connection can be: addresses, ports, an interface.
+//! The place of an end of a connection: addresses, ports, an interface.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -22,12 +22,13 @@ pub(super) struct Place {
     pub(super) ports: Option<Ports>,
 }
 
-/// Ports, all that are from one to another.
+/// A range of ports, with both ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ports(pub(super) RangeInclusive<u16>);
 
 impl Place {
-    /// Whether an end, of a socket that is bound to an interface or to none (0), is there.
+    /// Whether an end of a socket is at this place. The socket is bound to an interface, or to none
+    /// (0).
     pub(super) fn contains(&self, end: &Endpoint, ifindex: u32) -> bool {
         self.network
             .is_none_or(|network| within(network, end.address))
@@ -41,7 +42,7 @@ impl Place {
                 .is_none_or(|interface| interface.is(ifindex))
     }
 
-    /// Whether every end is there, at least of those of a family.
+    /// Whether every end of a family is at this place.
     pub(super) fn is_anywhere(&self) -> bool {
         self.network
             .is_none_or(|network| network.network_length() == 0)
@@ -57,7 +58,8 @@ impl Place {
     }
 }
 
-/// Whether an address is in a network. IPv4 addresses in the form of IPv6 are in those of both.
+/// Whether an address is in a network. An IPv4 address in IPv6 form is in networks of both
+/// families.
 fn within(network: Network, address: IpAddr) -> bool {
     let mapped = match address {
         IpAddr::V4(_) => None,
@@ -70,7 +72,7 @@ impl FromStr for Place {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        // Where an IPv6 address ends is plain only in brackets.
+        // The end of an IPv6 address is clear only in brackets.
         let (address, length, ports) = if let Some(text) = text.strip_prefix('[') {
             let (address, rest) = text.split_once(']').ok_or(())?;
             let (length, ports) = match rest.split_once(':') {
@@ -94,7 +96,7 @@ impl FromStr for Place {
         let network = match (address, length) {
             ("*", "") => None,
             ("*", _) => return Err(()),
-            // Or what is behind brackets would be the address's own.
+            // Otherwise the text after the brackets would belong to the address.
             (_, length) if !length.is_empty() && !length.starts_with('/') => return Err(()),
             _ => Some(network(&format!("{address}{length}")).ok_or(())?),
         };
