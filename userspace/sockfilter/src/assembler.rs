@@ -4,8 +4,8 @@
 
 use std::ops::Neg;
 
-/// A register. R0 has results, R1 to R5 arguments, which a call destroys; R6 to R9 outlive calls;
-/// R10 is the end of the stack.
+/// A register. R0 has the result of a call. R1 to R5 have its arguments, and the call destroys
+/// them. R6 to R9 keep their values over calls. R10 is the end of the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Register {
@@ -22,7 +22,7 @@ pub(crate) enum Register {
     R10,
 }
 
-/// How much of memory is loaded or stored at once.
+/// The size of a load or a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Size {
@@ -32,7 +32,7 @@ pub(crate) enum Size {
     Double = 0x18,
 }
 
-/// What an operation or comparison takes besides a register.
+/// The second operand of an operation or a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operand {
     Immediate(i32),
@@ -61,7 +61,7 @@ enum Operation {
     Move = 0xb0,
 }
 
-/// How two numbers of 64 bits compare.
+/// A comparison of two numbers of 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Condition {
@@ -73,15 +73,17 @@ pub(crate) enum Condition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub(crate) enum Helper {
-    /// The address of a map's value for the key at R2, or 0, of the map in R1.
+    /// Looks up the key at R2 in the map in R1. Returns the address of the value, or 0.
     MapLookupElem = 1,
-    /// Copies R4 bytes of the packet R1, from offset R2 on, to R3; 0 if they are there.
+    /// Copies R4 bytes of the packet in R1, from offset R2 on, to R3. Returns 0 if the packet has
+    /// these bytes.
     SkbLoadBytes = 26,
-    /// Likewise from the header that R5 names, if they are in the packet's first piece of memory.
+    /// The same, with the offset from the header that R5 names. The bytes must be in the linear
+    /// part.
     SkbLoadBytesRelative = 68,
 }
 
-// Classes of instructions, and what they have on top.
+// Classes of instructions, and the bits that are added to them.
 const LD: u8 = 0x00;
 const LDX: u8 = 0x01;
 const STX: u8 = 0x03;
@@ -98,7 +100,7 @@ const EXIT: u8 = 0x90;
 /// The length of an instruction, in bytes.
 const LEN: usize = 8;
 
-/// A place in a program, known or not yet.
+/// A place in a program. It may not be known yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Label(usize);
 
@@ -107,7 +109,7 @@ pub(crate) struct Label(usize);
 pub(crate) struct Code {
     /// The instructions, in the byte order of this machine.
     pub(crate) bytes: Vec<u8>,
-    /// Where, in bytes, instructions are to get the map's address.
+    /// The offsets, in bytes, of instructions that need the map's address.
     pub(crate) map_references: Vec<u64>,
 }
 
@@ -120,12 +122,12 @@ pub(crate) struct Assembler {
     code: Code,
     /// For each label the number of the instruction that it stands before.
     places: Vec<Option<usize>>,
-    /// The numbers of instructions that jump, and where to.
+    /// The numbers of instructions that jump, and their labels.
     jumps: Vec<(usize, Label)>,
 }
 
 impl Assembler {
-    /// Labels to jump to, which are to be placed.
+    /// New labels. They must be placed before the program is finished.
     pub(crate) fn labels<const N: usize>(&mut self) -> [Label; N] {
         std::array::from_fn(|_| {
             self.places.push(None);
@@ -150,7 +152,7 @@ impl Assembler {
         self.push(STX | MODE_MEM | size as u8, to, from as u8, offset, 0);
     }
 
-    /// `*(to + offset) += from` of 64 bits, which no other CPU can get in between.
+    /// `*(to + offset) += from` of 64 bits, as one atomic operation.
     pub(crate) fn atomic_add(&mut self, to: Register, offset: i16, from: Register) {
         let opcode = STX | MODE_ATOMIC | Size::Double as u8;
         self.push(opcode, to, from as u8, offset, Operation::Add as i32);
@@ -184,7 +186,7 @@ impl Assembler {
     /// `to` = the address of the program's map
     pub(crate) fn load_map(&mut self, to: Register) {
         self.code.map_references.push(self.code.bytes.len() as u64);
-        // Takes the place of two instructions, for an immediate value of 64 bits.
+        // This takes two instructions, because the immediate value has 64 bits.
         self.push(LD | Size::Double as u8, to, 0, 0, 0);
         self.push(0, Register::R0, 0, 0, 0);
     }
@@ -195,7 +197,7 @@ impl Assembler {
         self.push(JMP, Register::R0, 0, 0, 0);
     }
 
-    /// Goes on at a label if a register compares so to the operand.
+    /// Goes on at a label if the comparison of a register with the operand holds.
     pub(crate) fn jump_if(
         &mut self,
         register: Register,
@@ -208,21 +210,21 @@ impl Assembler {
         self.push(JMP | condition as u8 | source, register, from, 0, value);
     }
 
-    /// Calls the kernel.
+    /// Calls a function of the kernel.
     pub(crate) fn call(&mut self, helper: Helper) {
         self.push(JMP | CALL, Register::R0, 0, 0, helper as i32);
     }
 
-    /// Ends the program; R0 says how many bytes of the packet the socket gets.
+    /// Ends the program. R0 is the number of bytes of the packet that the socket gets.
     pub(crate) fn exit(&mut self) {
         self.push(JMP | EXIT, Register::R0, 0, 0, 0);
     }
 
-    /// The program, all jumps of which know their way.
+    /// The program, with the distances of all jumps.
     pub(crate) fn finish(mut self) -> Code {
         for (at, label) in self.jumps {
             let to = self.places[label.0].expect("every label that is jumped to has a place");
-            // From the instruction behind the jump.
+            // The distance counts from the instruction after the jump.
             let distance = if to > at {
                 i16::try_from(to - at - 1)
             } else {
@@ -252,14 +254,14 @@ impl Assembler {
         bytes.extend(immediate.to_ne_bytes());
     }
 
-    /// How many instructions there are.
+    /// The number of instructions.
     fn count(&self) -> usize {
         self.code.bytes.len() / LEN
     }
 }
 
 impl Operand {
-    /// What says in an opcode which one it is, then the register and the value.
+    /// For an operand: the bit of the opcode that tells its kind, the register, and the value.
     fn encode(self) -> (u8, u8, i32) {
         match self {
             Self::Immediate(value) => (0, 0, value),
@@ -291,7 +293,7 @@ mod tests {
 
     #[test]
     fn instructions_are_those_that_llvm_writes() {
-        // As `llvm-mc --arch=bpf --show-encoding` has the comments.
+        // The expected bytes are those of `llvm-mc --arch=bpf --show-encoding` for the comments.
         let code = assemble(|asm| {
             asm.load(Size::Word, R0, R6, 16); // r0 = *(u32 *)(r6 + 16)
             asm.load(Size::Half, R0, R10, -6); // r0 = *(u16 *)(r10 - 6)

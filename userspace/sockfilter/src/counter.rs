@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Counting an interface's traffic.
+//! Counts an interface's traffic.
 
 use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
@@ -27,18 +27,19 @@ use crate::loaded::SocketFilter;
 use crate::traffic;
 use crate::traffic::Entry;
 
-/// A count of what an interface of the calling thread's network namespace receives and sends.
+/// Counts the packets that an interface of the calling thread's network namespace receives and
+/// sends.
 pub struct Counter {
     interface: String,
     ifindex: u32,
     map: Array<MapData, Entry>,
-    // Detached before the socket is closed.
+    // The program is detached before the socket is closed.
     _filter: SocketFilter,
     _socket: OwnedFd,
 }
 
 impl Counter {
-    /// Counts from now on; needs `CAP_NET_RAW` and `CAP_BPF`.
+    /// Starts to count. Needs `CAP_NET_RAW` and `CAP_BPF`.
     pub fn open(mut interface: Interface) -> Result<Self> {
         interface.look_up()?;
         let none = || NoInterface::new(interface.name());
@@ -58,13 +59,13 @@ impl Counter {
         })
     }
 
-    /// The name that the interface had when this was opened.
+    /// The name that the interface had when the counter was opened.
     #[must_use]
     pub fn interface(&self) -> &str {
         &self.interface
     }
 
-    /// Reads what was counted until now.
+    /// Reads the counts.
     pub fn read(&self) -> Result<Counts> {
         let failed = |error: aya::maps::MapError| Error::Bpf {
             operation: format!("read BPF map '{}'", traffic::MAP),
@@ -73,8 +74,8 @@ impl Counter {
         Counts::from_entries(|index| self.map.get(&index, 0).map_err(failed))
     }
 
-    /// An error if the interface is gone, so that nothing is left to count. One that is down, or
-    /// has another name, is there.
+    /// Returns an error if the interface was removed. An interface that is down, or was renamed, is
+    /// no error.
     pub fn check(&self) -> Result<()> {
         if interface::exists(self.ifindex) {
             Ok(())
@@ -84,10 +85,11 @@ impl Counter {
     }
 }
 
-/// A socket that could see the packets of all interfaces, from the network layer on.
+/// A socket for the packets of all interfaces, from the network layer on.
 ///
-/// The program picks those of one interface: to bind a packet socket takes an address that no safe
-/// function makes for every interface (`getifaddrs()` has none for those without link layer).
+/// The program chooses the packets of one interface. The socket itself is not bound to it: that
+/// needs a link layer address, and no safe function makes one for every interface (`getifaddrs()`
+/// has none for interfaces without a link layer).
 fn packet_socket() -> Result<OwnedFd> {
     let (family, kind) = (AddressFamily::Packet, SockType::Datagram);
     let opened = socket(family, kind, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll);
@@ -110,7 +112,7 @@ fn packet_socket() -> Result<OwnedFd> {
     })
 }
 
-/// Throws away what came before the socket had its filter, and would wait for ever.
+/// Discards the packets that came before the socket had its filter. They would wait for ever.
 fn drain(socket: &OwnedFd) -> Result<()> {
     loop {
         match recv(socket.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT) {

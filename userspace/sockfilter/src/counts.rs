@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What is counted of an interface's traffic.
+//! The counts of an interface's traffic.
 
 use std::array;
 use std::ops::Sub;
@@ -11,19 +11,20 @@ use serde::Serialize;
 use crate::traffic;
 use crate::traffic::Entry;
 
-/// How many kinds of packets are told apart.
+/// The number of kinds of packets.
 const KINDS: usize = traffic::KINDS as usize;
 
-/// Packets and their bytes, which are those from the IP header on; or how many a second.
+/// Packets and their bytes from the IP header on, or both per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Volume<T = u64> {
-    /// Packets. What a device or the stack put together, or has yet to cut up, is one.
+    /// Packets. If a device or the stack merged packets, or will segment one later, that counts as
+    /// one packet.
     pub packets: T,
     /// Bytes, without link layer headers.
     pub bytes: T,
 }
 
-/// What there was by protocol.
+/// Counts by protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Protocols<T = u64> {
     /// TCP over either version of IP.
@@ -34,21 +35,21 @@ pub struct Protocols<T = u64> {
     pub icmp: Volume<T>,
     /// ICMP over IPv6.
     pub icmpv6: Volume<T>,
-    /// Everything else: other protocols of IP, what is cut short, ARP.
+    /// All other packets: other IP protocols, packets that end early, ARP.
     pub other: Volume<T>,
 }
 
-/// What an interface received and sent.
+/// The counts of an interface, by direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Counts<T = u64> {
-    /// What came in.
+    /// Incoming packets.
     pub received: Protocols<T>,
-    /// What went out.
+    /// Outgoing packets.
     pub sent: Protocols<T>,
 }
 
 impl<T: Copy> Protocols<T> {
-    /// By name, in the order of the fields.
+    /// The counts with their names, in the order of the fields.
     #[must_use]
     pub fn named(&self) -> [(&'static str, Volume<T>); KINDS] {
         [
@@ -79,8 +80,8 @@ impl<T: Copy> Protocols<T> {
 }
 
 impl Counts {
-    /// Takes entries as the program's map has them: first for what came in, then for what went
-    /// out.
+    /// Takes the entries of the program's map: first those for incoming packets, then those for
+    /// outgoing ones.
     pub(crate) fn from_entries<E>(
         mut entry: impl FnMut(u32) -> Result<Entry, E>,
     ) -> Result<Self, E> {
@@ -98,7 +99,7 @@ impl Counts {
         })
     }
 
-    /// How many there were a second, if there were these in that time.
+    /// The counts per second, if these are the counts of that time.
     #[must_use]
     pub fn per_second(&self, time: Duration) -> Counts<f64> {
         #[expect(clippy::cast_precision_loss, reason = "a rate is rounded anyway")]
@@ -110,7 +111,7 @@ impl Counts {
     }
 }
 
-/// What was counted since an earlier reading.
+/// The counts since an earlier reading.
 impl Sub for Counts {
     type Output = Self;
 

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What can go wrong with a socket filter.
+//! The errors of a socket filter.
 
 use linux_names::interface::NoInterface;
 use nix::errno::Errno;
 
-/// Shorthand for this crate's results.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can go wrong with a socket filter.
+/// Any error of a socket filter.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A system call failed.
     #[error(transparent)]
     System(#[from] linux_names::Error),
-    /// There is no interface of that name, or no longer.
+    /// There is no interface with this name, or it was removed.
     #[error(transparent)]
     NoInterface(#[from] NoInterface),
-    /// The kernel's verifier does not take a program.
+    /// The kernel's verifier rejects a program.
     #[error(
         "load BPF program '{program}': {errno}; the kernel's verifier refused it, which may take \
          a newer kernel or CAP_BPF:\n{log}"
@@ -26,18 +26,18 @@ pub enum Error {
     Verifier {
         /// Name of the program.
         program: String,
-        /// What the kernel said.
+        /// The kernel's error.
         #[source]
         errno: Errno,
-        /// What the verifier said.
+        /// The log of the verifier.
         log: String,
     },
-    /// A program or map is not what this crate made.
+    /// A program or map is not as this crate made it.
     #[error("{operation}: {reason}")]
     Bpf {
-        /// What was being done.
+        /// The operation that failed.
         operation: String,
-        /// What is wrong.
+        /// The cause.
         reason: String,
     },
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A program as an ELF image, the form in which loaders take it.
+//! A program as an ELF image, which loaders accept.
 
 use object::Architecture;
 use object::BinaryFormat;

@@ -2,13 +2,13 @@
 
 //! Socket filters: BPF programs that the kernel runs for every packet or message of a socket.
 //!
-//! The programs are assembled here, so that nobody needs a compiler for BPF, put into an ELF image
-//! as such a compiler writes it, and loaded by the crate `aya`:
+//! This crate assembles the programs, so that nobody needs a compiler for BPF. It puts a program
+//! into an ELF image, as a compiler does, and the crate `aya` loads the image:
 //!
-//! - [`Counter`] counts what an interface receives and sends, in a map that it shares with its
-//!   program; no packet ever reaches userspace;
-//! - [`MessageFilter`] lets through to a netlink socket some messages only, as everything that the
-//!   kernel delivers to a socket goes through its filter.
+//! - [`Counter`] counts the packets that an interface receives and sends. The program counts them
+//!   in a map that it shares with the counter. No packet reaches userspace;
+//! - [`MessageFilter`] drops some messages before a netlink socket receives them. The kernel runs
+//!   the filter of a socket for everything that it delivers to the socket.
 //!
 //! ```no_run
 //! use sockfilter::Counter;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Programs in the kernel.
+//! Programs that are loaded into the kernel.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -21,15 +21,15 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::image::Program;
 
-/// A socket filter that is loaded. Dropped, it leaves the socket that it is attached to, which must
-/// be open until then.
+/// A socket filter that is loaded. The drop detaches it from its socket, which must be open until
+/// then.
 pub struct SocketFilter {
     name: &'static str,
     ebpf: Ebpf,
 }
 
 impl SocketFilter {
-    /// Has the kernel check a program; needs `CAP_BPF`.
+    /// Loads a program into the kernel, which verifies it. Needs `CAP_BPF`.
     pub(crate) fn load(program: &Program) -> Result<Self> {
         let name = program.name;
         let failed = |error| failed(name, &error);
@@ -42,15 +42,15 @@ impl SocketFilter {
         Ok(filter)
     }
 
-    /// Has the kernel run the program for all that `socket` is about to receive from now on. What
-    /// was received before stays.
+    /// Attaches the program to `socket`. The kernel runs it for everything that the socket receives
+    /// from now on. Packets and messages that were received before stay.
     pub fn attach(&mut self, socket: impl AsFd) -> Result<()> {
         let attached = self.program().attach(socket);
         attached.map_err(|error| failed(self.name, &error.into()))?;
         Ok(())
     }
 
-    /// Takes the array of `E` that the program has.
+    /// Takes the program's array of `E`.
     pub(crate) fn take_array<E: Pod>(&mut self, name: &str) -> Result<Array<MapData, E>> {
         let map = self.ebpf.take_map(name).expect("the program has the map");
         Array::try_from(map).map_err(|error| failed(self.name, &error.into()))

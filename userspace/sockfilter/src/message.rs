@@ -22,10 +22,10 @@ const HEADER_LEN: i16 = 16;
 const KIND: i16 = HEADER + 4;
 const SEQUENCE: i16 = HEADER + 8;
 
-/// Which messages a netlink socket does not get. It gets all others.
+/// The messages that a netlink socket does not get. It gets all others.
 ///
-/// The header that counts is that of the first message of a datagram; the kernel's answers and
-/// events are alone in theirs.
+/// The filter reads the header of the first message of a datagram. The kernel sends each answer and
+/// event in a datagram of its own.
 ///
 /// ```no_run
 /// use sockfilter::MessageFilter;
@@ -51,12 +51,12 @@ pub struct MessageFilter {
 #[derive(Clone, Copy, Debug)]
 struct Dropped {
     kind: u16,
-    /// Bits of the sequence number, and what they have to be.
+    /// Bits of the sequence number, and the value that they must have.
     sequence: Option<(u16, u16)>,
 }
 
 impl MessageFilter {
-    /// Drops nothing yet. The name is what the kernel calls the program.
+    /// A filter that drops nothing yet. The kernel gives the program this name.
     pub fn new(name: &'static str) -> Self {
         Self {
             name,
@@ -80,8 +80,8 @@ impl MessageFilter {
         })
     }
 
-    /// Has the kernel check the program; where the sysctl `kernel.unprivileged_bpf_disabled` is not
-    /// 0, that needs `CAP_BPF`.
+    /// Loads the program into the kernel, which verifies it. This needs `CAP_BPF` unless the sysctl
+    /// `kernel.unprivileged_bpf_disabled` is 0.
     pub fn load(&self) -> Result<SocketFilter> {
         SocketFilter::load(&self.program())
     }
@@ -92,7 +92,7 @@ impl MessageFilter {
     }
 
     fn program(&self) -> Program {
-        /// As much as there is.
+        /// The whole message.
         const WHOLE: i32 = -1;
 
         let mut asm = Assembler::default();

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What socket filters see of a packet or message: the start of `struct __sk_buff`
-//! (`linux/bpf.h`), fields of four bytes in host byte order, by their offsets.
+//! The fields of a packet or message that socket filters read: the start of `struct __sk_buff`
+//! (`linux/bpf.h`). Each constant is the offset of a field of four bytes in host byte order.
 
 /// Length in bytes.
 pub(crate) const LEN: i16 = 0;
-/// Whether it goes in or out: `PACKET_*` of `linux/if_packet.h`.
+/// The direction: `PACKET_*` of `linux/if_packet.h`.
 pub(crate) const PKT_TYPE: i16 = 4;
 /// The Ethernet protocol number, in network byte order.
 pub(crate) const PROTOCOL: i16 = 16;

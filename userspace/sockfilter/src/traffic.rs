@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The program that counts an interface's traffic, and lets nothing through.
+//! The program that counts an interface's traffic. It passes no packet to the socket.
 
 use crate::assembler::Assembler;
 use crate::assembler::Condition::Equal;
@@ -20,14 +20,15 @@ use crate::image::Array;
 use crate::image::Program;
 use crate::skb;
 
-/// The name of the map. It has [`KINDS`] entries for what comes in, then as many for what goes out.
+/// The name of the map. It has [`KINDS`] entries for incoming packets, then as many for outgoing
+/// packets.
 pub(crate) const MAP: &str = "traffic";
 
 /// An entry of the map: packets, then bytes.
 pub(crate) type Entry = [u64; 2];
 const ENTRY_LEN: u32 = 16;
 
-/// The protocols of IP that have an entry each; behind them is one for all the rest.
+/// The IP protocols that have an entry each. The entry after them is for all other packets.
 const PROTOCOLS: [i32; 4] = [
     libc::IPPROTO_TCP,
     libc::IPPROTO_UDP,
@@ -37,16 +38,17 @@ const PROTOCOLS: [i32; 4] = [
 const OTHER: i32 = 4;
 pub(crate) const KINDS: u32 = 5;
 
-// What outlives calls.
+// Registers that keep their value over calls.
 const SKB: Register = Register::R6;
-/// What is ahead: an Ethernet protocol, then a protocol of IP, then the entry to count in.
+/// The protocol of the header at [`OFFSET`]: first an Ethernet protocol, then an IP protocol. In
+/// the end, the entry to count in.
 const NEXT: Register = Register::R7;
-/// Where in the packet that begins.
+/// The offset of that header in the packet.
 const OFFSET: Register = Register::R8;
-/// How many more extension headers there may be.
+/// The number of extension headers that may still follow.
 const LEFT: Register = Register::R9;
 
-// The stack, from its end.
+// Offsets in the stack, from its end.
 const BYTES: i16 = -8;
 const KEY: i16 = -16;
 
@@ -56,35 +58,36 @@ const PACKET_OUTGOING: i32 = 4;
 const BPF_HDR_START_MAC: i32 = 0;
 
 const ETHERNET_HEADER_LEN: i32 = 14;
-/// As many as anybody uses, and one more. The kernel takes one off what comes in, besides.
+/// One more than the two tags that are in use. From an incoming packet the kernel has removed one
+/// already.
 const VLAN_TAGS: usize = 3;
 const VLAN_TAG_LEN: i32 = 4;
 
 const IPV4_PROTOCOL: i32 = 9;
 const IPV6_NEXT_HEADER: i32 = 6;
 const IPV6_HEADER_LEN: i32 = 40;
-/// Headers that others may follow and that say how long they are, in 8 bytes not counting the
-/// first: hop-by-hop, routing, destination, mobility, host identity, shim6.
+/// Extension headers whose second byte is their length, in units of 8 bytes without the first unit:
+/// hop-by-hop, routing, destination, mobility, host identity, shim6.
 const EXTENSION_HEADERS: [i32; 6] = [0, 43, 60, 135, 139, 140];
 const FRAGMENT: i32 = 44;
 const AUTHENTICATION: i32 = 51;
 const MIN_EXTENSION_HEADER_LEN: i32 = 8;
-/// As many as the kernel takes (`IP6_MAX_EXT_HDRS_CNT`).
+/// The number of extension headers that the kernel accepts (`IP6_MAX_EXT_HDRS_CNT`).
 const MAX_EXTENSION_HEADERS: i32 = 12;
-/// In 16 bits of the fragment header.
+/// The offset in 16 bits of the fragment header.
 const FRAGMENT_OFFSET: i32 = 0xfff8;
 
-/// What offsets are counted from.
+/// The place where offset 0 is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
-    /// What the socket would get.
+    /// The first byte that the socket would get.
     Packet,
     /// The Ethernet header.
     Frame,
 }
 
-/// The program for the interface of that number, on a packet socket without link layer headers
-/// (`SOCK_DGRAM`): there packets begin with what their Ethernet protocol says.
+/// The program for the interface with this number, on a packet socket without link layer headers
+/// (`SOCK_DGRAM`). There a packet begins with the header of its Ethernet protocol.
 pub(crate) fn program(ifindex: u32) -> Program {
     let mut asm = Assembler::default();
     let [packet, frame, transport, other, count, end] = asm.labels();
@@ -97,8 +100,9 @@ pub(crate) fn program(ifindex: u32) -> Program {
     asm.be16_to_host(NEXT);
     asm.load(Size::Word, R0, SKB, skb::PKT_TYPE);
     asm.jump_if(R0, NotEqual, PACKET_OUTGOING, packet);
-    // With tags, what goes out is an exception: it begins behind them if they were put before it
-    // here, and with the second one if a bridge passes it on.
+    // An outgoing packet with VLAN tags is an exception: it does not begin with the first tag. If
+    // this host added the tags, it begins after them. If a bridge forwards it, it begins with the
+    // second tag. So the program reads it from the Ethernet header on.
     asm.jump_if(NEXT, Equal, libc::ETH_P_8021Q, frame);
     asm.jump_if(NEXT, Equal, libc::ETH_P_8021AD, frame);
 
@@ -123,7 +127,7 @@ pub(crate) fn program(ifindex: u32) -> Program {
     asm.place(count);
     add_packet(&mut asm, end);
     asm.place(end);
-    // Nothing of the packet for the socket.
+    // The socket gets no byte of the packet.
     asm.mov(R0, 0);
     asm.exit();
 
@@ -138,7 +142,8 @@ pub(crate) fn program(ifindex: u32) -> Program {
     }
 }
 
-/// Goes on at `transport` with a protocol that IP carries, or at `other`.
+/// Goes on at `transport` if the packet is IP, with its transport protocol. Otherwise goes on at
+/// `other`.
 fn find_transport(asm: &mut Assembler, start: Start, transport: Label, other: Label) {
     let [ipv4, ipv6] = asm.labels();
     skip_vlan_tags(asm, start, other);
@@ -149,7 +154,7 @@ fn find_transport(asm: &mut Assembler, start: Start, transport: Label, other: La
     asm.place(ipv4);
     read(asm, start, IPV4_PROTOCOL, 1, other);
     asm.load(Size::Byte, NEXT, R10, BYTES);
-    // ICMPv6 has no business in IPv4.
+    // ICMPv6 in IPv4 counts as another protocol.
     asm.jump_if(NEXT, Equal, libc::IPPROTO_ICMPV6, other);
     asm.jump(transport);
 
@@ -158,12 +163,12 @@ fn find_transport(asm: &mut Assembler, start: Start, transport: Label, other: La
     asm.load(Size::Byte, NEXT, R10, BYTES);
     asm.add(OFFSET, IPV6_HEADER_LEN);
     skip_extension_headers(asm, start, other);
-    // Nor has ICMP in IPv6.
+    // So does ICMP in IPv6.
     asm.jump_if(NEXT, Equal, libc::IPPROTO_ICMP, other);
     asm.jump(transport);
 }
 
-/// Goes on with the first protocol that is no VLAN tag.
+/// Goes on with the first protocol that is not a VLAN tag.
 fn skip_vlan_tags(asm: &mut Assembler, start: Start, missing: Label) {
     let [untagged] = asm.labels();
     for _ in 0..VLAN_TAGS {
@@ -179,14 +184,14 @@ fn skip_vlan_tags(asm: &mut Assembler, start: Start, missing: Label) {
     asm.place(untagged);
 }
 
-/// Goes on with the first header that is no extension header; one that is missing, or one too
-/// many, leads elsewhere.
+/// Goes on with the first header that is not an extension header. Goes to `missing` if the packet
+/// ends before, or has too many extension headers.
 fn skip_extension_headers(asm: &mut Assembler, start: Start, missing: Label) {
     let [walk, extension, fragment, authentication, following, upper] = asm.labels();
     asm.mov(LEFT, MAX_EXTENSION_HEADERS + 1);
     asm.place(walk);
-    // The byte that NEXT is from. Of a copy that it knows nothing of, the verifier forgets which
-    // header it was, and need not follow each of them apart.
+    // This loads the byte of NEXT again. The verifier knows nothing about the loaded value, so it
+    // need not follow each value of NEXT separately.
     asm.load(Size::Byte, R1, R10, BYTES);
     for header in EXTENSION_HEADERS {
         asm.jump_if(R1, Equal, header, extension);
@@ -198,7 +203,7 @@ fn skip_extension_headers(asm: &mut Assembler, start: Start, missing: Label) {
     asm.add(LEFT, -1);
     asm.jump_if(LEFT, Equal, 0, missing);
     read(asm, start, 0, MIN_EXTENSION_HEADER_LEN, missing);
-    // How long it is, in R2.
+    // R2 is the length of the header.
     asm.load(Size::Byte, R2, R10, BYTES + 1);
     asm.jump_if(NEXT, Equal, FRAGMENT, fragment);
     asm.jump_if(NEXT, Equal, AUTHENTICATION, authentication);
@@ -217,7 +222,7 @@ fn skip_extension_headers(asm: &mut Assembler, start: Start, missing: Label) {
     asm.be16_to_host(R1);
     asm.and(R1, FRAGMENT_OFFSET);
     asm.load(Size::Byte, NEXT, R10, BYTES);
-    // A later one has data where the header would be; what it is of, the fragment header says.
+    // A later fragment has data where the header would be. The fragment header has its protocol.
     asm.jump_if(R1, NotEqual, 0, upper);
 
     asm.place(following);
@@ -227,7 +232,8 @@ fn skip_extension_headers(asm: &mut Assembler, start: Start, missing: Label) {
     asm.place(upper);
 }
 
-/// Copies `len` bytes of the packet, so far behind [`OFFSET`], to [`BYTES`] on the stack.
+/// Copies `len` bytes of the packet, from `behind` bytes after [`OFFSET`] on, to [`BYTES`] on the
+/// stack.
 fn read(asm: &mut Assembler, start: Start, behind: i32, len: i32, missing: Label) {
     asm.mov(R1, SKB);
     asm.mov(R2, OFFSET);
@@ -245,7 +251,7 @@ fn read(asm: &mut Assembler, start: Start, behind: i32, len: i32, missing: Label
     asm.jump_if(R0, NotEqual, 0, missing);
 }
 
-/// Adds the packet to the entry for its kind, [`NEXT`], and direction.
+/// Adds the packet to the entry for its kind ([`NEXT`]) and its direction.
 fn add_packet(asm: &mut Assembler, missing: Label) {
     let [inward] = asm.labels();
     asm.load(Size::Word, R0, SKB, skb::PKT_TYPE);
