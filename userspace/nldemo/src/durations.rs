@@ -8,7 +8,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// An hour, in nanoseconds; of quantiles, whatever takes longer counts as this.
+/// An hour, in nanoseconds. In quantiles, a longer duration counts as an hour.
 const LONGEST: u64 = 3_600_000_000_000;
 
 /// The shortest, the longest and the mean of durations, and quantiles with two significant digits.
@@ -36,7 +36,7 @@ pub struct Figures {
     pub max: u64,
 }
 
-/// In microseconds, with what they are before them.
+/// The figures in microseconds, after their names.
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("min/avg/p50/p99/max = ")?;
@@ -51,7 +51,7 @@ impl fmt::Display for Figures {
 }
 
 impl Durations {
-    /// Adds one.
+    /// Adds a duration.
     pub fn record(&mut self, duration: Duration) {
         let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.nanoseconds.saturating_record(nanoseconds);
@@ -60,7 +60,7 @@ impl Durations {
         self.sum += u128::from(nanoseconds);
     }
 
-    /// How many there are.
+    /// The number of durations.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.nanoseconds.len()
@@ -74,7 +74,7 @@ impl Durations {
         self.sum += other.sum;
     }
 
-    /// The figures; `None` without any.
+    /// The figures; `None` if there are no durations.
     #[must_use]
     pub fn summary(&self) -> Option<Figures> {
         let times = &self.nanoseconds;

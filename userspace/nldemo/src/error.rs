@@ -31,7 +31,7 @@ pub enum Error {
          load the module: insmod rust_nldemo.ko protocol={0}"
     )]
     NoKernelSocket(u8),
-    /// There is no network namespace of that name.
+    /// There is no network namespace with this name.
     #[error(
         "network namespace '{0}' does not exist (no /run/netns/{0}); \
          `ip netns list` shows those that do, `ip netns add {0}` makes it"
@@ -75,8 +75,8 @@ impl Error {
     /// listens become one clear error.
     pub(crate) fn of_module(error: knetlink::Error, protocol: u8) -> Self {
         match error.errno() {
-            // The former when the protocol is unknown everywhere, the latter when it is known in
-            // another network namespace only.
+            // EPROTONOSUPPORT if no network namespace has the protocol, ECONNREFUSED if only
+            // another one has it.
             Some(Errno::EPROTONOSUPPORT | Errno::ECONNREFUSED) => Self::NoKernelSocket(protocol),
             _ => error.into(),
         }

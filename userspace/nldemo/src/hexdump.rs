@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Hex dump in the layout of Wireshark (`tshark -x`), which `text2pcap -a` reads back.
+//! Hex dump in the layout of Wireshark (`tshark -x`). `text2pcap -a` can read it.
 
 use std::fmt;
 

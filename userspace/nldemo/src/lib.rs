@@ -3,17 +3,17 @@
 //! Userspace peer of the `rust_nldemo` kernel module.
 //!
 //! The module opens a raw netlink socket that echoes messages, and hands ICMP packets to
-//! `nfnetlink_queue`. This crate speaks its protocol, and the `nldemo` program is a thin layer of
-//! command line and output on top of it and of the crates below:
+//! `nfnetlink_queue`. This crate implements the module's protocol. The `nldemo` program is a thin
+//! layer of command line and output over this crate and those below it:
 //!
 //! - [`echo`] sends messages to the module and checks every byte that comes back;
 //! - [`control`] reads and changes the configuration, reads statistics and receives events;
 //! - [`protocol`] has the numbers that module and peer share;
-//! - [`policy`] and [`replacement`] are text forms of decisions about the packets of a netfilter
-//!   queue, which the crate `nfnetlink_queue` receives;
+//! - [`policy`] and [`replacement`] are text forms of decisions about packets. The crate
+//!   `nfnetlink_queue` receives these packets from a netfilter queue;
 //! - [`pcapng`], [`hexdump`] and [`hex`] write packets, as blocks of a capture file or as text.
 //!
-//! No message of the kernel, or of anybody else, makes this crate panic.
+//! No message can make this crate panic, whoever sends it.
 
 pub mod control;
 pub mod durations;

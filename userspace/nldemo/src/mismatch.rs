@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How an echo can be wrong.
+//! The errors that an echo can have.
 
-/// How a message from the kernel differs from the expected reply.
+/// A difference between a message from the kernel and the expected reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Mismatch {
-    /// Nothing with that sequence number is outstanding.
+    /// No reply with this sequence number is expected.
     #[error("no message with that number was sent, or its reply came before")]
     Unexpected,
     /// Wrong message type.
     #[error("reply has type {received}, expected {expected}")]
     Type {
-        /// Type that a true echo has.
+        /// Type of the expected reply.
         expected: u16,
         /// Type in the reply.
         received: u16,
     },
-    /// The header does not name this socket.
+    /// The header has the portid of another socket.
     #[error("reply names portid {received}, this socket is {expected}")]
     Portid {
         /// This socket's portid.
@@ -36,14 +36,15 @@ pub enum Mismatch {
     /// Payload altered.
     #[error("payload differs at byte {offset}: sent {expected:#04x}, received {received:#04x}")]
     Byte {
-        /// Where the first difference is.
+        /// Offset of the first difference.
         offset: usize,
         /// Byte sent.
         expected: u8,
         /// Byte received.
         received: u8,
     },
-    /// An acknowledgement without `NLM_F_ACK`, twice, or ahead of its reply.
+    /// An acknowledgement that was not asked for (`NLM_F_ACK`), came twice, or came before its
+    /// reply.
     #[error("acknowledgement that was not asked for, or ahead of its reply")]
     Acknowledgement,
 }

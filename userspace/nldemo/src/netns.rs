@@ -13,7 +13,8 @@ use crate::error::Result;
 
 /// Moves the calling thread into the named network namespace.
 ///
-/// Sockets opened before stay where they were. Call it before any other thread starts.
+/// Sockets that were opened before stay in their namespace. Call this before any other thread
+/// starts.
 pub fn enter(name: &str) -> Result<()> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
         return Err(linux_names::Error::new(

@@ -16,7 +16,7 @@ const SHB_USERAPPL: u16 = 4;
 const IF_NAME: u16 = 2;
 const IF_TSRESOL: u16 = 9;
 
-/// What packets of an interface begin with.
+/// The first header of an interface's packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkType {
     /// An Ethernet header.
@@ -25,24 +25,24 @@ pub enum LinkType {
     Raw = 101,
 }
 
-/// A packet to be written.
+/// A packet for the file.
 #[derive(Clone, Copy, Debug)]
 pub struct Captured<'a> {
-    /// Number of the interface, counted from 0 in the order of the descriptions.
+    /// Number of the interface. The first interface that was described has number 0.
     pub interface: u32,
-    /// Since the epoch.
+    /// Time since the epoch.
     pub time: Duration,
-    /// The header of the link layer, if its interface has one.
+    /// The link layer header, if the interface has one.
     pub link_header: &'a [u8],
-    /// The packet from its network header on, as far as it is there.
+    /// The bytes of the packet that were copied, from its network header on.
     pub bytes: &'a [u8],
     /// Length of the whole packet from its network header on.
     pub length: usize,
-    /// What Wireshark shows as the packet's comment.
+    /// The comment that Wireshark shows for the packet.
     pub comment: &'a [u8],
 }
 
-/// Begins a capture file, whose times are in nanoseconds.
+/// Begins a capture file. Its times are in nanoseconds.
 pub fn append_header(buffer: &mut Vec<u8>) {
     let mut block = Block::begin(buffer, SECTION_HEADER);
     block.put(&BYTE_ORDER_MAGIC.to_le_bytes());
@@ -53,11 +53,11 @@ pub fn append_header(buffer: &mut Vec<u8>) {
     block.end();
 }
 
-/// Describes an interface; packets refer to it by number.
+/// Describes an interface. Packets refer to it by its number.
 pub fn append_interface(buffer: &mut Vec<u8>, name: &str, link_type: LinkType) {
     let mut block = Block::begin(buffer, INTERFACE_DESCRIPTION);
     block.put(&(link_type as u16).to_le_bytes());
-    // Reserved, and no limit to the length of packets.
+    // A reserved field, and no limit for the length of packets.
     block.put(&[0; 6]);
     block.option(IF_NAME, name.as_bytes());
     block.option(IF_TSRESOL, &[9]);
@@ -94,7 +94,7 @@ impl<'a> Block<'a> {
         let start = buffer.len();
         let mut block = Self { buffer, start };
         block.put(&kind.to_le_bytes());
-        // The length, which `end` fills in.
+        // Room for the length. `end` writes it.
         block.put(&[0; 4]);
         block
     }
@@ -102,7 +102,7 @@ impl<'a> Block<'a> {
     /// Adds bytes and pads them to 32 bits.
     fn put(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
-        // Fields of two bytes come in pairs, which need no padding.
+        // Fields of two bytes come in pairs, so they need no padding.
         if bytes.len() != 2 {
             self.pad();
         }
@@ -114,7 +114,7 @@ impl<'a> Block<'a> {
         self.buffer.resize(padded, 0);
     }
 
-    /// Adds an option, unless it is too long for one.
+    /// Adds an option, unless it is too long.
     fn option(&mut self, kind: u16, value: &[u8]) {
         if let Ok(length) = u16::try_from(value.len()) {
             self.put(&kind.to_le_bytes());
@@ -127,7 +127,7 @@ impl<'a> Block<'a> {
     fn end(mut self) {
         self.put(&OPT_END.to_le_bytes());
         self.put(&[0, 0]);
-        // A packet has less than 64 KiB, and a name is an option.
+        // The length fits: a packet has less than 64 KiB, and a name fits an option.
         let length = u32::try_from(self.buffer.len() - self.start + 4).unwrap_or(u32::MAX);
         let length = length.to_le_bytes();
         self.put(&length);

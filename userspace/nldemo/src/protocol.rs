@@ -28,38 +28,38 @@ pub const MSG_STATS_GET: u16 = 21;
 pub const MSG_STATS: u16 = 22;
 /// Message: the answer to a message of type 0 without flags.
 pub const MSG_HELLO_REPLY: u16 = 23;
-/// Event: a network namespace is gone.
+/// Event: a network namespace was deleted.
 pub const MSG_NETNS_NTF: u16 = 24;
 
 /// The multicast group of all events.
 pub const GROUP_EVENTS: u32 = 1;
 
-/// Configuration, u8: whether packets are queued at all.
+/// Configuration, u8: whether packets are queued.
 pub const CONFIG_A_ENABLED: u16 = 1;
 /// Configuration, u16: the first queue.
 pub const CONFIG_A_QUEUE: u16 = 2;
-/// Configuration, u16: how many queues.
+/// Configuration, u16: the number of queues.
 pub const CONFIG_A_QUEUES: u16 = 3;
 /// Configuration, u8: one of `SPREAD_*`.
 pub const CONFIG_A_SPREAD: u16 = 4;
-/// Configuration, u8: whether packets pass when nobody listens.
+/// Configuration, u8: whether packets pass while their queue has no consumer.
 pub const CONFIG_A_BYPASS: u16 = 5;
-/// Configuration, u8: bit n for `NF_INET_*` number n.
+/// Configuration, u8: the hook points. Bit n is the point with the number n (`NF_INET_*`).
 pub const CONFIG_A_HOOKS: u16 = 6;
 /// Configuration, s32: the place among the hooks of one point.
 pub const CONFIG_A_PRIORITY: u16 = 7;
 /// Configuration, u32: the mark of packets that pass.
 pub const CONFIG_A_SKIP_MARK: u16 = 8;
-/// Configuration, nest of `FAMILY_A_*`: what is queued of ICMP.
+/// Configuration, nest of `FAMILY_A_*`: the ICMP types that are queued.
 pub const CONFIG_A_IPV4: u16 = 9;
-/// Configuration, nest of `FAMILY_A_*`: what is queued of `ICMPv6`.
+/// Configuration, nest of `FAMILY_A_*`: the `ICMPv6` types that are queued.
 pub const CONFIG_A_IPV6: u16 = 10;
 /// Configuration, u32, in answers and events: number of the latest event.
 pub const CONFIG_A_EVENT: u16 = 11;
 /// Configuration, u8, in answers and events: whether the hooks are registered.
 pub const CONFIG_A_HOOKED: u16 = 12;
 
-/// Spread by address pair.
+/// Spread by the two addresses.
 pub const SPREAD_FLOW: u8 = 0;
 /// Spread by CPU.
 pub const SPREAD_CPU: u8 = 1;
@@ -70,17 +70,17 @@ pub const FAMILY_A_TYPES: u16 = 1;
 /// Length of a set of types in bytes.
 pub const TYPES_LEN: usize = 32;
 
-/// Statistics, u32: whose counters, in dumps.
+/// Statistics, u32, in dumps: the CPU of the counters.
 pub const STATS_A_CPU: u16 = 1;
 /// Statistics, counter: netlink messages handled.
 pub const STATS_A_MESSAGES: u16 = 2;
-/// Statistics, counter: their bytes.
+/// Statistics, counter: bytes of these messages.
 pub const STATS_A_BYTES: u16 = 3;
 /// Statistics, counter: acknowledgements without an error.
 pub const STATS_A_ACKS: u16 = 4;
 /// Statistics, counter: errors reported.
 pub const STATS_A_ERRORS: u16 = 5;
-/// Statistics, counter: requests refused for lack of rights.
+/// Statistics, counter: requests refused because the sender lacks `CAP_NET_ADMIN`.
 pub const STATS_A_REFUSED: u16 = 6;
 /// Statistics, nest of `PACKETS_A_*`: ICMP.
 pub const STATS_A_IPV4: u16 = 7;
@@ -89,18 +89,19 @@ pub const STATS_A_IPV6: u16 = 8;
 /// Statistics, u8, in totals: whether the hooks are registered.
 pub const STATS_A_HOOKED: u16 = 9;
 
-/// Packets, counter: all that the hooks met.
+/// Packets, counter: packets that the hooks saw.
 pub const PACKETS_A_SEEN: u16 = 1;
 /// Packets, counter: of a type that is queued.
 pub const PACKETS_A_MATCHED: u16 = 2;
-/// Packets, counter: passed because of their mark, or met a hook again in a VRF.
+/// Packets, counter: passed because of their mark, or because they met the same hook a second time
+/// in a VRF.
 pub const PACKETS_A_SKIPPED: u16 = 3;
 /// Packets, counter: queued.
 pub const PACKETS_A_QUEUED: u16 = 4;
-/// Packets, counter: with headers cut short or contradictory.
+/// Packets, counter: headers end early or contradict themselves.
 pub const PACKETS_A_UNPARSABLE: u16 = 5;
 
-/// Network namespace that is gone, u64: its cookie.
+/// Network namespace that was deleted, u64: its cookie.
 pub const NETNS_A_COOKIE: u16 = 1;
-/// Network namespace that is gone, u32: the number of the event.
+/// Network namespace that was deleted, u32: the number of the event.
 pub const NETNS_A_EVENT: u16 = 2;

@@ -14,7 +14,7 @@ use nfnetlink_queue::Unwritable;
 use crate::hex;
 use crate::hex::Hex;
 
-/// What of a packet gets another value. The text forms are `ttl=N`, `payload=TEXT` and
+/// A change of one part of a packet. The text forms are `ttl=N`, `payload=TEXT` and
 /// `payload=hex:DIGITS`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Replacement {
@@ -25,7 +25,7 @@ pub enum Replacement {
 }
 
 impl Replacement {
-    /// Makes all changes to a packet.
+    /// Makes all these changes to a packet.
     pub fn apply(all: &[Self], packet: &Packet<'_>) -> Result<Rewritten, Unwritable> {
         let mut edit = Edit::new(packet)?;
         for replacement in all {
@@ -47,7 +47,7 @@ impl fmt::Display for Replacement {
     }
 }
 
-/// The text is no replacement.
+/// The text is not a replacement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected ttl=N with N from 1 to 255, payload=TEXT or payload=hex: with an even number of \

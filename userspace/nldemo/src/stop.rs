@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stopping cleanly on SIGINT, SIGTERM and SIGHUP.
+//! Stops cleanly on SIGINT, SIGTERM and SIGHUP.
 
 use std::fs;
 use std::io::Write;
@@ -23,21 +23,23 @@ use signal_hook::consts::SIGXFSZ;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-/// Signals within this time count as one. timeout(1) sends one to the program and one to its process
-/// group. When a terminal closes, the kernel sends SIGHUP, and then the shell does.
+/// Signals within this time count as one signal. timeout(1) sends one to the program and one to its
+/// process group. When a terminal closes, the kernel sends SIGHUP, and then the shell sends it,
+/// too.
 const AT_ONCE: Duration = Duration::from_millis(300);
 /// The process ends within this time after the first signal, even if the program is stuck, for
-/// instance in writing to a terminal that is stopped.
+/// example in a write to a stopped terminal.
 pub const LONGEST_END: Duration = Duration::from_secs(10);
-/// The stack of a thread that waits for signals or for time to pass, which needs less.
+/// The stack size of a thread that only waits for signals or for a time. It needs less than this.
 const STACK_LEN: usize = 64 << 10;
 
-/// The user's wish to stop: a flag to look at and a file descriptor to poll.
+/// The user's wish to stop: a flag, and a file descriptor to poll.
 ///
-/// The first signal asks the program to end, and [`LONGEST_END`] later it kills the process. Another
-/// signal kills it at once, unless it comes right behind the first.
+/// The first signal asks the program to end. If the process still runs after [`LONGEST_END`], that
+/// signal kills it. Another signal kills the process at once, unless it comes right after the
+/// first.
 ///
-/// Clones stand for the same wish.
+/// All clones share one wish.
 #[derive(Clone)]
 pub struct Stop {
     flag: Arc<AtomicBool>,
@@ -46,10 +48,11 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Takes over the signals for the rest of the process's life. nohup(1) stays in force: SIGHUP is
-    /// ignored if it was.
+    /// Handles the signals for the rest of the process's life. If SIGHUP was ignored, as by
+    /// nohup(1), it stays ignored.
     ///
-    /// SIGXFSZ becomes harmless: a file that is too large is an error (`EFBIG`) of the write.
+    /// SIGXFSZ no longer kills the process: if a file becomes too large, the write fails with
+    /// `EFBIG`.
     pub fn on_signals() -> Result<Self> {
         let failed = |error| Error::io("install signal handlers", &error);
         let flag = Arc::new(AtomicBool::new(false));
@@ -78,7 +81,7 @@ impl Stop {
     /// Asks all threads to stop.
     pub fn request(&self) {
         self.flag.store(true, Ordering::Relaxed);
-        // It only fails if it is full, and then there is enough to read.
+        // The write only fails if the pipe is full. Then it is readable, and that is enough.
         let _ = (&*self.writable).write(&[0]);
     }
 
@@ -89,13 +92,13 @@ impl Stop {
     }
 }
 
-/// Waits for a signal, and kills the process by another that is not the same wish, or when its end
-/// takes too long.
+/// Waits for a signal. Then kills the process if another signal comes later, or if the end takes
+/// too long.
 fn see_to_the_end(mut signals: Signals) {
     let mut first = None;
     for signal in signals.forever() {
         if first.is_none() {
-            // Without this thread another signal is needed if the program is stuck.
+            // Without this thread, a stuck program needs a second signal.
             let _ = in_background(move || {
                 thread::sleep(LONGEST_END);
                 die_of(signal);
@@ -108,7 +111,8 @@ fn see_to_the_end(mut signals: Signals) {
 }
 
 fn die_of(signal: i32) {
-    // It fails for signals that cannot be caught, and does not return for these.
+    // This can only fail for signals that cannot be caught. For the signals here it does not
+    // return.
     let _ = emulate_default_handler(signal);
 }
 

@@ -163,7 +163,7 @@ fn setting_at(ends: &[usize], offset: Option<u32>) -> Option<usize> {
     ends.iter().position(|&end| offset < end)
 }
 
-/// Turns a refusal, or the lack of any answer, into an error with advice.
+/// Turns a refusal, or a missing answer, into an error with advice.
 fn check(operation: &str, status: Option<Status>) -> Result<()> {
     let operation = operation.to_owned();
     let Some(status) = status else {
@@ -238,7 +238,7 @@ mod tests {
             refused.unwrap_err().to_string()
         };
         let erange = "ERANGE: Math result not representable (kernel: no)";
-        // The set in the nest, the nest, the other one, no attribute, nothing.
+        // Offsets: the set in the nest, the nest, the other attribute, no attribute, and no offset.
         assert_eq!(message(Some(28)), format!("set ipv4-types=8: {erange}"));
         assert_eq!(message(Some(24)), format!("set ipv4-types=8: {erange}"));
         assert_eq!(message(Some(16)), format!("set queue=5: {erange}"));

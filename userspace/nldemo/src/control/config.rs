@@ -48,8 +48,8 @@ pub struct Config {
 impl Config {
     /// Decodes the payload of a message that carries a configuration.
     ///
-    /// Unknown attributes are ignored. If an attribute comes twice, the last one counts. None may be
-    /// missing.
+    /// Unknown attributes are ignored. If an attribute comes twice, the last one counts. No
+    /// attribute may be missing.
     pub fn parse(payload: &[u8]) -> Result<Self, Malformed> {
         let mut config = Self {
             enabled: false,

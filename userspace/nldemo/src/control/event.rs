@@ -17,7 +17,7 @@ use crate::protocol;
 pub enum Event {
     /// The configuration was changed to this one.
     Config(Config),
-    /// Another network namespace is gone. Only the initial one has this event.
+    /// Another network namespace was deleted. Only the initial network namespace has this event.
     NetnsGone {
         /// The number of this event.
         number: u32,
@@ -35,7 +35,7 @@ pub enum EventKind {
     Netns,
 }
 
-/// The text is no kind of event.
+/// The text is not a kind of event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected {} or {}", EventKind::Config, EventKind::Netns)]
 pub struct ParseEventKindError;
@@ -73,7 +73,7 @@ impl FromStr for EventKind {
 }
 
 impl Event {
-    /// Decodes a message; `None` if it is no event, or an event that this crate does not know.
+    /// Decodes a message; `None` if it is not an event, or an event that this crate does not know.
     pub fn parse(message: &Message<'_>) -> Result<Option<Self>, Malformed> {
         match message.kind {
             protocol::MSG_CONFIG_NTF => Config::parse(message.payload).map(Self::Config).map(Some),

@@ -25,12 +25,12 @@ use crate::protocol::GROUP_EVENTS;
 pub enum Notice {
     /// Events were lost.
     Lost {
-        /// How many.
+        /// The number of these events.
         events: u32,
     },
     /// Events did not pass the filter.
     Filtered {
-        /// How many.
+        /// The number of these events.
         events: u32,
     },
     /// The configuration was changed. If events were lost, the monitor read the configuration, and the
@@ -41,7 +41,7 @@ pub enum Notice {
         /// The differences from the last known configuration.
         changes: Vec<Change>,
     },
-    /// Another network namespace is gone.
+    /// Another network namespace was deleted.
     NetnsGone {
         /// The number of the event.
         number: u32,
@@ -79,7 +79,7 @@ impl Monitor {
         filter: Option<SocketFilter>,
         kinds: &[EventKind],
     ) -> Result<Self> {
-        // In this order, or the events in between would be lost.
+        // The order matters: if the request came first, events between the two calls would be lost.
         control.socket.join(GROUP_EVENTS)?;
         let mut early = Vec::new();
         let known = control.config_among(|message| {
@@ -139,7 +139,8 @@ impl Monitor {
                         return Ok(None);
                     }
                 }
-                // Before the socket has been read empty, an answer would be lost, too.
+                // First the socket must be read empty. Before that, an answer to a request would be
+                // lost, too.
                 Err(knetlink::Error::Overrun { .. }) => self.follower.overrun = true,
                 Err(error) => return Err(error.into()),
             }
@@ -166,7 +167,8 @@ struct Follower {
     known: Config,
     /// The kinds that pass the filter.
     kinds: Vec<EventKind>,
-    /// Whether the receive buffer was full, so that nobody knows what was lost.
+    /// Whether the receive buffer was full. Then the kernel lost events, and their number is
+    /// unknown.
     overrun: bool,
     notices: VecDeque<Notice>,
 }

@@ -20,7 +20,7 @@ pub const PRIORITIES: [(i32, &str); 14] = [
     (libc::NF_IP_PRI_LAST, "last"),
 ];
 
-/// The name of a priority; `None` if it is none of [`PRIORITIES`].
+/// The name of a priority; `None` if [`PRIORITIES`] does not have it.
 #[must_use]
 pub fn priority_name(priority: i32) -> Option<&'static str> {
     let mut priorities = PRIORITIES.into_iter();

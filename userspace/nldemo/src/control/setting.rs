@@ -249,9 +249,9 @@ impl Setting {
 /// A change of one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// Before.
+    /// The value before the change.
     pub from: Setting,
-    /// After.
+    /// The value after the change.
     pub to: Setting,
 }
 
@@ -286,20 +286,20 @@ impl fmt::Display for Setting {
     }
 }
 
-/// Why a text is no [`Setting`].
+/// The reason why a text is not a [`Setting`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseSettingError {
-    /// There is no `=` in it.
+    /// The text has no `=`.
     #[error("give it as KEY=VALUE")]
     NoValue,
-    /// There is no such key.
+    /// The key is unknown.
     #[error(
         "unknown key '{key}'{}; the keys are: {}",
         DidYouMean(*.similar),
         Key::ALL.map(Key::name).join(", ")
     )]
     UnknownKey {
-        /// What was given.
+        /// The key that was given.
         key: String,
         /// The most similar key, if one is similar.
         similar: Option<&'static str>,
@@ -309,7 +309,7 @@ pub enum ParseSettingError {
     InvalidValue {
         /// The key.
         key: Key,
-        /// What was given.
+        /// The value that was given.
         value: String,
     },
 }
@@ -339,7 +339,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// Any setting at all.
+    /// Any setting.
     pub(in super::super) fn any_setting() -> impl Strategy<Value = Setting> {
         let types = || any::<[u8; protocol::TYPES_LEN]>().prop_map(TypeSet::from_bytes);
         prop_oneof![

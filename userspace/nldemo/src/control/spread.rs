@@ -12,11 +12,11 @@ use crate::protocol;
 /// How packets are spread over several queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spread {
-    /// By the pair of addresses, which keeps flows in order.
+    /// By the two addresses, so that packets of a flow stay in order.
     Flow,
     /// By the CPU that handles the packet.
     Cpu,
-    /// A way that this crate does not know.
+    /// Another way, which this crate does not know.
     Other(u8),
 }
 

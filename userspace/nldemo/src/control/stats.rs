@@ -16,13 +16,13 @@ use crate::protocol;
 pub struct Stats<N = u64> {
     /// Netlink messages handled.
     pub messages: N,
-    /// Bytes of these messages, with headers.
+    /// Bytes of these messages, including their headers.
     pub bytes: N,
     /// Acknowledgements without an error.
     pub acks: N,
-    /// Errors reported, without the refused requests.
+    /// Errors reported, except those for refused requests.
     pub errors: N,
-    /// Requests refused for lack of rights.
+    /// Requests refused because the sender lacks `CAP_NET_ADMIN`.
     pub refused: N,
     /// ICMP packets that the hooks saw.
     pub ipv4: Packets<N>,
@@ -37,7 +37,8 @@ pub struct Packets<N = u64> {
     pub seen: N,
     /// Packets of a type that is queued: skipped or queued.
     pub matched: N,
-    /// Matched packets that passed because of their mark, or because they met a hook again, in a VRF.
+    /// Matched packets that passed because of their mark, or because they met the same hook a
+    /// second time in a VRF.
     pub skipped: N,
     /// Matched packets that went to a queue.
     pub queued: N,
@@ -171,8 +172,8 @@ const PACKETS: [u16; 5] = [
 impl Stats {
     /// Decodes the payload of a message that carries statistics.
     ///
-    /// Unknown attributes are ignored. If an attribute comes twice, the last one counts. None may be
-    /// missing.
+    /// Unknown attributes are ignored. If an attribute comes twice, the last one counts. No
+    /// attribute may be missing.
     pub fn parse(payload: &[u8]) -> Result<Self, Malformed> {
         let mut counters = [None; COUNTERS.len()];
         let (netlink, packets) = counters.split_at_mut(NETLINK.len());

@@ -12,7 +12,7 @@ use serde::Serializer;
 
 use crate::protocol::TYPES_LEN;
 
-/// A set of ICMP types of one family, of which there are 256.
+/// A set of ICMP types of one family. A family has 256 types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TypeSet([u8; TYPES_LEN]);
 
@@ -105,7 +105,7 @@ impl fmt::Display for TypeSet {
     }
 }
 
-/// The text form: as a list of numbers, a full set would hide everything around it.
+/// Shows the text form, because a full set as a list of numbers would hide everything around it.
 impl Serialize for TypeSet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

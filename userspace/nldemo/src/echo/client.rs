@@ -32,17 +32,17 @@ const MIN_RECEIVE_LEN: usize = 16 * 1024;
 /// Message type that the old demo client sends, without any flag.
 const HELLO: u16 = 0;
 
-/// How to talk to the module.
+/// The options of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Netlink protocol number of the module.
     pub protocol: u8,
-    /// Speak as the old demo client did: type 0, no flags, answered with type 23.
+    /// Send messages as the old demo client did: type 0, no flags. The answer has type 23.
     pub legacy: bool,
-    /// Ask for an acknowledgement of every message; not with `legacy`, whose messages have no
+    /// Ask for an acknowledgement of every message. Not with `legacy`, because its messages have no
     /// flags.
     pub acknowledge: bool,
-    /// How long to wait for the replies to one batch.
+    /// The time to wait for the replies to one batch.
     pub timeout: Duration,
 }
 
@@ -107,8 +107,8 @@ impl Client {
 
     /// Sends `batch` messages in one datagram and waits until the kernel has answered them all.
     ///
-    /// Every reply is compared with its request, byte for byte; the time of each goes to
-    /// `round_trips`. Returns false if `stop` could be read before all replies were there.
+    /// Compares every reply with its request, byte for byte, and adds its time to `round_trips`.
+    /// Returns false if `stop` became readable before all replies were there.
     pub fn exchange(
         &mut self,
         payload: &Payload,
@@ -232,8 +232,9 @@ impl AsFd for Client {
     }
 }
 
-/// The room that a message takes in a receive buffer: the kernel counts the memory of the whole packet
-/// buffer, which is the data plus 320 bytes rounded up to a power of two, and its descriptor.
+/// The room that a message takes in a receive buffer. The kernel counts the memory of the whole
+/// packet buffer and its descriptor. The buffer has the data plus 320 bytes, rounded up to a power
+/// of two.
 fn buffer_cost(payload_len: usize) -> usize {
     (HEADER_LEN + payload_len + 320).next_power_of_two() + 512
 }

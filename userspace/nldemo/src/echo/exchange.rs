@@ -115,7 +115,7 @@ fn compare(
             received: reply.payload.len(),
         });
     }
-    // One memcmp first: finding the place of a difference is slow and hardly ever needed.
+    // One memcmp comes first, because the search for a difference is slow and rarely needed.
     if reply.payload != sent {
         let differs = |(offset, (expected, received)): (usize, (&u8, &u8))| {
             (expected != received).then_some(Mismatch::Byte {

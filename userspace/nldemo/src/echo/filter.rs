@@ -9,18 +9,18 @@ use sockfilter::SocketFilter;
 
 use crate::protocol;
 
-/// Whether numbers are divisible by two.
+/// The parity of numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Parity {
-    /// They are.
+    /// Even numbers.
     Even,
-    /// They are not.
+    /// Odd numbers.
     Odd,
 }
 
 impl Parity {
-    /// Both of them.
+    /// Both parities.
     pub const ALL: [Self; 2] = [Self::Even, Self::Odd];
 
     /// The name.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What rules can ask of a packet.
+//! The conditions of rules.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use nfnetlink_queue::Summary;
 use super::link::Link;
 use super::rate::Rate;
 
-/// How long the headers of IPv4 and IPv6 are at least, and that of ICMP.
+/// The shortest lengths of the headers of IPv4, IPv6 and ICMP.
 const IPV4_HEADER_LEN: usize = 20;
 const IPV6_HEADER_LEN: usize = 40;
 const ICMP_HEADER_LEN: usize = 8;
@@ -33,7 +33,7 @@ pub(super) enum Condition {
     Unparsable,
     /// An ICMP or ICMPv6 type by number.
     Type(u8),
-    /// A type by its name, whose number may differ between ICMP and ICMPv6.
+    /// A type by its name. ICMP and ICMPv6 may have different numbers for it.
     TypeName(&'static str),
     From(Network),
     To(Network),
@@ -48,7 +48,7 @@ pub(super) enum Condition {
     Rate(Rate),
 }
 
-/// How a number is compared with another.
+/// A comparison of two numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Comparison {
     Equal,
@@ -92,11 +92,12 @@ impl fmt::Display for Comparison {
 }
 
 impl Condition {
-    /// Whether it holds for a packet; `None` if that cannot be told, because too little was copied.
+    /// Whether the condition holds for a packet; `None` if too little of the packet was copied to
+    /// know.
     #[inline]
     pub(super) fn holds(&self, packet: &Packet<'_>, ip: Option<&Summary>) -> Option<bool> {
         let icmp = ip.and_then(|ip| ip.icmp.as_ref());
-        // What its headers say cannot be told of a packet whose headers were not copied.
+        // If the headers of a packet were not copied, its fields are unknown.
         let known = ip.is_some() || !packet.is_truncated() || !is_ip(packet);
         let cut = ip.and_then(|ip| ip.cut);
         let chain_known = known && cut != Some(Cut::Extensions);
@@ -133,8 +134,8 @@ impl Condition {
         })
     }
 
-    /// How much of a packet must be copied at least to tell whether it holds. `ipv6` is whether the
-    /// packet can be of IPv6 only.
+    /// The number of bytes of a packet that the condition needs. `ipv6` says that the packet can
+    /// only be IPv6.
     pub(super) fn needs(&self, ipv6: bool) -> usize {
         let header = if ipv6 {
             IPV6_HEADER_LEN
@@ -160,7 +161,7 @@ impl Condition {
         }
     }
 
-    /// Whether it holds for packets of IPv6 only.
+    /// Whether the condition holds only for IPv6 packets.
     pub(super) fn is_of_ipv6(&self) -> bool {
         match self {
             Self::Icmp6 | Self::Ipv6 => true,
@@ -169,7 +170,8 @@ impl Condition {
         }
     }
 
-    /// Whether it takes a share of something, so that it must not be asked in vain.
+    /// Whether a check of the condition uses up something, as of a rate. Then it must be checked
+    /// only if all other conditions hold.
     pub(super) fn takes(&self) -> bool {
         match self {
             Self::Not(condition) => condition.takes(),
@@ -178,7 +180,7 @@ impl Condition {
         }
     }
 
-    /// The interface that it is about.
+    /// The interface that the condition names.
     pub(super) fn link(&self) -> Option<&Link> {
         match self {
             Self::Not(condition) => condition.link(),

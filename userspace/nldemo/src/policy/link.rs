@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An interface that a policy names, whichever has that name at the time.
+//! An interface that a policy names: the one that has this name at the moment.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use std::sync::atomic::Ordering;
 use linux_names::interface::Interface;
 use linux_names::interface::NoInterface;
 
-/// No interface has this number.
+/// The number of no interface.
 const NONE: u32 = 0;
 
-/// An interface by its name. Clones share what they know of it.
+/// An interface by its name. Clones share its number.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     interface: Interface,
@@ -32,7 +32,8 @@ impl Link {
         self.interface.name().to_string_lossy()
     }
 
-    /// Finds its number, which changes when the interface is made anew, or another gets its name.
+    /// Looks up the number. It changes if the interface is deleted and made again, or if another
+    /// interface gets the name.
     pub(super) fn look_up(&self) -> Result<(), NoInterface> {
         let mut interface = self.interface.clone();
         let found = interface.look_up();
@@ -41,14 +42,14 @@ impl Link {
         found
     }
 
-    /// Whether it is the interface of that number. One that is not there is none.
+    /// Whether the interface has this number. False if the interface does not exist.
     #[inline]
     pub(super) fn is(&self, index: u32) -> bool {
         index != NONE && self.index.load(Ordering::Relaxed) == index
     }
 }
 
-/// Whether it is the same name, whatever interface has it.
+/// Whether the names are the same. The numbers do not matter.
 impl PartialEq for Link {
     fn eq(&self, other: &Self) -> bool {
         self.interface.name() == other.interface.name()

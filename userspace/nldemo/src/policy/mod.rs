@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The rules by which it is decided what becomes of packets.
+//! The rules that decide about packets.
 //!
 //! A policy is a list of rules with `;` between them. A rule is any number of conditions, all of
-//! which must hold, and an action. The first rule that holds decides; a packet that none is for is
-//! accepted.
+//! which must hold, and an action. The first rule that holds decides. If no rule holds, the packet
+//! is accepted.
 //!
 //! ```
 //! use nldemo::policy::Policy;

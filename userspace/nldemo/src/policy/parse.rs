@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Reading the text form of a policy.
+//! Parses the text form of a policy.
 
 use std::fmt;
 use std::num::NonZero;
@@ -27,11 +27,11 @@ const CONDITIONS: &str = "icmp, icmp6, ipv4, ipv6, echo-request, echo-reply, typ
                           in, out, hook, mark, fragment, unparsable, rate, not";
 const ACTIONS: &str = "accept, drop, repeat, queue, set";
 
-/// The text is no policy.
+/// The text is not a policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ParsePolicyError {
     text: String,
-    /// How many characters are before the place where it went wrong.
+    /// The number of characters before the error.
     offset: usize,
     expected: String,
     found: String,
@@ -57,11 +57,11 @@ type Result<T> = std::result::Result<T, ParsePolicyError>;
 #[derive(Clone, Copy)]
 struct Token<'a> {
     text: &'a str,
-    /// In bytes.
+    /// The offset of the token, in bytes.
     start: usize,
 }
 
-/// The tokens of a text, of which the first can be looked at.
+/// The tokens of a text. The next one can be read without taking it.
 struct Parser<'a> {
     text: &'a str,
     place: usize,
@@ -99,7 +99,7 @@ fn policy(text: &str) -> Result<Policy> {
             parser.end()?;
             return Ok(Policy { rules });
         }
-        // One at the end is fine.
+        // A semicolon at the end is allowed.
         let next = parser.peek();
         if next.text.is_empty() {
             return Ok(Policy { rules });
@@ -122,7 +122,7 @@ impl FromStr for Policy {
 }
 
 impl<'a> Parser<'a> {
-    /// The next token, which is empty at the end.
+    /// The next token. It is empty at the end of the text.
     fn peek(&self) -> Token<'a> {
         let rest = self.text.get(self.place..).unwrap_or_default();
         let trimmed = rest.trim_start();
@@ -156,7 +156,7 @@ impl<'a> Parser<'a> {
         found
     }
 
-    /// Takes the next token and makes something of it.
+    /// Takes the next token and converts it.
     fn read<T>(&mut self, expected: &str, read: impl FnOnce(&'a str) -> Option<T>) -> Result<T> {
         let token = self.next();
         read(token.text).ok_or_else(|| self.error(token, expected))
@@ -183,7 +183,7 @@ impl<'a> Parser<'a> {
         Err(self.error(token, "';' or the end"))
     }
 
-    /// The rule of the old demo.
+    /// The form of a rule in the old demo.
     fn echo_size(&mut self) -> Result<Vec<Rule>> {
         self.equals()?;
         let size = Condition::Size(Comparison::Equal, self.size()?);
@@ -219,7 +219,7 @@ impl<'a> Parser<'a> {
         let condition = match self.next().text {
             "not" => {
                 let token = self.peek();
-                // A second one would undo the first.
+                // A second `not` would cancel the first.
                 let condition = match token.text {
                     "not" => None,
                     _ => self.condition()?,
@@ -350,7 +350,7 @@ fn masked_mark(text: &str) -> Option<Condition> {
         Some((value, mask)) => (number(value)?, number(mask)?),
         None => (number(text)?, u32::MAX),
     };
-    // Other bits than those of the mask are never there.
+    // A mark with bits outside the mask would never match.
     (value & !mask == 0).then_some(Condition::Mark { value, mask })
 }
 

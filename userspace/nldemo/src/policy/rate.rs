@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A limit to how many packets there may be in a second.
+//! A limit for the number of packets in a second.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use std::time::Instant;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// The highest rate, at which a packet's share of a second is exact to 0.1 %.
+/// The highest rate. With it, the share of a packet in a second is still exact to 0.1 %.
 pub(super) const MAX: u32 = 1_000_000;
 
 /// A token bucket that holds the tokens of one second and begins full.
 ///
-/// It keeps the time at which it would be full again, as the generic cell rate algorithm does, so
-/// that one number is all there is to update.
+/// It stores only the time when the bucket would be full again, as the generic cell rate algorithm
+/// does. So an update changes a single number.
 #[derive(Clone, Debug)]
 pub(super) struct Rate {
     per_second: NonZero<u32>,
     start: Instant,
-    /// Nanoseconds since the start.
+    /// That time, in nanoseconds since the start.
     full: Arc<AtomicU64>,
 }
 
@@ -55,7 +55,7 @@ impl Rate {
     }
 }
 
-/// Whether it is the same limit, however much of it is taken.
+/// Whether the limits are the same. The tokens that were taken do not matter.
 impl PartialEq for Rate {
     fn eq(&self, other: &Self) -> bool {
         self.per_second == other.per_second
@@ -78,7 +78,7 @@ mod tests {
             let rate = Rate::new(NonZero::new(per_second).unwrap());
             let expected = per_second as usize;
             let found = taken(&rate, std::iter::repeat_n(5, expected + 10));
-            // The share of a second is rounded down, which makes for some tokens more.
+            // The share of a second is rounded down, so there can be a few tokens more.
             assert!(
                 (expected..=expected + expected / 1000).contains(&found),
                 "{per_second}"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Rules, and the decision by them.
+//! Rules, and the decisions that they make.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use nfnetlink_queue::Verdict;
 use super::condition::Condition;
 use super::link::Link;
 
-/// What is said in the text form, which [`parse`](str::parse) reads.
+/// A list of rules. [`parse`](str::parse) reads its text form.
 ///
 /// Clones share their rate limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(super) struct Rule {
     pub(super) decision: Decision,
 }
 
-/// A condition asks of packets what is not copied of any.
+/// A condition needs more bytes of a packet than are copied of any packet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{condition}' never holds: it needs {needed} bytes of a packet, and {copied} are copied")]
 pub struct NeverHolds {
@@ -37,7 +37,7 @@ pub struct NeverHolds {
 }
 
 impl Rule {
-    /// Whether the rule is for a packet; `None` if that cannot be told.
+    /// Whether the rule holds for a packet; `None` if that is unknown.
     #[inline]
     fn holds(&self, packet: &Packet<'_>, ip: Option<&Summary>) -> Option<bool> {
         let mut known = true;
@@ -56,11 +56,10 @@ impl Rule {
 }
 
 impl Policy {
-    /// Decides what becomes of a packet, `ip` being what is in it; `None` stands for a packet that
-    /// could not be parsed. Takes no memory and no lock.
+    /// Decides about a packet. `ip` is its content, or `None` if it could not be parsed. Allocates
+    /// no memory and takes no lock.
     ///
-    /// There is no decision if the first rule that could hold needs more of the packet than was
-    /// copied.
+    /// There is no decision if the first rule that could hold needs bytes that were not copied.
     #[inline]
     #[must_use]
     pub fn decide(&self, packet: &Packet<'_>, ip: Option<&Summary>) -> Option<Decision> {
@@ -72,7 +71,7 @@ impl Policy {
         Some(Decision::ACCEPT)
     }
 
-    /// Fails over a condition that never holds if so many bytes are copied of each packet.
+    /// Fails if a condition never holds when this number of bytes is copied of each packet.
     pub fn check_copied(&self, copied: usize) -> Result<(), NeverHolds> {
         for rule in &self.rules {
             let ipv6 = rule.conditions.iter().any(Condition::is_of_ipv6);
@@ -91,7 +90,7 @@ impl Policy {
         Ok(())
     }
 
-    /// Whether it names interfaces.
+    /// Whether the policy names interfaces.
     #[must_use]
     pub fn names_interfaces(&self) -> bool {
         self.links().next().is_some()
@@ -102,7 +101,7 @@ impl Policy {
         conditions.filter_map(Condition::link)
     }
 
-    /// The decision on whatever packet, if it is always the same.
+    /// The decision about every packet, if it is always the same.
     #[must_use]
     pub fn constant(&self) -> Option<Decision> {
         match self.rules.first() {
@@ -111,10 +110,12 @@ impl Policy {
         }
     }
 
-    /// Looks the interfaces up that it names, in the current network namespace, and returns those
-    /// that are not there: no packet is of these. Before, no packet is of any.
+    /// Looks up the interfaces that the policy names, in the current network namespace. Returns
+    /// those that do not exist: no packet matches them. Before the first call, no packet matches
+    /// any interface.
     ///
-    /// Do it again when interfaces have come, gone or changed their names. Clones follow.
+    /// Call this again when interfaces were added, deleted or renamed. Clones see the new numbers,
+    /// too.
     #[must_use]
     pub fn find_interfaces(&self) -> Vec<NoInterface> {
         let mut missing = Vec::new();
@@ -128,7 +129,7 @@ impl Policy {
         missing
     }
 
-    /// The marks with which packets are repeated, which the hook that queues them has to skip.
+    /// The marks of repeated packets. The hook that queues packets must skip these marks.
     pub fn repeat_marks(&self) -> impl Iterator<Item = u32> {
         let decisions = self.rules.iter().map(|rule| rule.decision);
         decisions
@@ -136,7 +137,7 @@ impl Policy {
             .filter_map(Decision::mark)
     }
 
-    /// The queues that packets are sent on to.
+    /// The queues that the policy sends packets to.
     pub fn queues(&self) -> impl Iterator<Item = u16> {
         self.rules
             .iter()
@@ -405,7 +406,7 @@ mod tests {
             ("echo-request drop", 47, None),
             ("not size>5 drop", 47, None),
             ("echo-request drop", 48, drop),
-            // What is known is enough.
+            // The bytes that were copied are enough.
             ("icmp echo-request drop", 47, accept),
             ("echo-request mark 1 drop", 47, accept),
             ("mark 7 drop; echo-request accept", 20, drop),
@@ -416,7 +417,7 @@ mod tests {
                 "{policy}, {copied} bytes"
             );
         }
-        // Nor does it take a share of what others may have.
+        // A packet without a decision takes no token of a rate.
         let policy: Policy = "icmp6 rate 1/s accept; drop".parse().unwrap();
         let mut packet = queued(&six[..30]);
         packet.length = six.len();
