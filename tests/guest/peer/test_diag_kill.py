@@ -327,7 +327,7 @@ def test_dry_run_tells_what_would_not_die(all_, kill):
 
 
 def test_nothing_is_meant(all_, kill):
-    assert kill("port=80") == (NO, [], "error: no tcp or udp socket is meant\n")
+    assert kill("port=80") == (NO, [], "error: no tcp or udp socket matches\n")
 
 
 def test_other_namespaces_are_left_alone(all_, blue, kill, peer):

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Arguments that several commands take.
+//! Arguments that several commands share.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -13,10 +13,10 @@ use linux_names::interface::Interface;
 use linux_names::number;
 use nldemo::protocol;
 
-/// Keeps deadlines within what a clock can hold.
+/// The longest time. A deadline must fit a clock.
 const LONGEST: Duration = Duration::from_secs(1_000_000_000);
 
-/// Where the module is to be found.
+/// The module's address.
 #[derive(clap::Args)]
 pub(crate) struct Module {
     /// Netlink protocol number: the module's parameter `protocol`
@@ -48,7 +48,7 @@ pub(crate) fn count() -> impl Fn(&str) -> Result<u64, String> + Clone + Send + S
     number(1..=u64::MAX)
 }
 
-/// A parser of interfaces, whose names are any bytes.
+/// A parser of interfaces. Their names may be any bytes.
 pub(crate) fn interface() -> impl TypedValueParser<Value = Interface> {
     OsStringValueParser::new().try_map(|name: OsString| Interface::try_from(name.as_os_str()))
 }
@@ -60,7 +60,7 @@ pub(crate) fn time(text: &str) -> Result<Duration, &'static str> {
         .ok_or("expected a time such as 5, 0.5, 250ms or 1m30s, from 1ms to 1000000000 seconds")
 }
 
-/// Reads a duration of at most [`LONGEST`]: numbers with units, or one of seconds.
+/// Reads a duration of at most [`LONGEST`]: numbers with units, or a number of seconds.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
     let bare = text
         .bytes()

@@ -4,7 +4,7 @@
 
 use std::time::SystemTime;
 
-/// Now, as RFC 3339 has it: UTC, with milliseconds.
+/// The current time in the form of RFC 3339: UTC, with milliseconds.
 pub(crate) fn now() -> String {
     humantime::format_rfc3339_millis(SystemTime::now()).to_string()
 }
@@ -18,7 +18,7 @@ mod tests {
         let text = now();
         assert_eq!(text.len(), "2025-01-01T00:00:00.000Z".len(), "{text}");
         let time = humantime::parse_rfc3339(&text).unwrap();
-        // What lies below a millisecond was cut off, so that the time is never of the future.
+        // The time is cut to milliseconds, not rounded, so that it is never in the future.
         assert!(time.elapsed().unwrap().as_secs() < 10, "{text}");
     }
 }

@@ -10,7 +10,7 @@ use crate::output::Output;
 
 /// Print a script that completes this program's command line in a shell.
 ///
-/// The shell reads it from where its other completions are, for instance:
+/// Write it to the directory of the shell's other completions, for example:
 ///
 ///   nldemo completions bash >~/.local/share/bash-completion/completions/nldemo
 ///   nldemo completions zsh >"${fpath[1]}/_nldemo"

@@ -20,12 +20,12 @@ use crate::output::Output;
 use crate::table::Cell;
 use crate::table::Table;
 
-/// What to do about a network namespace without the module's hooks.
+/// Advice for a network namespace without the module's hooks.
 pub(crate) const NOT_HOOKED: &str = "\
 no packet is seen: there were too many hooks at a hook point when the module was loaded; remove \
 some (nft list hooks shows them), then run nldemo config set enabled=on";
 
-/// So many types of a set are named, more are counted.
+/// If a set has at most this many types, they are named. Otherwise they are counted.
 const NAMED_TYPES: usize = 4;
 
 const KEYS: &str = "\
@@ -33,12 +33,12 @@ Keys and their values:
   enabled      whether packets are queued: on, off
   queue        the first queue: 0 to 65535
   queues       the number of queues, from the first one on: at least 1
-  spread       how packets are spread over the queues: flow (by the pair of addresses, which keeps
-               flows in order), cpu (by the CPU that handles the packet)
+  spread       how packets are spread over the queues: flow (by the two addresses, so that
+               packets of a flow stay in order), cpu (by the CPU that handles the packet)
   bypass       whether packets pass if their queue has no consumer: on, off
   hooks        hook points with commas between them: prerouting, input, forward, output,
-               postrouting, or the names in C (PRE_ROUTING, LOCAL_IN, ...); or a bit mask, bit n
-               for NF_INET_* number n
+               postrouting, or the names in C (PRE_ROUTING, LOCAL_IN, ...); or a bit mask:
+               bit n is the point with the number n (NF_INET_*)
   priority     the place among the hooks of one point, lower runs earlier: a number, or a name
                after NF_IP_PRI_ (raw, mangle, nat-dst, filter, nat-src, ...)
   skip-mark    packets with this mark pass, 0 for none: decimal or 0x and hexadecimal
@@ -58,9 +58,9 @@ JSON keys (-j), of the configuration:
   event                    number of the network namespace's latest event (see nldemo monitor)
   hooked                   whether the module's hooks are registered, true or false
 
-Exit status: 0 done, 1 no answer, 2 error, a refusal by the kernel included";
+Exit status: 0 done; 1 no answer; 2 error, or the kernel refused";
 
-/// Show or change what the module queues
+/// Show or change which packets the module queues
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -161,7 +161,7 @@ fn print(config: &Config, output: &mut Output) -> io::Result<()> {
     output.text(table.render(output))
 }
 
-/// What a value amounts to, where that is not plain.
+/// The meaning of a value, if it is not obvious.
 fn meaning(setting: &Setting, config: &Config) -> String {
     match *setting {
         Setting::Enabled(true) => "packets are queued".into(),

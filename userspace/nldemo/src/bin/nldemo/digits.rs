@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Numbers and addresses as text, added to bytes.
+//! Appends numbers and addresses as text to bytes.
 //!
-//! `write!` takes several hundred instructions for a number, which is more than receiving a packet
-//! takes a program.
+//! `write!` takes several hundred instructions for a number. That is more than a program needs to
+//! receive a packet.
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -77,7 +77,7 @@ fn pair(byte: u8) -> [u8; 2] {
     [digit(byte >> 4), digit(byte & 0xf)]
 }
 
-/// Adds a number in hexadecimal, behind 0x.
+/// Adds a number in hexadecimal, with the prefix 0x.
 #[inline]
 pub(crate) fn hexadecimal(bytes: &mut Vec<u8>, number: u32) {
     if number == 0 {
@@ -105,7 +105,7 @@ fn ipv4(bytes: &mut Vec<u8>, address: Ipv4Addr) {
     octet(bytes, fourth, false);
 }
 
-/// What comes of writing to a vector.
+/// The result of a write to a vector.
 pub(crate) fn written(result: std::io::Result<()>) {
     result.expect("a vector takes everything");
 }

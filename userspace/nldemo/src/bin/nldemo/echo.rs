@@ -25,10 +25,10 @@ use crate::arguments::time;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// What the old demo's client said.
+/// The text that the old demo client sent.
 const DEFAULT_TEXT: &str = "hello kernel";
 
-/// Longest payload and longest batch, in bytes; the kernel's own limit is not far above.
+/// The longest payload and the longest batch, in bytes. The kernel's own limit is a little higher.
 const MAX_BYTES: u64 = 1 << 30;
 
 const MAX_BATCH: u64 = 1_000_000;
@@ -138,11 +138,11 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
 
     let error = match outcome {
         Ok(true) => client.finish().err(),
-        // Stopped by the user: what was under way is neither right nor wrong.
+        // The user stopped the command. Replies that are missing are no error.
         Ok(false) => None,
         Err(error) => Some(error),
     };
-    // A system error is no result: there is nothing to report but itself.
+    // After a system error there is no result. Only the error is reported.
     let error = match error {
         Some(error) if !error.is_negative_answer() => return Err(error.into()),
         error => error,
@@ -181,7 +181,8 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
     error.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// A progress bar on standard error, drawn only if that is a terminal and there is a way to go.
+/// A progress bar on standard error. It is drawn only if standard error is a terminal and there are
+/// several batches.
 fn progress_bar(count: u64, batch: u64) -> ProgressBar {
     if count == batch {
         return ProgressBar::hidden();

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Why a command failed, and the exit status that says so.
+//! The reasons of failures, and their exit statuses.
 
 use std::fmt;
 use std::io;
 
-/// Why a command failed.
+/// The reason of a failure.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
@@ -23,7 +23,7 @@ pub(crate) enum Failure {
     /// The answer was no.
     #[error("{0}")]
     Negative(String),
-    /// Arguments are right one by one and not together.
+    /// Arguments are valid one by one, but not together.
     #[error("{0}")]
     Usage(String),
 }
@@ -33,7 +33,7 @@ impl Failure {
         Self::Usage(message.to_string())
     }
 
-    /// Whether whoever reads the output has seen enough.
+    /// Whether the reader of the output has closed it.
     pub(crate) fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
@@ -43,7 +43,7 @@ impl Failure {
         match self {
             Self::Negative(_) => 1,
             Self::Peer(error) if error.is_negative_answer() => 1,
-            // As of the peer, silence is an answer.
+            // Missing replies are the answer "no".
             Self::Netlink(error) | Self::Queue(nfnetlink_queue::Error::Netlink(error))
                 if matches!(error, knetlink::Error::Unanswered { .. }) =>
             {

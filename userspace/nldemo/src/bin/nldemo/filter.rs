@@ -10,7 +10,7 @@ use nldemo::stop::Stop;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// Have the kernel run BPF programs for sockets: count traffic, or pass only some messages
+/// Let the kernel run BPF programs for sockets: count traffic, or pass only some messages
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]

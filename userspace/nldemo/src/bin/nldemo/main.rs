@@ -42,13 +42,13 @@ const EXAMPLES: &str = "\
 Examples:
   nldemo echo                                  one message to the module and back
   nldemo echo --size 200000 --count 100        100 large ones, with statistics
-  nldemo queue run                             show and accept what the module queues
+  nldemo queue run                             show and accept the packets that the module queues
   nldemo queue run --policy 'size>56 drop'     drop large pings, accept the rest
   nldemo queue show                            queues and their consumers
   nldemo -N blue -j queue run --count 4        as JSON, in network namespace blue
   nldemo config set queues=4 ipv6-types=echo   change which packets are queued, and where
   nldemo stats --watch                         counters and rates, every second
-  nldemo monitor                               changes, when they happen
+  nldemo monitor                               changes, as soon as they happen
   nldemo filter count eth0                     traffic by protocol, counted in the kernel
   nldemo diag list tcp state=listen            sockets that wait for connections
   nldemo diag kill tcp remote=192.0.2.0/24     end these connections
@@ -61,7 +61,7 @@ seconds later, ends it at once.
 
 Exit status:
   0  done
-  1  the answer was no: no reply, or another one than expected; or not all packets were printed
+  1  the answer was no: no reply, or a wrong one; or not all packets were printed
   2  usage or system error";
 
 /// Talk to the `rust_nldemo` kernel module: echo over netlink, verdicts on queued packets,
@@ -87,7 +87,7 @@ struct Global {
     /// Work in this network namespace, by its name in `ip netns`
     #[arg(short = 'N', long, global = true, value_name = "NAME")]
     netns: Option<String>,
-    /// Colour the output; auto means on terminals and unless `NO_COLOR` is set
+    /// Colour the output; auto means only on terminals, and not if `NO_COLOR` is set
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: ColorChoice,
 }
@@ -110,7 +110,7 @@ fn main() -> ExitCode {
     let (cli, matches) = parse();
     match run(cli.global.color, &cli) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads the output has seen enough.
+        // The reader of the output has closed it.
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(Failure::Usage(message)) => usage_error(cli.global.color, &matches, message),
         Err(failure) => {
@@ -144,8 +144,8 @@ fn run(color: ColorChoice, cli: &Cli) -> Result<(), Failure> {
     }
 }
 
-/// Parses the command line; `--color` goes for help and usage errors as well, which are printed
-/// while parsing, so it has to be known before.
+/// Parses the command line. Help and usage errors are printed during the parsing, and `--color`
+/// applies to them, too. So `--color` must be known before.
 fn parse() -> (Cli, ArgMatches) {
     let mut arguments = std::env::args_os().skip(1);
     let mut color = ColorChoice::Auto;
@@ -167,17 +167,18 @@ fn parse() -> (Cli, ArgMatches) {
     (cli, matches)
 }
 
-/// Ends the program with what clap has to say: help, the version, or what is wrong.
+/// Ends the program with clap's output: help, the version, or an error.
 fn show(message: &clap::Error, color: ColorChoice) -> ! {
     if !message.use_stderr() {
-        // Its own way to print is cut short by output that does not block.
+        // This does not use clap's own print function, because that loses text if the output is
+        // non-blocking.
         let _ = Output::new(Format::Plain, color).styled(&message.render());
         std::process::exit(message.exit_code());
     }
     message.exit()
 }
 
-/// Ends the program with what is wrong with its arguments, and their usage.
+/// Ends the program with an error about its arguments, and the usage.
 fn usage_error(color: ColorChoice, matches: &ArgMatches, message: String) -> ! {
     let mut command = Cli::command().color(color);
     asked_for(&mut command, matches)
@@ -185,14 +186,14 @@ fn usage_error(color: ColorChoice, matches: &ArgMatches, message: String) -> ! {
         .exit()
 }
 
-/// Adds the usage to an error about a value, which clap gives none.
+/// Adds the usage to an error about a value. clap adds none.
 fn with_usage(mut error: clap::Error, color: ColorChoice) -> clap::Error {
     if matches!(
         error.kind(),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation
     ) {
         let mut command = Cli::command().color(color);
-        // What can be parsed says which subcommand it is.
+        // The part that can be parsed tells the subcommand.
         if let Ok(matches) = command.clone().ignore_errors(true).try_get_matches() {
             let usage = asked_for(&mut command, &matches).render_usage();
             error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
@@ -203,7 +204,7 @@ fn with_usage(mut error: clap::Error, color: ColorChoice) -> clap::Error {
 
 /// The subcommand of the command line.
 fn asked_for<'a>(command: &'a mut clap::Command, matches: &ArgMatches) -> &'a mut clap::Command {
-    // Gives subcommands their full names.
+    // `build` gives subcommands their full names.
     command.build();
     match matches.subcommand() {
         Some((name, below)) => asked_for(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `nldemo man`: the manual pages, for those who package the program.
+//! `nldemo man`: the manual pages, for packages of the program.
 
 use std::io;
 use std::path::Path;
@@ -11,10 +11,10 @@ use clap_mangen::Man;
 
 use crate::failure::Failure;
 
-/// Write manual pages, of the program and of each subcommand, to a directory
+/// Write the manual pages of the program and of each subcommand to a directory
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The directory, which exists
+    /// The directory. It must exist
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 }
@@ -22,7 +22,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, command: Command) -> Result<(), Failure> {
     let version = command.get_version().unwrap_or_default();
     let source = format!("{} {version}", command.get_name());
-    // `help` is for those who have no manual.
+    // `help` is for users without manual pages, so it needs none.
     let mut command = command.disable_help_subcommand(true);
     command.build();
     write_pages(&command, &source, &args.directory).map_err(|error| {

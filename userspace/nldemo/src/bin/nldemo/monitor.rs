@@ -34,16 +34,16 @@ Examples:
 JSON keys (-j): every object has `event` and `time` (RFC 3339).
   event ready     number (of the latest event before), config, portid
   event config    number, changed (an object: for each key that changed, from and to), config;
-                  for both and the keys see nldemo config show --help
-  event netns     number, cookie (of the network namespace that is gone, as SO_NETNS_COOKIE reads
-                  it); in the initial network namespace only
+                  for the keys of both see nldemo config show --help
+  event netns     number, cookie (of the network namespace that was deleted, as SO_NETNS_COOKIE
+                  reads it); in the initial network namespace only
   event filtered  events (the number that a filter dropped): with nldemo filter attach --events only
   event lost      events (the number that was lost); if the configuration changed, event config
                   follows
 
 Exit status: 0 ended by --count, --timeout or SIGINT; 1 no answer, 2 error";
 
-/// Print changes of the configuration and the end of network namespaces, when they happen
+/// Print changes of the configuration and deleted network namespaces, as soon as they happen
 #[derive(clap::Args)]
 #[command(after_long_help = DETAILS)]
 pub(crate) struct Args {
@@ -53,7 +53,7 @@ pub(crate) struct Args {
     module: Module,
 }
 
-/// When to stop without being told.
+/// The limits at which the command stops by itself.
 #[derive(clap::Args)]
 pub(crate) struct Limits {
     /// Stop after N events
@@ -105,7 +105,7 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
     follow(&mut monitor, &args.limits, output, stop)
 }
 
-/// Prints what a monitor has to tell until a limit is reached.
+/// Prints the notices of a monitor until a limit is reached.
 pub(crate) fn follow(
     monitor: &mut Monitor,
     limits: &Limits,
@@ -121,7 +121,7 @@ pub(crate) fn follow(
     };
     print(ready, output)?;
     let mut left = limits.count;
-    // Time and signals are looked at between events, too: under load there is no waiting.
+    // Time and signals are also checked between events, because under load the program never waits.
     while left != Some(0)
         && !stop.requested()
         && deadline.is_none_or(|deadline| Instant::now() < deadline)
@@ -129,7 +129,7 @@ pub(crate) fn follow(
         let Some(notice) = monitor.next(deadline, Some(stop.as_fd()))? else {
             break;
         };
-        // What did not come is no event.
+        // Missing events do not count as events.
         if !matches!(notice, Notice::Lost { .. } | Notice::Filtered { .. }) {
             left = left.map(|left| left - 1);
         }
@@ -174,7 +174,7 @@ impl From<Notice> for What {
     }
 }
 
-/// The plain line behind the time.
+/// The text of a line, after the time.
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

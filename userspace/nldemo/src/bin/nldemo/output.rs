@@ -24,12 +24,12 @@ use crate::patient;
 use crate::pretty;
 use crate::writer;
 
-/// How long standard error may take none of a message.
+/// The longest time to wait while standard error takes nothing of a message.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// What begins the control sequences of terminals (ECMA-48).
+/// The start of the control sequences of terminals (ECMA-48).
 const ESC: char = '\u{1b}';
 
-/// How results are printed.
+/// The format of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     Plain,
@@ -38,13 +38,13 @@ pub(crate) enum Format {
     PrettyJson,
 }
 
-/// Standard output. Everything printed is written at once, for readers that wait for it.
+/// Standard output. Every print is written at once, because readers may wait for it.
 pub(crate) struct Output {
     stdout: Stdout,
     format: Format,
     color: ColorChoice,
     colored: bool,
-    /// How many lines the latest frame has that is to be drawn over.
+    /// The number of lines of the latest frame, which the next frame is drawn over.
     drawn: usize,
 }
 
@@ -69,7 +69,7 @@ impl Output {
         patient::write_all(&self.stdout, text.as_ref())
     }
 
-    /// Prints styled text, in colours if these are wanted.
+    /// Prints styled text, in colours if colours are wanted.
     pub(crate) fn styled(&mut self, text: &StyledStr) -> io::Result<()> {
         if self.colored {
             self.text(text.ansi().to_string())
@@ -83,7 +83,7 @@ impl Output {
         writer::duplicate(&self.stdout)
     }
 
-    /// Prints text over what the latest call printed if this is a terminal, else below it.
+    /// On a terminal, prints text over the text of the latest call. Otherwise prints it below.
     pub(crate) fn frame(&mut self, text: &str) -> io::Result<()> {
         if !self.stdout.is_terminal() {
             return self.text(text);
@@ -92,7 +92,8 @@ impl Output {
             0 => String::new(),
             lines => format!("{ESC}[{lines}A{ESC}[J"),
         };
-        // Lines that are too long are cut: wrapped, they would take more lines than counted.
+        // Lines that are too long are cut. If they wrapped, they would take more lines than
+        // counted.
         self.text(format!("{home}{ESC}[?7l{text}{ESC}[?7h"))
     }
 
@@ -122,7 +123,8 @@ impl Output {
         Ok(())
     }
 
-    /// Adds an object that is on one line, without its end, as [`json`](Self::json) prints it.
+    /// Takes an object on one line without its end. Appends it in the form that
+    /// [`json`](Self::json) prints.
     pub(crate) fn append_object(&self, text: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
         if self.format == Format::PrettyJson {
             let mut object = Vec::new();
@@ -141,7 +143,7 @@ impl Output {
         complain(format!("{style}warning:{style:#} {warning}\n"));
     }
 
-    /// What is before and behind text that is painted, if colours are wanted.
+    /// The control sequences before and after painted text; empty without colours.
     pub(crate) fn around(&self, color: AnsiColor) -> [String; 2] {
         let style = style(self.colored, color);
         [style.to_string(), format!("{style:#}")]
@@ -163,10 +165,10 @@ pub(crate) fn json_string(text: &str) -> String {
     String::from_utf8_lossy(&json).into_owned()
 }
 
-/// Escapes what JSON may have as it is and a terminal does not show as it is.
+/// Escapes characters that JSON allows and that a terminal would not show.
 fn escape_json(text: &mut Vec<u8>, start: usize) {
     let json = text.get(start..).unwrap_or_default();
-    // Such characters are only in strings; the line ends of indented JSON are none of them.
+    // Such characters are only in strings. The line ends of indented JSON are not escaped.
     let is_plain = |byte: &u8| byte.is_ascii() && *byte != 0x7f;
     if json.iter().all(is_plain) {
         return;
@@ -175,7 +177,7 @@ fn escape_json(text: &mut Vec<u8>, start: usize) {
     text.truncate(start);
     for character in json.chars() {
         if character != '\n' && is_harmful(character) {
-            // All are of the basic plane.
+            // All these characters are in the basic multilingual plane.
             text.extend(format!("\\u{:04x}", u32::from(character)).into_bytes());
         } else {
             text.extend(character.encode_utf8(&mut [0; 4]).as_bytes());
@@ -183,7 +185,7 @@ fn escape_json(text: &mut Vec<u8>, start: usize) {
     }
 }
 
-/// Text with a style around it.
+/// Text with a style.
 pub(crate) struct Painted<T> {
     style: Style,
     text: T,
@@ -202,16 +204,16 @@ pub(crate) fn print_error(color: ColorChoice, failure: &dyn fmt::Display) {
     complain(format!("{style}error:{style:#} {failure}\n"));
 }
 
-/// Writes on standard error, which may be a terminal that is stopped: then it is waited for a while.
+/// Writes to standard error. If that is a stopped terminal, this waits for a while.
 pub(crate) fn complain(text: String) {
     let (done, waiting) = mpsc::channel::<()>();
     let written = thread::Builder::new().spawn(move || {
-        // There is nowhere left to report a failure of this.
+        // A failure of this write cannot be reported anywhere.
         let _ = patient::write_all(io::stderr(), text.as_bytes());
         drop(done);
     });
     if written.is_ok() {
-        // Nothing comes, and then the other end goes.
+        // No value is sent. The wait ends when the thread drops its end.
         let _ = waiting.recv_timeout(PATIENCE);
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Writing to files that other programs may have set to non-blocking.
+//! Writes to files that other programs may have set to non-blocking.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -10,10 +10,10 @@ use nix::poll::PollFd;
 use nix::poll::PollFlags;
 use nix::poll::PollTimeout;
 
-/// Writes all bytes, and waits where the file takes none at the moment.
+/// Writes all bytes. Waits while the file takes none.
 ///
-/// `O_NONBLOCK` belongs to the open file, which other programs share: some leave it set, and this
-/// one cannot clear it without harm to them.
+/// `O_NONBLOCK` belongs to the open file, and other programs share that. Some leave it set. This
+/// program cannot clear it without harm to the others.
 pub(crate) fn write_all(file: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let written = write(&file, bytes)?;
@@ -22,7 +22,7 @@ pub(crate) fn write_all(file: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes at least one byte of some.
+/// Writes at least one of the bytes.
 pub(crate) fn write(file: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     loop {
         match nix::unistd::write(&file, bytes) {
@@ -35,7 +35,7 @@ pub(crate) fn write(file: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// Waits until a file takes something, or an error would be told.
+/// Waits until a file takes bytes, or a write would return an error.
 fn wait_for_room(file: impl AsFd) -> io::Result<()> {
     let mut files = [PollFd::new(file.as_fd(), PollFlags::POLLOUT)];
     match nix::poll::poll(&mut files, PollTimeout::NONE) {

@@ -2,7 +2,7 @@
 
 //! JSON on several lines.
 
-/// Adds JSON that is on one line, without spaces, as `serde_json` prints it on several.
+/// Takes JSON on one line without spaces. Appends it in the form of `serde_json` for several lines.
 pub(crate) fn append(text: &mut Vec<u8>, json: &[u8]) {
     let (mut depth, mut quoted, mut escaped) = (0, false, false);
     let mut bytes = json.iter().copied().peekable();

@@ -21,7 +21,7 @@ use nldemo::stop::Stop;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// Decide what becomes of queued packets
+/// Decide about queued packets
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]

@@ -27,12 +27,12 @@ use crate::table::Table;
 const DETAILS: &str = "\
 What is counted:
   netlink messages     netlink messages handled, and their bytes
-  acks, errors         acknowledgements without an error; reported errors, without refused ones
-  refused              requests refused for lack of rights
+  acks, errors         acknowledgements without an error; reported errors, except for refused requests
+  refused              requests refused because the sender lacks CAP_NET_ADMIN
   ipv4, ipv6 seen      ICMP and ICMPv6 packets that the hooks saw; each is one of:
     unparsable         its headers end early or contradict themselves
     matched            its type is queued; it is skipped (passes because of its mark, or because it
-                       met a hook again, in a VRF) or queued
+                       met the same hook a second time in a VRF) or queued
     neither            its type is not queued
 
 Examples:
@@ -75,7 +75,7 @@ pub(crate) struct Args {
     module: Module,
 }
 
-/// Counters that belong together, and how fast they rose since the reading before.
+/// Counters that belong together, and their rates since the reading before.
 #[derive(Serialize)]
 struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,7 +87,7 @@ struct Row {
     per_second: Option<Stats<f64>>,
 }
 
-/// What was read at one time.
+/// The counters that were read at one time.
 struct Reading {
     time: String,
     at: Instant,
@@ -215,7 +215,7 @@ impl Row {
     }
 }
 
-/// A line for each CPU, and one below it for its rates.
+/// A line for each CPU, and one for its rates below it.
 fn cpu_table(cpus: &[Row]) -> Table {
     let mut table = Table::default();
     let mut group = "";

@@ -23,7 +23,7 @@ impl Cell {
         }
     }
 
-    /// Text at the right of its column, as numbers are.
+    /// Text at the right of its column, for numbers.
     pub(crate) fn right(text: impl Into<String>) -> Self {
         Self {
             right: true,
@@ -31,7 +31,7 @@ impl Cell {
         }
     }
 
-    /// A rate, in colour where something happened.
+    /// A rate, in colour if it is not 0.
     pub(crate) fn rate(per_second: f64) -> Self {
         let cell = Self::right(format!("{per_second:.1}"));
         if per_second > 0.0 {
@@ -54,11 +54,11 @@ impl Cell {
     }
 }
 
-/// Rows of cells, whose columns are as wide as their widest cell.
+/// Rows of cells. A column is as wide as its widest cell.
 #[derive(Default)]
 pub(crate) struct Table {
     rows: Vec<Vec<Cell>>,
-    /// Of the widest cells so far.
+    /// The widths of the widest cells so far.
     widths: Vec<usize>,
 }
 
@@ -72,7 +72,7 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// The lines of the table, in colour if `output` is.
+    /// The lines of the table, in colour if `output` uses colours.
     pub(crate) fn render(&self, output: &Output) -> String {
         let mut text = String::new();
         for row in &self.rows {
@@ -93,7 +93,7 @@ impl Table {
         text
     }
 
-    /// Likewise, and takes the rows out. Columns stay as wide as they are, for more rows below.
+    /// The same, and removes the rows. Columns keep their widths, for more rows below.
     pub(crate) fn drain(&mut self, output: &Output) -> String {
         let text = self.render(output);
         self.rows.clear();

@@ -30,7 +30,7 @@ const DETAILS: &str = "\
 Only tcp, udp and raw sockets can be destroyed. A filter without a kind matches only these. A read
 from a destroyed socket fails with ECONNABORTED. The other end of a TCP connection gets a reset. The
 command lists all matching sockets before it destroys the first one. It names each by its cookie, so
-that it destroys no other socket that takes the place of one meanwhile.
+that it destroys no other socket that takes the same place meanwhile.
 
 Examples:
   nldemo diag kill --dry-run tcp process=sshd
@@ -42,9 +42,9 @@ JSON keys (-j), an object for each socket:
   outcome                  one of:
     destroyed              the kernel destroyed it
     subflow-destroyed      the kernel destroyed it, and it was a subflow of an MPTCP connection. The
-                           connection goes on: the kernel destroys no such connection
+                           connection goes on: the kernel cannot destroy an MPTCP connection
     would-be-destroyed     with --dry-run
-    gone                   it no longer existed
+    gone                   it did not exist any more
     replaced               the kernel finds another socket at its addresses, and does nothing
     out-of-reach           the kernel cannot find it: a TCP socket that is only bound
   kind, state, cookie, family, protocol, local, remote, ifindex
@@ -57,7 +57,8 @@ matched; 2 error, or the kernel refused";
 #[derive(clap::Args)]
 #[command(after_long_help = format!("{FILTERS}\n\n{DETAILS}"))]
 pub(crate) struct Args {
-    /// Which sockets: kinds and KEY=VALUE, see below; at least one KEY=VALUE must exclude some sockets
+    /// The sockets to destroy: kinds and KEY=VALUE, see below; at least one KEY=VALUE must exclude
+    /// some sockets
     #[arg(value_name = "FILTER", required_unless_present_any = ["all", "stdin"])]
     terms: Vec<Term>,
     /// Destroy all sockets, or all sockets of the given kinds
@@ -66,7 +67,7 @@ pub(crate) struct Args {
     /// Destroy the sockets on standard input, in the JSON of nldemo -j diag list
     #[arg(long, conflicts_with_all = ["terms", "all"])]
     stdin: bool,
-    /// Print the sockets that would be destroyed, and destroy none; this needs no rights
+    /// Print the sockets that would be destroyed, and destroy none; this needs no privilege
     #[arg(short = 'n', long)]
     dry_run: bool,
 }
@@ -96,7 +97,7 @@ impl Outcome {
         }
     }
 
-    /// Whether it is, or would be.
+    /// Whether the socket is, or would be, destroyed.
     fn is_destroyed(self) -> bool {
         matches!(self, Self::DryRun | Self::Done(Fate::Destroyed))
     }
@@ -109,7 +110,7 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
         find_targets(args, output, stop)?
     };
     let mut destroyer = Destroyer::open()?;
-    // Or some would be gone before the kernel refuses others.
+    // Without this check, some sockets could be destroyed before the kernel refuses others.
     for target in &targets {
         destroyer.check(target.kind())?;
     }
@@ -151,7 +152,8 @@ fn destroy(
     report: &mut Report,
     stop: &Stop,
 ) -> Result<(), Failure> {
-    // Of several sockets at the same addresses the kernel finds one, and then another.
+    // If several sockets have the same addresses, the kernel finds one of them, and after its end
+    // another.
     loop {
         let before = left.len();
         for target in std::mem::take(&mut left) {
@@ -171,7 +173,8 @@ fn destroy(
     Ok(())
 }
 
-/// Tells what becomes of each socket, and counts those that stay, and those whose connections do.
+/// Reports the outcome for each socket. Counts the sockets that stay, and those whose connections
+/// go on.
 struct Report<'o> {
     output: &'o mut Output,
     table: Table,
@@ -185,7 +188,7 @@ impl Report<'_> {
         self.subflows += usize::from(is_subflow);
         self.staying += usize::from(!outcome.is_destroyed() && !is_subflow);
         match self.print(target, outcome) {
-            // Whoever reads this has seen enough of it, not of what is to be done.
+            // The reader has closed the output. The remaining sockets are still destroyed.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => result,
         }
@@ -224,7 +227,7 @@ fn find_targets(args: &Args, output: &mut Output, stop: &Stop) -> Result<Vec<Tar
     let filter = search::filter(&args.terms)?.or_kinds(&Kind::DESTRUCTIBLE);
     if !filter.chooses() && !args.all {
         return Err(Failure::usage(
-            "this means all sockets of their kinds; if that is meant, add --all",
+            "this matches all sockets of their kinds; to destroy them all, add --all",
         ));
     }
     let mut targets = Vec::new();
@@ -236,7 +239,7 @@ fn find_targets(args: &Args, output: &mut Output, stop: &Stop) -> Result<Vec<Tar
     if targets.is_empty() {
         let kinds: Vec<_> = filter.kinds().map(Kind::name).collect();
         let kinds = kinds.join(" or ");
-        return Err(Failure::Negative(format!("no {kinds} socket is meant")));
+        return Err(Failure::Negative(format!("no {kinds} socket matches")));
     }
     Ok(targets)
 }
@@ -257,7 +260,7 @@ fn read_targets(stop: &Stop) -> Result<Vec<Target>, Failure> {
     Ok(targets)
 }
 
-/// Standard input, which ends when it is time to stop.
+/// Standard input. It also ends when it is time to stop.
 struct Input<'s> {
     file: File,
     stop: &'s Stop,

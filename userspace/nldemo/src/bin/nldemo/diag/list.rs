@@ -24,13 +24,13 @@ Examples:
 
 pub(super) const JSON: &str = "\
 JSON keys (-j), an object for each socket:
-  kind, state, inode       as in the table; inode is 0 for sockets that nobody has open
+  kind, state, inode       as in the table; inode is 0 if no process has the socket open
   cookie                   number of the socket, which no other socket ever gets; null if the kernel
                            does not tell: for icmp, and for some of many netlink sockets
   uid                      user ID of the owner; null if the kernel does not tell
   receive_queue, send_queue
-                           bytes; for listening sockets, connections to be accepted, and the limit
-                           of these; null if the kernel does not tell
+                           bytes; for a listening socket, the connections that wait to be accepted,
+                           and their limit; null if the kernel does not tell
   interface                name of the interface that it is bound to, or null
   module                   rust_nldemo for the module's own socket, else null
   processes                processes that have it open: null without --processes, else a list of
@@ -39,7 +39,7 @@ JSON keys (-j), an object for each socket:
                            ifindex, timer (null or kind, milliseconds, retransmits), mark (null
                            without CAP_NET_ADMIN), v6only (null, true, false)
   unix:                    type (stream, dgram, seqpacket), name (null or text, bytes that are not
-                           printable as \\xNN), abstract (whether the name is no file), peer (null or
+                           printable as \\xNN), abstract (whether the name is not a file), peer (null or
                            the other end's inode)
   netlink:                 type, protocol, portid, kernel (whether it is the kernel's own), groups
                            (a list of numbers), remote_portid
@@ -51,10 +51,10 @@ Exit status: 0 done, also if no socket matched; 2 error";
 #[derive(clap::Args)]
 #[command(after_long_help = format!("{FILTERS}\n\n{EXAMPLES}\n\n{JSON}"))]
 pub(crate) struct Args {
-    /// Which sockets: kinds and KEY=VALUE, see below; all if there is none
+    /// The sockets to list: kinds and KEY=VALUE, see below; without a FILTER, all
     #[arg(value_name = "FILTER")]
     terms: Vec<Term>,
-    /// Show which processes have them open
+    /// Show the processes that have the sockets open
     #[arg(short = 'P', long)]
     processes: bool,
     #[command(flatten)]
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
     if !output.is_json() {
         table.row(context.headings());
     }
-    // What comes at once is printed at once, so that no more than that is in memory.
+    // Each part is printed before the next one is read, so that only one part is in memory.
     search::search(&filter, output, stop, |output, sockets| {
         let mut text = Vec::new();
         for socket in &sockets {

@@ -20,7 +20,7 @@ use sockdiag::State;
 
 use crate::table::Cell;
 
-/// What the kernel calls the module.
+/// The module's name in the kernel.
 const MODULE: &str = "rust_nldemo";
 
 /// The JSON of a socket; `nldemo diag list --help` describes the keys.
@@ -33,9 +33,9 @@ pub(super) struct Row<'a> {
     processes: Option<Vec<&'a Process>>,
 }
 
-/// What sockets are shown with.
+/// Information from elsewhere that is shown with sockets.
 pub(super) struct Context {
-    /// Who has them open, if that is to be shown.
+    /// The processes that have sockets open, if they are shown.
     pub(super) owners: Option<Owners>,
     /// The module's netlink protocol, if it is loaded.
     protocol: Option<u8>,
@@ -107,7 +107,7 @@ impl Context {
         }
     }
 
-    /// The name of the module whose kernel socket it is, if that is ours.
+    /// The name of the module, if the socket is the kernel socket of our module.
     fn module(&self, socket: &Socket) -> Option<&'static str> {
         let Details::Netlink(netlink) = &socket.details else {
             return None;
@@ -120,7 +120,7 @@ impl Context {
         name.or_insert_with(|| interface::name(ifindex))
     }
 
-    /// Both ends as text.
+    /// Both ends of the socket as text.
     fn ends(&mut self, socket: &Socket) -> (Cell, String) {
         match &socket.details {
             Details::Ip(ip) => {
@@ -135,7 +135,7 @@ impl Context {
                 let local = match &unix.name {
                     None => "*".to_owned(),
                     Some(name) if unix.r#abstract => format!("@{name}"),
-                    // Or it would look like one without a file.
+                    // Otherwise the name would look like an abstract one.
                     Some(name) if name.0.starts_with(b"@") => {
                         format!(r"\x40{}", Escaped(&name.0[1..]))
                     }
@@ -199,7 +199,7 @@ fn count(count: Option<u32>) -> String {
     count.map_or_else(|| "-".to_owned(), |count| count.to_string())
 }
 
-/// An end in the form that `local=` and `remote=` take.
+/// An end in the form that `local=` and `remote=` accept.
 pub(super) fn end(kind: Kind, end: &Endpoint, device: Option<&str>) -> String {
     let device = device.map_or_else(String::new, |device| {
         format!("%{}", Escaped(device.as_bytes()))

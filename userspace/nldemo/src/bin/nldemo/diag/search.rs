@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Going through the sockets that a filter means.
+//! Goes through the sockets that match a filter.
 
 use nix::errno::Errno;
 use nldemo::stop::Stop;
@@ -13,7 +13,7 @@ use sockdiag::Term;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// What a filter is, for `--help`.
+/// The description of filters, for `--help`.
 pub(super) const FILTERS: &str = "\
 A filter is a list of words. A socket must match all of them:
   tcp udp raw icmp unix netlink packet   the kind; with several kinds, one of them. Unprivileged
@@ -23,28 +23,31 @@ A filter is a list of words. A socket must match all of them:
                            close (neither connected nor listening), close-wait, last-ack, listen,
                            closing
   local=PLACE remote=PLACE address=PLACE
-                           its own address, the other end's, or either: ADDRESS, ADDRESS/LENGTH or
-                           ADDRESS%INTERFACE, optionally with :PORT or :PORT-PORT, IPv6 then in
-                           brackets ([::1%lo]:80); * for any address or port. IPv4 addresses also
+                           the address of its own end, of the other end, or of either: ADDRESS,
+                           ADDRESS/LENGTH or ADDRESS%INTERFACE, optionally with :PORT or
+                           :PORT-PORT (an IPv6 address then in brackets, [::1%lo]:80); * is any
+                           address or port. IPv4 addresses also
                            match IPv4 through IPv6 sockets
   local-port=PORT remote-port=PORT port=PORT
                            only the port, or a range PORT-PORT; 0 for no port
   inode=N cookie=N         one socket; inodes are those of /proc/PID/fd
-  process=PID process=NAME a process that has it open, as far as this user may see
+  process=PID process=NAME a process that has it open, if this user may see that
   protocol=N               the IP protocol of raw sockets, the protocol of netlink sockets, the
                            EtherType of packet sockets
 Separate alternatives by commas: state=listen,close";
 
-/// Puts terms together; fails if they do not go together or name what is not there.
+/// Makes a filter from terms. Fails if they contradict each other, or name an interface that does
+/// not exist.
 pub(super) fn filter(terms: &[Term]) -> Result<Filter, Failure> {
     let mut filter = Filter::new(terms.iter().cloned()).map_err(Failure::usage)?;
     filter.look_up().map_err(Failure::usage)?;
     Ok(filter)
 }
 
-/// Hands sockets to `each`, part by part.
+/// Passes sockets to `each`, part by part.
 ///
-/// A kind that the kernel does not tell about is an error if it was named, else a warning.
+/// If the kernel does not list a kind, that is an error if the filter names the kind, and a warning
+/// otherwise.
 pub(super) fn search(
     filter: &Filter,
     output: &mut Output,

@@ -26,20 +26,20 @@ use crate::failure::Failure;
 use crate::monitor;
 use crate::output::Output;
 
-/// How many messages are sent unless told otherwise.
+/// The number of messages that are sent by default.
 const DEFAULT_COUNT: u64 = 10;
-/// How many bytes each of them has.
+/// The length of each message, in bytes.
 const SIZE: usize = 64;
 
 const DETAILS: &str = "\
 The kernel runs the filter of a socket before it delivers a netlink message. A message that the
-filter drops takes no room in the receive buffer. Neither the socket (ENOBUFS) nor the module, which
-sent the message, is told.
+filter drops takes no room in the receive buffer. The kernel reports the drop neither to the socket
+(ENOBUFS) nor to the module that sent the message.
 
 With --parity, the command sends numbered messages to the module, and receives the replies whose
-sequence numbers pass the filter. With --events, it does the same as nldemo monitor. The numbers of
-dropped events are missing then. The kernel reports lost events, so that all other missing numbers
-are printed as \"filtered\".
+sequence numbers pass the filter. With --events, it does the same as nldemo monitor, and the numbers
+of dropped events are missing. The kernel reports lost events. So all other missing numbers are
+printed as \"filtered\".
 
 Examples:
   nldemo filter attach --parity even
@@ -106,7 +106,8 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
 fn echo(args: &Args, parity: Parity, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
     let mut client = Client::open(Options {
         protocol: args.module.protocol,
-        // The kernel answers before a send returns: what has not come then never will.
+        // The kernel answers before a send returns. So a reply that has not come by then will never
+        // come.
         timeout: Duration::ZERO,
         ..Options::default()
     })?;

@@ -45,10 +45,10 @@ JSON keys (-j), an object for each reading, then one for all:
   interface     name of the interface
   seconds       time since counting started
   received, sent    objects: tcp, udp, icmp, icmpv6, other; each has packets and bytes
-  per_second    the same two objects: rates since the last reading, in summary since the start
+  per_second    the same two objects: rates since the last reading, in the summary since the start
 
-If the interface is removed, the command prints the summary and ends with an error. If it goes down,
-counting goes on when it comes up again.
+If the interface is removed, the command prints the summary and ends with an error. If it
+goes down, the counts go on when it comes up again.
 
 Exit status: 0 ended by --count or SIGINT; 2 error";
 
@@ -85,7 +85,7 @@ enum Event {
     Summary,
 }
 
-/// What was counted until some time.
+/// The counts at some time.
 #[derive(Serialize)]
 struct Reading {
     seconds: f64,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The names of interfaces, while interfaces come, go and change their names.
+//! The names of interfaces, which may be added, deleted and renamed meanwhile.
 
 use std::rc::Rc;
 use std::sync::Mutex;
@@ -18,23 +18,24 @@ use nldemo::policy::Policy;
 
 use crate::output::json_string;
 
-/// The multicast group that tells of changes to interfaces (`RTNLGRP_LINK`).
+/// The multicast group for changes of interfaces (`RTNLGRP_LINK`).
 const CHANGES: u32 = 1;
-/// More than one message takes. What is cut has told that something changed.
+/// Longer than most messages. A message that is cut still says that something changed.
 const MESSAGE_LEN: usize = 4096;
 
 /// The changes to interfaces, for all threads.
 ///
-/// The kernel tells of a change before packets can meet the interface as it is then. So a thread that
-/// looks at the changes between receiving a packet and deciding it decides by what is true.
+/// The kernel sends the event of a change before packets can meet the changed interface. So a
+/// thread decides by the right interface if it reads the events after it has received a packet and
+/// before it decides.
 pub(super) struct Links<'a> {
     policy: &'a Policy,
     changes: Mutex<KernelSocket>,
-    /// How often something changed.
+    /// The number of changes.
     version: AtomicU64,
 }
 
-/// The names of interfaces that one thread has met since the latest change.
+/// The names of interfaces that one thread has looked up since the latest change.
 #[derive(Default)]
 pub(super) struct Known {
     version: u64,
@@ -44,7 +45,7 @@ pub(super) struct Known {
 /// The name of an interface, as it is printed.
 pub(super) struct Name {
     pub(super) escaped: String,
-    /// A JSON string.
+    /// The name as a JSON string.
     pub(super) json: String,
 }
 
@@ -58,8 +59,8 @@ pub(super) struct Names {
 }
 
 impl<'a> Links<'a> {
-    /// Looks the interfaces up that a policy names, and from now on follows the changes. Tells what
-    /// is not there.
+    /// Looks up the interfaces that a policy names, and follows the changes from now on. Returns
+    /// those that do not exist.
     pub(super) fn follow(
         policy: &'a Policy,
         mut missing: impl FnMut(String),
@@ -76,11 +77,11 @@ impl<'a> Links<'a> {
         })
     }
 
-    /// Takes note of changes, and forgets names that were known before these.
+    /// Reads the events of changes. If there are some, forgets the names that were known.
     pub(super) fn look(&self, known: &mut Known) {
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         if something_changed(&mut changes) {
-            // Those that are missing were told of at the start.
+            // The missing interfaces were reported at the start.
             drop(self.policy.find_interfaces());
             self.version.fetch_add(1, Ordering::Relaxed);
         }
@@ -98,7 +99,7 @@ fn something_changed(socket: &mut KernelSocket) -> bool {
     loop {
         match socket.receive(&mut buffer) {
             Ok(None) => return changed,
-            // Of changes that found no room only that is known.
+            // The socket had no room for some events. So there were changes.
             Ok(Some(_)) | Err(Error::Overrun { .. } | Error::Truncated { .. }) => {
                 changed = true;
             }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Option values of `nldemo queue run` that are numbers and more.
+//! Option values of `nldemo queue run` that contain numbers.
 
 use std::num::NonZero;
 use std::ops::RangeInclusive;
@@ -13,7 +13,7 @@ use nfnetlink_queue::CopyMode;
 
 use crate::arguments::duration;
 
-/// Queues that follow one another: `N` or `N-M`.
+/// A range of queues: `N` or `N-M`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Queues(pub(super) RangeInclusive<u16>);
 

@@ -40,40 +40,43 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 const DETAILS: &str = "\
-Policies: rules with ; between them. The first rule whose conditions all hold decides; a packet
-that no rule is for is accepted.
+Policies (--policy): rules with ; between them. The first rule whose conditions all hold decides. If
+no rule holds, the packet is accepted.
   conditions  icmp, icmp6, ipv4, ipv6, echo-request, echo-reply, type N|NAME,
               from NETWORK, to NETWORK, size OP N (data bytes of ICMP; OP is = != < <= > >=),
               in IFACE, out IFACE, hook prerouting|input|forward|output|postrouting|ingress,
-              mark N[/MASK], fragment, unparsable, rate N/s (N packets a second are let
-              through, by all queues together), not CONDITION
-  An interface is whichever has the name at the time, and may come later. A condition that needs more
-  of packets than --copy has of any is refused; a packet that is too short to tell is dropped, and
-  counted (undecided).
-  actions     accept, drop, queue N [bypass], each after `set mark=N` if you like,
-              repeat mark=N: through the hook once more, which must skip that mark
-              (nldemo config set skip-mark=N)
+              mark N[/MASK], fragment, unparsable, rate N/s (holds for N packets a second, over
+              all queues), not CONDITION
+  actions     accept, drop, queue N [bypass], each optionally after `set mark=N`;
+              repeat mark=N (the packet passes the hook once more, and the hook must skip this
+              mark: nldemo config set skip-mark=N)
+  IFACE is the interface that has this name when the packet comes. It need not exist at the start. If a
+  condition needs more bytes than --copy copies of any packet, the command refuses it. If fewer bytes
+  of a packet were copied than a condition needs, the packet is dropped and counted (undecided).
   echo-size=N is short for `echo-request size=N accept; drop`, the rule of the old demo
 
-Rewriting (--set): packets that are not dropped get another value, with lengths and checksums made
-right. payload is the data of echo messages and UDP. What the kernel would turn into a drop is left
-as it was and counted (unwritable): fragments, packets copied in part or to be segmented, broken
-headers, wrong checksums. In containers' network namespaces it refuses rewriting altogether.
+Rewriting (--set): packets that are not dropped get the new value. Lengths and checksums are updated.
+payload is the data of echo messages and UDP packets. The kernel would drop some packets instead of
+rewriting them: fragments, packets that were copied in part or will be segmented later, broken headers,
+wrong checksums. These keep their content, and are counted (unwritable). In the network namespace of a
+container the kernel accepts no rewriting.
 
-Packets that wait together, up to 64, are received, decided and sent on together. Each has a verdict
-message of its own.
+If packets wait, up to 64 of them are received together, and their verdicts are sent together. Each has
+a verdict message of its own.
 
-Batching (--batch): packets that follow one another and are decided alike get one verdict message.
-COUNT is how many verdicts may wait, TIME for how long (64,5ms); without TIME they wait while there
-are packets to decide. No verdict changes by it, and the order in the queue stays.
+Batching (--batch): packets that follow one another and have the same verdict get one verdict message.
+COUNT is the number of verdicts that may wait, TIME the time that they may wait (64,5ms). Without TIME
+they wait while there are packets to decide. Batching changes no verdict, and keeps the order of the
+queue.
 
-Output never delays a verdict. What standard output, or the capture, does not take waits in memory
-(--buffer), and packets beyond that are left out: they are counted (unprinted, uncaptured), and the
-exit status is 1. Output that fails ends the program, with verdicts for all packets that wait.
+Output never delays a verdict. If standard output or the capture is slow, its data waits in memory
+(--buffer). If that is full, further packets are left out of the output and counted (unprinted,
+uncaptured), and the exit status is 1. If output fails, the program gives verdicts to all packets that
+wait, and ends.
 
-The first line says that the queue is bound: packets are seen from then on. On SIGINT, SIGTERM, SIGHUP,
---count or --timeout, packets that still wait get their verdict unprinted, and a summary follows.
-Output that takes nothing is waited for 2 seconds then; the summary goes to standard error instead.
+The first line says that the queue is bound. From then on, packets are seen. At SIGINT, SIGTERM, SIGHUP,
+--count or --timeout, packets that still wait get their verdict and are not printed. Then a summary
+follows. If standard output takes nothing for 2 seconds then, the summary goes to standard error.
 
 Examples:
   nldemo queue run
@@ -92,19 +95,20 @@ JSON keys (-j): every object has `event` and `queue`.
                   gid, gso, checksum_ready,
                   family, src, dst, protocol (null if unparsable), fragment,
                   icmp (null or type, code, name, id, seq, data_length),
-                  length, captured (bytes of it seen), verdict (accept, drop, repeat, queue),
-                  undecided (dropped as too little was copied),
-                  to_queue, set_mark (null or a number), rewritten, unwritable (null or why),
+                  length, captured (bytes that were copied), verdict (accept, drop, repeat, queue),
+                  undecided (dropped because too little was copied),
+                  to_queue, set_mark (null or a number), rewritten, unwritable (null or the reason),
                   payload (hexadecimal, only with --hexdump)
-  event summary   queues (how many), packets, accepted, dropped, repeated, requeued, rewritten,
-                  unwritable, undecided, pending (verdicts given while stopping), unsent (verdicts that
-                  could not be sent: the kernel dropped these packets, which are counted above),
-                  flushed (too late for that), errors, being the sum of gone (packet gone before
-                  its verdict), refused (other refusals), malformed, overruns (ENOBUFS);
+  event summary   queues (their number), packets, accepted, dropped, repeated, requeued, rewritten,
+                  unwritable, undecided, pending (verdicts given during the stop), unsent (verdicts that
+                  could not be sent: the kernel dropped these packets; they are counted above, too),
+                  flushed (packets that came too late for a verdict: the kernel dropped them),
+                  errors: the sum of gone (packet gone before its verdict), refused (other refusals),
+                  malformed, overruns (ENOBUFS);
                   foreign (messages not from the kernel), unprinted, uncaptured (packets that are
                   missing from standard output and from the capture), seconds, packets_per_second,
-                  latency_ns (null or min, avg, p50, p99, max: from receipt to verdict sent, of
-                  the first of packets that are received together),
+                  latency_ns (null or min, avg, p50, p99, max: the time from receipt to the sent
+                  verdict, for the first of packets that were received together),
                   lost (null or queue_full, socket_full: packets dropped by the kernel)";
 
 /// Bind queues, print every packet and set its verdict
@@ -112,36 +116,36 @@ JSON keys (-j): every object has `event` and `queue`.
 #[command(after_long_help = DETAILS)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is an option of its own"
+    reason = "each is a separate option"
 )]
 pub(crate) struct Args {
     /// Number of the queue, or of the first and last: the module's parameters `queue`, `queues`
     #[arg(long, value_name = "N[-M]", default_value = "0")]
     queue: Queues,
-    /// What becomes of packets: rules such as `echo-request size>56 drop; accept`
+    /// The rules that decide about packets, such as `echo-request size>56 drop; accept`
     #[arg(long, value_name = "RULES", default_value = "accept")]
     policy: Policy,
     /// Rewrite packets: ttl=N, payload=TEXT, payload=hex:DIGITS
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Replacement>,
-    /// What to see of packets: none, meta, packet or packet:RANGE for so many bytes [default: packet, or
-    /// meta if nothing in packets matters]
+    /// The part of packets to copy: none, meta, packet, or packet:RANGE for RANGE bytes [default:
+    /// packet, or meta if no content is needed]
     #[arg(long, value_name = "MODE", value_parser = copy_mode)]
     copy: Option<CopyMode>,
     /// Gather up to COUNT verdicts, for up to TIME
     #[arg(long, value_name = "COUNT[,TIME]", num_args = 0..=1, default_missing_value = "64",
           value_parser = batching)]
     batch: Option<Batching>,
-    /// How many packets may wait in a queue; the kernel's default is 1024
+    /// The number of packets that may wait in a queue; the kernel's default is 1024
     #[arg(long, value_name = "N", value_parser = number(1..=u32::MAX))]
     max_len: Option<u32>,
-    /// Let packets pass that find no room in the queue
+    /// Let packets pass if the queue has no room for them
     #[arg(long)]
     fail_open: bool,
-    /// See which connection packets belong to
+    /// Show the connection that packets belong to
     #[arg(long)]
     conntrack: bool,
-    /// See which user sent packets of this machine
+    /// Show the user that sent packets of this machine
     #[arg(long)]
     uid: bool,
     /// Get packets unsegmented and without the checksums that devices compute
@@ -150,15 +154,16 @@ pub(crate) struct Args {
     /// Print the bytes of every packet as well
     #[arg(long)]
     hexdump: bool,
-    /// Write packets to a capture file (pcapng), their verdicts as comments; - is standard output,
-    /// and text goes to standard error then
+    /// Write packets to a capture file (pcapng), with their verdicts as comments; - is standard
+    /// output, then text goes to standard error
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
-    /// How many bytes may wait to be written, of lines and of the capture: more is left out
+    /// The number of bytes of lines, and of the capture, that may wait to be written; more is left
+    /// out
     #[arg(long, value_name = "BYTES", default_value = "1048576",
           value_parser = number(1..=1_usize << 30))]
     buffer: usize,
-    /// Print the summary only
+    /// Print only the summary
     #[arg(short, long, conflicts_with = "hexdump")]
     quiet: bool,
     /// Stop after N packets
@@ -252,7 +257,7 @@ pub(crate) fn run(args: &Args, output: &Output, stop: &Stop) -> Result<(), Failu
     served.and(told)
 }
 
-/// How many bytes of each packet a policy can look at.
+/// The number of bytes of each packet that a policy can read.
 fn copied(mode: CopyMode) -> usize {
     match mode {
         CopyMode::None | CopyMode::Meta => 0,
@@ -276,8 +281,8 @@ fn bind(args: &Args) -> (Vec<Queue>, Result<(), Failure>) {
     (queues, rewritable)
 }
 
-/// Listens to each queue in a thread of its own, to the first in this one; the totals of all, and the first
-/// failure. If it is time to stop already, decides what waits.
+/// Reads each queue in a thread of its own, the first one in this thread. Returns the totals of all
+/// queues, and the first failure. If it is time to stop already, decides the packets that wait.
 fn serve(queues: Vec<Queue>, shared: &Shared<'_>) -> (Totals, Result<(), Failure>) {
     let serve = |(index, queue)| Session::new(queue, index, shared).run();
     thread::scope(|scope| {
@@ -321,7 +326,7 @@ fn serve(queues: Vec<Queue>, shared: &Shared<'_>) -> (Totals, Result<(), Failure
     })
 }
 
-/// Fails over a policy that would send packets round for ever.
+/// Fails if the policy would queue packets again for ever.
 fn refuse_loops(args: &Args, policy: &Policy, output: &Output) -> Result<(), Failure> {
     let numbers = &args.queue.0;
     if let Some(queue) = policy.queues().find(|queue| numbers.contains(queue)) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What there is to tell of a packet.
+//! The information to print about a packet.
 
 use nfnetlink_queue::Decision;
 use nfnetlink_queue::Packet;
@@ -17,7 +17,7 @@ pub(super) struct Seen<'a> {
     pub(super) decision: Decision,
     /// Whether the policy could decide it.
     pub(super) decided: bool,
-    /// How giving it other content went, if that was wanted.
+    /// The result of the rewriting, if rewriting was asked for.
     pub(super) rewriting: Option<Result<(), Unwritable>>,
 }
 
@@ -39,7 +39,7 @@ pub(super) mod tests {
         1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
     ];
 
-    /// A message about it as the kernel sends them, which came by interface 7.
+    /// The kernel's message about this packet. The packet came by interface 7.
     pub(in crate::queue) fn message() -> Vec<u8> {
         let mut payload = vec![2, 0, 0, 3];
         attr::append(&mut payload, 1, [0, 0, 0, 5, 8, 0, 0]);

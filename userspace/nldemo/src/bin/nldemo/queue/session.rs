@@ -33,34 +33,33 @@ use super::sink::Untold;
 use super::totals::Totals;
 use crate::failure::Failure;
 
-/// How long stopping may take while packets keep coming.
+/// The longest time for a stop while packets keep coming.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
-/// So many packets are received together at most, decided, and told of. The first of them waits for its
-/// verdict until the last is decided.
+/// The most packets that are received, decided and printed together. The first of them waits for
+/// its verdict until the last one is decided.
 const TOGETHER: NonZero<usize> = NonZero::new(64).expect("it is not 0");
 
-/// What becomes of a packet that the policy cannot decide: the rule that it would take may be one
+/// The decision about a packet that the policy cannot decide. The rule that would hold may be one
 /// that drops it.
 const UNDECIDED: Decision = Decision::DROP;
 
-/// What all queues have in common.
+/// The values that all queues share.
 pub(super) struct Shared<'a> {
     pub(super) policy: &'a Policy,
-    /// If anybody wants to know of interfaces.
+    /// Present if names of interfaces are needed.
     pub(super) links: Option<Links<'a>>,
     pub(super) replacements: &'a [Replacement],
     pub(super) sink: Sink<'a>,
     pub(super) stop: &'a Stop,
     pub(super) deadline: Option<Instant>,
-    /// How many packets there may be, of all queues.
+    /// The limit for the number of packets, over all queues.
     pub(super) limit: Option<u64>,
-    /// How many there were, if that is limited.
+    /// The number of packets so far, if there is a limit.
     pub(super) packets: AtomicU64,
 }
 
-/// Makes it time to stop for the other queues when one has seen all that is to be seen, or when
-/// something is wrong with it, a panic included.
+/// Stops the other queues when one queue ends: at the limit, at an error, or by a panic.
 struct StopOthers<'a>(&'a Stop);
 
 impl Drop for StopOthers<'_> {
@@ -71,17 +70,17 @@ impl Drop for StopOthers<'_> {
 
 pub(super) struct Session<'s, 'a> {
     queue: Queue,
-    /// Place of the queue among all.
+    /// Index of the queue among all queues.
     index: u32,
     shared: &'s Shared<'a>,
-    /// What becomes of every packet, if nobody looks at any.
+    /// The decision about every packet, if no packet needs to be read.
     unseen: Option<Decision>,
     totals: Totals,
-    /// When the first of the packets came whose verdicts were not sent yet.
+    /// The time when the first packet came whose verdict was not sent yet.
     timed: Option<Instant>,
     known: Known,
     untold: Untold,
-    /// Where packets are between their decision and their being told of; empty in between.
+    /// Memory for packets between their decision and their printing. Empty otherwise.
     seen: Vec<Seen<'static>>,
 }
 
@@ -102,15 +101,15 @@ impl<'s, 'a> Session<'s, 'a> {
         }
     }
 
-    /// Decides packets until it is time to stop, then those that are pending, and gives the queue
-    /// back.
+    /// Decides packets until it is time to stop. Then decides those that are pending, and unbinds
+    /// the queue.
     pub(super) fn run(mut self) -> (Totals, Result<(), Failure>) {
         let mut inbox = self.queue.inbox(TOGETHER);
         let served = self.serve(&mut inbox);
-        // Also after an error: the socket may work all the same.
+        // This also runs after an error, because the socket may still work.
         let mut served = served.and(self.drain(&mut inbox));
-        // To look at the losses takes long. What comes meanwhile has its verdict, too, before the
-        // queue is unbound at once.
+        // Reading the losses takes long. Packets that came meanwhile get their verdict now, right
+        // before the queue is unbound.
         self.totals.lost = self.queue.losses();
         served = served.and(self.drain(&mut inbox));
         let Self {
@@ -130,7 +129,8 @@ impl<'s, 'a> Session<'s, 'a> {
         let Shared { stop, deadline, .. } = *self.shared;
         let mut served = Ok(());
         let mut soon = false;
-        // Time and signals are looked at between packets, too: under load there is no waiting.
+        // Time and signals are also checked between packets, because under load the program never
+        // waits.
         while served.is_ok()
             && !stop.requested()
             && deadline.is_none_or(|deadline| Instant::now() < deadline)
@@ -178,7 +178,7 @@ impl<'s, 'a> Session<'s, 'a> {
         limit.is_some_and(|limit| packets.load(Ordering::Relaxed) >= limit)
     }
 
-    /// Gives verdicts on what is pending.
+    /// Decides the pending packets.
     fn drain(&mut self, inbox: &mut Inbox) -> Result<(), Failure> {
         let deadline = Instant::now() + DRAIN_TIME;
         if self.queue.options().fails_open() {
@@ -186,7 +186,7 @@ impl<'s, 'a> Session<'s, 'a> {
                 .let_pass()
                 .or_else(|error| self.tolerate(error))?;
         }
-        // Until nothing comes any more while verdicts are sent.
+        // This ends when no packet comes while verdicts are sent.
         while Instant::now() < deadline {
             let came = self.receive(inbox, Queue::receive_many, false)?;
             let flushed = self.queue.flush();
@@ -199,8 +199,8 @@ impl<'s, 'a> Session<'s, 'a> {
         Ok(())
     }
 
-    /// Receives packets, decides them, and tells whether any came. Those that are not `told` of count as
-    /// pending.
+    /// Receives packets and decides them. Returns whether any came. If they are not `told`, they are
+    /// not printed and count as pending.
     fn receive(
         &mut self,
         inbox: &mut Inbox,
@@ -240,7 +240,7 @@ impl<'s, 'a> Session<'s, 'a> {
         sent
     }
 
-    /// Decides all packets alike.
+    /// Gives all packets the same decision.
     fn decide_unseen(
         &mut self,
         inbox: &Inbox,
@@ -259,7 +259,7 @@ impl<'s, 'a> Session<'s, 'a> {
         sent.or_else(|error| self.tolerate(error))
     }
 
-    /// Decides packets by what they are, and adds those that are to be told of to `seen`.
+    /// Decides each packet by its content, and adds packets that must be printed to `seen`.
     fn decide_each<'b>(
         &mut self,
         inbox: &'b Inbox,
@@ -273,7 +273,7 @@ impl<'s, 'a> Session<'s, 'a> {
                 return;
             };
             match queued.packet() {
-                // Behind a failure, too: the queue may work all the same.
+                // This goes on after a failure, because the queue may still work.
                 Ok(packet) => {
                     if let Err(failure) = self.decide(packet, told, seen) {
                         all = Err(failure);
@@ -332,14 +332,14 @@ impl<'s, 'a> Session<'s, 'a> {
         sent
     }
 
-    /// Whether one more packet is wanted.
+    /// Whether the limit allows one more packet.
     fn is_within_limit(&self) -> bool {
         let packets = &self.shared.packets;
         let limit = self.shared.limit;
         limit.is_none_or(|limit| packets.fetch_add(1, Ordering::Relaxed) < limit)
     }
 
-    /// Tells of packets.
+    /// Prints packets.
     fn tell(&mut self, seen: &[Seen<'_>]) {
         let sink = &self.shared.sink;
         let received = if sink.takes_times() && !seen.is_empty() {
@@ -363,7 +363,7 @@ impl<'s, 'a> Session<'s, 'a> {
         Ok(())
     }
 
-    /// Notes how long it took if the verdict was sent of the packet whose time is taken.
+    /// Records the time until the verdict, if the verdict of the timed packet was sent.
     fn note_sent(&mut self) {
         if self.queue.unsent() == 0 {
             if let Some(received) = self.timed.take() {
@@ -373,7 +373,7 @@ impl<'s, 'a> Session<'s, 'a> {
     }
 }
 
-/// Takes note of what came, and returns it if it is a packet.
+/// Counts an event, and returns it if it is a packet.
 fn note<'b>(totals: &mut Totals, event: Result<Event<'b>, knetlink::Error>) -> Option<Queued<'b>> {
     match event {
         Ok(Event::Packet(queued)) => return Some(queued),
@@ -385,13 +385,13 @@ fn note<'b>(totals: &mut Totals, event: Result<Event<'b>, knetlink::Error>) -> O
             }
         }
         Ok(_) => {}
-        // The packet is lost, the queue is not.
+        // The packet is lost, but the queue still works.
         Err(_) => totals.malformed += 1,
     }
     None
 }
 
-/// The same memory, without packets, for others.
+/// Empties the vector, and keeps its memory for other packets.
 fn empty<'b>(mut seen: Vec<Seen<'_>>) -> Vec<Seen<'b>> {
     seen.clear();
     let none = seen.into_iter().map(|_| unreachable!("it is empty"));

@@ -14,7 +14,7 @@ use crate::table::Cell;
 use crate::table::Table;
 
 const DETAILS: &str = "\
-What is shown is of the network namespace, from /proc/net/netfilter/nfnetlink_queue.
+The queues of the network namespace, from /proc/net/netfilter/nfnetlink_queue.
 
 Examples:
   nldemo queue show
@@ -25,7 +25,7 @@ JSON keys (-j): queues, each with
   waiting (packets without a verdict), copy_mode (0 none, 1 meta, 2 packet), copy_range,
   lost (queue_full, socket_full: packets dropped by the kernel), last_id";
 
-/// Show the queues that programs listen to, and which programs
+/// Show the queues that have a consumer, and the consumers
 #[derive(clap::Args)]
 #[command(after_long_help = DETAILS)]
 pub(crate) struct Args {}

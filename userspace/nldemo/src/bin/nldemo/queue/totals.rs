@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What happened, as `nldemo queue run` tells at its end.
+//! The summary that `nldemo queue run` prints at its end.
 
 use std::fmt;
 use std::io;
@@ -31,7 +31,7 @@ pub(super) struct Totals {
     pub(super) unwritable: u64,
     pub(super) undecided: u64,
     pub(super) pending: u64,
-    /// Verdicts that could not be sent, of packets that are counted all the same.
+    /// Verdicts that could not be sent. Their packets are counted by their decision, too.
     pub(super) unsent: u64,
     flushed: u64,
     errors: u64,
@@ -40,14 +40,14 @@ pub(super) struct Totals {
     pub(super) malformed: u64,
     pub(super) overruns: u64,
     pub(super) foreign: u64,
-    /// Packets without their line, and those that the capture lacks.
+    /// Packets that were not printed, and packets that the capture lacks.
     pub(super) unprinted: u64,
     pub(super) uncaptured: u64,
     pub(super) lost: Option<KernelLosses>,
     seconds: f64,
     packets_per_second: f64,
     latency_ns: Option<Figures>,
-    /// From a packet's receipt to when its verdict was sent, of some packets.
+    /// Times from a packet's receipt until its verdict was sent, for some packets.
     #[serde(skip)]
     pub(super) latencies: Durations,
 }
@@ -62,7 +62,7 @@ impl Totals {
         }
     }
 
-    /// Counts packets that had this verdict.
+    /// Counts packets with this decision.
     pub(super) fn count(&mut self, decision: Decision, packets: u64) {
         self.packets += packets;
         *match decision.verdict() {
@@ -73,7 +73,7 @@ impl Totals {
         } += packets;
     }
 
-    /// Counts what turned up while the queue was closed.
+    /// Counts the packets and refusals that came while the queue was closed.
     pub(super) fn close(&mut self, closed: &Closed) {
         self.flushed += closed.flushed;
         self.gone += closed.gone;
@@ -81,7 +81,7 @@ impl Totals {
         self.malformed += closed.malformed;
     }
 
-    /// Adds those of the queue that follows.
+    /// Adds the counts of the next queue.
     pub(super) fn add(&mut self, other: &Self) {
         self.queues += other.queues;
         for (sum, count) in [
@@ -114,7 +114,7 @@ impl Totals {
         self.latencies.merge(&other.latencies);
     }
 
-    /// With all that is worked out at the end, after `seconds` of running.
+    /// The totals with the values that are computed at the end, after `seconds`.
     pub(super) fn finished(mut self, seconds: f64) -> Self {
         self.errors = self.gone + self.refused + self.malformed + self.overruns;
         self.seconds = seconds;
@@ -125,10 +125,10 @@ impl Totals {
         self
     }
 
-    /// What is printed of them.
+    /// The text of the totals.
     ///
-    /// Below hex dumps as comments: those who read hex dumps, `text2pcap` for one, take a number
-    /// that begins a line for the offset of what follows.
+    /// After hex dumps, the lines are comments. Programs that read hex dumps, such as `text2pcap`,
+    /// take a number at the start of a line as an offset.
     pub(super) fn text(&self, hexdump: bool, output: &Output) -> io::Result<Vec<u8>> {
         if output.is_json() {
             return output.json_text(self);
@@ -158,7 +158,7 @@ impl Totals {
     }
 }
 
-/// The plain summary: one line, how fast it was, and one more for each thing out of the ordinary.
+/// The plain summary: one line of counts, one with the rate, and one more for each unusual count.
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
