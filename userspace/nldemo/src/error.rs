@@ -34,7 +34,7 @@ pub enum Error {
     /// There is no network namespace with this name.
     #[error(
         "network namespace '{0}' does not exist (no /run/netns/{0}); \
-         `ip netns list` shows those that do, `ip netns add {0}` makes it"
+         `ip netns list` shows the existing ones, `ip netns add {0}` makes it"
     )]
     NoNamespace(String),
     /// Replies did not come in time.

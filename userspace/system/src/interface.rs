@@ -18,7 +18,7 @@ const NAME_LEN: usize = 15;
 /// An interface is named that is not there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "there is no interface '{}' in this network namespace (ENODEV); `ip link` shows those that are",
+    "there is no interface '{}' in this network namespace (ENODEV); `ip link` shows the existing ones",
     Escaped(.0.as_bytes())
 )]
 pub struct NoInterface(OsString);

@@ -114,10 +114,7 @@ JSON keys (-j): every object has `event` and `queue`.
 /// Bind queues, print every packet and set its verdict
 #[derive(clap::Args)]
 #[command(after_long_help = DETAILS)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a separate option"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate option")]
 pub(crate) struct Args {
     /// Number of the queue, or of the first and last: the module's parameters `queue`, `queues`
     #[arg(long, value_name = "N[-M]", default_value = "0")]
@@ -214,7 +211,7 @@ pub(crate) fn run(args: &Args, output: &Output, stop: &Stop) -> Result<(), Failu
     let links = named.then(|| {
         Links::follow(policy, |missing| {
             output.warn(format_args!(
-                "{missing}; rules for it hold for no packet until there is"
+                "{missing}; until it exists, rules that name it hold for no packet"
             ));
         })
     });
@@ -331,8 +328,8 @@ fn refuse_loops(args: &Args, policy: &Policy, output: &Output) -> Result<(), Fai
     let numbers = &args.queue.0;
     if let Some(queue) = policy.queues().find(|queue| numbers.contains(queue)) {
         return Err(Failure::usage(format!(
-            "the policy sends packets to queue {queue}, which it is for as well, so that they would \
-             go round for ever; choose a queue that another program listens to"
+            "this command reads queue {queue}, and its policy sends packets to the same queue: they \
+             would go round for ever; choose the queue of another program"
         )));
     }
     let mut marks = policy.repeat_marks().peekable();
@@ -344,16 +341,16 @@ fn refuse_loops(args: &Args, policy: &Policy, output: &Output) -> Result<(), Fai
         Ok(config) => {
             if let Some(mark) = marks.find(|&mark| mark != config.skip_mark) {
                 return Err(Failure::usage(format!(
-                    "the policy repeats packets with mark {mark:#x}, and the module would queue \
-                     them again for ever, as it skips mark {:#x}; run `nldemo config set \
+                    "the policy repeats packets with mark {mark:#x}, but the module skips mark {:#x}: \
+                     it would queue them again for ever; run `nldemo config set \
                      skip-mark={mark:#x}`",
                     config.skip_mark
                 )));
             }
         }
         Err(error) => output.warn(format_args!(
-            "the policy repeats packets; if what queues them does not skip their mark, they go \
-             round for ever. Whether it does cannot be told: {error}"
+            "the policy repeats packets; if the hook that queues them does not skip their mark, \
+             they go round for ever. The module's mark is unknown: {error}"
         )),
     }
     Ok(())

@@ -151,8 +151,8 @@ impl Totals {
             return Ok(());
         }
         Err(Failure::Negative(format!(
-            "{}, which took what was written too slowly; all had their verdicts. A larger --buffer \
-             holds more, --quiet needs none",
+            "{}, because its reader was too slow; all packets had their verdicts. Use a larger \
+             --buffer, or --quiet",
             left_out.join(" and ")
         )))
     }
