@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# An archive of Debian, read by an apt that has directories of its own in the cache: as any user, on
-# any machine with apt, resumable, and with apt's own messages when the network fails. To be sourced
-# by scripts/setup.
+# Reads an archive of Debian by an apt with its own directories in the cache. It runs as any user, on any
+# machine with apt, and can resume. If the network fails, the user sees apt's messages. scripts/setup
+# sources this file.
 #
 # shellcheck disable=SC2154 # $mode and $architecture, which setup sets
 

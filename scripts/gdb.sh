@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What scripts/vm --gdb gives gdb: a socket to QEMU, and a script that attaches with the module's symbols
-# where the module is. To be sourced by scripts/vm.
+# For scripts/vm --gdb: a socket for QEMU and gdb, and a script for gdb. The script attaches, and loads the
+# module's symbols at the module's addresses. scripts/vm sources this file.
 
 # prepare_gdb JOB: what QEMU opens. The guest writes to `gdb-from` and waits for a line in `gdb-to`.
 prepare_gdb() {

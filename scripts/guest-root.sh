@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Makes the root of guests of another architecture, whose programs cannot run here. So packages are not
-# configured but unpacked, and what their scripts would make is made here. To be sourced by scripts/setup.
+# Makes the root of guests of another architecture. Their programs cannot run here. So packages are only
+# unpacked, not configured, and this file does the work of their scripts. scripts/setup sources it.
 #
 # shellcheck disable=SC2154 # $kernel, $suite, $architecture and $apt_dir, which setup sets
 #

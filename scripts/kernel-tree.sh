@@ -1,11 +1,11 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Makes the tree of a distribution's kernel, which scripts/enter mounts into the root: image, modules,
-# headers and source, as its packages have them. The packages are kept: an archive drops a kernel some
-# day, and the tree can still be made again. To be sourced by scripts/setup.
+# Makes the tree of a distribution's kernel: image, modules, headers and source, from its packages.
+# scripts/enter mounts the tree into the root. The cache keeps the packages, so that the tree can be made
+# again after the archive has dropped the kernel. scripts/setup sources this file.
 #
-# shellcheck disable=SC2154 # $kernel, $architecture, $apt_dir and what choose_kernel sets
+# shellcheck disable=SC2154 # $kernel, $architecture, $apt_dir and the variables that choose_kernel sets
 
 # What the archive has of kernels, "PACKAGE VERSION" a line.
 archive_kernels() {

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# What the scripts here share: a known environment, messages, the cache, locks, the
-# workspace of each kernel. To be sourced, after `set -euo pipefail`.
+# Functions that the scripts here share: a known environment, messages, the cache, locks, the
+# workspace of each kernel. Source this file after `set -euo pipefail`.
 
 # What programs may learn from the user's environment, in the workspace too.
 ENVIRONMENT=(TERM COLORTERM NO_COLOR COLUMNS CI RUST_BACKTRACE SOURCE_DATE_EPOCH V W TZ

@@ -4,9 +4,9 @@
 
 usage: protocol.py [--check]
 
-A table stands between the comments "spec: WHAT" and "/spec" of docs/protocol.md. WHAT is "operations", or the
-name of a set of attributes. --check writes nothing. The kernel's own generator (ynl_gen_rst.py) writes neither the
-numbers nor the ranges, and for Sphinx only.
+A table is between the comments "spec: WHAT" and "/spec" of docs/protocol.md. WHAT is "operations", or the
+name of a set of attributes. --check writes nothing, and only compares. The kernel's own generator
+(ynl_gen_rst.py) is not used: it writes neither numbers nor ranges, and only for Sphinx.
 
 Exit status: 0 done, or the tables are right; 1 they are not, 2 usage error.
 """

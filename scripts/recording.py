@@ -4,10 +4,10 @@
 
 usage: COMMAND | recording.py TITLE >FILE.svg
 
-Reads the output as it comes, with the moment of each line. A terminal of ROWS lines scrolls by as the
-output did, except that a pause longer than LONGEST is cut to that, and a heading ("== ...") is shown for at
-least HEADING before more follows. The text is in the file once: what moves is the group of all lines, by an
-animation of CSS. A viewer that plays none, or whose user wants no motion, shows the first lines.
+Reads the output as it comes, and records the time of each line. The recording is a terminal of ROWS lines
+that scrolls at the speed of the output, with two exceptions: a pause is at most LONGEST, and a heading
+("== ...") is shown for at least HEADING. The file has the text once. A CSS animation moves the group of all
+lines. A viewer without animations, or whose user wants no motion, shows the first lines.
 """
 
 import re

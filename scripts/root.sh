@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Makes the Debian root that everything is built and booted in: the toolchain, QEMU and the tests'
-# programs. Kernels lie beside it (scripts/kernel-tree.sh). To be sourced by scripts/setup.
+# Makes the Debian root in which everything is built and booted: the toolchain, QEMU and the tests'
+# programs. Kernels are beside it (scripts/kernel-tree.sh). scripts/setup sources this file.
 #
 # shellcheck disable=SC2154 # $suite, $architecture, $tests, $mode, $use_sudo and $apt_dir, which setup sets
 #

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Connects this terminal with one in a guest of scripts/vm, which sources it. In the directory of
-# the guest's job, QEMU reads keys from the pipe `keys` and writes to the file `screen`.
+# Connects this terminal with one in a guest of scripts/vm. In the directory of the guest's job, QEMU
+# reads keys from the pipe `keys` and writes to the file `screen`. scripts/vm sources this file.
 
 ESCAPE=$'\x1d' # Ctrl-], as telnet has it
 

@@ -2,11 +2,11 @@
 
 """The version of the project: one for the module, the program, the crates and the packages.
 
-usage: version.py            prints it, if all places have the same
-       version.py VERSION    writes another one everywhere, and dates the changelogs; this is what a release is
+usage: version.py            prints the version, if it is the same in all places
+       version.py VERSION    makes a release: writes VERSION to all places, and dates the changelogs
 
-The place that counts is userspace/Cargo.toml. The others need a copy, because neither rustc, dpkg nor a reader
-looks there.
+The place that counts is userspace/Cargo.toml. The others need a copy, because rustc, dpkg and readers do not
+look there.
 
 Exit status: 0 done, 1 places differ, 2 usage error.
 """
