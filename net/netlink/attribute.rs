@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Attributes: their policies, and reading and writing them.
+//! Attributes of messages: policies for them, and functions to read and write them.
 //!
 //! An [`Attribute`] is a constant that describes an attribute: its number, the type of its value,
 //! and the allowed values. Code reads requests and writes messages by these constants. A [`Policy`]
@@ -38,14 +38,14 @@ use crate::net::stack::assert_fits;
 const HEADER_LEN: usize = 4;
 /// The alignment of attributes in bytes (`NLA_ALIGNTO`).
 const ALIGNMENT: usize = 4;
-/// The flag in an attribute's type that says that its value is made of attributes.
+/// The flag in an attribute's type for a value that consists of attributes.
 const NESTED: u16 = 1 << 15;
-/// The flag in an attribute's type that says that its value is in network byte order.
+/// The flag in an attribute's type for a value in network byte order.
 const NET_BYTEORDER: u16 = 1 << 14;
-/// How deep attributes may be nested (`MAX_POLICY_RECURSION_DEPTH`).
+/// The largest depth of nested attributes (`MAX_POLICY_RECURSION_DEPTH`).
 const DEPTH_MAX: usize = 10;
 
-/// What the value of an attribute may be.
+/// The allowed values of an attribute.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     /// An integer of `len` bytes in host byte order, no less than `min` and no more than `max`.
@@ -59,13 +59,13 @@ pub(super) enum Kind {
     Long,
     /// An unsigned integer of 4 or 8 bytes (`NLA_UINT`).
     Uint,
-    /// As many bytes.
+    /// This number of bytes.
     Bytes(usize),
     /// Attributes.
     Nest(&'static Policy),
 }
 
-/// What one attribute of a message may be.
+/// The rule for one attribute of a message.
 #[derive(Clone, Copy)]
 pub struct Rule {
     pub(super) number: u16,
@@ -73,16 +73,15 @@ pub struct Rule {
     required: bool,
 }
 
-/// The attributes that a message may have, and those that it must have (a bit for the place of
-/// each).
+/// The attributes that a message may have, and those that it must have (a bit mask of places).
 pub struct Policy(pub(super) &'static [Rule], u64);
 
 impl Policy {
     /// For messages without attributes.
     pub const NONE: &'static Self = &Self(&[], 0);
 
-    /// Lists attributes, at most 64. An attribute listed twice does not compile, if this is used
-    /// for a constant or a static.
+    /// Lists attributes, at most 64. If an attribute is listed twice in a constant or a static, it
+    /// does not compile.
     pub const fn new(rules: &'static [Rule]) -> Self {
         assert!(rules.len() <= u64::BITS as usize);
         let mut required = 0;
@@ -102,7 +101,7 @@ impl Policy {
         Self(rules, required)
     }
 
-    /// The place and the rule of the attribute of that number.
+    /// The place and the rule of the attribute with this number.
     fn find(&self, number: u16) -> Option<(usize, &'static Rule)> {
         self.0
             .iter()
@@ -111,11 +110,11 @@ impl Policy {
     }
 }
 
-/// Marks an [`Attribute`] whose value is made of attributes.
+/// Marks an [`Attribute`] whose value consists of attributes.
 #[derive(Clone, Copy)]
 pub enum Nest {}
 
-/// An unsigned integer that takes 4 bytes while it fits, else 8 (`NLA_UINT`).
+/// An unsigned integer of 4 bytes if its value fits, else of 8 (`NLA_UINT`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Uint(pub u64);
 
@@ -124,14 +123,14 @@ pub trait Value: Copy {
     #[doc(hidden)]
     const KIND: ValueKind;
 
-    /// Reads the value; `None` if the length is not one that it has.
+    /// Reads the value; `None` if no value has this length.
     fn read(bytes: &[u8]) -> Option<Self>;
 
-    /// Hands the value's bytes to `sink`.
+    /// Passes the value's bytes to `sink`.
     fn write(self, sink: impl FnOnce(&[u8]));
 }
 
-/// A [`Kind`] that code outside of this file can pass on, but not look into.
+/// A [`Kind`]. Code outside of this file can pass it on, but cannot read it.
 #[derive(Clone, Copy)]
 pub struct ValueKind(Kind);
 
@@ -203,7 +202,7 @@ impl<const N: usize> Value for [u8; N] {
     }
 }
 
-/// The name of an attribute: its number, the type of its value, and which values it may have.
+/// The description of an attribute: its number, the type of its value, and the allowed values.
 pub struct Attribute<V> {
     rule: Rule,
     _value: PhantomData<fn() -> V>,
@@ -232,9 +231,9 @@ impl<V> Attribute<V> {
 }
 
 impl<V: Value> Attribute<V> {
-    /// The attribute of that number, with any value of its type.
+    /// The attribute with this number. It may have any value of its type.
     pub const fn new(number: u32) -> Self {
-        // The flags of the type begin there.
+        // The flags of the type field begin at this bit.
         assert!(number < NET_BYTEORDER as u32);
         Self::with_rule(Rule {
             number: number as u16, // CAST: Just checked.
@@ -243,7 +242,7 @@ impl<V: Value> Attribute<V> {
         })
     }
 
-    /// Allows only integers from `min` to `max`, both of which must be values of the type.
+    /// Allows only integers from `min` to `max`. Both must be values of the type.
     pub const fn range(self, min: i64, max: i64) -> Self {
         let Kind::Integer {
             len,
@@ -268,7 +267,7 @@ impl<V: Value> Attribute<V> {
 }
 
 impl Attribute<Nest> {
-    /// The attribute of that number, which holds attributes itself.
+    /// The attribute with this number, whose value consists of attributes.
     pub const fn nest(number: u32, policy: &'static Policy) -> Self {
         assert!(number < NET_BYTEORDER as u32);
         Self::with_rule(Rule {
@@ -280,7 +279,7 @@ impl Attribute<Nest> {
 }
 
 impl Rule {
-    /// Checks what follows an attribute's header.
+    /// Checks the value after an attribute's header.
     fn check(&self, found: &Found<'_>, depth: usize) -> Result<(), Refusal> {
         let refuse = |error, message| Err(Refusal::new(error, message).at(found.offset));
         if found.flags & NET_BYTEORDER != 0 {
@@ -336,19 +335,20 @@ struct Found<'a> {
     number: u16,
     flags: u16,
     value: &'a [u8],
-    /// Where its header starts.
+    /// The offset of its header.
     offset: usize,
 }
 
 impl<'a> Found<'a> {
-    /// The attributes that it holds.
+    /// The attributes in its value.
     fn nested(&self, policy: &'static Policy) -> Attributes<'a> {
         Attributes::nested_in(self.value, self.offset, policy)
     }
 }
 
-/// Checks the attributes in `value`, which belongs to the attribute at `offset`. Out of line:
-/// attributes that hold none, which are most, then need fewer registers.
+/// Checks the attributes in `value`, the value of the attribute at `offset`. This is a function of
+/// its own, so that the caller needs fewer registers for attributes without nested ones, which are
+/// the most.
 #[inline(never)]
 fn check_nested(
     value: &[u8],
@@ -359,7 +359,7 @@ fn check_nested(
     Attributes::nested_in(value, offset, policy).validate(depth)
 }
 
-/// An iterator over attributes. It ends before bytes that are no attribute.
+/// An iterator over attributes. It ends before bytes that are not an attribute.
 struct Walk<'a> {
     rest: &'a [u8],
     offset: usize,
@@ -369,7 +369,7 @@ impl<'a> Iterator for Walk<'a> {
     type Item = Found<'a>;
 
     fn next(&mut self) -> Option<Found<'a>> {
-        // Read at once: the compiler would read byte by byte.
+        // This reads the header in one access. Otherwise the compiler would read it byte by byte.
         let header = u32::from_ne_bytes(*self.rest.first_chunk::<HEADER_LEN>()?);
         // CAST: Both halves, the first one of which is the length.
         let (low, high) = (header as u16, (header >> u16::BITS) as u16);
@@ -389,7 +389,7 @@ impl<'a> Iterator for Walk<'a> {
         let padded = len.wrapping_add(ALIGNMENT - 1) & !(ALIGNMENT - 1);
         let padded = padded.min(self.rest.len());
         self.rest = &self.rest[padded..];
-        // Where the offset is of no use, it costs nothing so.
+        // In this form the offset costs nothing if the caller does not use it.
         self.offset = self.offset.wrapping_add(padded);
         Some(found)
     }
@@ -398,9 +398,9 @@ impl<'a> Iterator for Walk<'a> {
 /// The attributes of a message, valid by the rules of a [`Policy`].
 pub struct Attributes<'a> {
     bytes: &'a [u8],
-    /// Where they start in the payload of the message.
+    /// Their offset in the payload of the message.
     offset: usize,
-    /// Where the attribute that they are nested in starts.
+    /// The offset of the attribute that contains them.
     within: Option<usize>,
     policy: &'static Policy,
 }
@@ -410,19 +410,20 @@ impl<'a> Attributes<'a> {
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: an attribute that `policy` does not know, of the wrong length, given twice, a
-    ///   nest that is not marked as one (or the other way round), nested too deep; one that is
-    ///   missing; bytes that are no attribute.
+    /// - `EINVAL`: an attribute that `policy` does not list, has a wrong length, is given twice, or
+    ///   is nested too deep; a nest without the flag of nests, or the flag without a nest; a
+    ///   missing attribute; bytes that are not an attribute.
     /// - `ERANGE`: an integer that is not within its range.
     ///
-    /// The refusal names the offending attribute, and the first one if there are several.
+    /// The refusal points at the offending attribute. If there are several, it points at the first
+    /// one.
     pub fn parse(payload: &'a [u8], policy: &'static Policy) -> Result<Self, Refusal> {
         let attributes = Self::unchecked(payload, policy);
         attributes.validate(0)?;
         Ok(attributes)
     }
 
-    /// Those of an attribute whose header starts at `offset`.
+    /// The attributes nested in the attribute whose header is at `offset`.
     fn nested_in(value: &'a [u8], offset: usize, policy: &'static Policy) -> Self {
         Self {
             bytes: value,
@@ -441,8 +442,8 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// Hands them to `serve` when they are checked, as [`parse`](Self::parse) does, and where they
-    /// are.
+    /// Checks the attributes as [`parse`](Self::parse) does, and lends them to `serve`, so that
+    /// they are not copied.
     #[inline(always)]
     pub(super) fn with<R>(
         payload: &'a [u8],
@@ -479,7 +480,7 @@ impl<'a> Attributes<'a> {
             return Err(Refusal::new(EINVAL, c"Attribute is cut short").at(walk.offset));
         }
         let missing = self.policy.1 & !seen;
-        // The first one. CAST: The place of a rule.
+        // The first missing attribute. CAST: The place of a rule.
         match self.policy.0.get(missing.trailing_zeros() as usize) {
             Some(rule) => Err(Refusal::missing(rule.number, self.within)),
             None => Ok(()),
@@ -491,17 +492,17 @@ impl<'a> Attributes<'a> {
             .find(|found| found.number == attribute.rule.number)
     }
 
-    /// Whether there is none.
+    /// Whether there are no attributes.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// The value of an attribute, if it is there.
+    /// The value of an attribute, if the message has it.
     pub fn get<V: Value>(&self, attribute: &Attribute<V>) -> Option<V> {
         self.find(attribute).and_then(|found| V::read(found.value))
     }
 
-    /// The attributes nested in an attribute, if it is there.
+    /// The attributes nested in an attribute, if the message has it.
     pub fn nested(&self, attribute: &Attribute<Nest>) -> Option<Attributes<'a>> {
         match attribute.rule.kind {
             Kind::Nest(policy) => self.find(attribute).map(|found| found.nested(policy)),
@@ -509,7 +510,8 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// Refuses the message for the value of an attribute, which rules alone cannot judge.
+    /// Refuses the message because of the value of an attribute. It is for conditions that a rule
+    /// cannot express.
     pub fn refuse<V>(
         &self,
         attribute: &Attribute<V>,
@@ -530,7 +532,7 @@ fn header_of(len: u16, tagged: u16) -> [u8; HEADER_LEN] {
     [l0, l1, t0, t1]
 }
 
-/// Attributes in the making, of at most `N` bytes.
+/// Attributes under construction, of at most `N` bytes.
 pub struct Payload<const N: usize> {
     bytes: [u8; N],
     len: usize,
@@ -544,7 +546,7 @@ impl<const N: usize> Default for Payload<N> {
 }
 
 impl<const N: usize> Payload<N> {
-    /// Starts without any. An `N` of more than 1,024 does not compile.
+    /// Starts without attributes. With an `N` above 1,024 this does not compile.
     pub fn new() -> Self {
         const { assert_fits::<[u8; N]>() };
         Self {
@@ -559,7 +561,7 @@ impl<const N: usize> Payload<N> {
         value.write(|bytes| self.attribute(attribute.rule.number, bytes));
     }
 
-    /// Appends an attribute that holds those that `fill` appends.
+    /// Appends an attribute that contains the attributes that `fill` appends.
     pub fn nest(&mut self, attribute: &Attribute<Nest>, fill: impl FnOnce(&mut Self)) {
         let start = self.len;
         self.append(&[0; HEADER_LEN]);
@@ -567,11 +569,11 @@ impl<const N: usize> Payload<N> {
         self.finish(start, attribute.rule.number | NESTED);
     }
 
-    /// All of it.
+    /// The bytes of all attributes.
     ///
     /// # Errors
     ///
-    /// `EMSGSIZE`: it was more than `N` bytes.
+    /// `EMSGSIZE`: the attributes have more than `N` bytes.
     pub fn bytes(&self) -> Result<&[u8]> {
         if self.overflown {
             return Err(EMSGSIZE);
@@ -613,7 +615,7 @@ impl<const N: usize> Payload<N> {
 
     /// Writes the header of the attribute that began at `start`, and its padding.
     fn finish(&mut self, start: usize, tagged: u16) {
-        // Whoever filled it may have begun anew.
+        // `fill` may have replaced the whole payload by a new one, which is shorter.
         let written = self.bytes.get_mut(start..self.len).unwrap_or_default();
         let len = written.len();
         let header = written.first_chunk_mut::<HEADER_LEN>();
@@ -644,11 +646,11 @@ mod tests {
         BYTES.rule(),
         COUNTER.rule(),
         INNER.rule(),
-        // AGAIN, which a static that it refers to cannot name.
+        // This is AGAIN. Its constant refers to this static, so the static cannot use the constant.
         Attribute::nest(6, &POLICY).rule(),
     ]);
 
-    /// An attribute's bytes, whose header may say anything.
+    /// The bytes of an attribute. Its header may have any content.
     fn raw<const N: usize>(len: u16, tagged: u16, value: [u8; N]) -> [u8; 16] {
         let mut bytes = [0; 16];
         bytes[..2].copy_from_slice(&len.to_ne_bytes());
@@ -657,7 +659,7 @@ mod tests {
         bytes
     }
 
-    /// What is said of a message: the error and where it points at.
+    /// The result for a message: the error, and the offset that it points at.
     fn verdict(payload: &[u8]) -> Option<(Error, Option<usize>)> {
         Attributes::parse(payload, &POLICY)
             .err()
@@ -735,7 +737,7 @@ mod tests {
         for len in [0, 1, 3, 9, 16, u16::MAX] {
             assert!(verdict(&raw(len, 1, [1])[..8]) == Some((EINVAL, Some(0))));
         }
-        // An attribute, and bytes that are none.
+        // An attribute, and bytes that are not one.
         for rest in 1..4 {
             assert!(verdict(&raw(5, 1, [1])[..8 + rest]) == Some((EINVAL, Some(8))));
         }
@@ -763,7 +765,7 @@ mod tests {
         assert!(verdict(&raw(5, 1 | NESTED, [1])[..8]) == Some((EINVAL, Some(0))));
         assert!(verdict(&raw(5, 1 | NET_BYTEORDER, [1])[..8]) == Some((EINVAL, Some(0))));
         assert!(verdict(&raw(12, 5 | NESTED, [6, 0, 9, 0, 1, 1])[..12]).is_none());
-        // What is wrong inside is told where it is.
+        // The refusal points at the nested attribute that is wrong.
         assert!(verdict(&raw(12, 5 | NESTED, [6, 0, 8, 0, 1, 1])[..12]) == Some((EINVAL, Some(4))));
     }
 
