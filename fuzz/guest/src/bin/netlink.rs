@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Sends netlink messages to the module, and holds what comes back against the protocol.
+//! Sends netlink messages to the module, and checks the answers by the rules of the protocol.
 
 #![no_main]
 
@@ -21,7 +21,7 @@ use nldemo_fuzz_guest::message::Series;
 use nldemo_fuzz_guest::settings::Settings;
 use nldemo_fuzz_guest::tally::Tally;
 
-/// One thing that one of two clients does. The second one has no privileges.
+/// An action of one of two clients. The second client has no privileges.
 #[derive(Debug)]
 struct Step {
     client: usize,
@@ -32,17 +32,17 @@ struct Step {
 enum Deed {
     Send {
         messages: Vec<Message>,
-        /// So many bytes of the buffer are left out at its end, or there are more.
+        /// The number of bytes to remove at the end of the buffer, or to add there.
         end: i8,
-        /// To whom, beside the module.
+        /// The receivers of the message beside the module.
         group: Option<u32>,
     },
-    /// Sends messages that differ from one another in one thing.
+    /// Sends a series of messages. Each differs from the first in one value.
     Series {
         message: Message,
         series: Series,
         start: u8,
-        /// Whether they are in one buffer.
+        /// Whether the messages are in one buffer.
         together: bool,
     },
     Receive,
@@ -85,7 +85,7 @@ impl<'a> Arbitrary<'a> for Step {
             51..=56 => Deed::Switch(bytes.arbitrary()?, bytes.arbitrary()?),
             57..=60 => Deed::Membership(
                 match bytes.arbitrary()? {
-                    // Where the events are.
+                    // The initial network namespace has the events.
                     0..=191_u8 => 1,
                     _ => bytes.int_in_range(0..=33)?,
                 },
@@ -98,7 +98,7 @@ impl<'a> Arbitrary<'a> for Step {
     }
 }
 
-/// So that what an input costs beside its messages is little.
+/// The length of a series. It is large, so that most of the work for an input is for messages.
 const SERIES_LEN: u8 = 32;
 
 struct Fuzzer {
@@ -112,7 +112,7 @@ struct Fuzzer {
 
 impl Fuzzer {
     fn run(&mut self, steps: &[Step]) {
-        // Whatever the last input left behind.
+        // Messages that are left of the last input.
         self.clients.iter_mut().for_each(Client::renew);
         if mem::take(&mut self.changed) {
             self.buffer.clear();

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Sends packets past the module's hooks, whose configuration changes with each input.
+//! Sends packets past the module's hooks. Each input changes the configuration of the hooks.
 //!
-//! Some arrive at a TUN device, which is the program's standard input, and some leave by raw
-//! sockets. Both have the hooks run in the context of the program, where their coverage is seen;
-//! what goes by the loopback device comes back in a softirq, where it is not.
+//! Some packets arrive at a TUN device, which is the program's standard input. Others leave by raw
+//! sockets. For both the hooks run in the context of the program, and there their coverage is
+//! recorded. A packet on the loopback device comes back in a softirq, without recorded coverage.
 
 #![no_main]
 
@@ -37,15 +37,15 @@ use nldemo_fuzz_guest::tally::Tally;
 
 /// The length of `struct virtio_net_hdr`, which comes before a packet on the device.
 const VNET_HEADER_LEN: usize = 10;
-/// Where it says how much of the packet is to be in one piece.
+/// The offset of its field `hdr_len`: the number of bytes of the packet that must be linear.
 const VNET_LINEAR: std::ops::Range<usize> = 2..4;
 
 #[derive(Debug, Arbitrary)]
 struct Input {
     settings: Settings,
-    /// After the packets come others, like them but for one thing.
+    /// After the packets comes a series of others. Each differs from one packet in one value.
     series: Series,
-    /// Where the series begins.
+    /// The packet that the series begins with.
     start: u8,
     packets: Sequence<Sent>,
 }
@@ -59,17 +59,17 @@ struct Sent {
 #[derive(Clone, Debug, Arbitrary)]
 enum Way {
     In {
-        /// How much is in one piece at least, if that is not all.
+        /// The number of bytes that must be linear, if that is not the whole packet.
         linear: u8,
     },
     Out {
-        /// Whether it has the mark of packets that are not queued.
+        /// Whether the packet has the mark of packets that are not queued.
         marked: bool,
     },
 }
 
 impl Sent {
-    /// The one at `place` of a series.
+    /// The packet at `place` of a series.
     fn varied(&self, series: Series, place: u8) -> Self {
         let mut sent = self.clone();
         match series {
@@ -84,14 +84,14 @@ struct Fuzzer {
     tally: Tally,
     log: KernelLog,
     module: Client,
-    /// IPv4 and IPv6, without and with the mark.
+    /// Raw sockets for IPv4 and IPv6, without and with the mark.
     sockets: [[Socket; 2]; 2],
 }
 
 impl Fuzzer {
     /// The mark of packets that are not queued, if there is one.
     const MARK: u32 = 1;
-    /// The length of a series: what an input costs beside its packets is then little.
+    /// The length of a series. It is large, so that most of the work for an input is for packets.
     const SERIES_LEN: u8 = 128;
 
     fn new() -> Self {
@@ -168,7 +168,7 @@ impl Fuzzer {
     }
 }
 
-/// The host to send to, so that the packet goes that way.
+/// The host to send to, so that the packet takes this way.
 fn ipv4(destination: Destination) -> Ipv4Addr {
     match destination {
         Destination::Near => Ipv4Addr::new(10, 0, 0, 1),
