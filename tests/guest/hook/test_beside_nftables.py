@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""What a program gets to know of a packet that our hook queues, and of the same packet that a rule
-of nftables queues behind it: the same."""
+"""Our hook queues a packet, and then a rule of nftables queues it again. Both listeners get the same
+information about the packet."""
 
 import socket
 
@@ -42,7 +42,7 @@ RULES = "\n".join(f"""
 PACKET = {NFQA_PACKET_HDR, NFQA_PAYLOAD, NFQA_CT, NFQA_CT_INFO}
 MARKS, SENDER = {NFQA_MARK, NFQA_PRIORITY}, {NFQA_UID, NFQA_GID}
 IN, OUT = {NFQA_IFINDEX_INDEV}, {NFQA_IFINDEX_OUTDEV}
-# Where a request comes by, and what is told of it there.
+# The hook points that a request passes, and the attributes that a listener gets there.
 PATH = [("near", LOCAL_OUT, PACKET | OUT | MARKS | SENDER),
         ("near", POST_ROUTING, PACKET | OUT | MARKS | SENDER),
         ("router", PRE_ROUTING, PACKET | IN | {NFQA_HWADDR}),
@@ -53,7 +53,7 @@ PATH = [("near", LOCAL_OUT, PACKET | OUT | MARKS | SENDER),
 
 
 def told(packet):
-    """All but what tells packets apart, or has to do with the time."""
+    """The attributes of a packet, except its id and all that depend on the time."""
     found = dict(packet.told)
     found[NFQA_PACKET_HDR] = found[NFQA_PACKET_HDR][4:]
     if NFQA_CT in found:
@@ -64,7 +64,7 @@ def told(packet):
 
 @pytest.mark.parametrize("family", FAMILIES, ids=str)
 def test_listener_is_told_what_a_rule_of_nftables_tells(load, routed, family):
-    """Bug: a program that misses something of a packet, at any point: interfaces, mark, connection."""
+    """Bug: at some hook point, a listener misses an attribute: interfaces, mark, connection."""
     run("modprobe", "-a", "nf_conntrack_netlink")
     load(hooks=31)
     flags = NFQA_CFG_F_CONNTRACK | NFQA_CFG_F_UID_GID

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Datagrams in fragments, of both families: which part of them is queued where, and what a verdict
-on it means for the rest."""
+"""Fragmented datagrams of both families. At each hook point, one part of a datagram is queued. The
+tests show which part, and how its verdict affects the other fragments."""
 
 import socket
 import struct
@@ -25,15 +25,16 @@ MORE_FRAGMENTS = 0x2000
 FRAGMENT = 44
 DATA = bytes(range(256)) * 16
 WHOLE, FIRST = "whole", "first fragment"
-# Where a large echo request comes by, and what there is of it. IPv4 puts fragments together before
-# the last of these points, IPv6 behind it, where it works on extension headers.
+# The hook points that a large echo request passes, and the part that is queued there. IPv4
+# reassembles the fragments before the last of these points. IPv6 does so after it, when it handles
+# extension headers.
 PATH = [("near", LOCAL_OUT, WHOLE), ("near", POST_ROUTING, WHOLE), ("router", PRE_ROUTING, FIRST),
         ("router", FORWARD, FIRST), ("router", POST_ROUTING, FIRST), ("far", PRE_ROUTING, FIRST)]
 LAST = {"ipv4": ("far", LOCAL_IN, WHOLE), "ipv6": ("far", LOCAL_IN, FIRST)}
 
 
 def part(family, packet):
-    """What of a datagram a packet is."""
+    """The part of a datagram that a packet has: all of it, or its first fragment."""
     payload = packet.payload
     if family.name == "ipv4":
         message, fragmented = payload[20:], struct.unpack_from(">H", payload, 6)[0] & ~0x4000
@@ -62,7 +63,7 @@ def echo(load, routed, family):
 
 
 def test_what_there_is_of_a_datagram_at_each_hook_point(load, routed, family, echo):
-    """Bug: misreading a later fragment, which holds data where the ICMP header would be."""
+    """Bug: a later fragment is misread. It has data at the place of the ICMP header."""
     load(hooks=31)
     listeners = {}
     for place in ("near", "router", "far"):
@@ -80,7 +81,7 @@ def test_what_there_is_of_a_datagram_at_each_hook_point(load, routed, family, ec
 
 
 def test_verdict_on_the_first_fragment_decides_the_datagram(module, routed, family, echo):
-    """The later ones have gone on, and are of no use without it."""
+    """If the first fragment is dropped, the datagram is lost, although its other fragments passed."""
     with routed.far, Listener() as listener:
         for verdict in (DROP, ACCEPT):
             echo.send(DATA)
@@ -95,7 +96,7 @@ def test_verdict_on_the_first_fragment_decides_the_datagram(module, routed, fami
 
 
 def test_datagram_is_queued_whole_where_connections_are_tracked(module, routed, family, echo):
-    """Connection tracking puts fragments together before the hook, where its priority puts it."""
+    """Connection tracking reassembles fragments at its own priority, which is before the hook's."""
     routed.far.nft("table inet tracked { chain in { type filter hook prerouting priority 50; "
                    "ct state new accept; }; }")
     with routed.far, Listener() as listener:
@@ -108,7 +109,7 @@ def test_datagram_is_queued_whole_where_connections_are_tracked(module, routed, 
 
 
 def test_large_pings_pass_without_a_listener(load, routed, family, echo):
-    """Fragments there and back, at every hook point."""
+    """Requests and replies in fragments, at every hook point."""
     load(hooks=31)
     for size in (1400, 1472, 1473, 20_000, 65_507):
         data = (DATA * 16)[:size]
@@ -117,7 +118,7 @@ def test_large_pings_pass_without_a_listener(load, routed, family, echo):
 
 
 def fragments(family, path, *ranges):
-    """Packets that have these parts of one echo request, whose checksum is right."""
+    """Packets with these parts of one echo request. The checksum of the request is right."""
     source, destination = family.ends(path)
     if family.name == "ipv4":
         message = icmp(family.request, data=bytes(range(16)))
@@ -133,7 +134,7 @@ def fragments(family, path, *ranges):
 
 
 def test_fragments_that_overlap_are_never_put_together(module, routed, family, echo):
-    """So that no later fragment can put another ICMP header in place of the one that was queued."""
+    """Overlapping fragments are dropped. So no later fragment can replace the ICMP header that was queued."""
     with routed.far, Listener() as listener, \
             routed.near.socket(family.number, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
         for ranges, is_answered in ((((0, 16), (16, 24)), True), (((0, 16), (8, 24)), False),

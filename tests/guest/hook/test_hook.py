@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The Netfilter hook, seen by the listener to its queue and by those who ping."""
+"""The Netfilter hook, as the listener of its queue and the pinging hosts see it."""
 
 import errno
 import select
@@ -40,7 +40,7 @@ ETHERNET = bytes.fromhex("020000000002 020000000001 0800")
 
 @pytest.fixture
 def far_listener(module, link):
-    """The module, a link, and a listener at its far end."""
+    """Loads the module, makes a link, and binds a listener at the far end of the link."""
     with link.far, Listener() as listener:
         yield listener
 
@@ -54,7 +54,7 @@ def icmp_kinds(packets):
     return kinds
 
 
-# Nobody listens.
+# The queue has no listener.
 
 
 @pytest.mark.smoke
@@ -67,7 +67,7 @@ def test_pings_pass_without_a_listener(module, loopback, link):
 
 
 def test_pings_are_dropped_without_a_listener_and_bypass(load, loopback, link):
-    """With bypass=0 a packet is never let through undecided."""
+    """With bypass=0 no packet passes without a verdict."""
     load(bypass=0)
     for path in (loopback, link):
         with path.pinger() as pinger:
@@ -78,7 +78,7 @@ def test_pings_are_dropped_without_a_listener_and_bypass(load, loopback, link):
 
 
 def test_ping_of_the_distribution_works(module, link):
-    """Another witness than ours."""
+    """The distribution's ping shows the same, independently of our own."""
     with link.near:
         assert "3 received" in run("ping", "-n", "-c3", "-i0.01", f"-W{DEADLINE:.0f}", "192.0.2.2")
 
@@ -88,7 +88,7 @@ def test_ping_of_the_distribution_works(module, link):
 
 @pytest.mark.smoke
 def test_listener_gets_the_packet_from_its_ip_header_on(far_listener, link):
-    """Bug: a packet that starts at another header, or that is cut off."""
+    """Bug: the listener gets a packet that starts at another header, or is cut off."""
     with link.pinger() as pinger:
         pinger.send(seq=7, size=1000)
         packet = far_listener.receive()
@@ -108,7 +108,7 @@ def test_listener_gets_the_packet_from_its_ip_header_on(far_listener, link):
 
 @pytest.mark.smoke
 def test_drop_is_no_reply_and_accept_is_one(far_listener, link):
-    """Each packet goes by its own verdict, in whichever order they are given."""
+    """Each packet gets its own verdict. Verdicts may be sent in any order."""
     with link.pinger() as pinger:
         for seq in range(1, 9):
             pinger.send(seq)
@@ -120,7 +120,7 @@ def test_drop_is_no_reply_and_accept_is_one(far_listener, link):
 
 
 def test_verdict_for_a_packet_that_is_gone(far_listener, link):
-    """Bug: a consumer that dies of ENOENT: a packet can be decided once only."""
+    """Bug: a consumer ends at ENOENT. A packet can be decided only once."""
     with link.pinger() as pinger:
         pinger.send()
         packet = far_listener.receive()
@@ -134,7 +134,7 @@ def test_verdict_for_a_packet_that_is_gone(far_listener, link):
 
 
 def test_second_listener_is_refused(far_listener, link):
-    """Bug: one binder per queue, and a program that takes its refusal for success."""
+    """Bug: a program takes the refusal of a bind for success. A queue can be bound only once."""
     with link.far, pytest.raises(OSError):
         Listener()
     with link.pinger() as pinger:
@@ -144,7 +144,7 @@ def test_second_listener_is_refused(far_listener, link):
 
 
 def test_other_queues_get_nothing(far_listener, link):
-    """Only the queue that the parameter names is fed."""
+    """Packets go only to the queue that the parameter names."""
     with link.far, Listener(1) as other, link.pinger() as pinger:
         pinger.send()
         far_listener.verdict(far_listener.receive(), ACCEPT)
@@ -166,19 +166,19 @@ def test_repeated_packet_comes_again(far_listener, link):
         assert not far_listener.waiting()
 
 
-# Where packets are met.
+# The hook points.
 
 PATH = [("near", LOCAL_OUT), ("near", POST_ROUTING),
         ("router", PRE_ROUTING), ("router", FORWARD), ("router", POST_ROUTING),
         ("far", PRE_ROUTING), ("far", LOCAL_IN)]
-# There, and the reply back again, which meets the ends in exchanged roles.
+# The request, and then the reply. For the reply the two ends have exchanged roles.
 ROUND_TRIP = PATH + [({"near": "far", "far": "near"}.get(place, place), hook)
                      for place, hook in PATH]
 
 
 @pytest.mark.parametrize("mask", [1, 2, 4, 8, 16, 5, 31])
 def test_hook_points(load, routed, mask):
-    """Bug: a mask that registers other hooks than its bits say, or a hook that sees too much."""
+    """Bug: a mask registers hooks at other points than those of its bits, or a hook sees too much."""
     load(hooks=mask)
     listeners = {}
     for place in ("near", "router", "far"):
@@ -190,7 +190,7 @@ def test_hook_points(load, routed, mask):
         while not (replies := pinger.replies()):
             sockets = [pinger.socket, *(listener.socket for listener in listeners.values())]
             assert select.select(sockets, [], [], DEADLINE)[0], f"the ping was lost behind {route}"
-            # There is one packet, so it is in one place.
+            # There is only one packet, so only one point has it.
             for place, listener in listeners.items():
                 for packet in listener.drain():
                     route.append((place, packet.hook))
@@ -219,11 +219,11 @@ def test_hook_points_drop_where_they_are(load, routed):
         assert not pinger.replies() and not listener.waiting()
 
 
-# What is queued and what is not.
+# The packets that are queued, and those that are not.
 
 
 def test_udp_and_tcp_are_never_queued(load, routed):
-    """Bug: a hook that queues what is not its business."""
+    """Bug: the hook queues packets that are not ICMP."""
     load(hooks=31)
     listeners = []
     for place in (routed.near, routed.router, routed.far):
@@ -258,7 +258,7 @@ def test_udp_and_tcp_are_never_queued(load, routed):
 
 
 def test_every_icmp_type_is_queued(far_listener, link):
-    """Bug: a rule about echo requests where one about ICMP was meant."""
+    """Bug: only echo requests are queued, although all of ICMP should be."""
     with link.near.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
         sent = [(kind, code) for kind in range(256) for code in (0, 255 if kind % 16 else 13)]
         packets = []
@@ -274,7 +274,7 @@ def test_every_icmp_type_is_queued(far_listener, link):
 @pytest.mark.parametrize("family, error", list(zip(FAMILIES, (b"\3\3", b"\1\4"))),
                          ids=list(map(str, FAMILIES)))
 def test_icmp_errors_are_queued(module, routed, family, error):
-    """Port unreachable, which the kernel sends by itself, goes by the verdict too."""
+    """The kernel itself sends port unreachable. A verdict decides about that, too."""
     with routed.near, Control() as control, Listener() as listener:
         control.set(ipv6={error[0]})
         for verdict in (DROP, ACCEPT):
@@ -284,7 +284,7 @@ def test_icmp_errors_are_queued(module, routed, family, error):
                 packet = listener.receive()
                 header = 20 if family.name == "ipv4" else 40
                 assert packet.payload[header:header + 2] == error
-                # What the error quotes is the datagram.
+                # The error quotes the datagram.
                 assert packet.payload.endswith(b"anybody there?")
                 listener.verdict(packet, verdict)
                 refused = client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -292,7 +292,7 @@ def test_icmp_errors_are_queued(module, routed, family, error):
 
 
 def test_lone_later_fragment_is_passed_on(far_listener, link):
-    """Bug: misreading a fragment whose data looks like an ICMP header."""
+    """Bug: a fragment is misread. Its data looks like an ICMP header."""
     raw = link.near.socket(socket.AF_PACKET, socket.SOCK_RAW)
     raw.bind(("veth0", 0))
     before = link.far.counters()
@@ -305,12 +305,12 @@ def test_lone_later_fragment_is_passed_on(far_listener, link):
     link.settle()
     assert not far_listener.waiting()
     after = link.far.counters()
-    # All of them got to where fragments are put together.
+    # All of them reached the reassembly of fragments.
     assert after["Ip"]["ReasmReqds"] - before["Ip"]["ReasmReqds"] == len(fields)
 
 
 def test_first_fragment_is_queued(far_listener, link):
-    """The shortest there is: the ICMP header and nothing else."""
+    """The shortest ICMP packet: only the header."""
     raw = link.near.socket(socket.AF_PACKET, socket.SOCK_RAW)
     with raw:
         raw.bind(("veth0", 0))
@@ -323,7 +323,7 @@ def test_first_fragment_is_queued(far_listener, link):
 
 @pytest.mark.parametrize("options", [b"", b"\1" * 40], ids=["plain", "options"])
 def test_truncated_icmp_is_passed_on(far_listener, link, options):
-    """Bug: reading out of bounds. What follows the packet in its frame looks like the rest."""
+    """Bug: a read out of bounds. The bytes after the packet, in its frame, look like the missing ones."""
     before = link.far.counters()
     with link.near.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
         raw.bind(("veth0", 0))
@@ -335,13 +335,13 @@ def test_truncated_icmp_is_passed_on(far_listener, link, options):
     link.settle()
     assert not far_listener.waiting()
     after = link.far.counters()
-    # All of them got to ICMP, which finds them in error.
+    # All of them reached the ICMP layer, and it counted each as an error.
     for counter in ("InMsgs", "InErrors"):
         assert after["Icmp"][counter] - before["Icmp"][counter] == 16, counter
 
 
 def test_headers_that_lie_are_never_queued(far_listener, link):
-    """Bug: trusting header and total length. The IP layer refuses these before the hook."""
+    """Bug: the lengths in the header are trusted. The IP layer refuses these packets before the hook."""
     message = icmp(ICMP_ECHO_REQUEST, data=bytes(20))
     lies = [
         *({"ihl": ihl} for ihl in (0, 1, 4)),
@@ -364,7 +364,7 @@ def test_headers_that_lie_are_never_queued(far_listener, link):
     assert not far_listener.waiting()
     after = link.far.counters()["Ip"]
     assert after["InReceives"] - before["InReceives"] >= len(lies) + 19
-    # They did get there, and were refused: what was delivered is the marker behind them.
+    # They arrived and were refused. Only the marker after them was delivered.
     assert after["InDelivers"] - before["InDelivers"] == 1
     with link.pinger() as pinger:
         pinger.send()
@@ -374,12 +374,12 @@ def test_headers_that_lie_are_never_queued(far_listener, link):
 
 @pytest.mark.parametrize("hooks", [1 << LOCAL_OUT, 1 << POST_ROUTING])
 def test_malformed_packets_of_raw_sockets_are_passed_on(load, link, hooks):
-    """Bug: reading out of bounds where nobody has checked the headers: on the way out."""
+    """Bug: a read out of bounds for outgoing packets. Nothing has checked their headers before the hook."""
     load(hooks=hooks)
     message = icmp(ICMP_ECHO_REQUEST)
     bad = [
         *(ipv4("192.0.2.1", "192.0.2.2", message[:size]) for size in range(8)),
-        # A header that fills the packet, or nearly.
+        # A header that fills the whole packet, or nearly all of it.
         ipv4("192.0.2.1", "192.0.2.2", message + bytes(32), ihl=15),
         ipv4("192.0.2.1", "192.0.2.2", message + bytes(39), ihl=15),
         *(ipv4("192.0.2.1", "192.0.2.2", message, version=version) for version in (0, 3, 5, 6, 15)),
@@ -394,7 +394,7 @@ def test_malformed_packets_of_raw_sockets_are_passed_on(load, link, hooks):
             arrived = sniffer.recv(2000)
             assert arrived[:1] + arrived[20:] == packet[:1] + packet[20:]
             assert not listener.waiting()
-        # The same with room for the ICMP header is none of them.
+        # A header of this length with a whole ICMP header after it is valid, so the packet is queued.
         raw.sendto(good, ("192.0.2.2", 0))
         packet = listener.receive()
         assert len(packet.payload) == len(good)
@@ -403,7 +403,7 @@ def test_malformed_packets_of_raw_sockets_are_passed_on(load, link, hooks):
 
 
 def test_packet_with_ip_options(far_listener, link):
-    """Bug: an ICMP header that is taken to follow 20 bytes."""
+    """Bug: the ICMP header is expected at byte 20, even after IP options."""
     with link.pinger() as pinger:
         pinger.socket.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, b"\1" * 40)
         pinger.send()
@@ -415,7 +415,7 @@ def test_packet_with_ip_options(far_listener, link):
 
 @pytest.mark.parametrize("hooks", [PRE_ROUTING, LOCAL_IN, LOCAL_OUT, POST_ROUTING])
 def test_packet_in_fragments_of_an_skb(load, loopback, hooks):
-    """Bug: seeing only the linear part of a packet. A big ping on lo has little in it."""
+    """Bug: only the linear part of a packet is read. A big ping on lo has few bytes there."""
     load(hooks=1 << hooks)
     with loopback.near, Listener() as listener, loopback.pinger() as pinger:
         for seq, size in enumerate((20_000, 60_000), 1):
@@ -429,11 +429,11 @@ def test_packet_in_fragments_of_an_skb(load, loopback, hooks):
         assert not listener.waiting()
 
 
-# Listeners come and go, and are slow.
+# Listeners that come, go, or are slow.
 
 
 def test_listener_that_goes_does_not_leave_packets_stuck(module, link):
-    """Bug: packets stuck when a consumer exits, or all later ones dropped."""
+    """Bug: when a consumer exits, packets stay in the queue, or all later packets are dropped."""
     with link.pinger() as pinger:
         for seq in (1, 11):
             with link.far:
@@ -452,7 +452,7 @@ def test_listener_that_goes_does_not_leave_packets_stuck(module, link):
 
 
 def test_listener_that_is_killed_does_not_leave_packets_stuck(module, link, start):
-    """Bug: packets stuck when a consumer crashes."""
+    """Bug: when a consumer crashes, packets stay in the queue."""
     def listen():
         with link.far, Listener() as listener:
             while True:
@@ -475,7 +475,7 @@ def test_listener_that_is_killed_does_not_leave_packets_stuck(module, link, star
 
 
 def test_full_queue_drops(module, link):
-    """BYPASS does not cover a full queue. What is in it is not lost."""
+    """BYPASS does not apply to a full queue. The packets in the queue are not lost."""
     with link.far, Listener(maxlen=1) as listener, link.pinger() as pinger:
         for seq in (1, 2, 3):
             pinger.send(seq)
@@ -493,7 +493,7 @@ def test_full_queue_drops(module, link):
 
 
 def test_full_queue_passes_with_fail_open(module, link):
-    """NFQA_CFG_F_FAIL_OPEN, which is up to the listener."""
+    """A full queue with NFQA_CFG_F_FAIL_OPEN, a flag of the listener."""
     with link.far, Listener(maxlen=1, flags=NFQA_CFG_F_FAIL_OPEN) as listener, \
             link.pinger() as pinger:
         pinger.send(1)
@@ -519,7 +519,7 @@ def test_rule_of_nftables_queues_behind_ours(module, link):
 
 
 def test_rule_of_nftables_that_drops_comes_first(module, link):
-    """At an earlier priority a packet that is dropped is never queued."""
+    """A packet that a rule drops at an earlier priority is never queued."""
     link.far.nft("table ip t { chain in { type filter hook prerouting priority -10; "
                  "ip protocol icmp drop; }; }")
     with link.far, Listener() as listener, link.pinger() as pinger:
@@ -547,7 +547,7 @@ def test_many_packets_at_once(module, loopback):
 
 
 def test_namespaces_queue_independently(module, loopback, link):
-    """Bug: `init_net` only, or one queue for all. The same queue number is one in each."""
+    """Bug: only `init_net` queues, or all namespaces share a queue. A queue number is another queue in each."""
     with link.far, Listener() as far, loopback.near, Listener() as other:
         with link.pinger() as pinger, loopback.pinger() as looped:
             pinger.send(1)
