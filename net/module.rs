@@ -22,7 +22,8 @@ where
 {
     /// Registers the subsystem: see [`Module::new`].
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        // SAFETY: The module is in the crate that `net/` is part of. Its value is this one.
+        // SAFETY: The module is in the crate that `net/` is part of. `module!` makes this value, as
+        // the value of the module.
         unsafe { Self::new() }
     }
 }

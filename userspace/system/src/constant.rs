@@ -4,7 +4,7 @@
 
 use libc::c_int;
 
-/// One that takes 16 bits.
+/// A constant of 16 bits.
 #[must_use]
 pub const fn half(constant: c_int) -> u16 {
     assert!(constant >= 0 && constant <= u16::MAX as c_int);
@@ -17,7 +17,7 @@ pub const fn half(constant: c_int) -> u16 {
     half
 }
 
-/// One that takes a byte.
+/// A constant of one byte.
 #[must_use]
 pub const fn octet(constant: c_int) -> u8 {
     let [high, low] = half(constant).to_be_bytes();

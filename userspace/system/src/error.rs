@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a failed system call says: which operation failed, how, and what to do about it.
+//! The error of a failed system call: the operation, the errno, and advice.
 
 use std::fmt;
 use std::io;
 
 use nix::errno::Errno;
 
-/// Shorthand for the results of system calls.
+/// The result type of system calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A system call failed.
@@ -44,7 +44,7 @@ impl Error {
         }
     }
 
-    /// What the kernel said.
+    /// The kernel's errno.
     #[must_use]
     pub fn errno(&self) -> Errno {
         self.errno
@@ -57,7 +57,7 @@ pub fn errno_of(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
-/// Advice behind a message, if there is any.
+/// The advice after a message, if there is any.
 #[derive(Clone, Copy, Debug)]
 pub struct Fix<'a>(pub &'a Option<String>);
 

@@ -19,7 +19,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// Both of them.
+    /// Both families.
     pub const ALL: [Self; 2] = [Self::Ipv4, Self::Ipv6];
 
     /// The family of an address.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The points at which netfilter catches packets.
+//! The points at which netfilter calls hooks.
 
 use std::fmt;
 
-/// By `NF_INET_*` number.
+/// The names, by `NF_INET_*` number.
 const NAMES: [&str; 6] = [
     "prerouting",
     "input",
@@ -19,8 +19,8 @@ const NAMES: [&str; 6] = [
 pub struct Hook(pub u8);
 
 impl Hook {
-    /// The hook point of a name. That is the one of nftables, or the one of C behind `NF_INET_`
-    /// (`PRE_ROUTING`, `LOCAL_IN`...); case, dashes and underscores do not matter.
+    /// The hook point with a name. The name is that of nftables, or that of C without `NF_INET_`
+    /// (`PRE_ROUTING`, `LOCAL_IN`...). Case, dashes and underscores do not matter.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let plain = name.to_ascii_lowercase().replace(['-', '_'], "");

@@ -4,9 +4,9 @@
 
 use crate::family::Family;
 
-/// What `ping` sends.
+/// The message that `ping` sends.
 pub const ECHO_REQUEST: &str = "echo-request";
-/// What `ping` wants to hear.
+/// The message that `ping` waits for.
 pub const ECHO_REPLY: &str = "echo-reply";
 
 impl Family {
@@ -54,7 +54,7 @@ impl Family {
         }
     }
 
-    /// The types of what `ping` sends and wants to hear.
+    /// The types of the messages that `ping` sends and waits for.
     #[inline]
     #[must_use]
     pub const fn echo_types(self) -> [u8; 2] {

@@ -12,10 +12,10 @@ use nix::net::if_;
 use crate::number::number;
 use crate::text::Escaped;
 
-/// Longest name (`IFNAMSIZ` without its end).
+/// The length of the longest name (`IFNAMSIZ` without the NUL).
 const NAME_LEN: usize = 15;
 
-/// An interface is named that is not there.
+/// The named interface does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "there is no interface '{}' in this network namespace (ENODEV); `ip link` shows the existing ones",
@@ -30,8 +30,8 @@ impl NoInterface {
     }
 }
 
-/// An interface as a user gives it: by name or, if none has that name, by number. A name is any
-/// bytes; that of text is parsed.
+/// An interface as a user names it: by its name or, if no interface has this name, by its number. A
+/// name may be any bytes. A name in text form is parsed.
 ///
 /// ```
 /// use linux_names::interface::Interface;
@@ -45,17 +45,18 @@ impl NoInterface {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
     name: OsString,
-    /// Once it has been looked up.
+    /// The number, after a lookup.
     index: Option<u32>,
 }
 
-/// The text can be no name of an interface.
+/// The text cannot be the name of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected the name or number of an interface, as `ip link` shows them")]
 pub struct ParseInterfaceError;
 
 impl Interface {
-    /// Finds its number. One that is given by number has it, whether it is there or not.
+    /// Looks up the number. An interface that is given by number has that number, even if it does
+    /// not exist.
     pub fn look_up(&mut self) -> Result<(), NoInterface> {
         let number = || self.name.to_str().and_then(number);
         let index = index(&self.name);
@@ -63,19 +64,19 @@ impl Interface {
         Ok(())
     }
 
-    /// As it was given.
+    /// The name or number as it was given.
     #[must_use]
     pub fn name(&self) -> &OsStr {
         &self.name
     }
 
-    /// Its number; `None` before it was looked up.
+    /// Its number; `None` before the lookup.
     #[must_use]
     pub fn index(&self) -> Option<u32> {
         self.index
     }
 
-    /// Whether it is the one of that number; before it was looked up it is none.
+    /// Whether it has this number. False before the lookup.
     #[must_use]
     pub fn is(&self, index: u32) -> bool {
         self.index == Some(index)
@@ -94,7 +95,7 @@ impl TryFrom<&OsStr> for Interface {
     type Error = ParseInterfaceError;
 
     fn try_from(name: &OsStr) -> Result<Self, Self::Error> {
-        // What the kernel takes for a name (`dev_valid_name()`), by its own idea of spaces.
+        // The kernel's rules for names (`dev_valid_name()`), with its own definition of spaces.
         let wrong = |byte: &u8| matches!(byte, b'/' | b':' | b' ' | 9..=13 | 0xa0);
         let bytes = name.as_bytes();
         if bytes.is_empty() || bytes.len() > NAME_LEN || bytes.iter().any(wrong) {
@@ -113,13 +114,14 @@ pub fn index(name: impl AsRef<OsStr>) -> Result<u32, NoInterface> {
     if_::if_nametoindex(name).map_err(|_| NoInterface::new(name))
 }
 
-/// The name of an interface, or its number behind `if`, as `ip link` has it, if it has gone.
+/// The name of an interface. If the interface was removed, `if` and its number, as `ip link` prints
+/// it.
 #[must_use]
 pub fn name(index: u32) -> String {
     name_of(index).unwrap_or_else(|| format!("if{index}"))
 }
 
-/// Whether there is an interface of that number.
+/// Whether there is an interface with this number.
 #[must_use]
 pub fn exists(index: u32) -> bool {
     name_of(index).is_some()
@@ -127,7 +129,7 @@ pub fn exists(index: u32) -> bool {
 
 fn name_of(index: u32) -> Option<String> {
     let name = if_::if_indextoname(index).ok()?;
-    // nix 0.31 returns an empty name where libc reports an error.
+    // If libc reports an error, nix 0.31 returns an empty name.
     (!name.is_empty()).then(|| name.to_string_lossy().into_owned())
 }
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Names of what Linux numbers, and what a failed system call says.
+//! Names for numbers of Linux, and the errors of system calls.
 //!
 //! - [`interface`][]: interfaces;
-//! - [`hook`][]: the points at which netfilter catches packets;
+//! - [`hook`][]: the points at which netfilter calls hooks;
 //! - [`icmp`][]: types of ICMP and ICMPv6;
 //! - [`module`][]: modules of the kernel;
 //! - [`process`][]: processes, by the sockets that they have open;
 //! - [`network`] and [`number`]: ranges of addresses, and numbers, as users write them;
-//! - [`similar`][]: what a misspelt word may have been;
-//! - [`text`][]: bytes that others chose, so that they do a terminal no harm;
+//! - [`similar`][]: suggestions for a misspelt word;
+//! - [`text`][]: bytes from others, in a form that does no harm to a terminal;
 //! - [`constant`][]: constants of C with the width that they have on the wire.
 //!
 //! ```

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Modules of the kernel that something needs and may lack.
+//! Modules of the kernel that an operation needs and the kernel may lack.
 
 use std::fs;
 use std::path::Path;
 
-/// What helps where the kernel lacks what a module has, which a configuration option builds; `None` if
-/// the module is loaded or built in, so that the reason is another one.
+/// Advice for a kernel that lacks a function of a module. `option` is the configuration option of
+/// the module. `None` if the module is loaded or built in: then the lack has another reason.
 ///
 /// ```
 /// use linux_names::module;
@@ -25,7 +25,7 @@ pub fn remedy(module: &str, option: &str) -> Option<String> {
     remedy_by(module, option, built_in.as_deref(), loadable.as_deref())
 }
 
-/// The same by the lists that `depmod` makes, where they can be read.
+/// The same by the lists that `depmod` makes, if they can be read.
 fn remedy_by(
     module: &str,
     option: &str,
@@ -38,12 +38,12 @@ fn remedy_by(
     Some(match loadable {
         Some(list) if names(list, module) => format!("modprobe {module}"),
         Some(_) => format!("it was built without {option}"),
-        // In a container for instance, whose kernel is of another machine.
+        // For example in a container: its files do not belong to the running kernel.
         None => format!("modprobe {module}, if there is that module ({option})"),
     })
 }
 
-/// Whether a list of files, one at the beginning of each line, has the file of a module.
+/// Whether a list has the file of a module. Each line of the list begins with a file.
 fn names(list: &str, module: &str) -> bool {
     list.lines().any(|line| {
         let path = line.split(':').next().unwrap_or_default();
@@ -66,7 +66,7 @@ mod tests {
         let remedy = |module, lists: (_, _)| remedy_by(module, "CONFIG_X", lists.0, lists.1);
         let both = (built_in, loadable);
         assert_eq!(remedy("af_packet", both), None);
-        // Only what it needs is built in.
+        // Only a module that it needs is built in.
         assert_eq!(
             remedy("nfnetlink_queue", both).unwrap(),
             "modprobe nfnetlink_queue"

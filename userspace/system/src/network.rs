@@ -10,7 +10,7 @@ use crate::number::number;
 
 pub use cidr::IpCidr as Network;
 
-/// Reads an address, or `ADDRESS/LENGTH`, LENGTH being how many of its leading bits count.
+/// Reads an address, or `ADDRESS/LENGTH`. LENGTH is the number of leading bits of the network.
 #[must_use]
 pub fn network(text: &str) -> Option<Network> {
     let (address, length) = match text.split_once('/') {

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Numbers as people write them.
+//! Numbers in text form.
 
 use std::ops::RangeInclusive;
 
-/// Reads a number that fits: decimal, or hexadecimal behind `0x`. A decimal one may have a minus; a
-/// plus, which tells nothing, it may not.
+/// Reads a number that fits its type: decimal, or hexadecimal with the prefix `0x`. A decimal
+/// number may have a minus sign. A plus sign is not allowed.
 #[must_use]
 pub fn number<T: TryFrom<i128>>(text: &str) -> Option<T> {
     let (radix, digits) = match text.strip_prefix("0x") {
         Some(digits) => (16, digits),
         None => (10, text.strip_prefix('-').unwrap_or(text)),
     };
-    // What reads them takes signs, too.
+    // The standard parser also accepts signs, so they are excluded before.
     if !digits.chars().all(|digit| digit.is_digit(radix)) {
         return None;
     }
@@ -25,7 +25,7 @@ pub fn number<T: TryFrom<i128>>(text: &str) -> Option<T> {
     T::try_from(number).ok()
 }
 
-/// Reads all numbers from one to another, `N-M`, or a single one, `N`.
+/// Reads a range of numbers, `N-M`, or a single number, `N`.
 #[must_use]
 pub fn range<T: TryFrom<i128> + PartialOrd>(text: &str) -> Option<RangeInclusive<T>> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));

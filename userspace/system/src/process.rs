@@ -19,7 +19,7 @@ pub struct Process {
     pub name: String,
 }
 
-/// Number and name, which a process may choose as it likes.
+/// Prints number and name. A process may choose any name.
 impl fmt::Display for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.pid, Escaped(self.name.as_bytes()))
@@ -27,7 +27,7 @@ impl fmt::Display for Process {
 }
 
 impl Process {
-    /// All that `/proc` shows.
+    /// All processes that `/proc` shows.
     pub fn all() -> impl Iterator<Item = Self> {
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         entries.filter_map(|entry| {
@@ -40,7 +40,7 @@ impl Process {
         })
     }
 
-    /// The inodes of the sockets that it has open; none if this process may not look.
+    /// The inodes of the sockets that it has open; none if this process may not see them.
     pub fn sockets(&self) -> impl Iterator<Item = u64> + use<> {
         let path: PathBuf = format!("/proc/{}/fd", self.pid).into();
         let files = fs::read_dir(path).into_iter().flatten().flatten();

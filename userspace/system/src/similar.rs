@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a misspelt word may have been.
+//! Suggestions for a misspelt word.
 
 use std::fmt;
 
-/// How much alike two words are, of 1, at least.
+/// The lowest similarity of two words for a suggestion. Equal words have 1.
 const LIKENESS: f64 = 0.75;
 
-/// The name that is most like a word, if any is.
+/// The name that is most similar to a word, if one is similar.
 #[must_use]
 pub fn similar<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let likeness = names
@@ -19,7 +19,7 @@ pub fn similar<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Opti
         .map(|(_, name)| name)
 }
 
-/// The question whether that was meant, behind a message, if there is such a name.
+/// The question "did you mean", after a message, if there is a similar name.
 #[derive(Clone, Copy, Debug)]
 pub struct DidYouMean<'n>(pub Option<&'n str>);
 

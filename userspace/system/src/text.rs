@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Text from bytes that others chose, which does a terminal no harm.
+//! Text from bytes of others, in a form that does no harm to a terminal.
 
 use std::fmt;
 use std::fmt::Write;
 
-/// Whether a character is no harmless part of a line: a control character, of 7 or 8 bits, or one
-/// that changes the order of those around it, or cannot be seen.
+/// Whether a character can do harm in a line of a terminal. It can be a control character (7 or 8
+/// bits), change the order of the characters around it, or be invisible.
 #[must_use]
 pub fn is_harmful(character: char) -> bool {
     character.is_control()
@@ -23,7 +23,7 @@ pub fn is_harmful(character: char) -> bool {
         )
 }
 
-/// Any bytes on one line: what is not printable as `\xNN`, a backslash as `\\`.
+/// Any bytes on one line. Bytes that are not printable are shown as `\xNN`, a backslash as `\\`.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a [u8]);
 

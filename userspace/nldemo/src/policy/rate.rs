@@ -10,7 +10,8 @@ use std::time::Instant;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// The highest rate. With it, the share of a packet in a second is still exact to 0.1 %.
+/// The highest rate. A token is a number of nanoseconds; at this rate its rounding error is still
+/// below 0.1 %.
 pub(super) const MAX: u32 = 1_000_000;
 
 /// A token bucket that holds the tokens of one second and begins full.
