@@ -2,9 +2,9 @@
 
 //! Answers of many messages.
 //!
-//! The kernel asks for a dump buffer by buffer, as the client reads: the first when it handles the
-//! request, the others in the client's `recvmsg()`. Meanwhile the client may be gone for any time,
-//! and what is dumped may change.
+//! The kernel asks for a dump buffer by buffer: for the first one when it handles the request, for
+//! the others in the client's `recvmsg()`. Between two buffers the client may wait for any time,
+//! and the listed things may change.
 //!
 //! C header: `struct netlink_callback` in
 //! [`include/linux/netlink.h`](srctree/include/linux/netlink.h); `netlink_dump()` in
@@ -45,18 +45,19 @@ use crate::net::{
     }, //
 };
 
-/// A way to list something in as many messages as it takes.
+/// A type that lists something in any number of messages.
 ///
-/// While [`generation`](Dump::generation) and [`fill`](Dump::fill) run, [`Weak::with`] for the same
-/// instance would wait for itself.
+/// [`generation`](Dump::generation) and [`fill`](Dump::fill) must not call [`Weak::with`] for the
+/// same instance: the call would wait for itself.
 pub trait Dump<T: Subsystem, N: Number = MessageType>: 'static {
-    /// Where a dump goes on.
+    /// The place where a dump continues.
     ///
-    /// It lies in the C side's memory between two buffers, and is forgotten with a dump that its
-    /// client does not read to the end: hence `Copy`, and at most 32 bytes. More do not compile.
+    /// Between two buffers the cursor is in memory of the C side. If the client does not read the
+    /// dump to the end, the cursor is forgotten, so it must be `Copy`. It must have at most 32
+    /// bytes, otherwise it does not compile.
     type Cursor: Copy + Send + 'static;
 
-    /// Where a dump begins.
+    /// The cursor at the beginning of a dump.
     ///
     /// Context: process, may sleep.
     fn start(
@@ -64,15 +65,16 @@ pub trait Dump<T: Subsystem, N: Number = MessageType>: 'static {
         attributes: &Attributes<'_>,
     ) -> Result<Self::Cursor, Refusal>;
 
-    /// A number that changes whenever what is listed does, in ways that make messages of before and
-    /// after a bad match. If that happens between two messages, the client is told
-    /// (`NLM_F_DUMP_INTR`).
+    /// A number that changes whenever the listed things change so much that earlier and later
+    /// messages do not fit together. If it changes between two messages, the kernel tells the
+    /// client (`NLM_F_DUMP_INTR`).
     ///
     /// Context: process, may sleep.
     fn generation(instance: &Instance<'_, T>) -> u32;
 
-    /// Fills a page with messages, and moves the cursor along with each one. At the end it returns;
-    /// when the page is full, it passes on that it is, to be called again with another page.
+    /// Fills a page with messages, and advances the cursor with each message. At the end of the
+    /// list it returns `Ok`. If the page is full, it returns [`Full`], and is called again with
+    /// another page.
     ///
     /// Context: process, may sleep.
     fn fill(
@@ -89,7 +91,7 @@ pub struct Full;
 ///
 /// # Invariants
 ///
-/// For `'a`, `skb` and `cb` are what `netlink_dump()` passed to its callback.
+/// For `'a`, `skb` and `cb` are the arguments that `netlink_dump()` passed to its callback.
 pub struct Page<'a, N: Number = MessageType> {
     skb: &'a mut bindings::sk_buff,
     cb: &'a mut bindings::netlink_callback,
@@ -103,32 +105,32 @@ impl<N: Number> Page<'_, N> {
     ///
     /// # Errors
     ///
-    /// [`Full`]: there is no room for it. It was not appended.
+    /// [`Full`]: the page has no room for the message. It was not appended.
     pub fn put(&mut self, number: N, payload: &[u8]) -> Result<(), Full> {
         let head = number.head(self.envelope);
         let start = Header::LEN + head.as_ref().len();
         let len = start + payload.len();
         let padded = len.next_multiple_of(ALIGNMENT);
-        // The buffer is linear, with its ends counted from one base.
+        // The buffer is linear. Its two ends count from the same base.
         let tailroom = (self.skb.end - self.skb.tail) as usize;
         if padded > tailroom {
             return Err(Full);
         }
         let mut flags = bindings::NLM_F_MULTI;
-        // As `nl_dump_check_consistent()` does.
+        // The same as in `nl_dump_check_consistent()`.
         if self.cb.prev_seq != 0 && self.cb.prev_seq != self.cb.seq {
             flags |= bindings::NLM_F_DUMP_INTR;
         }
         self.cb.prev_seq = self.cb.seq;
         let header = Header {
-            len: len as u32, // CAST: No more than the tailroom, which fits.
+            len: len as u32, // CAST: At most the tailroom, which fits.
             msg_type: number.msg_type(self.envelope),
             flags: flags as u16, // CAST: Flags of a 16 bit field.
             seq: self.seq,
             pid: self.portid,
         };
         // SAFETY: By the type invariants the buffer is valid and ours to fill. It has room for
-        // `padded` bytes, which `skb_put()` adds to its end and returns.
+        // `padded` bytes. `skb_put()` adds these bytes at the end, and returns their start.
         let bytes = unsafe {
             let start: *mut u8 = bindings::skb_put(self.skb, padded as c_uint).cast();
             start.write_bytes(0, padded);
@@ -141,12 +143,13 @@ impl<N: Number> Page<'_, N> {
     }
 }
 
-/// Begins a dump in a place for it.
+/// A function that begins a dump in the place for it.
 ///
 /// # Safety
 ///
-/// The callback must be a new one of netlink's, which has [`done`] called in the end if this
-/// succeeds, and only then. Nobody else may use it during the call, or its `ctx` after it.
+/// The `netlink_callback` must be new. If this succeeds, and only then, netlink must call [`done`]
+/// at the end. Nobody else may use the `netlink_callback` during the call, or its `ctx` after the
+/// call.
 pub(super) type Begin<T, N> = unsafe fn(
     &Instance<'_, T>,
     &Attributes<'_>,
@@ -154,17 +157,17 @@ pub(super) type Begin<T, N> = unsafe fn(
     &mut bindings::netlink_callback,
 ) -> Result<(), Refusal>;
 
-/// What [`Operation::dump`](super::Operation::dump) stores of a dump.
+/// The functions that [`Operation::dump`](super::Operation::dump) stores for a dump.
 pub(super) struct Functions<T: Subsystem, N: Number> {
-    /// Begins it.
+    /// Begins the dump.
     pub(super) begin: Begin<T, N>,
-    /// Goes on with what `begin` began.
+    /// Continues the dump that `begin` began.
     pub(super) fill:
         unsafe extern "C" fn(*mut bindings::sk_buff, *mut bindings::netlink_callback) -> c_int,
 }
 
 impl<T: Subsystem, N: Number> Functions<T, N> {
-    /// Those of `D`.
+    /// The functions of `D`.
     pub(super) const fn of<D: Dump<T, N>>() -> Self {
         Self {
             begin: begin::<T, N, D>,
@@ -173,11 +176,12 @@ impl<T: Subsystem, N: Number> Functions<T, N> {
     }
 }
 
-/// What a dump keeps in `netlink_callback::ctx`, the one place that is its own whoever started it.
+/// The data of a dump in `netlink_callback::ctx`. That memory belongs to the dump, whoever started
+/// it.
 #[repr(C)]
 struct State<N: Number, C> {
-    /// From [`Weak::into_raw`]. It comes first, where `done` finds it, which knows nothing of the
-    /// others.
+    /// From [`Weak::into_raw`]. It is the first field, because `done` does not know the types of
+    /// the others.
     instance: *mut c_void,
     envelope: N::Envelope,
     cursor: C,
@@ -190,7 +194,7 @@ impl<N: Number, C: Copy> State<N, C> {
         assert!(align_of::<Self>() <= align_of::<bindings::netlink_callback__bindgen_ty_1>());
     };
 
-    /// Where it lies.
+    /// The place of the data.
     fn of(cb: &mut bindings::netlink_callback) -> *mut Self {
         const { Self::FITS };
         (&raw mut cb.__bindgen_anon_1).cast()
@@ -211,25 +215,25 @@ unsafe fn begin<T: Subsystem, N: Number, D: Dump<T, N>>(
     let state = State::<N, D::Cursor> {
         cursor: D::start(instance, attributes)?,
         envelope,
-        // `done` takes it back.
+        // `done` takes the `Weak` back.
         instance: instance.downgrade().into_raw(),
     };
-    // SAFETY: By the caller's promise the place is ours. It fits.
+    // SAFETY: By the caller's promise the place is ours. The data fits: `State::of` checks that.
     unsafe { State::of(cb).write(state) };
     Ok(())
 }
 
-/// What `started` finds in `netlink_callback::data`.
+/// The value that `started` finds in `netlink_callback::data`.
 struct Beginning<'a, T: Subsystem> {
     instance: &'a Instance<'a, T>,
     attributes: &'a Attributes<'a>,
     begin: Begin<T, MessageType>,
-    /// Why it could not begin.
+    /// The reason why the dump could not begin.
     refusal: Option<Refusal>,
 }
 
-/// Starts a dump of a protocol's own, as `netlink_dump_start()` does. What was started reports
-/// `EINTR`, so that the end of the dump is all that is acknowledged.
+/// Starts a dump of a raw netlink protocol, as `netlink_dump_start()` does. On success it returns
+/// `EINTR`, so that nothing but the end of the dump is acknowledged.
 pub(super) fn start<T: Subsystem>(
     instance: &Instance<'_, T>,
     request: &Request<'_>,
@@ -242,21 +246,22 @@ pub(super) fn start<T: Subsystem>(
         begin: functions.begin,
         refusal: None,
     };
-    // The kernel keeps the request for as long as the client keeps the dump. What the client sent
-    // is charged to the kernel socket, which would have to stay as long: hence one of our own.
+    // The kernel keeps the request as long as the client keeps the dump. The client's own buffer is
+    // charged to the kernel socket, so the socket would have to stay as long. So the dump gets a
+    // request in a buffer of ours.
     let kept = request.detached()?;
     let mut control = bindings::netlink_dump_control {
         start: Some(started::<T>),
         dump: Some(functions.fill),
         done: Some(done::<T>),
         data: (&raw mut beginning).cast(),
-        // A client keeps the dump for as long as it likes. Until then the module must stay.
+        // A client can keep the dump for any time, and the module must stay as long.
         module: this_module::<T::Module>().as_ptr(),
         ..Default::default()
     };
-    // SAFETY: The socket is the one that received the request. `kept` is a buffer with one message,
-    // of which the call takes a reference of its own, and describes the sender. The control block
-    // is valid, and its `data` is used by `started` only, which runs within this call.
+    // SAFETY: The socket is the one that received the request. `kept` is a buffer with one message
+    // that describes the sender. The call takes its own reference to it. The control block is
+    // valid. Only `started` uses its `data`, and `started` runs within this call.
     let result = to_result(unsafe {
         bindings::__netlink_dump_start(
             request.buffer.socket().as_ptr(),
@@ -271,17 +276,17 @@ pub(super) fn start<T: Subsystem>(
     }
 }
 
-/// The C side's way to [`Dump::start`].
+/// The function that the C side calls to start a dump. It calls [`Dump::start`].
 ///
 /// # Safety
 ///
-/// To be called by `__netlink_dump_start()`, with the control block that [`start`] made.
+/// Only `__netlink_dump_start()` may call this, with the control block that [`start`] made.
 unsafe extern "C" fn started<T: Subsystem>(cb: *mut bindings::netlink_callback) -> c_int {
-    // SAFETY: The kernel passes a valid structure, which nobody else uses during the call, and
-    // `data` is what `start` put there, for as long as this call lasts.
+    // SAFETY: The kernel passes a valid structure, and nobody else uses it during the call. `start`
+    // stored `data`, and `data` is valid during this call.
     let (cb, beginning) = unsafe { (&mut *cb, &mut *(*cb).data.cast::<Beginning<'_, T>>()) };
-    // SAFETY: The callback is the one that is being started, whose `ctx` is the dump's own, and
-    // `done` is named beside this function.
+    // SAFETY: The `netlink_callback` is being started, and its `ctx` belongs to the dump. The
+    // control block names `done` beside this function.
     match unsafe { (beginning.begin)(beginning.instance, beginning.attributes, (), cb) } {
         Ok(()) => 0,
         Err(refusal) => {
@@ -291,35 +296,36 @@ unsafe extern "C" fn started<T: Subsystem>(cb: *mut bindings::netlink_callback) 
     }
 }
 
-/// The C side's way to [`Dump::fill`].
+/// The function that the C side calls for each buffer. It calls [`Dump::fill`].
 ///
 /// # Safety
 ///
-/// To be called by netlink, for a dump that [`begin`] began, one call at a time.
+/// Only netlink may call this, for a dump that [`begin`] began, one call at a time.
 unsafe extern "C" fn filled<T: Subsystem, N: Number, D: Dump<T, N>>(
     skb: *mut bindings::sk_buff,
     cb: *mut bindings::netlink_callback,
 ) -> c_int {
     // SAFETY: The kernel passes valid structures, and nobody else uses them during the call.
     let (skb, cb) = unsafe { (&mut *skb, &mut *cb) };
-    // SAFETY: The request that the dump was started with stays with it.
+    // SAFETY: The dump keeps the request that it was started with.
     let (portid, seq) = unsafe {
         let parms: *const bindings::netlink_skb_parms = (&raw const (*cb.skb).cb).cast();
         ((*parms).portid, (*cb.nlh).nlmsg_seq)
     };
-    // SAFETY: `begin` wrote it there, and the call before this the cursor. All of it is `Copy`.
+    // SAFETY: `begin` wrote the data there, and the last call wrote the cursor. All of it is
+    // `Copy`.
     let State {
         instance,
         envelope,
         mut cursor,
     } = unsafe { State::<N, D::Cursor>::of(cb).read() };
-    // SAFETY: `begin` made it of a `Weak`, and `done` takes it back after the last call.
+    // SAFETY: `begin` made the pointer from a `Weak`, and `done` takes it back after the last call.
     let weak = unsafe { Weak::<T>::borrow(instance) };
 
     let filled = weak.with(|instance| {
         let generation = || sequence(D::generation(instance));
         cb.seq = generation();
-        // INVARIANT: That is what was passed.
+        // INVARIANT: These are the arguments of this callback.
         let mut page = Page {
             skb,
             cb,
@@ -329,37 +335,38 @@ unsafe extern "C" fn filled<T: Subsystem, N: Number, D: Dump<T, N>>(
         };
         let filled = D::fill(instance, &mut cursor, &mut page);
         let Page { skb, cb, .. } = page;
-        // A change meanwhile shows in the next message, be it the one that ends the dump.
+        // If the generation changes now, the next message shows it, even if that message ends the
+        // dump.
         cb.seq = generation();
         (filled, skb.len, cb)
     });
     from_result(|| match filled {
         None => Err(ESHUTDOWN),
         Some((Ok(()), ..)) => Ok(0),
-        // A message that does not even fit a buffer of its own.
+        // The message does not fit even an empty buffer.
         Some((Err(Full), 0, _)) => Err(EMSGSIZE),
         Some((Err(Full), len, cb)) => {
-            // SAFETY: As where it was read.
+            // SAFETY: As above, where the data was read.
             unsafe { (*State::<N, D::Cursor>::of(cb)).cursor = cursor };
             Ok(len as c_int) // CAST: The length of a buffer fits.
         }
     })
 }
 
-/// What `netlink_callback::seq` is told of a generation: never zero, which stands for "not known",
-/// and not the same for the next one.
+/// The value for `netlink_callback::seq` of a generation. It is never zero, because zero means "not
+/// known". The next generation has another value.
 fn sequence(generation: u32) -> u32 {
     generation << 1 | 1
 }
 
-/// Called when a dump ends, in whatever way.
+/// The C side calls this when a dump ends, for any reason.
 ///
 /// # Safety
 ///
-/// To be called by netlink once, for a dump that [`begin`] began.
+/// Only netlink may call this, once for a dump that [`begin`] began.
 pub(super) unsafe extern "C" fn done<T: Subsystem>(cb: *mut bindings::netlink_callback) -> c_int {
-    // SAFETY: The kernel passes a valid structure, with what `begin` wrote there first. Nobody uses
-    // it after this.
+    // SAFETY: The kernel passes a valid structure. Its first field is the pointer that `begin`
+    // wrote. Nobody uses it after this.
     drop(unsafe { Weak::<T>::from_raw((*State::<MessageType, ()>::of(&mut *cb)).instance) });
     0
 }
