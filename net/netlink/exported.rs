@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Policies as the C side has them.
+//! Policies in the form of the C side.
 //!
 //! C header: `struct nla_policy` in [`include/net/netlink.h`](srctree/include/net/netlink.h)
 
@@ -19,11 +19,12 @@ use super::attribute::{
 
 use crate::net::bindings;
 
-/// Tables for the C side, indexed by the number of the attribute: they grow with the highest one.
-/// They refuse nothing that the policies allow, and say less: they are there to tell clients.
+/// Tables for the C side. Each is indexed by the number of the attribute, so its size depends on
+/// the highest number. The tables refuse nothing that the policies allow, but cannot express all of
+/// their rules. Their purpose is to show clients the policies.
 pub(super) struct Exported {
     tables: KVec<(&'static Policy, KVec<bindings::nla_policy>)>,
-    /// Each in memory of its own, which stays where it is while the list grows.
+    /// Each table has its own memory, which does not move while the list grows.
     ranges: KVec<KBox<bindings::netlink_range_validation>>,
 }
 
@@ -35,8 +36,8 @@ impl Exported {
         }
     }
 
-    /// The table for a policy and its highest number; none for one without attributes. It is valid
-    /// for as long as the value.
+    /// The table for a policy and its highest number; none for a policy without attributes. The
+    /// table is valid as long as `self`.
     ///
     /// Context: process, may sleep.
     pub(super) fn export(
@@ -48,7 +49,7 @@ impl Exported {
         }
         let mut done = self.tables.len();
         let exported = self.table(policy)?;
-        // Each may be nested in each, itself included.
+        // Each policy may be nested in each other one, and in itself.
         while done < self.tables.len() {
             let (policy, _) = self.tables[done];
             for rule in policy.0 {
@@ -60,7 +61,7 @@ impl Exported {
         Ok(exported)
     }
 
-    /// The table for a policy, to be filled if it is new.
+    /// The table for a policy. If the policy is new, the table is still empty.
     fn table(&mut self, policy: &'static Policy) -> Result<(*const bindings::nla_policy, c_uint)> {
         let most = policy.0.iter().map(|rule| rule.number).max().unwrap_or(0);
         let found = self
@@ -80,10 +81,10 @@ impl Exported {
         Ok((table, most.into()))
     }
 
-    /// What a table says of an attribute.
+    /// The entry of a table for an attribute.
     fn entry(&mut self, rule: &Rule) -> Result<bindings::nla_policy> {
         let mut entry = bindings::nla_policy::default();
-        // CAST: Types and validations are of 8 bits.
+        // CAST: Types and validations have 8 bits.
         let mut is = |number: c_uint| entry.type_ = number as u8;
         match rule.kind {
             Kind::Integer {
@@ -101,8 +102,8 @@ impl Exported {
                 let values = 1i64 << (len * 8);
                 let least = if signed { -values / 2 } else { 0 };
                 if (min, max) != (least, least + values - 1) {
-                    // The same for signed ones (`struct netlink_range_validation_signed`). CAST:
-                    // Bit by bit.
+                    // The same structure serves signed ranges
+                    // (`struct netlink_range_validation_signed`). CAST: The bits stay the same.
                     let range = bindings::netlink_range_validation {
                         min: min as u64,
                         max: max as u64,
@@ -118,7 +119,7 @@ impl Exported {
             Kind::Uint => is(bindings::NLA_UINT),
             Kind::Bytes(len) => {
                 is(bindings::NLA_BINARY);
-                // A longer one is not told of.
+                // A longer length is left out of the table.
                 if let Ok(len) = i16::try_from(len) {
                     entry.validation_type =
                         bindings::nla_policy_validation_NLA_VALIDATE_RANGE as u8;
@@ -164,7 +165,7 @@ mod tests {
         assert!(exported.export(Policy::NONE)? == (null(), 0));
         let (table, most) = exported.export(&POLICY)?;
         assert_eq!(most, 8);
-        // Once more, it is the same.
+        // The second export of a policy is the same table.
         assert!(exported.export(&POLICY)? == (table, most));
         assert_eq!(exported.tables.len(), 2);
         let entry = |number: usize| exported.tables[0].1[number];
@@ -182,7 +183,7 @@ mod tests {
         for (number, expected) in types.into_iter().enumerate() {
             assert!(u32::from(entry(number).type_) == expected);
         }
-        // SAFETY: The types say which of the unions it is.
+        // SAFETY: The type of an entry tells which field of its union is used.
         let (range, nested, itself) = unsafe {
             (
                 &*entry(2).__bindgen_anon_1.range_signed,

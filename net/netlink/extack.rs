@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Refusals as the C side has them.
+//! Refusals in the form of the C side.
 //!
 //! C header: `struct netlink_ext_ack` in
 //! [`include/linux/netlink.h`](srctree/include/linux/netlink.h)
@@ -14,10 +14,10 @@ use kernel::{
 
 use super::refusal::Refusal;
 
-/// Tells the C side all of a refusal but its error number.
+/// Passes a refusal to the C side, except its error number.
 ///
-/// `payload` is that of the message that is refused. The C side makes offsets of the pointers into
-/// it, if they lie in the message that it acknowledges (`nlmsg_check_in_payload()`).
+/// `payload` is the payload of the refused message. The C side converts the pointers into it to
+/// offsets, if they are within the message that it acknowledges (`nlmsg_check_in_payload()`).
 pub(super) fn tell(extack: &mut bindings::netlink_ext_ack, refusal: &Refusal, payload: &[u8]) {
     if let Some(text) = refusal.message() {
         extack._msg = text.as_char_ptr();
