@@ -30,7 +30,7 @@ use crate::net::{
     namespace::Net, //
 };
 
-/// A buffer that a client sent: what the `input` callback of a kernel socket gets.
+/// A buffer that a client sent, as the `input` callback of a kernel socket gets it.
 ///
 /// # Invariants
 ///
@@ -51,11 +51,11 @@ impl Buffer {
         Self { skb }
     }
 
-    /// What the client sent. Netlink delivers it in one linear piece.
+    /// The bytes that the client sent. Netlink delivers them in one linear piece.
     pub(super) fn bytes(&self) -> &[u8] {
         let skb = self.skb.as_ptr();
-        // SAFETY: By the type invariants `skb` is valid. Its linear part is initialized, and what
-        // writes to it is `send_back` alone, where no such reference is left.
+        // SAFETY: By the type invariants `skb` is valid. Its linear part is initialized. Only
+        // `send_back` writes to it, and then no reference to the written bytes is left.
         unsafe {
             let linear = (*skb).len.wrapping_sub((*skb).data_len) as usize;
             slice::from_raw_parts((*skb).data, linear)
@@ -68,17 +68,17 @@ impl Buffer {
         unsafe { NonNull::new_unchecked((*self.skb.as_ptr()).sk) }
     }
 
-    /// Whether that socket was released meanwhile (`sock_orphan()`). Whoever takes it down waits
-    /// for the callback.
+    /// Whether that socket was released meanwhile (`sock_orphan()`). The task that released it
+    /// waits for the callback.
     pub(super) fn is_orphaned(&self) -> bool {
         let socket = self.socket().cast::<c_ulong>().as_ptr();
         // SAFETY: The socket is valid, and its flags are at the offset. Others may set flags at any
-        // time: they are read once.
+        // time, so they are read once.
         let flags = unsafe { socket.byte_add(SOCK_FLAGS).read_volatile() };
         flags & 1 << sock_flags_SOCK_DEAD != 0
     }
 
-    /// The namespace of that socket, which is the sender's too.
+    /// The namespace of that socket. The sender's socket is in the same one.
     pub(super) fn net(&self) -> &Net {
         let socket: NonNull<sock_common> = self.socket().cast();
         // SAFETY: Every `struct sock` starts with a `struct sock_common`. A kernel socket does not
@@ -91,31 +91,35 @@ impl Buffer {
         self.skb
     }
 
-    /// The same.
+    /// The same as a raw pointer.
     pub(super) fn as_raw(&self) -> *mut bindings::sk_buff {
         self.skb.as_ptr()
     }
 
-    /// Acknowledges a message.
+    /// Acknowledges a message of this buffer.
     ///
-    /// Context: process, may sleep. A client that cannot be told gets `ENOBUFS` from its socket.
+    /// Context: process, may sleep. If the client's receive buffer is full, its socket reports
+    /// `ENOBUFS`.
     pub(super) fn ack(&self, message: &Message<'_>) {
-        // It quotes the header. The one in the buffer may have gone back as that of a reply.
+        // The acknowledgement quotes the header. The header in the buffer may be that of a reply,
+        // if the buffer was sent back. So this makes a copy of the parsed header.
         let mut header = bindings::nlmsghdr::from(&message.header);
-        // SAFETY: The buffer is valid, and the header is all that is read of a message.
+        // SAFETY: The buffer is valid. For an acknowledgement the call reads only the header of the
+        // message.
         unsafe { bindings::netlink_ack(self.as_raw(), &mut header, 0, null()) };
     }
 
     /// Reports the failure of a message of this buffer.
     ///
-    /// Context: process, may sleep. A client that cannot be told gets `ENOBUFS` from its socket.
+    /// Context: process, may sleep. If the client's receive buffer is full, its socket reports
+    /// `ENOBUFS`.
     pub(super) fn refuse(&self, message: &Message<'_>, refusal: &Refusal) {
         let start = &raw const self.bytes()[message.offset];
         let mut extack = bindings::netlink_ext_ack::default();
         extack::tell(&mut extack, refusal, message.payload);
         let errno = refusal.error().to_errno();
-        // SAFETY: `start` is a message in this buffer. The text is static, and the attributes lie
-        // in the message (offsets are all that is made of them).
+        // SAFETY: `start` is a message in this buffer. The text is static. The pointers to
+        // attributes lie in the message, and the call only converts them to offsets.
         unsafe { bindings::netlink_ack(self.as_raw(), start.cast_mut().cast(), errno, &extack) };
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a subsystem that serves a netlink protocol has to say.
+//! The trait of subsystems that serve a netlink protocol.
 
 use kernel::{
     bindings,
@@ -27,7 +27,7 @@ use crate::net::pernet::Subsystem;
 pub struct Protocol(u8);
 
 impl Protocol {
-    /// The protocol of that number; `None` if there can be none.
+    /// The protocol with this number; `None` if the kernel allows no such number.
     pub const fn new(number: u8) -> Option<Self> {
         // CAST: Widening.
         if (number as u32) < bindings::MAX_LINKS {
@@ -52,33 +52,34 @@ pub trait Input: Subsystem {
     /// The requests that are served, the most frequent ones first. Others fail with `EOPNOTSUPP`.
     /// Two operations for one type of message do not compile.
     ///
-    /// The client gets an acknowledgement if it asked for one, and always if its request fails:
-    /// with the error number, and with what the [`Refusal`](super::Refusal) says. An `EINTR` goes
-    /// unreported.
+    /// The client gets an acknowledgement if it asked for one, and always if its request fails.
+    /// Then the acknowledgement has the error number and the rest of the
+    /// [`Refusal`](super::Refusal). `EINTR` is not reported.
     const OPERATIONS: &'static [Operation<Self>];
 
     /// The protocol that [`KernelSocket`](super::KernelSocket) opens for an instance.
     fn protocol(&self) -> Protocol;
 
-    /// Looks at a message that is [no request](Header::is_request). `None` ignores the message, as
-    /// the rules of netlink demand. Only a client that predates the rules should be served.
+    /// Called for a message that is [not a request](Header::is_request). `None` ignores the
+    /// message, as the rules of netlink demand. Only clients that are older than these rules should
+    /// be served.
     ///
-    /// The client never hears of an error: it asked for nothing.
+    /// An error is not reported to the client, because it made no request.
     fn other(&self, _message: &Request<'_>) -> Option<Handled> {
         None
     }
 
-    /// Told of every message that was served or answered, for statistics.
+    /// Called for every message that was served or answered, for statistics.
     fn served(&self, _header: &Header, _outcome: Outcome) {}
 }
 
-/// What became of a message.
+/// The outcome of a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was served, and asked for no acknowledgement.
+    /// The message was served, and asked for no acknowledgement.
     Quiet,
-    /// It was acknowledged.
+    /// The message was acknowledged.
     Acknowledged,
-    /// Its failure was reported.
+    /// The failure of the message was reported.
     Failed(Error),
 }
