@@ -18,8 +18,8 @@ pub(super) const ALIGNMENT: usize = 4;
 pub struct MessageType(u16);
 
 impl MessageType {
-    /// The type of that number, which bindgen takes for 32 bits wide. One of more than 16 bits does
-    /// not compile, if this is used for a constant.
+    /// The type with this number. bindgen gives constants 32 bits, so `number` is wider than a
+    /// type. In a constant, a number of more than 16 bits does not compile.
     pub const fn new(number: u32) -> Self {
         assert!(number <= u16::MAX as u32);
         Self(number as u16) // CAST: Just checked.
@@ -30,7 +30,7 @@ impl MessageType {
         self.0
     }
 
-    /// Whether it belongs to a protocol, not to netlink.
+    /// Whether the type belongs to a protocol, not to netlink.
     pub(super) const fn is_of_protocol(self) -> bool {
         self.0 as u32 >= bindings::NLMSG_MIN_TYPE // CAST: Widening.
     }
@@ -39,7 +39,7 @@ impl MessageType {
 /// The header of a netlink message (`struct nlmsghdr`), in host byte order.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// The length of the message in bytes, header included.
+    /// The length of the message in bytes, including the header.
     pub len: u32,
     /// The type of the message.
     pub msg_type: MessageType,
@@ -48,7 +48,7 @@ pub struct Header {
     /// The sender's sequence number.
     pub seq: u32,
     /// In a reply, the portid of the receiver. In a request, any number that the sender wrote. The
-    /// sender's true portid is [`Request::portid`](super::Request::portid), which comes from the
+    /// sender's real portid is [`Request::portid`](super::Request::portid). It comes from the
     /// kernel.
     pub pid: u32,
 }
@@ -57,7 +57,7 @@ impl Header {
     /// The size of a header in a buffer (`NLMSG_HDRLEN`).
     pub const LEN: usize = 16;
 
-    /// Reads the header at the start of `bytes`; `None` if there are too few.
+    /// Reads the header at the start of `bytes`; `None` if `bytes` is too short.
     fn parse(bytes: &[u8]) -> Option<Self> {
         let (header, _) = bytes.split_first_chunk::<{ Self::LEN }>()?;
         let &[l0, l1, l2, l3, t0, t1, f0, f1, s0, s1, s2, s3, p0, p1, p2, p3] = header;
@@ -70,7 +70,7 @@ impl Header {
         })
     }
 
-    /// The header as it stands in a buffer.
+    /// The bytes of the header, as they are in a buffer.
     pub(super) fn to_bytes(self) -> [u8; Self::LEN] {
         let [l0, l1, l2, l3] = self.len.to_ne_bytes();
         let [t0, t1] = self.msg_type.0.to_ne_bytes();
@@ -82,19 +82,19 @@ impl Header {
         ]
     }
 
-    /// Whether the message is a request of the protocol, which `netlink_rcv_skb()` would hand to a
-    /// handler. It is neither an answer nor one of netlink's own messages.
+    /// Whether the message is a request of the protocol. `netlink_rcv_skb()` passes such messages
+    /// to a handler. Answers and netlink's own messages are not requests.
     pub fn is_request(&self) -> bool {
         self.has(bindings::NLM_F_REQUEST) && self.msg_type.is_of_protocol()
     }
 
-    /// Whether the message asks for an acknowledgement that it may have: errors are never
-    /// answered, lest two sides answer each other forever.
+    /// Whether the message asks for an acknowledgement and may get one. Errors are never answered,
+    /// because otherwise two sides could answer each other for ever.
     pub fn wants_ack(&self) -> bool {
         self.has(bindings::NLM_F_ACK) && self.msg_type != MessageType::new(bindings::NLMSG_ERROR)
     }
 
-    /// Whether a request asks for all there is, instead of one.
+    /// Whether a request asks for a list of all objects, instead of one object.
     pub fn wants_dump(&self) -> bool {
         self.has(bindings::NLM_F_DUMP)
     }
@@ -108,19 +108,19 @@ impl Header {
 pub(super) struct Message<'a> {
     /// Its header.
     pub(super) header: Header,
-    /// What follows the header.
+    /// The bytes after the header.
     pub(super) payload: &'a [u8],
-    /// Where in the buffer the message starts, in bytes.
+    /// The offset of the message in the buffer, in bytes.
     pub(super) offset: usize,
 }
 
 impl Message<'_> {
-    /// The length in bytes, header included.
+    /// The length in bytes, including the header.
     pub(super) fn len(&self) -> usize {
         self.header.len as usize
     }
 
-    /// The same with the padding that a message behind it would start after.
+    /// The length with padding. The next message starts after the padding.
     pub(super) fn padded_len(&self) -> usize {
         // It cannot wrap, as the length is at most that of a slice.
         self.len().wrapping_add(ALIGNMENT - 1) & !(ALIGNMENT - 1)
@@ -129,11 +129,11 @@ impl Message<'_> {
 
 /// An iterator over the messages in a buffer, as `netlink_rcv_skb()` walks them.
 ///
-/// It ends at the end of the buffer, and at the first message whose length is below that of a
-/// header or beyond what is left of the buffer: nothing behind such a length can be trusted.
+/// It ends at the end of the buffer, or at the first message with a wrong length: shorter than a
+/// header, or longer than the rest of the buffer. The bytes after a wrong length cannot be trusted.
 pub(super) struct Messages<'a> {
-    /// What was not walked yet. No reference reaches back to a message that is being handled, save
-    /// for the one to its payload.
+    /// The bytes after the messages that were returned. So while a message is handled, this does
+    /// not refer to it, and only the message's payload does.
     rest: &'a [u8],
     offset: usize,
 }
@@ -173,7 +173,7 @@ impl<'a> Iterator for Messages<'a> {
 mod tests {
     use super::*;
 
-    /// Appends a message whose header says `len`, with `payload` and its padding.
+    /// Appends a message with the length `len` in its header, with `payload` and its padding.
     fn push(buffer: &mut KVec<u8>, len: usize, seq: u32, payload: &[u8]) -> Result {
         let header = Header {
             len: u32::try_from(len)?,
@@ -189,12 +189,12 @@ mod tests {
         Ok(())
     }
 
-    /// Appends a message with a true length.
+    /// Appends a message with the right length.
     fn push_valid(buffer: &mut KVec<u8>, seq: u32, payload: &[u8]) -> Result {
         push(buffer, Header::LEN + payload.len(), seq, payload)
     }
 
-    /// How many messages a walk finds.
+    /// The number of messages that a walk finds.
     fn count(buffer: &[u8]) -> usize {
         Messages::new(buffer).count()
     }
@@ -278,7 +278,8 @@ mod tests {
         assert!(Header::parse(&header.to_bytes()) == Some(header));
     }
 
-    /// Whether a message of that type and flags is a request, and may be acknowledged.
+    /// Whether a message with this type and these flags is a request, and whether it may be
+    /// acknowledged.
     fn rules(msg_type: u32, flags: u32) -> (bool, bool) {
         let header = Header {
             len: 16,
