@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Messages to all who listen.
+//! Messages to multicast groups.
 
 use kernel::{
     bindings,
@@ -24,12 +24,12 @@ use crate::net::compat::{
 ///
 /// # Invariants
 ///
-/// The number is between 1 and 32: so many groups every protocol has.
+/// The number is between 1 and 32. Every protocol has at least 32 groups.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Group(u32);
 
 impl Group {
-    /// The group of that number; another one does not compile, if this is used for a constant.
+    /// The group with this number. In a constant, a number outside of 1 to 32 does not compile.
     pub const fn new(number: u32) -> Self {
         assert!(number >= 1 && number <= u32::BITS);
         // INVARIANT: Just checked.
@@ -38,47 +38,50 @@ impl Group {
 }
 
 impl<T: Input> KernelSocket<T> {
-    /// Whether anyone, in any network namespace, listens to `group`: whether it is worth the while
-    /// to make a message.
+    /// Whether a socket, in any network namespace, listens to `group`. If none does, a message need
+    /// not be made.
     pub fn has_listeners(&self, group: Group) -> bool {
         // SAFETY: By the type invariants `socket` is a valid kernel socket.
         unsafe { bindings::netlink_has_listeners(self.socket.as_ptr(), group.0) != 0 }
     }
 
-    /// Sends a message to all sockets that listen to `group`: those of the network namespace, and
-    /// those of others that may listen to all (`NETLINK_LISTEN_ALL_NSID`).
+    /// Sends a message to the sockets of the network namespace that listen to `group`, and to those
+    /// of other namespaces that may listen to all (`NETLINK_LISTEN_ALL_NSID`).
     ///
-    /// The message has no flags and the sequence number 0, as it answers no request. A listener
-    /// with `NETLINK_PKTINFO` is told the group. Context: process, may sleep (to allocate, never
-    /// for a listener).
+    /// The message has no flags. Its sequence number is 0, because it answers no request. A
+    /// listener with `NETLINK_PKTINFO` gets the group.
+    ///
+    /// Context: process, may sleep (to allocate, never for a listener).
     ///
     /// # Errors
     ///
-    /// - `ESRCH`: nobody listens.
+    /// - `ESRCH`: no socket listens.
     /// - `EMSGSIZE`, `ENOBUFS`: no buffer can hold `payload`.
     /// - `ESHUTDOWN`: the socket is being taken down.
     ///
     /// If the receive buffer of a listener is full, its socket reports `ENOBUFS`. If there is no
-    /// memory for the message, the sockets of the namespace do, and those of others report nothing.
+    /// memory for the message, the sockets of the network namespace report `ENOBUFS`, and those of
+    /// other namespaces report nothing.
     pub fn broadcast(&self, group: Group, msg_type: MessageType, payload: &[u8]) -> Result {
         if self.is_released() {
             return Err(ESHUTDOWN);
         }
         let message = Outgoing::new(0, msg_type, 0, [], payload).inspect_err(|_| {
-            // SAFETY: By the type invariants `socket` is a valid kernel socket. The error is one.
+            // SAFETY: By the type invariants `socket` is a valid kernel socket. `ENOBUFS` is a
+            // valid error.
             unsafe {
                 bindings::netlink_set_err(self.socket.as_ptr(), 0, group.0, ENOBUFS.to_errno())
             };
         })?;
         let skb = message.into_raw().as_ptr();
         // SAFETY: The buffer is ours. Its control block holds netlink's parameters
-        // (`NETLINK_CB()`), of which listeners are told the group (`nlmsg_multicast()`).
+        // (`NETLINK_CB()`). Listeners get the group from there (`nlmsg_multicast()`).
         unsafe {
             let parms: *mut bindings::netlink_skb_parms = (&raw mut (*skb).cb).cast();
             (*parms).dst_group = group.0;
         }
         // SAFETY: By the type invariants `socket` is a valid kernel socket. The call takes the
-        // buffer, whatever it returns.
+        // buffer, also if it fails.
         to_result(unsafe {
             bindings::netlink_broadcast(self.socket.as_ptr(), skb, 0, group.0, bindings::GFP_KERNEL)
         })

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How messages are numbered, and what comes of it between netlink's header and their payload.
+//! The numbers of messages, and the header that a number needs between netlink's header and the
+//! payload.
 
 use core::convert::Infallible;
 
@@ -10,20 +11,21 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// What tells the messages of a kind apart: [`MessageType`] those of a protocol, [`Command`] those
-/// of a family of generic netlink.
+/// The number of a message. In a raw protocol that is a [`MessageType`], in a family of generic
+/// netlink a [`Command`].
 ///
-/// Operations, requests and dumps are of one kind. What serves both is generic over it.
+/// Operations, requests and dumps use one of the two. Code for both is generic over the type.
 pub trait Number: sealed::Sealed + Copy + PartialEq + 'static {
-    /// What is the same for all messages of a family, as far as they tell it.
+    /// The values that are the same in the headers of all messages of a family.
     #[doc(hidden)]
     type Envelope: Copy + Send + 'static;
 
-    /// What comes before the payload of a message.
+    /// The header between netlink's header and the payload.
     #[doc(hidden)]
     type Head: AsRef<[u8]>;
 
-    /// There are values if messages may have a payload that is not made of attributes.
+    /// A type with values if messages may have a payload without attributes, and without values
+    /// otherwise.
     #[doc(hidden)]
     type Raw: Copy;
 
@@ -31,14 +33,14 @@ pub trait Number: sealed::Sealed + Copy + PartialEq + 'static {
     #[doc(hidden)]
     fn msg_type(self, envelope: Self::Envelope) -> MessageType;
 
-    /// What comes before its payload.
+    /// The header before the payload of this message.
     #[doc(hidden)]
     fn head(self, envelope: Self::Envelope) -> Self::Head;
 }
 
 impl sealed::Sealed for MessageType {}
 
-// All of it has no size: a protocol's own messages are made as if there were no others.
+// These types have no size. So code for a raw protocol costs the same as without generic netlink.
 impl Number for MessageType {
     type Envelope = ();
     type Head = [u8; 0];
@@ -58,13 +60,13 @@ impl Number for MessageType {
 /// The size of a family's header in a buffer (`GENL_HDRLEN`).
 pub(super) const HEAD_LEN: usize = 4;
 
-/// What a message of a generic netlink family is (`struct genlmsghdr`).
+/// The number of a message in a family of generic netlink (`struct genlmsghdr`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Command(u8);
 
 impl Command {
-    /// The command of that number, which bindgen takes for 32 bits wide. One of more than 8 bits
-    /// does not compile, if this is used for a constant.
+    /// The command with this number. bindgen gives constants 32 bits, so `number` is wider than a
+    /// command. In a constant, a number of more than 8 bits does not compile.
     pub const fn new(number: u32) -> Self {
         assert!(number <= u8::MAX as u32, "a command has 8 bits");
         Self(number as u8) // CAST: Just checked.
@@ -92,7 +94,7 @@ impl Number for Command {
     }
 }
 
-/// What all messages of a generic netlink family tell.
+/// The values that all messages of a family of generic netlink have in their headers.
 #[derive(Clone, Copy)]
 pub struct Envelope {
     pub(super) family: MessageType,
