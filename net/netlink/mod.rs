@@ -2,8 +2,8 @@
 
 //! Netlink.
 //!
-//! A [`Subsystem`](super::pernet::Subsystem) that implements [`Input`] and names [`KernelSocket`]
-//! among its attachments serves a netlink protocol in every network namespace.
+//! A [`Subsystem`](super::pernet::Subsystem) serves a netlink protocol in every network namespace
+//! if it implements [`Input`] and names [`KernelSocket`] among its attachments.
 //!
 //! [`generic`] is for families of generic netlink.
 //!

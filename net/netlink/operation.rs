@@ -38,9 +38,9 @@ pub enum Handled {
     /// The request goes back to its client, as a message of this type without flags. The payload
     /// and the sequence number stay.
     ///
-    /// A message that has its buffer to itself goes back in that buffer, uncopied. A message that
-    /// shares its buffer with others is copied: otherwise its client would be charged with the
-    /// whole buffer for each of them.
+    /// If the message is the only one in its buffer, the buffer itself goes back, without a copy.
+    /// If the buffer has other messages, the message is copied: otherwise the client would be
+    /// charged for the whole buffer for each message.
     ///
     /// This is sound because it is the last step, after the handler: the header in the buffer
     /// becomes the header of the reply, and an error quotes the header in the buffer. If the
@@ -49,7 +49,7 @@ pub enum Handled {
     SendBack(MessageType),
 }
 
-/// Serves a message whose payload only the handler knows.
+/// Serves a message whose payload only the handler can read.
 type Raw<T> = fn(&Instance<'_, T>, &Request<'_>) -> Result<Handled, Refusal>;
 
 /// Serves a message that carries attributes.
@@ -76,14 +76,14 @@ pub(super) enum Handler<T: Subsystem, N: Number> {
 }
 
 impl<T: Subsystem> Operation<T> {
-    /// A message of type `msg_type`, whose payload is up to `handler`.
+    /// A message of type `msg_type`. `handler` reads its payload.
     pub const fn raw(msg_type: MessageType, handler: Raw<T>) -> Self {
         Self::with(msg_type, Handler::Raw(handler, ()))
     }
 }
 
 impl<T: Subsystem, N: Number> Operation<T, N> {
-    /// A message of that number, which carries the attributes that `policy` allows.
+    /// A message with this number. It carries the attributes that `policy` allows.
     pub const fn new(number: N, policy: &'static Policy, handler: Do<T, N>) -> Self {
         Self::with(
             number,
@@ -171,7 +171,7 @@ fn serve_attributes<T: Subsystem>(
     }
 }
 
-/// Serves a request by a table of operations, which must be a constant.
+/// Serves a request by a table of operations. The table must be a constant.
 #[inline(always)]
 pub(super) fn serve<T: Subsystem>(
     operations: &'static [Operation<T>],
@@ -179,7 +179,7 @@ pub(super) fn serve<T: Subsystem>(
     request: &Request<'_>,
 ) -> Result<(), Refusal> {
     match operations.split_first() {
-        // What it is, is known here: its handler is called without a detour.
+        // The first operation is a constant here, so the compiler can call its handler directly.
         Some((first, _)) if first.number == request.header().msg_type => {
             first.serve(instance, request)
         }
@@ -187,7 +187,7 @@ pub(super) fn serve<T: Subsystem>(
     }
 }
 
-/// The same for all but the first in the table.
+/// The same for requests that the first operation does not serve.
 #[inline(never)]
 fn serve_others<T: Subsystem>(
     operations: &'static [Operation<T>],
