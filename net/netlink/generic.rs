@@ -2,44 +2,43 @@
 
 //! Families of generic netlink.
 //!
-//! A [`Subsystem`] that implements [`Family`] and names [`Channel`] among its attachments serves a
-//! family with this name in every network namespace. Like the kernel socket of a raw protocol, it
-//! has [`Operation`]s, with the same policies, dumps and refusals. Its messages have a [`Command`]
-//! instead of a [`MessageType`]. A command has 8 bits, and a larger number does not compile. A
-//! handler that serves both is generic over [`Number`].
+//! A [`Subsystem`] serves a family of generic netlink in every network namespace if it implements
+//! [`Family`] and names [`Channel`] among its attachments. Like the kernel socket of a raw
+//! protocol, it has [`Operation`]s, with the same policies, dumps and refusals. Its messages have a
+//! [`Command`] instead of a [`MessageType`]. A command has 8 bits, and a larger number does not
+//! compile. A handler that serves both is generic over [`Number`].
 //!
-//! # What there is once for the module, and what in each namespace
+//! # The parts of the module and of each namespace
 //!
-//! The kernel knows a family once, for all namespaces; a request comes with the namespace that its
-//! client's socket is in. So the family is registered when every namespace has its instance, and
-//! unregistered before the first one goes ([`pernet::Common`](crate::net::pernet::Common)). In
-//! between, a request always finds the instance: a namespace keeps its instance for as long as
-//! there is a socket in it. A [`Channel`] is what remains in each namespace, the way to those who
-//! listen there.
+//! The kernel has one family for all namespaces. A request has the namespace of its client's
+//! socket. So the family is registered when every namespace has its instance, and unregistered
+//! before the first instance ends ([`pernet::Common`](crate::net::pernet::Common)). In between, a
+//! request always finds the instance: a namespace keeps its instance as long as it has a socket.
+//! Each namespace has a [`Channel`], which sends events to the listeners there.
 //!
-//! # Who may use what, and when
+//! # Lifetimes
 //!
-//! - A *request*, and the start of a dump, runs under a lock (`cb_lock` in `genetlink.c`) that
-//!   unregistering takes for writing. So none runs when that returns. Meanwhile no family at all
-//!   can be registered or unregistered: a handler must not wait for a module to be loaded or
-//!   unloaded.
-//! - A *dump that goes on* runs in its client's `recvmsg()`, without that lock, for as long as the
-//!   client likes. It reads the family, and holds a reference to the module. So the family's memory
-//!   is part of the module and is freed behind the last reference. The dump gets at the instance by
-//!   a [`Weak`](crate::net::pernet::Weak) alone.
-//! - An *event* needs the number that its group has while the family is registered; later it may be
-//!   another family's. So events are sent under RCU, and unregistering waits for a grace period
-//!   first.
+//! - A *request*, and the start of a dump, runs under a lock (`cb_lock` in `genetlink.c`).
+//!   Unregistering takes this lock for writing, so no request runs when it has returned. While a
+//!   request runs, no family can be registered or unregistered. So a handler must not wait until a
+//!   module is loaded or unloaded.
+//! - A *dump that continues* runs in its client's `recvmsg()`, without that lock, and the client
+//!   can keep it for any time. The dump reads the family, and holds a reference to the module. So
+//!   the family's memory is part of the module, and is freed after the last reference. The dump
+//!   reaches the instance only by a [`Weak`](crate::net::pernet::Weak).
+//! - An *event* needs the number of its group. The group has that number while the family is
+//!   registered; later another family may get it. So events are sent under RCU, and before the
+//!   family is unregistered, a grace period passes.
 //!
-//! # Events before and after
+//! # Events before and after the registration
 //!
 //! A socket that joins a group calls the family (`genl_family::bind`) before the first event can
 //! reach the socket. Before the first such call, [`Channel::broadcast`] finds that nobody listens.
 //! So a listener never misses an event because the family is registered, but an instance does not
-//! know that yet. For example, a hook may send an event while the module is being loaded. When the
-//! module is unloaded, nobody listens any more.
+//! know that yet. For example, a hook may send an event while the module is being loaded. While the
+//! module is unloaded, `broadcast` finds that nobody listens any more.
 //!
-//! # Who is refused, and by whom
+//! # Refusals
 //!
 //! The kernel gets a copy of the [`Policy`], validates requests by it, and shows it to clients
 //! (`CTRL_CMD_GETPOLICY`). The kernel's policies cannot express that an attribute must not be given
@@ -169,21 +168,22 @@ pub use super::number::Command;
 /// A subsystem that serves a family of generic netlink.
 ///
 /// The callbacks run in the context of the client's `sendmsg()`: in process context, on any number
-/// of CPUs at once. They may sleep; meanwhile no family at all can be registered or unregistered.
+/// of CPUs at once. They may sleep. While they run, no family can be registered or unregistered.
 pub trait Family: Subsystem {
-    /// The name by which clients find it, of 1 to 15 bytes. A name that the kernel treats in a
-    /// special way (`nlctrl`, `NET_DM`, `VFS_DQUOT`, `pmcraid`) does not compile.
+    /// The name by which clients find the family, of 1 to 15 bytes. A name that the kernel treats
+    /// in a special way (`nlctrl`, `NET_DM`, `VFS_DQUOT`, `pmcraid`) does not compile.
     const NAME: &'static CStr;
 
-    /// The version of the protocol, which the headers of all messages tell.
+    /// The version of the protocol. The headers of all messages contain it.
     const VERSION: u8;
 
     /// The requests that are served, at most 127. Others fail with `EOPNOTSUPP`. Two operations for
-    /// one command do not compile. No attribute may have the number 0, which the kernel takes for
-    /// none.
+    /// one command do not compile. No attribute may have the number 0, because for the kernel that
+    /// is no attribute.
     ///
-    /// The client gets an acknowledgement if it asked for one, and always if its request fails:
-    /// with the error number, and with what the [`Refusal`] says. An `EINTR` goes unreported.
+    /// The client gets an acknowledgement if it asked for one, and always if its request fails.
+    /// Then the acknowledgement has the error number and the rest of the [`Refusal`]. `EINTR` is
+    /// not reported.
     const OPERATIONS: &'static [Operation<Self, Command>];
 
     /// The names of the multicast groups, of 1 to 15 bytes each, all different. Every process may
@@ -198,13 +198,14 @@ pub trait Family: Subsystem {
 /// The index is one of [`Family::GROUPS`].
 pub struct Group<T: Family> {
     index: usize,
-    /// Invariant: a supertype is another family, which may have fewer groups.
+    /// Makes the type invariant in `T`: a supertype of `T` is another family, which may have fewer
+    /// groups.
     _family: PhantomData<fn(T) -> T>,
 }
 
 impl<T: Family> Group<T> {
-    /// The group whose name is there in [`Family::GROUPS`]; a place that is not there does not
-    /// compile, if this is used for a constant.
+    /// The group whose name is at `index` in [`Family::GROUPS`]. In a constant, an index out of
+    /// range does not compile.
     pub const fn new(index: usize) -> Self {
         assert!(index < T::GROUPS.len(), "the family has no such group");
         // INVARIANT: Just checked.
@@ -223,29 +224,29 @@ impl<T: Family> Clone for Group<T> {
 
 impl<T: Family> Copy for Group<T> {}
 
-/// A family in one network namespace: the way to the listeners there.
+/// A family in one network namespace. It sends events to the listeners there.
 ///
 /// # Invariants
 ///
-/// For the lifetime of the value, `registration` is valid, and `net` and its generic netlink socket
-/// are.
+/// For the lifetime of the value, `registration`, `net` and the generic netlink socket of `net` are
+/// valid.
 pub struct Channel<T: Family> {
     registration: NonNull<Registration<T>>,
     net: NonNull<bindings::net>,
 }
 
-// SAFETY: The pointers are not tied to a thread, and what they lead to is shared.
+// SAFETY: The pointers are not tied to a thread, and the values behind them may be shared.
 unsafe impl<T: Family> Send for Channel<T> {}
 // SAFETY: Netlink sends on a socket from any number of threads at once.
 unsafe impl<T: Family> Sync for Channel<T> {}
 
 impl<T: Family> Channel<T> {
     fn registration(&self) -> &Registration<T> {
-        // SAFETY: By the type invariants the registration is valid for as long as `self`.
+        // SAFETY: By the type invariants the registration is valid as long as `self`.
         unsafe { self.registration.as_ref() }
     }
 
-    /// The family, if its groups have numbers of their own that somebody has joined.
+    /// The family, if it is registered and a socket has joined one of its groups.
     fn joined<'a>(&'a self, section: &'a ReadSide) -> Option<Joined<'a>> {
         self.registration().joined(section)
     }
@@ -259,10 +260,10 @@ impl<T: Family> Channel<T> {
         }
     }
 
-    /// Whether anyone, in any network namespace, listens to `group`. If not, a message need not be
-    /// made.
+    /// Whether a socket, in any network namespace, listens to `group`. If none does, a message need
+    /// not be made.
     pub fn has_listeners(&self, group: Group<T>) -> bool {
-        // Of most families, nobody ever joined a group. That takes no section.
+        // In most families no socket has ever joined a group. Then this needs no RCU section.
         if self.registration().state.load(Relaxed) != JOINED {
             return false;
         }
@@ -274,34 +275,37 @@ impl<T: Family> Channel<T> {
         })
     }
 
-    /// Has those who listen told that there was an event.
+    /// Tells the listeners that they missed an event.
     #[cold]
     fn tell_of_loss(&self, group: Group<T>) {
         ReadSide::with(|section| {
             if let Some(family) = self.joined(section) {
                 let errno = ENOBUFS.to_errno();
-                // SAFETY: By the type invariants the socket is a valid kernel socket. The error is
-                // one.
+                // SAFETY: By the type invariants the socket is a valid kernel socket. `ENOBUFS` is
+                // a valid error.
                 unsafe { bindings::netlink_set_err(self.socket(), 0, family.group(group), errno) };
             }
         });
     }
 
-    /// Sends a message that is `command` to all sockets that listen to `group`: those of the
-    /// network namespace, and those of others that may listen to all (`NETLINK_LISTEN_ALL_NSID`).
+    /// Sends a message with the number `command` to the sockets of the network namespace that
+    /// listen to `group`, and to those of other namespaces that may listen to all
+    /// (`NETLINK_LISTEN_ALL_NSID`).
     ///
-    /// The message has no flags and the sequence number 0, as it answers no request. A listener
-    /// with `NETLINK_PKTINFO` is told the group. Context: process, may sleep (to allocate, never
-    /// for a listener).
+    /// The message has no flags. Its sequence number is 0, because it answers no request. A
+    /// listener with `NETLINK_PKTINFO` gets the group.
+    ///
+    /// Context: process, may sleep (to allocate, never for a listener).
     ///
     /// # Errors
     ///
-    /// - `ESRCH`: nobody listens. So it is before the family is registered and once the module
-    ///   goes.
+    /// - `ESRCH`: no socket listens. This is also the error before the family is registered, and
+    ///   while the module is unloaded.
     /// - `EMSGSIZE`, `ENOBUFS`: no buffer can hold `payload`.
     ///
     /// If the receive buffer of a listener is full, its socket reports `ENOBUFS`. If there is no
-    /// memory for the message, the sockets of the namespace do, and those of others report nothing.
+    /// memory for the message, the sockets of the network namespace report `ENOBUFS`, and those of
+    /// other namespaces report nothing.
     pub fn broadcast(&self, group: Group<T>, command: Command, payload: &[u8]) -> Result {
         let envelope =
             ReadSide::with(|section| Some(self.joined(section)?.envelope())).ok_or(ESRCH)?;
@@ -309,17 +313,17 @@ impl<T: Family> Channel<T> {
         let message = Outgoing::new(0, msg_type, 0, head, payload)
             .inspect_err(|_| self.tell_of_loss(group))?;
         ReadSide::with(|section| {
-            // While the section lasts, the number is nobody else's.
+            // As long as the section lasts, no other family has the number.
             let number = self.joined(section).ok_or(ESRCH)?.group(group);
             let skb = message.into_raw().as_ptr();
             // SAFETY: The buffer is ours. Its control block holds netlink's parameters
-            // (`NETLINK_CB()`), of which listeners are told the group (`nlmsg_multicast()`).
+            // (`NETLINK_CB()`). Listeners get the group from there (`nlmsg_multicast()`).
             unsafe {
                 let parms: *mut bindings::netlink_skb_parms = (&raw mut (*skb).cb).cast();
                 (*parms).dst_group = number;
             }
             // SAFETY: By the type invariants the socket is a valid kernel socket. The call takes
-            // the buffer, whatever it returns, and does not sleep.
+            // the buffer, also if it fails, and does not sleep.
             to_result(unsafe {
                 bindings::netlink_broadcast(self.socket(), skb, 0, number, bindings::GFP_ATOMIC)
             })
@@ -327,59 +331,60 @@ impl<T: Family> Channel<T> {
     }
 }
 
-/// A family that somebody listens to, or did.
+/// A family whose groups a socket has joined.
 ///
 /// # Invariants
 ///
-/// The family is registered, and will be for `'a`: what registering it wrote is constant.
+/// The family is registered, and stays so for `'a`. So the fields that the registration wrote are
+/// constant.
 struct Joined<'a>(&'a Opaque<bindings::genl_family>);
 
 impl Joined<'_> {
     /// The number of a group.
     fn group<T: Family>(&self, group: Group<T>) -> u32 {
-        // SAFETY: By the type invariants it is constant. CAST: There are at most 255.
+        // SAFETY: By the type invariants the field is constant. CAST: There are at most 255 groups.
         unsafe { (*self.0.get()).mcgrp_offset + group.index as u32 }
     }
 
-    /// What its messages tell.
+    /// The values that the headers of its messages have.
     fn envelope(&self) -> Envelope {
         // SAFETY: By the type invariants.
         unsafe { envelope(self.0.get()) }
     }
 }
 
-/// What there is of a family once for the module.
+/// The part of a family that exists once for the module.
 ///
 /// # Invariants
 ///
-/// - What `family` points to are `_operations` and `_groups`, and what they point to is in
-///   `_policies`.
-/// - While `state` is `JOINED`, the family is registered, and stays so for a grace period more.
+/// - `family` points to `_operations` and `_groups`, and these point to `_policies`.
+/// - While `state` is `JOINED`, the family is registered, and it stays so for one more grace
+///   period.
 pub struct Registration<T: Family> {
     family: Opaque<bindings::genl_family>,
     state: Atomic<u32>,
     _operations: KVec<bindings::genl_split_ops>,
     _groups: KVec<bindings::genl_multicast_group>,
     _policies: Exported,
-    /// Invariant, as for [`Group`].
+    /// Makes the type invariant in `T`, as in [`Group`].
     _subsystem: PhantomData<fn(T) -> T>,
 }
 
 // SAFETY: The pointers are not tied to a thread.
 unsafe impl<T: Family> Send for Registration<T> {}
-// SAFETY: Generic netlink has locks for what it writes to a family, and what is read of it here is
-// read when it was written.
+// SAFETY: Generic netlink writes the fields of a family under its locks. The fields that are read
+// here are read only after they were written.
 unsafe impl<T: Family> Sync for Registration<T> {}
 
-/// Nobody has joined a group yet, be the family registered or not.
+/// No socket has joined a group yet. The family may be registered or not.
 const UNHEARD: u32 = 0;
-/// Somebody has.
+/// A socket has joined a group.
 const JOINED: u32 = 1;
 /// The family is about to be unregistered.
 const WITHDRAWN: u32 = 2;
 
 impl<T: Family> Registration<T> {
-    /// For each command, the place of its operation, counted from one.
+    /// For each command, the place of its operation. The first operation has place 1.
     const PLACES: [u8; 1 << u8::BITS] = places(T::OPERATIONS);
 
     const CHECKED: () = {
@@ -404,16 +409,17 @@ impl<T: Family> Registration<T> {
         }
     };
 
-    /// Takes note that somebody joins a group, for a family that is registered.
+    /// Notes that a client joins a group of the family, which is registered.
     fn join(&self) {
-        // INVARIANT: `withdraw` changes the state first and then waits for a grace period. Whoever
-        // joins meanwhile leaves the state as it is.
+        // INVARIANT: The family is registered. `withdraw` first changes the state, and then waits
+        // for a grace period. A client that joins in that time does not change the state.
         let _ = self.state.cmpxchg(UNHEARD, JOINED, Full);
     }
 
     fn joined<'a>(&'a self, _section: &'a ReadSide) -> Option<Joined<'a>> {
-        // INVARIANT: See the type invariants; the section keeps the grace period from ending. What
-        // registering wrote comes before the state was changed, in `bound`.
+        // INVARIANT: By the type invariants the family stays registered for a grace period, and
+        // none ends before the section does. The registration wrote its fields before `bound`
+        // changed the state.
         (self.state.load(Acquire) == JOINED).then_some(Joined(&self.family))
     }
 
@@ -423,7 +429,7 @@ impl<T: Family> Registration<T> {
         T::OPERATIONS.get(usize::from(place).wrapping_sub(1))
     }
 
-    /// Appends what the C side is to have of an operation.
+    /// Appends the description of an operation for the C side.
     fn append(
         operation: &Operation<T, Command>,
         policies: &mut Exported,
@@ -431,7 +437,7 @@ impl<T: Family> Registration<T> {
     ) -> Result {
         let served = served(operation);
         let (policy, maxattr) = policies.export(served.policy)?;
-        // CAST: Flags of an 8 bit field.
+        // CAST: The field for flags has 8 bits.
         let mut one = bindings::genl_split_ops {
             policy,
             maxattr,
@@ -458,18 +464,18 @@ impl<T: Family> Registration<T> {
         Ok(())
     }
 
-    /// The C side's way to what serves a request.
+    /// The function that the C side calls for a request.
     ///
     /// # Safety
     ///
-    /// To be called by generic netlink, as the `doit` callback of an operation of the family.
+    /// Only generic netlink may call this, as the `doit` callback of an operation of the family.
     unsafe extern "C" fn doit(
         skb: *mut bindings::sk_buff,
         info: *mut bindings::genl_info,
     ) -> c_int {
         // SAFETY: The kernel passes a valid structure.
         let (family, extack) = unsafe { ((*info).family, (*info).extack) };
-        // SAFETY: The kernel calls us for a request that `skb` is at.
+        // SAFETY: The kernel calls this for a request, and `skb` starts with the request.
         unsafe {
             Self::receive(
                 skb,
@@ -480,20 +486,20 @@ impl<T: Family> Registration<T> {
         }
     }
 
-    /// The C side's way to what starts a dump.
+    /// The function that the C side calls to start a dump.
     ///
     /// # Safety
     ///
-    /// To be called by generic netlink, as the `start` callback of an operation of the family.
+    /// Only generic netlink may call this, as the `start` callback of an operation of the family.
     unsafe extern "C" fn start(cb: *mut bindings::netlink_callback) -> c_int {
         // SAFETY: The kernel passes a valid structure, which nobody else uses during the call.
         let cb = unsafe { &mut *cb };
         let info: *const bindings::genl_dumpit_info = cb.data.cast_const().cast();
-        // SAFETY: That is what `genl_start()` put there.
+        // SAFETY: `genl_start()` stored a pointer to this structure there.
         let family = unsafe { (*info).info.family };
         let (skb, extack) = (cb.skb, cb.extack);
-        // SAFETY: As for `doit`: the kernel calls us from within the request that starts the dump,
-        // which `skb` is at.
+        // SAFETY: As for `doit`. The kernel calls this from within the request that starts the
+        // dump, and `skb` starts with that request.
         unsafe {
             Self::receive(
                 skb,
@@ -501,20 +507,21 @@ impl<T: Family> Registration<T> {
                 extack,
                 |instance, served, request, attributes| {
                     let all = served.all.ok_or(EOPNOTSUPP)?;
-                    // SAFETY: The callback is being started, and `append` names `done` for its end.
+                    // SAFETY: The `netlink_callback` is being started. `append` has registered
+                    // `done` for its end.
                     (all.begin)(instance, attributes, request.envelope, cb)
                 },
             )
         }
     }
 
-    /// Has a request served, if its client may send it and its attributes are as they should be.
+    /// Serves a request, if its client may send it and its attributes are valid.
     ///
     /// # Safety
     ///
-    /// To be called in a callback of generic netlink for a request of the family: `skb` starts with
-    /// the request and belongs to the callback, `family` is the family, registered or being
-    /// unregistered behind this call, and `extack` is what the client is told.
+    /// Only a callback of generic netlink for a request of the family may call this. `skb` must
+    /// start with the request and belong to the callback. `family` must be the family. It must be
+    /// registered; unregistering may wait for this call. `extack` must be the one of the request.
     #[inline(always)]
     unsafe fn receive(
         skb: *mut bindings::sk_buff,
@@ -527,11 +534,11 @@ impl<T: Family> Registration<T> {
             &Attributes<'_>,
         ) -> Result<(), Refusal>,
     ) -> c_int {
-        // SAFETY: The caller's promise. Its socket is the generic netlink socket of the namespace.
+        // SAFETY: The caller's promise. The buffer's socket is the generic netlink socket of the
+        // namespace.
         let buffer = unsafe { Buffer::from_raw(NonNull::new_unchecked(skb)) };
-        // SAFETY: While the family is registered, and until unregistering it has returned, which
-        // waits for this call, every namespace that a socket is in has its instance (see
-        // `publish`).
+        // SAFETY: Every namespace that has a socket has its instance until unregistering the family
+        // has returned (see `publish`). Unregistering waits for this call.
         let instance = unsafe { T::KEY.instance(buffer.net()) };
         let Some(message) = Messages::new(buffer.bytes()).next() else {
             return EINVAL.to_errno();
@@ -557,25 +564,25 @@ impl<T: Family> Registration<T> {
         match parse() {
             Ok(()) => 0,
             Err(refusal) => {
-                // SAFETY: The caller's promise: it is valid, and nobody else uses it during the
-                // call.
+                // SAFETY: The caller's promise: `extack` is valid, and nobody else uses it during
+                // the call.
                 extack::tell(unsafe { &mut *extack }, &refusal, payload);
                 refusal.error().to_errno()
             }
         }
     }
 
-    /// Called when somebody is about to join a group of the family.
+    /// The C side calls this when a socket is about to join a group of the family.
     ///
     /// # Safety
     ///
-    /// To be called by generic netlink, as the `bind` callback of the family.
+    /// Only generic netlink may call this, as the `bind` callback of the family.
     unsafe extern "C" fn bound(_group: c_int) -> c_int {
-        // SAFETY: A family is registered within the time that its subsystem is, and unregistering
-        // it waits for this call.
+        // SAFETY: The family is registered only while its subsystem is registered, and
+        // unregistering the family waits for this call.
         let common = unsafe { T::KEY.common() };
         if let Some(registration) = common.part::<Self>() {
-            // The family is registered: `bind` is called for such alone.
+            // `bind` is called only for registered families.
             registration.join();
         }
         0
@@ -583,8 +590,9 @@ impl<T: Family> Registration<T> {
 }
 
 // SAFETY: Requests and starts of dumps reach an instance from `publish` on. Unregistering the
-// family waits for them under a lock (`cb_lock`), and dumps that go on hold a reference to the
-// module, with a `Weak`. Registering that fails has shown the family to nobody.
+// family waits for them under a lock (`cb_lock`). Dumps that continue hold a reference to the
+// module, and reach the instance by a `Weak`. If the registration fails, nobody has seen the
+// family.
 unsafe impl<T: Family> Common for Registration<T> {
     const COUNT: usize = 1;
 
@@ -592,7 +600,7 @@ unsafe impl<T: Family> Common for Registration<T> {
         const { Self::CHECKED };
         let mut policies = Exported::new();
         let mut operations = KVec::new();
-        // They must be in the order of their numbers, each with its do first.
+        // Operations must be in the order of their numbers. For one number the do comes first.
         for operation in (0..=u8::MAX).filter_map(Self::operation) {
             Self::append(operation, &mut policies, &mut operations)?;
         }
@@ -604,7 +612,7 @@ unsafe impl<T: Family> Common for Registration<T> {
             };
             groups.push(group, GFP_KERNEL)?;
         }
-        // CAST: `PLACES` and `CHECKED` have the lengths.
+        // CAST: `PLACES` and `CHECKED` check the lengths.
         let mut family = bindings::genl_family {
             name: to_array(T::NAME),
             version: T::VERSION.into(),
@@ -617,9 +625,10 @@ unsafe impl<T: Family> Common for Registration<T> {
             ..Default::default()
         };
         family.set_netnsok(1);
-        // Instances are shared anyway; otherwise a handler would hold up all families of that kind.
+        // Instances are shared anyway. Without this, a handler would block all families that do not
+        // set it.
         family.set_parallel_ops(1);
-        // INVARIANT: The memory of vectors stays where it is when they are moved.
+        // INVARIANT: The memory of a vector does not move when the vector moves.
         Ok(Self {
             family: Opaque::new(family),
             state: Atomic::new(UNHEARD),
@@ -631,34 +640,35 @@ unsafe impl<T: Family> Common for Registration<T> {
     }
 
     unsafe fn publish(&self) -> Result {
-        // SAFETY: The family is valid. It stays where it is until nobody can use it, and its
-        // callbacks are made for `T`, whose instances are all there, by the caller's promise.
+        // SAFETY: The family is valid, and does not move until nobody can use it. Its callbacks are
+        // made for `T`. By the caller's promise all namespaces have their instances of `T`.
         to_result(unsafe { bindings::genl_register_family(self.family.get()) }).map_err(|error| {
             if error != EEXIST {
                 return error;
             }
             pr_err!("a generic netlink family of that name is there already\n");
-            // `EEXIST` is what the loader says of a module that is there already.
+            // The error is not `EEXIST`, because the loader returns that for a module that is
+            // loaded already.
             EADDRINUSE
         })
     }
 
     unsafe fn withdraw(&self) {
         self.state.store(WITHDRAWN, Release);
-        // Events are being sent to groups of these numbers.
+        // Events may be on their way to groups with these numbers.
         synchronize_rcu();
-        // SAFETY: `publish` registered it, and this is called once.
+        // SAFETY: `publish` registered the family, and this is called once.
         unsafe { bindings::genl_unregister_family(self.family.get()) };
     }
 }
 
-// SAFETY: What reaches instances is `Registration`. A channel starts no callbacks.
+// SAFETY: A channel has no callbacks. Only `Registration` reaches instances.
 unsafe impl<T: Family> Attachment<T> for Channel<T> {
     type Common = Registration<T>;
 
     unsafe fn attach(instance: &Instance<'_, T>, common: &Registration<T>) -> Result<Self> {
-        // INVARIANT: The caller keeps `common`. The instance goes before its namespace, and before
-        // the socket there: generic netlink came first, so it is torn down last
+        // INVARIANT: The caller keeps `common`. The instance ends before its namespace, and before
+        // the generic netlink socket there: generic netlink was registered first, so it ends last
         // (`ops_undo_list()`).
         Ok(Self {
             registration: NonNull::from(common),
@@ -671,14 +681,14 @@ unsafe impl<T: Family> Attachment<T> for Channel<T> {
     unsafe fn drain(&self) {}
 }
 
-/// What serves an operation.
+/// The handler of an operation.
 struct Served<'a, T: Subsystem> {
     policy: &'static Policy,
     one: Do<T, Command>,
     all: Option<&'a dump::Functions<T, Command>>,
 }
 
-/// What serves `operation`: commands have no other handlers than those of attributes.
+/// The handler of `operation`. Commands only have handlers that get attributes.
 fn served<T: Subsystem>(operation: &Operation<T, Command>) -> Served<'_, T> {
     match &operation.handler {
         Handler::Raw(_, never) => match *never {},
@@ -690,13 +700,13 @@ fn served<T: Subsystem>(operation: &Operation<T, Command>) -> Served<'_, T> {
     }
 }
 
-/// What the messages of a family tell.
+/// The values that the headers of a family's messages have.
 ///
 /// # Safety
 ///
-/// `family` must be valid and registered, or have been.
+/// `family` must be valid. It must be registered, or have been registered before.
 unsafe fn envelope(family: *const bindings::genl_family) -> Envelope {
-    // SAFETY: The caller's promise. CAST: Types of messages are of 16 bits, and our versions of 8.
+    // SAFETY: The caller's promise. CAST: Types of messages have 16 bits, and our versions have 8.
     unsafe {
         Envelope {
             family: MessageType::new(u32::from((*family).id as u16)),
@@ -705,10 +715,10 @@ unsafe fn envelope(family: *const bindings::genl_family) -> Envelope {
     }
 }
 
-/// For each command, the place of its operation, counted from one; 0 for none. Two operations for
-/// one command do not compile.
+/// For each command, the place of its operation, starting with 1; 0 if it has none. Two operations
+/// for one command do not compile.
 const fn places<T: Subsystem>(operations: &[Operation<T, Command>]) -> [u8; 1 << u8::BITS] {
-    // Of each there may be a do and a dump, which are counted in 8 bits.
+    // Each may have a do and a dump. The kernel counts both in 8 bits.
     assert!(operations.len() <= (u8::MAX / 2) as usize);
     let mut places = [0; 1 << u8::BITS];
     let mut i = 0;
@@ -721,14 +731,14 @@ const fn places<T: Subsystem>(operations: &[Operation<T, Command>]) -> [u8; 1 <<
     places
 }
 
-/// Whether a name fits.
+/// Whether a name has a valid length.
 const fn is_name(name: &CStr) -> bool {
     let len = name.to_bytes().len();
     len >= 1 && len < bindings::GENL_NAMSIZ as usize
 }
 
-/// Whether the kernel treats a family with this name in a special way: some must have one group
-/// (`genl_validate_assign_mc_groups()`, with `BUG_ON()`).
+/// Whether the kernel treats a family with this name in a special way. For example, some must have
+/// exactly one group (`genl_validate_assign_mc_groups()`, with `BUG_ON()`).
 const fn is_special(name: &CStr) -> bool {
     let name = name.to_bytes();
     same(name, b"nlctrl")
@@ -737,7 +747,7 @@ const fn is_special(name: &CStr) -> bool {
         || same(name, b"pmcraid")
 }
 
-/// Whether two names are the same, for constants.
+/// Whether two names are the same, as a constant function.
 const fn same(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
@@ -752,7 +762,7 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
     true
 }
 
-/// A name as the C side has it.
+/// A name in the form of the C side.
 fn to_array(name: &CStr) -> [c_char; bindings::GENL_NAMSIZ as usize] {
     let mut array = [0; bindings::GENL_NAMSIZ as usize];
     for (to, from) in array.iter_mut().zip(name.to_bytes()) {
@@ -787,7 +797,7 @@ mod tests {
         task::msleep_interruptible, //
     };
 
-    /// A family that nobody registers.
+    /// A family that is never registered.
     struct Nobody;
     static NOBODY: Key<Nobody> = Key::new();
 
@@ -819,8 +829,8 @@ mod tests {
     }
 
     impl Sender {
-        /// Sends no event, and takes its time: until it sees that the family is withdrawn, and
-        /// longer.
+        /// Stands for the sender of an event. It sends nothing, and stays in its section until it
+        /// sees that the family is withdrawn, and a little longer.
         fn send(&self) {
             let spin = |milliseconds, until: &dyn Fn() -> bool| {
                 let start = Instant::<Monotonic>::now();
@@ -853,8 +863,8 @@ mod tests {
         while sender.progress.load(Acquire) == STARTING {
             msleep_interruptible(1);
         }
-        // SAFETY: Nobody registered the family, so that there is nothing to unregister. Nobody else
-        // calls it.
+        // SAFETY: The family was never registered, so there is nothing to unregister. Nobody else
+        // calls this.
         unsafe { sender.registration.withdraw() };
         assert_eq!(sender.progress.load(Acquire), SENT);
         // A client may still join, until the family is unregistered.
