@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Buffers with a message to send, and how they are sent.
+//! Buffers with a message to send, and functions to send them.
 
 use core::{
     mem::ManuallyDrop,
@@ -31,26 +31,27 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// The length, in bytes, up to which a buffer takes a single page: the rest of the page is for
-    /// what an `sk_buff` adds (`SKB_HEAD_ALIGN()`).
+    /// The largest length, in bytes, of a buffer in a single page. An `sk_buff` needs the rest of
+    /// the page (`SKB_HEAD_ALIGN()`).
     const PAGE_MAX: usize = PAGE_SIZE - 1024;
 
-    /// The length, in bytes, of the largest piece to ask for as contiguous memory
-    /// (`PAGE_ALLOC_COSTLY_ORDER`, less what an `sk_buff` adds). The rest goes to page fragments.
+    /// The length, in bytes, of the largest piece of contiguous memory to allocate
+    /// (`PAGE_ALLOC_COSTLY_ORDER`, without the part that an `sk_buff` needs). The rest goes to page
+    /// fragments.
     const LINEAR_MAX: usize = 31 * 1024;
 
     /// The largest head.
     const HEAD_MAX: usize = 8;
 
-    /// The largest payload: header, head, payload and padding fit an `int`.
+    /// The largest payload. With it, header, head, payload and padding together fit an `int`.
     const PAYLOAD_MAX: usize = c_int::MAX as usize - Header::LEN - Self::HEAD_MAX - ALIGNMENT;
 
-    /// The largest fragment to try for, as a power of two of pages (4 MiB on x86). Smaller ones
-    /// serve where such memory is not to be had.
+    /// The largest fragment to allocate, as a power of two of pages (4 MiB on x86). If there is no
+    /// such memory, the fragments are smaller.
     const FRAGMENT_ORDER: c_int = 10;
 
-    /// Makes a message of type `msg_type` for the client at `portid`, or for a group if that is 0.
-    /// `head` comes before the payload.
+    /// Makes a message of type `msg_type` for the client at `portid`, or for a group if `portid` is
+    /// 0. `head` comes before the payload.
     #[inline]
     pub(super) fn new<H: AsRef<[u8]>>(
         portid: u32,
@@ -60,7 +61,7 @@ impl Outgoing {
         payload: &[u8],
     ) -> Result<Self> {
         let head = head.as_ref();
-        // Lengths and offsets in an `sk_buff` are `int` in places. Up to here nothing wraps.
+        // Some lengths and offsets in an `sk_buff` are `int`. This limit keeps them from wrapping.
         if payload.len() > Self::PAYLOAD_MAX || head.len() > Self::HEAD_MAX {
             return Err(EMSGSIZE);
         }
@@ -76,8 +77,8 @@ impl Outgoing {
         };
         let padding = padded - len;
         let skb = Self::allocate(padded)?;
-        // SAFETY: The buffer is ours and new: it overlaps nothing. Header and head are no more than
-        // `PAGE_MAX`, so they are in its linear part.
+        // SAFETY: The buffer is ours and new, so it overlaps nothing. Header and head have at most
+        // `PAGE_MAX` bytes, so they are in its linear part.
         unsafe {
             write_header(skb, &header);
             (*skb.as_ptr())
@@ -86,7 +87,8 @@ impl Outgoing {
                 .copy_from_nonoverlapping(head.as_ptr(), head.len());
         }
         if padded <= Self::PAGE_MAX {
-            // SAFETY: The buffer is linear and `padded` bytes long. It is new: it overlaps nothing.
+            // SAFETY: The buffer is linear and `padded` bytes long. It is new, so it overlaps
+            // nothing.
             unsafe {
                 let data = (*skb.as_ptr()).data;
                 data.add(start)
@@ -102,18 +104,18 @@ impl Outgoing {
                 store(skb, len, &[0; ALIGNMENT][..padding]);
             }
         }
-        // INVARIANT: Header, head, payload and padding are all of it.
+        // INVARIANT: Header, head, payload and padding are all of its bytes, and were written.
         Ok(Self { skb })
     }
 
-    /// Allocates a buffer of `len` uninitialized bytes, which fit an `int`. Up to `PAGE_MAX` of
-    /// them are in the linear part.
+    /// Allocates a buffer of `len` uninitialized bytes. `len` must fit an `int`. The first bytes,
+    /// up to `PAGE_MAX`, are in the linear part.
     #[inline]
     fn allocate(len: usize) -> Result<NonNull<bindings::sk_buff>> {
         if len > Self::PAGE_MAX {
             return Self::allocate_pages(len);
         }
-        // SAFETY: Any length is fine. CAST: It is at most `PAGE_MAX`.
+        // SAFETY: The function accepts any length. CAST: It is at most `PAGE_MAX`.
         let skb = unsafe {
             bindings::__alloc_skb(
                 len as c_uint,
@@ -130,9 +132,9 @@ impl Outgoing {
 
     /// The same for more than `PAGE_MAX` bytes.
     ///
-    /// Contiguous pages serve best, but are not worth the harm: where memory is fragmented, the
-    /// allocator would move and swap out pages for them, and kill a process in the end. So they are
-    /// asked for without retry, and single pages follow.
+    /// Contiguous pages are best, but not at any price. If memory is fragmented, the allocator
+    /// would move and swap out pages for them, and in the end kill a process. So this tries
+    /// contiguous pages without retry, and then single pages.
     #[inline(never)]
     fn allocate_pages(len: usize) -> Result<NonNull<bindings::sk_buff>> {
         const GENTLY: bindings::gfp_t =
@@ -142,7 +144,7 @@ impl Outgoing {
             .or_else(|_| Self::allocate_fragments(Self::PAGE_MAX, len, bindings::GFP_KERNEL))
     }
 
-    /// Allocates a buffer of `len` bytes, `linear` of them in its linear part, which is no more.
+    /// Allocates a buffer of `len` bytes. Its linear part has exactly `linear` of them.
     fn allocate_fragments(
         linear: usize,
         len: usize,
@@ -161,8 +163,8 @@ impl Outgoing {
             )
         };
         let skb = NonNull::new(skb).ok_or_else(|| Error::from_errno(errno))?;
-        // SAFETY: The buffer has room for `linear` bytes, and fragments for the others, which the
-        // allocation leaves to its caller to count. CAST: The lengths fit an `int`.
+        // SAFETY: The buffer has room for `linear` bytes, and fragments for the others. The
+        // allocation leaves the lengths to its caller. CAST: The lengths fit an `int`.
         unsafe {
             bindings::skb_put(skb.as_ptr(), linear as c_uint);
             (*skb.as_ptr()).data_len = fragments as c_uint;
@@ -176,14 +178,14 @@ impl Outgoing {
         self.skb.as_ptr()
     }
 
-    /// The message's header, as the C side finds it.
+    /// The message's header, for the C side.
     pub(super) fn header(&self) -> *const bindings::nlmsghdr {
-        // SAFETY: By the type invariants the buffer is valid, and the header, which is less than
-        // `PAGE_MAX`, is at its start.
+        // SAFETY: By the type invariants the buffer is valid. The header is at its start, and
+        // shorter than `PAGE_MAX`, so it is linear.
         unsafe { (*self.skb.as_ptr()).data.cast_const().cast() }
     }
 
-    /// Gives the buffer away.
+    /// Gives the buffer to the caller.
     pub(super) fn into_raw(self) -> NonNull<bindings::sk_buff> {
         ManuallyDrop::new(self).skb
     }
@@ -208,11 +210,11 @@ impl From<&Header> for bindings::nlmsghdr {
     }
 }
 
-/// Writes a header where the buffer `skb` starts.
+/// Writes a header at the start of the buffer `skb`.
 ///
 /// # Safety
 ///
-/// `skb` must be valid, and have a linear part that holds a header, which nobody else may access.
+/// `skb` must be valid, and its linear part must hold a header. Nobody else may access that part.
 pub(super) unsafe fn write_header(skb: NonNull<bindings::sk_buff>, header: &Header) {
     // SAFETY: The caller's promise.
     unsafe {
@@ -223,11 +225,11 @@ pub(super) unsafe fn write_header(skb: NonNull<bindings::sk_buff>, header: &Head
     };
 }
 
-/// Writes `bytes` into a buffer, wherever its parts are.
+/// Writes `bytes` into a buffer, into its linear part and its fragments.
 ///
 /// # Safety
 ///
-/// `skb` must be valid, belong to the caller, and hold that many bytes from `offset` on.
+/// `skb` must be valid, belong to the caller, and have room for `bytes` from `offset` on.
 unsafe fn store(skb: NonNull<bindings::sk_buff>, offset: usize, bytes: &[u8]) {
     // SAFETY: The caller's promise. CAST: Lengths and offsets in a buffer fit an `int`.
     unsafe {
@@ -244,8 +246,8 @@ unsafe fn store(skb: NonNull<bindings::sk_buff>, offset: usize, bytes: &[u8]) {
 ///
 /// # Safety
 ///
-/// `socket` must be a kernel socket, and `skb` a buffer that belongs to the caller, who gives it
-/// away whatever the call returns.
+/// `socket` must be a kernel socket. `skb` must be a buffer that belongs to the caller. The call
+/// takes the buffer, also if it fails.
 pub(super) unsafe fn unicast(
     socket: NonNull<bindings::sock>,
     skb: NonNull<bindings::sk_buff>,
@@ -274,7 +276,7 @@ mod tests {
         (index * 31 + index / 256) as u8
     }
 
-    /// Makes a reply with `len` bytes of payload and reads all of it back.
+    /// Makes a reply with `len` bytes of payload, and reads all of its bytes back.
     fn round_trip(len: usize) -> Result<bool> {
         let mut payload = KVVec::with_capacity(len, GFP_KERNEL)?;
         for index in 0..len {
@@ -328,7 +330,7 @@ mod tests {
             skb: Outgoing::allocate_fragments(END, LEN, bindings::GFP_KERNEL)?,
         };
         // SAFETY: The buffer is ours, and `LEN` bytes long. It outlives the packet, and nothing
-        // changes it behind this.
+        // changes it after this.
         let packet = unsafe {
             for offset in 0..LEN {
                 store(message.skb, offset, &[0xff]);
