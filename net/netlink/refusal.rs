@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Why a request fails.
+//! The reasons for which requests fail.
 
 use kernel::prelude::*;
 
-/// The failure of a request: its error number and, for clients that enabled `NETLINK_EXT_ACK`, what
-/// the acknowledgement says beyond it.
+/// The failure of a request: its error number and, for clients that enabled `NETLINK_EXT_ACK`, the
+/// rest of the acknowledgement.
 ///
-/// Made from a plain [`Error`] by `?`, it says no more than that.
+/// `?` makes one from a plain [`Error`]. It has only the error number.
 #[derive(Clone, Copy)]
 pub struct Refusal {
     error: Error,
@@ -22,8 +22,8 @@ impl Refusal {
     /// `netlink_ack()` does not check it.
     const TEXT_MAX: usize = 1024;
 
-    /// Says in words what is wrong, as `NL_SET_ERR_MSG()` does. Of a text of more than 1,024 bytes,
-    /// nothing is said.
+    /// A failure with a text, as `NL_SET_ERR_MSG()` sets it. A text of more than 1,024 bytes is
+    /// left out.
     pub const fn new(error: Error, message: &'static CStr) -> Self {
         let fits = message.count_bytes() <= Self::TEXT_MAX;
         Self {
@@ -43,8 +43,8 @@ impl Refusal {
         }
     }
 
-    /// A required attribute is not there, in the nest that starts at `nest` of the message's
-    /// payload.
+    /// A required attribute is missing. The nest that lacks it starts at offset `nest` of the
+    /// message's payload.
     pub(super) const fn missing(number: u16, nest: Option<usize>) -> Self {
         Self {
             missing: Some(number),
@@ -63,18 +63,18 @@ impl Refusal {
         self.message
     }
 
-    /// Where the offending attribute starts in the message's payload (`NLMSGERR_ATTR_OFFS`, which
-    /// counts from the start of the message).
+    /// The offset of the offending attribute in the message's payload. (`NLMSGERR_ATTR_OFFS` counts
+    /// from the start of the message.)
     pub(super) fn offset(&self) -> Option<usize> {
         self.offset
     }
 
-    /// The number of the attribute that is missing (`NLMSGERR_ATTR_MISS_TYPE`).
+    /// The number of the missing attribute (`NLMSGERR_ATTR_MISS_TYPE`).
     pub(super) fn missing_attribute(&self) -> Option<u16> {
         self.missing
     }
 
-    /// Where the nest that it is missing from starts (`NLMSGERR_ATTR_MISS_NEST`).
+    /// The offset of the nest that lacks it (`NLMSGERR_ATTR_MISS_NEST`).
     pub(super) fn missing_nest(&self) -> Option<usize> {
         self.nest
     }

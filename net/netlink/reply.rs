@@ -21,11 +21,11 @@ use super::{
     }, //
 };
 
-/// A reply that waits to be sent. Dropping it frees it unsent.
+/// A reply that is not sent yet. The drop frees it without sending it.
 ///
 /// # Invariants
 ///
-/// `socket` is a netlink kernel socket, valid for `'a`.
+/// `socket` is a netlink kernel socket that is valid for `'a`.
 pub struct Reply<'a> {
     message: Outgoing,
     socket: NonNull<bindings::sock>,
@@ -34,7 +34,7 @@ pub struct Reply<'a> {
 }
 
 impl<'a> Reply<'a> {
-    /// Makes a message of that number for the client that sent `request` from `portid`.
+    /// Makes a message with this number for the client that sent `request` from `portid`.
     pub(super) fn new<N: Number>(
         request: &'a Buffer,
         portid: u32,
@@ -43,7 +43,7 @@ impl<'a> Reply<'a> {
         seq: u32,
         payload: &[u8],
     ) -> Result<Self> {
-        // INVARIANT: The socket that received a buffer outlives it.
+        // INVARIANT: A socket that received a buffer outlives the buffer.
         Ok(Self {
             message: Outgoing::new(
                 portid,
@@ -65,7 +65,7 @@ impl<'a> Reply<'a> {
     /// # Errors
     ///
     /// - `EAGAIN`: the client's receive buffer is full. Its socket reports `ENOBUFS` from here on.
-    /// - `ECONNREFUSED`: the client's socket is gone.
+    /// - `ECONNREFUSED`: the client's socket is closed.
     pub fn send(self) -> Result {
         // SAFETY: By the type invariants `socket` is a valid kernel socket, and the message is
         // ours.
