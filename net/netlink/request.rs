@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a handler sees of a message.
+//! Messages, as handlers see them.
 
 use kernel::{
     bindings,
@@ -22,7 +22,7 @@ use super::{
 
 use crate::net::namespace::Net;
 
-/// What a process may be allowed to do (`capabilities(7)`), as far as it concerns networking.
+/// The capabilities of networking (`capabilities(7)`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Capability {
@@ -31,7 +31,7 @@ pub enum Capability {
 }
 
 impl Capability {
-    /// What is said to those who lack it.
+    /// The text of the refusal for a client that lacks the capability.
     pub(super) const fn refusal(self) -> &'static CStr {
         match self {
             Self::NetAdmin => c"CAP_NET_ADMIN is needed in the owner of the network namespace",
@@ -52,8 +52,8 @@ impl<'a, N: Number> Request<'a, N> {
         &self.message.header
     }
 
-    /// What follows the header, of any length and alignment. In a family of generic netlink, what
-    /// follows the family's.
+    /// The bytes after the header, of any length and alignment. In a family of generic netlink, the
+    /// bytes after the family's header.
     pub fn payload(&self) -> &'a [u8] {
         self.message.payload
     }
@@ -68,7 +68,7 @@ impl<'a, N: Number> Request<'a, N> {
         }
     }
 
-    /// The network namespace that the message was sent in.
+    /// The network namespace of the client's socket.
     pub fn net(&self) -> &'a Net {
         self.buffer.net()
     }
@@ -76,15 +76,16 @@ impl<'a, N: Number> Request<'a, N> {
     /// Whether the client has `capability` in the user namespace that owns [its network
     /// namespace](Self::net) (`netlink_net_capable()`).
     ///
-    /// As everywhere in netlink, a client that names the kernel as the message's destination is
-    /// judged by what it has now, and one that sends to where its socket is connected also by what
-    /// the one had that opened the socket.
+    /// As everywhere in netlink, the rule depends on the destination. If the client names the
+    /// kernel as the message's destination, the client needs the capability now. If it sends to the
+    /// address that its socket is connected to, the process that opened the socket must have had
+    /// the capability, too.
     pub fn net_capable(&self, capability: Capability) -> bool {
         // SAFETY: `skb` is valid and describes its sender.
         unsafe { bindings::netlink_net_capable(self.buffer.as_raw(), capability as c_int) }
     }
 
-    /// Refuses the request if its client lacks what it needs.
+    /// Refuses the request if its client lacks a capability.
     #[inline(always)]
     pub(super) fn permit(&self, needs: Option<Capability>) -> Result<(), Refusal> {
         match needs {
@@ -95,14 +96,14 @@ impl<'a, N: Number> Request<'a, N> {
         }
     }
 
-    /// Starts a reply of that number: to the client, with the request's sequence number.
+    /// Starts a reply with this number to the client. It has the request's sequence number.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
-    /// `EMSGSIZE` or `ENOBUFS` if no buffer can hold `payload`. Where memory is too fragmented for
-    /// anything but single pages, that begins at 71 KiB.
+    /// `EMSGSIZE` or `ENOBUFS` if no buffer can hold `payload`. If memory is so fragmented that
+    /// only single pages are free, this happens from 71 KiB on.
     pub fn reply(&self, number: N, payload: &[u8]) -> Result<Reply<'a>> {
         Reply::new(
             self.buffer,
@@ -116,14 +117,14 @@ impl<'a, N: Number> Request<'a, N> {
 }
 
 impl Request<'_> {
-    /// A request of the same type and number from the same client, without a payload, in a buffer
-    /// of its own: nothing of it belongs to a socket, so it may be kept.
+    /// A copy of the request without its payload, in a new buffer: the same type, sequence number
+    /// and client. The buffer belongs to no socket, so it may be kept.
     pub(super) fn detached(&self) -> Result<Outgoing> {
         let header = self.header();
         let copy = Outgoing::new(self.portid(), header.msg_type, header.seq, [], &[])?;
-        // SAFETY: Both buffers are valid, and the copy is ours. What describes the sender is plain
-        // data; the sender's socket is there for as long as the request is handled, and who keeps
-        // the copy must not look at it later.
+        // SAFETY: Both buffers are valid, and the copy is ours. The description of the sender is
+        // plain data. The sender's socket exists as long as the request is handled. Code that keeps
+        // the copy must not use that socket later.
         unsafe { (*copy.as_raw()).cb = (*self.buffer.as_raw()).cb };
         Ok(copy)
     }

@@ -31,7 +31,8 @@ impl Request<'_> {
     /// Sends the message back to its client, as [`Handled::SendBack`](super::Handled::SendBack)
     /// says.
     ///
-    /// If this succeeds, no error must follow: the buffer may hold the header of the reply then.
+    /// If this succeeds, no error must follow, because the buffer may now hold the header of the
+    /// reply.
     ///
     /// Context: process, may sleep (to allocate, never for the client).
     ///
@@ -46,28 +47,28 @@ impl Request<'_> {
     }
 }
 
-/// A request that has its buffer to itself.
+/// A request that is the only message in its buffer.
 ///
 /// # Invariants
 ///
-/// - The message starts where its buffer does, which is linear, ends with the message or in its
-///   padding, and has room for what is `lacking` of that.
-/// - The memory of the buffer is such that any `sk_buff` that refers to it may be the last one.
-/// - Nothing but the buffer's own `sk_buff` refers to that memory.
+/// - The message starts at the start of its buffer. The buffer is linear. It ends with the message
+///   or within its padding, and has room for the `lacking` bytes of the padding.
+/// - Any `sk_buff` that refers to the buffer's memory may be the last one to be freed.
+/// - Only the buffer's own `sk_buff` refers to that memory.
 struct Whole<'a> {
     request: &'a Request<'a>,
     lacking: usize,
 }
 
 impl<'a> Whole<'a> {
-    /// Finds out whether it is one.
+    /// Checks whether the request is one.
     fn new(request: &'a Request<'a>) -> Option<Self> {
         let message = request.message;
         if message.offset != 0 {
             return None;
         }
         let skb = request.buffer.as_raw();
-        // SAFETY: The `skb` of a buffer is valid, and nobody changes these while we have it.
+        // SAFETY: The `skb` of a buffer is valid, and nobody changes these fields while we have it.
         let (len, data_len, head, tail, end) = unsafe {
             (
                 (*skb).len as usize,
@@ -81,15 +82,17 @@ impl<'a> Whole<'a> {
         if data_len != 0 || lacking > end.wrapping_sub(tail) {
             return None;
         }
-        // Where the allocator finds no contiguous pages, netlink uses memory from `vmalloc()` and a
-        // destructor that frees it (`netlink_alloc_large_skb()`). Clones lack the destructor: if a
-        // clone were the last to go, `kfree()` would get the memory.
-        // SAFETY: The function looks at the address only.
+        // If the allocator finds no contiguous pages, netlink uses memory from `vmalloc()` and a
+        // destructor that frees it (`netlink_alloc_large_skb()`). Clones lack the destructor. If a
+        // clone were the last to be freed, `kfree()` would get the memory.
+        // SAFETY: The function only compares the address.
         if unsafe { bindings::is_vmalloc_addr(head.cast()) } {
             return None;
         }
-        // The client may have sent the message to a group as well, whose members have clones.
-        // INVARIANT: All was checked. Who has no `sk_buff` of the memory cannot come by one.
+        // The client may have sent the message to a group, too. Then the group's members have
+        // clones.
+        // INVARIANT: All three were checked. Only the owner of an `sk_buff` of the memory can make
+        // another one.
         is_sole(request).then_some(Self { request, lacking })
     }
 
@@ -109,17 +112,17 @@ impl<'a> Whole<'a> {
         // SAFETY: The `skb` of a buffer is valid.
         let clone = unsafe { bindings::skb_clone(request.buffer.as_raw(), bindings::GFP_KERNEL) };
         let clone = NonNull::new(clone).ok_or(ENOBUFS)?;
-        // SAFETY: The clone is ours. By the type invariants it is linear, and nothing but it and
-        // the buffer's `skb` refers to the memory. Nor does any reference reach what is written:
-        // header and padding are no part of the payload. A control block of zeroes says that the
+        // SAFETY: The clone is ours. By the type invariants it is linear, and only the clone and
+        // the buffer's `skb` refer to the memory. No reference reaches the written bytes, because
+        // header and padding are not part of the payload. A control block of zeroes says that the
         // kernel is the sender (`NETLINK_CB()`).
         unsafe {
             write_header(clone, &reply);
             (*clone.as_ptr()).cb.fill(0);
         }
         if padding != 0 {
-            // SAFETY: As above. There is room for `lacking` bytes, with which the padding is all
-            // there.
+            // SAFETY: As above. There is room for `lacking` bytes, and with them the padding is
+            // complete.
             unsafe {
                 bindings::skb_put(clone.as_ptr(), lacking as c_uint); // CAST: At most 3.
                 (*clone.as_ptr()).data.add(len).write_bytes(0, padding);
@@ -129,27 +132,28 @@ impl<'a> Whole<'a> {
         unsafe { unicast(request.buffer.socket(), clone, portid) }.inspect_err(|_| self.restore())
     }
 
-    /// Puts the request's header back, once the clone is gone: errors quote it.
+    /// Restores the request's header after the clone was freed, because errors quote the header.
     #[cold]
     fn restore(&self) {
-        // Who watches what the kernel drops may have come by another clone (`net_dm`).
+        // A monitor of dropped packets (`net_dm`) may have another clone.
         if is_sole(self.request) {
-            // SAFETY: The `skb` of a buffer is valid, and as above nobody else refers to the
-            // memory.
+            // SAFETY: The `skb` of a buffer is valid, and nobody else refers to the memory, as was
+            // checked.
             unsafe { write_header(self.request.buffer.skb(), self.request.header()) };
         }
     }
 }
 
-/// Whether nothing but the buffer's own `sk_buff` refers to its memory.
+/// Whether only the buffer's own `sk_buff` refers to its memory.
 fn is_sole(request: &Request<'_>) -> bool {
     let skb = request.buffer.as_raw();
-    // SAFETY: The `skb` of a buffer is valid, and its memory ends with a `struct skb_shared_info`
-    // (`skb_shinfo()`), whose counter is accessed atomically by all.
+    // SAFETY: The `skb` of a buffer is valid. Its memory ends with a `struct skb_shared_info`
+    // (`skb_shinfo()`). All code accesses the counter in it atomically.
     let dataref = unsafe {
         let shared: *mut bindings::skb_shared_info = (*skb).head.add((*skb).end as usize).cast();
         Atomic::from_ptr(&raw mut (*shared).dataref.counter)
     };
-    // Acquired, so that those who gave up theirs are done with the memory.
+    // The read has acquire order: others that gave up their reference have finished with the
+    // memory.
     dataref.load(Acquire) == 1
 }
