@@ -63,16 +63,16 @@ use crate::net::{
 
 /// The kernel socket that serves one instance of `T` in its network namespace.
 ///
-/// User sockets of the protocol hold a reference to `T::Module`, so as a rule it cannot be unloaded
-/// while one is open. The drop does not rely on it, since the kernel records one module for a
-/// protocol's number, and another may have come first. A sender holds a reference to the kernel
-/// socket for as long as it runs the callback (`netlink_unicast_kernel()`), and the drop waits
-/// until it has the last one.
+/// User sockets of the protocol hold a reference to `T::Module`, so normally the module cannot be
+/// unloaded while one is open. The teardown does not rely on that, because the kernel records only
+/// one module for a protocol's number, and another module may have been first. A sender holds a
+/// reference to the kernel socket while it runs the callback (`netlink_unicast_kernel()`). `drain`
+/// waits until only our reference is left.
 ///
 /// # Invariants
 ///
-/// - `socket` is a kernel socket of which we hold a reference, beside the one that
-///   `netlink_kernel_release()` gives back; it is released once `released` is set.
+/// - `socket` is a kernel socket. We hold a reference to it, beside the one that
+///   `netlink_kernel_release()` gives up. If `released` is set, the socket was released.
 pub struct KernelSocket<T: Input> {
     pub(super) socket: NonNull<bindings::sock>,
     released: AtomicFlag,
@@ -85,12 +85,13 @@ unsafe impl<T: Input> Send for KernelSocket<T> {}
 unsafe impl<T: Input> Sync for KernelSocket<T> {}
 
 impl<T: Input> KernelSocket<T> {
-    /// How long to sleep before looking again whether callbacks have ended.
+    /// The time between two checks whether callbacks have ended.
     const DRAIN_INTERVAL: Delta = Delta::from_millis(1);
 
-    /// Takes the count of references from one, ours, to zero; false if there are others.
+    /// Takes the count of references from one, which is ours, to zero. False if there are other
+    /// references.
     fn take_last_reference(&self) -> bool {
-        // SAFETY: By the type invariants one of the references is ours.
+        // SAFETY: By the type invariants we own one of the references.
         unsafe { bindings::refcount_dec_if_one(self.refcount()) }
     }
 
@@ -107,18 +108,19 @@ impl<T: Input> KernelSocket<T> {
         unsafe { &raw mut (*socket.as_ptr()).skc_refcnt }
     }
 
-    /// The C side's way to [`Input`]: walks the messages of a buffer as `netlink_rcv_skb()` does.
+    /// The function that netlink calls for a buffer. It walks the messages as `netlink_rcv_skb()`
+    /// does, and calls [`Input`].
     ///
     /// # Safety
     ///
-    /// To be called by netlink, as the `input` callback of the socket that `attach` created.
+    /// Only netlink may call this, as the `input` callback of the socket that `attach` created.
     unsafe extern "C" fn callback(skb: *mut bindings::sk_buff) {
         const { operation::assert_valid(T::OPERATIONS) };
-        // SAFETY: The kernel passes a valid buffer, so no null pointer, for the duration of this
-        // call.
+        // SAFETY: The kernel passes a buffer that is valid for this call, so the pointer is not
+        // null.
         let buffer = unsafe { Buffer::from_raw(NonNull::new_unchecked(skb)) };
-        // SAFETY: A socket that was attached to the instance in this namespace called us. Its
-        // sender holds a reference to it until we return, for which `drain` waits.
+        // SAFETY: The socket was attached to the instance in this namespace. The sender holds a
+        // reference to the socket until this returns, and `drain` waits for that.
         let instance = unsafe { T::KEY.instance(buffer.net()) };
 
         for message in Messages::new(buffer.bytes()) {
@@ -142,7 +144,7 @@ impl<T: Input> KernelSocket<T> {
             } else {
                 let handled = instance.other(&request);
                 if let Some(Handled::SendBack(msg_type)) = handled {
-                    // A client that misses the answer has no other way to learn of an error.
+                    // Without the answer, the client has no other way to learn of the error.
                     let _ = request.send_back(msg_type);
                 }
                 match conclude(&request, Ok(())) {
@@ -155,8 +157,8 @@ impl<T: Input> KernelSocket<T> {
     }
 }
 
-// SAFETY: The callback gets at the instance by way of the socket. `detach` makes the socket
-// impossible to find, and `drain` waits until no sender holds a reference.
+// SAFETY: The callback reaches the instance through the socket. After `detach` nobody can find the
+// socket, and `drain` waits until no sender holds a reference.
 unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
     type Common = ();
 
@@ -164,12 +166,12 @@ unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
         let protocol = instance.protocol().number();
         let mut config = bindings::netlink_kernel_cfg {
             input: Some(Self::callback),
-            // Who may ask may listen.
+            // Every process may send requests, so every process may listen, too.
             flags: bindings::NL_CFG_F_NONROOT_RECV,
             ..Default::default()
         };
-        // SAFETY: The namespace is valid, and so is the configuration, which the call copies. The
-        // module is the one that the callback belongs to.
+        // SAFETY: The namespace and the configuration are valid. The call copies the configuration.
+        // The callback belongs to the module.
         let socket = unsafe {
             bindings::__netlink_kernel_create(
                 instance.net().as_raw(),
@@ -178,8 +180,9 @@ unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
                 &mut config,
             )
         };
-        // A null pointer is all that any failure leaves. Another holder of the number is met in the
-        // initial namespace, which comes first: anywhere else it is memory that is lacking.
+        // The kernel returns a null pointer for every failure. If another module holds the number,
+        // that shows in the initial namespace, because it comes first. In any other namespace the
+        // failure is a lack of memory.
         let socket = NonNull::new(socket).ok_or_else(|| {
             if !ptr::eq(instance.net(), Net::initial()) {
                 return ENOMEM;
@@ -187,7 +190,7 @@ unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
             pr_err!("netlink protocol {protocol}: no kernel socket, the number may be taken\n");
             EADDRINUSE
         })?;
-        // INVARIANT: The reference is taken right below.
+        // INVARIANT: Our reference is taken right below.
         let this = Self {
             socket,
             released: AtomicFlag::new(false),
@@ -200,33 +203,34 @@ unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
 
     unsafe fn detach(&self) {
         self.released.store(true, Relaxed);
-        // SAFETY: By the type invariants the socket was not released before, as this is called
-        // once.
+        // SAFETY: This is called once, so by the type invariants the socket was not released
+        // before.
         unsafe { bindings::netlink_kernel_release(self.socket.as_ptr()) };
     }
 
     unsafe fn drain(&self) {
-        // Two others may hold a reference. The release gives back its own by `call_rcu()`, behind a
-        // grace period that also ends every lookup of the socket (`deferred_put_nlk_sk()`): from
-        // one reference on there can only be fewer. And senders hold one until the callback that
-        // they run has returned.
+        // There may be two kinds of other references. The release gives up its own reference by
+        // `call_rcu()` (`deferred_put_nlk_sk()`). That happens after a grace period, which also
+        // ends every lookup of the socket, so no new reference can be taken after it. And a sender
+        // holds a reference until the callback that it runs has returned.
         if !self.take_last_reference() {
-            // Such calls may be put off for seconds, if nobody asks.
+            // `call_rcu()` may delay its calls for seconds, unless someone waits for them.
             rcu_barrier();
             while !self.take_last_reference() {
                 fsleep(Self::DRAIN_INTERVAL);
             }
         }
-        // What the last callback did comes before the drop of the instance. Giving up a reference
-        // releases, and taking the last one does not acquire by itself.
+        // The drop of the instance must come after everything that the last callback did. Giving up
+        // a reference has release order, but taking the last one has no acquire order. So this
+        // barrier is needed.
         smp_mb(Full);
     }
 }
 
 impl<T: Input> Drop for KernelSocket<T> {
     fn drop(&mut self) {
-        // SAFETY: The count is zero since `drain`, which comes before the drop, so nobody else uses
-        // the socket.
+        // SAFETY: `drain` came before the drop, and took the count to zero. So nobody else uses the
+        // socket.
         unsafe { sk_free(self.socket.as_ptr()) };
     }
 }
