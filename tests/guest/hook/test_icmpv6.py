@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""What an IPv6 network cannot do without: neighbour discovery, multicast listener discovery and
-path MTU discovery, beside a module that queues ICMPv6.
+"""An IPv6 network needs neighbour discovery, multicast listener discovery and path MTU discovery. They
+must work while the module queues ICMPv6.
 
-By default that is echo, and nothing else is at stake: here with hooks at every point and without
-bypass, so that whatever is queued and not decided is lost.
+By default the module queues only echo messages, so the others are not affected. These tests have hooks
+at every point and no bypass: a packet that is queued and not decided is lost.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ NARROW = 1280
 
 
 class Network:
-    """Two hosts and a router, behind which packets must be small."""
+    """Two hosts and a router. The link after the router takes only small packets."""
 
     def __init__(self, namespaces):
         self.near, self.router, self.far = self.all = [namespaces() for _ in range(3)]
@@ -55,12 +55,12 @@ class Network:
                 run("ip", "-6", "neighbour", "flush", "all")
 
     def neighbours(self):
-        """What the near host knows of its neighbours."""
+        """The neighbours that the near host knows."""
         with self.near:
             return run("ip", "-6", "neighbour", "show")
 
     def datagram_arrives(self):
-        """Whether one gets from end to end, for which every host must find its neighbour."""
+        """Whether a datagram gets from end to end. For that every host must find its neighbour."""
         with self.near.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender, \
                 self.far.socket(socket.AF_INET6, socket.SOCK_DGRAM) as receiver:
             receiver.bind((FAR, 0))
@@ -69,12 +69,12 @@ class Network:
                 sender.sendto(b"hello", receiver.getsockname()[:2])
                 return select.select([receiver], [], [], 0.2)[0]
 
-            # A host gives up a neighbour that has not answered for three seconds, and drops the datagram.
+            # If a neighbour has not answered for three seconds, the host drops the datagram.
             wait_until(arrives)
             return receiver.recv(64) == b"hello"
 
     def group_is_reported(self):
-        """Whether the router hears that a host has joined a group."""
+        """Whether the router receives the report that a host has joined a group."""
         with self.router.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x86DD)) as heard, \
                 self.near.socket(socket.AF_INET6, socket.SOCK_DGRAM) as member:
             heard.bind(("near0", 0x86DD))
@@ -86,13 +86,13 @@ class Network:
                               group + struct.pack("=I", index))
             while True:
                 packet = heard.recv(2000)
-                # A router alert comes before it.
+                # The report comes after a router alert.
                 if (packet[6], packet[40], packet[48]) == (HOP_BY_HOP, ICMPV6, LISTENER_REPORT) \
                         and group in packet:
                     return True
 
     def path_mtu_is_found(self):
-        """Whether the sender learns how large packets may be from the router's message."""
+        """Whether the sender learns the path MTU from the router's message."""
         with self.near.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
             sender.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO)
             sender.connect((FAR, 9))
@@ -120,7 +120,7 @@ def nobody(_network):
 
 @contextlib.contextmanager
 def silent(network):
-    """A listener in every namespace, which decides nothing."""
+    """A listener in every namespace that never sends a verdict."""
     with contextlib.ExitStack() as stack:
         for namespace in network.all:
             with namespace:
@@ -131,7 +131,7 @@ def silent(network):
 
 @contextlib.contextmanager
 def dead(network):
-    """Listeners that go, and take with them what they have not decided."""
+    """Listeners that end without verdicts. The kernel drops the packets that wait for them."""
     with silent(network):
         pass
     yield
@@ -139,7 +139,7 @@ def dead(network):
 
 @pytest.mark.parametrize("listening", [nobody, silent, dead])
 def test_network_works(network, listening):
-    """Bug: an ICMPv6 queue kills neighbour discovery, and more."""
+    """Bug: an ICMPv6 queue breaks neighbour discovery and other functions of the network."""
     with listening(network):
         network.forget_neighbours()
         assert network.datagram_arrives()
@@ -148,7 +148,7 @@ def test_network_works(network, listening):
 
 
 def test_queueing_all_types_takes_the_network_down(network):
-    """What the default is there to prevent; and what the tests above would not miss."""
+    """The default prevents this failure. It also shows that the tests above would notice it."""
     network.forget_neighbours()
     with network.near, Control() as control:
         control.set(ipv6=ALL_TYPES)

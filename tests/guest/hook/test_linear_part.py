@@ -52,13 +52,13 @@ def sent_by(device):
 
 
 def send_linear(packet):
-    """The whole packet is in the linear part."""
+    """Sends a packet that is wholly in the linear part."""
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
         raw.sendto(packet, (DESTINATION, 0))
 
 
 def send_by_ring(packet):
-    """The linear part is empty: the packet stays in the pages of the ring."""
+    """Sends a packet with an empty linear part: it stays in the pages of the ring."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as sender:
         sender.bind(("x0", 0x0800))
         sender.setsockopt(SOL_PACKET, PACKET_VERSION, struct.pack("=i", TPACKET_V2))
@@ -72,10 +72,11 @@ def send_by_ring(packet):
 
 
 def _as_a_user(send):
-    """Sends ICMP and UDP through an xfrm interface. What the hook sees of each, and what leaves."""
+    """Sends ICMP and UDP through an xfrm interface. Returns for each how many packets the hook saw, and how
+    many left."""
     become(NOBODY)
     enter_new_namespaces()
-    # Nothing but the packets of the test leaves.
+    # Only the packets of the test leave.
     Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("1", encoding="ascii")
     run("ip", "-batch", "-", input="\n".join(XFRM) + "\n")
     await_carrier("v0")
@@ -85,7 +86,7 @@ def _as_a_user(send):
         for name, payload, protocol in (("icmp", icmp(8, data=bytes(56)), socket.IPPROTO_ICMP),
                                         ("udp", udp, socket.IPPROTO_UDP)):
             seen, sent = control.stats()["ipv4"]["seen"], sent_by("v0")
-            # What is dropped is an error to some senders.
+            # If the packet is dropped, some senders get an error.
             with contextlib.suppress(PermissionError):
                 send(ipv4(SOURCE, DESTINATION, payload, protocol=protocol))
             if name == "udp":
@@ -96,10 +97,10 @@ def _as_a_user(send):
 
 @pytest.mark.parametrize("send", [send_linear, send_by_ring])
 def test_packet_is_seen_wherever_its_header_is(load, send):
-    """Bug: the header is taken to be in the linear part. Then a packet of a user's passes a hook
-    that must drop it, or the hook reads what is not the packet.
+    """Bug: the hook expects the header in the linear part. Then a user's packet passes although the hook
+    must drop it, or the hook reads bytes outside of the packet.
 
-    All ICMP is queued and, as nobody listens, dropped. Other packets leave.
+    All ICMP is queued, and dropped because the queue has no listener. Other packets leave.
     """
     load(hooks=1 << 4, bypass=0)
     worker = Worker(_as_a_user, send)

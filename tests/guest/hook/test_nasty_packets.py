@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Packets that are cut short, contradict themselves or are merely odd, injected before the hook:
-what each is to the module, by its statistics."""
+"""Packets that end early, contradict themselves or are unusual, injected before the hook. The module's
+statistics show how it treats each."""
 
 import random
 import struct
@@ -30,14 +30,14 @@ from ipv6_headers import (
 from netlink import SLOW
 from network import checksum, icmp, ipv4, ipv6
 
-# What becomes of a packet: queued, passed and counted as unparsable, or none of the module's
-# business (another protocol, a later fragment, or dropped by the stack before it gets to the hook).
+# The fate of a packet: queued, passed and counted as unparsable, or ignored by the module (another
+# protocol, a later fragment, or dropped by the stack before the hook).
 QUEUED, UNPARSABLE, PASSED = "queued", "unparsable", "passed"
 
-# Types that nobody answers.
+# Types that no host answers.
 UNREACHABLE4, UNREACHABLE6 = 3, 1
 
-# From nowhere, so that whatever is wrong with them is not answered.
+# The source address is unspecified, so that no host sends an error about them.
 MESSAGE4 = icmp(UNREACHABLE4, data=bytes(28))
 MESSAGE6 = struct.pack(">BBHI", UNREACHABLE6, 0, 0, 0) + bytes(48)
 
@@ -54,7 +54,7 @@ ROUTER_ALERT = bytes([5, 2, 0, 0, 1, 0])
 
 
 def jumbo(length, payload=MESSAGE6):
-    """The option that says how long a packet is whose header cannot say it, and what follows."""
+    """The option for a length that does not fit the packet's header, and the rest of the packet."""
     return extension(ICMPV6, body=struct.pack(">BBI", 0xC2, 4, length)) + payload
 
 
@@ -159,7 +159,7 @@ PACKETS = {
 
 @pytest.fixture
 def control(load, loopback):
-    """Of the namespace that the packets are in. All types are queued, and nobody listens."""
+    """Control of the packets' namespace. All types are queued, and no queue has a listener."""
     load()
     loopback.near.ip("link set lo mtu 100000")  # for jumbograms
     with loopback.near, Control() as control:
@@ -168,7 +168,7 @@ def control(load, loopback):
 
 
 def test_each_has_its_fate(control, inject):
-    """One by one, told by what they are counted as."""
+    """Injects the packets one by one. The counters show the fate of each."""
     wrong = {}
     for name, (packet, expected) in PACKETS.items():
         family = "ipv" + name[0]
@@ -183,7 +183,7 @@ def test_each_has_its_fate(control, inject):
 
 
 def test_whatever_they_are_changed_to(control, inject, loopback):
-    """Thousands of them with bytes changed, cut off or put in: all are counted as one thing."""
+    """Thousands of packets with bytes changed, removed or inserted. Each is counted once."""
     source = random.Random(5)
     for _ in range(int(3000 / SLOW)):
         name, (packet, _) = source.choice(list(PACKETS.items()))
@@ -201,7 +201,7 @@ def test_whatever_they_are_changed_to(control, inject, loopback):
                 packet = bytearray(1)
         header = (packet[0] & 0xF) * 4
         if name[0] == "4" and 20 <= header <= len(packet):
-            # Or hardly any would get as far as to the hook.
+            # Without a right checksum, few packets would reach the hook.
             packet[10:12] = bytes(2)
             packet[10:12] = struct.pack(">H", checksum(packet[:header]))
         inject("ipv" + name[0], [bytes(packet)])

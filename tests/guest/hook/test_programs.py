@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""NFQUEUE programs that know nothing of this project, as Debian ships them, on our queue."""
+"""Debian's NFQUEUE programs, which were made without this project, read our queue."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from network import run
 
 
 class Program:
-    """A running program; what it writes is kept."""
+    """A running program. Its output is kept."""
 
     def __init__(self, command):
         assert shutil.which(command[0]), f"{command[0]} is to be in the root (scripts/setup)"
@@ -28,7 +28,7 @@ class Program:
         self.said = ""
 
     def says(self, words, times=1):
-        """Waits until it has written this so many times."""
+        """Waits until the program has written these words this many times."""
         while self.said.count(words) < times:
             output = self.process.stdout
             assert select.select([output], [], [], DEADLINE)[0], f"no {words!r} in {self.said}"
@@ -43,7 +43,7 @@ class Program:
 
 @pytest.fixture
 def consume_by(module, link):
-    """Starts a program at the far end, and waits until it has queue 0 and asks for whole packets."""
+    """Starts a program at the far end, and waits until it has bound queue 0 with whole packets."""
     running = []
 
     def is_ready():
@@ -70,14 +70,14 @@ def ping(link, count=3):
             for seq in range(count):
                 pinger.ping(seq, seq * 700)
         assert control.stats()["ipv4"]["queued"] - before[0] == count
-        # Was it the program that let them pass?
+        # The program must have accepted them.
         assert nfqueue.last_ids()[0] - before[1] >= count
         assert nfqueue.statistics()[0] == (0, 0, 0)
 
 
 def test_tcpdump(consume_by, link):
-    """C, on libpcap's own code: prints packets and accepts them."""
-    # Debian's becomes another user by default, who may give no verdicts.
+    """tcpdump (C, with libpcap) prints packets and accepts them."""
+    # By default Debian's tcpdump becomes another user, and that user may not send verdicts.
     tcpdump = consume_by("tcpdump", "-Z", "root", "-i", "nfqueue:0", "-l", "-n")
     ping(link)
     tcpdump.says("192.0.2.1 > 192.0.2.2: ICMP echo request", times=3)
@@ -88,20 +88,20 @@ def test_tcpdump(consume_by, link):
     ("tshark", "-i", "nfqueue:0", "-l", "-n"),
 ], ids=["tcpdump", "tshark"])
 def test_programs_that_give_up_their_rights_lose_every_packet(consume_by, link, command):
-    """As docs/queue.md says: they see packets and may give no verdicts, whoever starts them."""
+    """As docs/queue.md says: these programs see packets, but may not send verdicts, even if root starts them."""
     program = consume_by(*command)
     with link.pinger() as pinger:
         pinger.send(1)
         program.says("192.0.2.1")
         link.settle()
         assert not pinger.replies()
-    # So that a program ends that it has started.
+    # SIGTERM, so that the program can end its child.
     program.process.terminate()
     program.process.wait(DEADLINE)
 
 
 def test_dhcpoptinj(consume_by, link):
-    """C, on libnetfilter_queue: changes DHCP messages and accepts everything else."""
+    """dhcpoptinj (C, with libnetfilter_queue) changes DHCP messages and accepts other packets."""
     program = consume_by("dhcpoptinj", "--debug", "--foreground", "--queue", "0", "--option", "0C66")
     ping(link)
     # Its output is buffered.
@@ -110,7 +110,7 @@ def test_dhcpoptinj(consume_by, link):
 
 
 def test_opensnitchd(consume_by, link, tmp_path):
-    """Go, a firewall for applications: lets pass what it has no rule for."""
+    """opensnitchd (Go) is a firewall for applications. It accepts packets for which it has no rule."""
     rules, settings = tmp_path / "rules", tmp_path / "settings.json"
     rules.mkdir()
     settings.write_text(json.dumps({
@@ -124,8 +124,8 @@ def test_opensnitchd(consume_by, link, tmp_path):
     ping(link)
 
 
-# By the first byte of data it accepts, marks, drops, or exchanges two words of data, which leaves the
-# checksum as it was.
+# The first byte of data selects what the script does: accept, mark, drop, or exchange two words of data.
+# The exchange does not change the checksum.
 SCRIPT = """
 import json
 from netfilterqueue import NetfilterQueue
@@ -151,7 +151,7 @@ queue.run()
 
 
 def test_python_netfilterqueue(consume_by, link):
-    """Python's usual binding to libnetfilter_queue: what it tells of packets, and does with them."""
+    """Python's usual binding to libnetfilter_queue gets the right packets, and its verdicts work."""
     link.far.nft("table ip t { chain c { type filter hook prerouting priority 10; "
                  "meta mark 7 counter; }; }")
     program = consume_by(sys.executable, "-c", SCRIPT)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Paths through the network stack that the module is not to touch, named after what walks them.
-Where they have a course of their own, it is recorded with and without the module, which queues at
-all hook points and without bypass: whatever it took by mistake would be lost."""
+"""Traffic that the module must not touch. Each test is named after its traffic. Most record the traffic
+with and without the module, and compare. The module queues at all hook points, without bypass: a packet
+that it queued by mistake would be lost."""
 
 import contextlib
 import errno
@@ -32,7 +32,7 @@ PARAMETER_PROBLEM, UNKNOWN_OPTION = 4, 2
 
 
 def outcome(call, *arguments):
-    """What a call returns, or the name of its error."""
+    """The result of a call, or the name of its error."""
     try:
         return call(*arguments)
     except OSError as error:
@@ -40,7 +40,7 @@ def outcome(call, *arguments):
 
 
 class Wire:
-    """Sees the segments of TCP at the far end of a link."""
+    """Records the TCP segments at the far end of a link."""
 
     def __init__(self, link):
         self._socket = link.far.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
@@ -53,7 +53,7 @@ class Wire:
         self._socket.close()
 
     def segments(self):
-        """All but mere acknowledgements, which come when they please: (sender, flags, bytes)."""
+        """All segments except pure acknowledgements, whose times vary: (sender, flags, bytes)."""
         found = []
         while select.select([self._socket], [], [], 0)[0]:
             packet, (_, _, direction, *_) = self._socket.recvfrom(1 << 16)
@@ -81,7 +81,7 @@ class Connection:
         self.client.connect(self._listening.getsockname())
         self.server, _ = self._listening.accept()
         self.server.settimeout(DEADLINE)
-        # The client's end, and the server's.
+        # The addresses of the client's end and of the server's end.
         self.ends = self.client.getsockname(), self.client.getpeername()
 
     def __enter__(self):
@@ -92,12 +92,12 @@ class Connection:
             end.close()
 
     def send(self, data):
-        """Has the client get data, which it need not read."""
+        """Sends data to the client, and waits until it has arrived. The client need not read it."""
         self.server.sendall(data)
         assert select.select([self.client], [], [], DEADLINE)[0]
 
     def states(self):
-        """The states of the client's end and the server's, None if it is gone."""
+        """The states of the client's end and of the server's end. None for an end that does not exist."""
         found = []
         for namespace, local in ((self.link.near, self.ends[0]), (self.link.far, self.ends[1])):
             with namespace, SockDiag() as diag:
@@ -107,12 +107,12 @@ class Connection:
         return found
 
     def bind_again(self):
-        """Whether another socket can have the client's port."""
+        """Binds another socket to the client's port. None, or the name of the error."""
         with self.link.near.socket(socket.AF_INET, socket.SOCK_STREAM) as another:
             return outcome(another.bind, self.ends[0])
 
     def destroy(self):
-        """SOCK_DESTROY of the client's end."""
+        """Destroys the client's end (SOCK_DESTROY)."""
         with self.link.near, SockDiag() as diag:
             return diag.destroy(*self.ends)
 
@@ -121,11 +121,11 @@ def linger(end, seconds):
     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, int(seconds)))
 
 
-# How a connection ends: each is a course of events, and returns what both sides got to know.
+# The ways in which a connection ends. Each function plays one, and checks what both sides see.
 
 
 def close(tcp):
-    """The one who closes first is left in TIME_WAIT, and keeps its port."""
+    """The side that closes first stays in TIME_WAIT, and its port stays in use."""
     tcp.client.sendall(b"request")
     assert tcp.server.recv(100) == b"request"
     tcp.client.close()
@@ -137,21 +137,21 @@ def close(tcp):
 
 
 def close_with_unread_data(tcp):
-    """The other side is to know that it was not heard."""
+    """The other side gets a reset, because its data was not read."""
     tcp.send(b"unread")
     tcp.client.close()
     assert (outcome(tcp.server.recv, 100), tcp.states()) == ("ECONNRESET", [None, None])
 
 
 def close_lingering_for_0_s(tcp):
-    """No farewell."""
+    """The connection is reset at once, without a FIN."""
     linger(tcp.client, 0)
     tcp.client.close()
     assert (outcome(tcp.server.recv, 100), tcp.states()) == ("ECONNRESET", [None, None])
 
 
 def close_lingering(tcp):
-    """It returns when all has been acknowledged, which is at once."""
+    """close() returns when all data was acknowledged. Here that is at once."""
     linger(tcp.client, DEADLINE)
     tcp.client.sendall(b"last words")
     tcp.client.close()
@@ -160,13 +160,13 @@ def close_lingering(tcp):
 
 
 def close_lingering_with_unread_data(tcp):
-    """There is nothing to wait for."""
+    """close() does not wait, because the connection is reset."""
     linger(tcp.client, DEADLINE)
     close_with_unread_data(tcp)
 
 
 def shutdown(tcp):
-    """One direction ends, and the other goes on."""
+    """One direction ends, and the other one still works."""
     tcp.client.shutdown(socket.SHUT_WR)
     assert tcp.server.recv(100) == b""
     tcp.server.sendall(b"answer")
@@ -176,7 +176,7 @@ def shutdown(tcp):
 
 
 def data_after_close(tcp):
-    """Nobody is there to read it."""
+    """The server sends data that no socket can receive any more."""
     tcp.client.close()
     assert tcp.server.recv(100) == b""
     tcp.server.sendall(b"too late")
@@ -185,7 +185,7 @@ def data_after_close(tcp):
 
 
 def destroy(tcp):
-    """SOCK_DESTROY: both sides are told, each its own."""
+    """SOCK_DESTROY: both sides get an error, each a different one."""
     assert tcp.states() == [ESTABLISHED, ESTABLISHED] and tcp.destroy() == 0
     assert outcome(tcp.client.recv, 100) == "ECONNABORTED"
     assert outcome(tcp.server.recv, 100) == "ECONNRESET"
@@ -193,7 +193,7 @@ def destroy(tcp):
 
 
 def destroy_with_unread_data(tcp):
-    """It can still be read."""
+    """The client can still read the data that had arrived."""
     tcp.send(b"unread")
     assert tcp.destroy() == 0
     assert tcp.client.recv(100) == b"unread"
@@ -202,17 +202,17 @@ def destroy_with_unread_data(tcp):
 
 
 def destroy_after_shutdown(tcp):
-    """The other side had nothing to read any more, and now cannot write."""
+    """The other side has read the end of the stream before. Now it can no longer write."""
     tcp.client.shutdown(socket.SHUT_WR)
     assert tcp.server.recv(100) == b""
-    # An acknowledgement that comes later would be answered with another reset.
+    # Otherwise a later acknowledgement would cause another reset.
     wait_until(lambda: tcp.states() == [FIN_WAIT2, CLOSE_WAIT])
     assert tcp.destroy() == 0
     assert (outcome(tcp.server.send, b"answer"), tcp.states()) == ("EPIPE", [None, None])
 
 
 def destroy_in_time_wait(tcp):
-    """Nothing is sent, and the port is free."""
+    """The kernel sends nothing, and the port is free."""
     tcp.client.close()
     assert tcp.server.recv(100) == b""
     tcp.server.close()
@@ -221,7 +221,7 @@ def destroy_in_time_wait(tcp):
     assert tcp.bind_again() is None
 
 
-# What is seen of each behind the handshake.
+# The segments of each function, after the handshake.
 COURSES = {
     close: [("near", "PA", 7), ("near", "FA", 0), ("far", "FA", 0)],
     close_with_unread_data: [("far", "PA", 6), ("near", "RA", 0)],
@@ -238,7 +238,7 @@ COURSES = {
 
 
 def segments(link, course):
-    """What is seen of a course of events, until both ends are closed."""
+    """The segments of one function of COURSES, until both ends are closed."""
     with Wire(link) as wire:
         with Connection(link) as connection:
             course(connection)
@@ -247,15 +247,14 @@ def segments(link, course):
 
 
 def never_send_again(link):
-    """Keeps TCP from sending anything twice when an acknowledgement is late, as it is on a slow
-    machine."""
+    """Keeps TCP from sending a segment twice. On a slow machine an acknowledgement can be late."""
     for end in (link.near, link.far):
         end.sysctl("ipv4/tcp_early_retrans", 0)
         end.sysctl("ipv4/tcp_rto_min_us", int(DEADLINE * 1e6))
 
 
 def test_tcp(load, link):
-    """Each end of a connection has the same segments with the module as without."""
+    """Connections that end in any way have the same segments with and without the module."""
     never_send_again(link)
     handshake = [("near", "S", 0), ("far", "SA", 0)]
     expected = {course.__name__: handshake + rest for course, rest in COURSES.items()}
@@ -268,8 +267,8 @@ def test_tcp(load, link):
 
 
 def destroy_while_it_lingers(link):
-    """close() waits for data that the other side takes no more of, but not once there is no
-    connection. Its segments are as many as it likes."""
+    """close() waits for data, but the other side takes no more. When the connection is destroyed, close()
+    returns. The number of segments varies, so they are not compared."""
     with Connection(link) as tcp:
         linger(tcp.client, 5 * DEADLINE)
         tcp.client.setblocking(False)
@@ -298,7 +297,7 @@ def test_tcp_destroyed_while_it_lingers(load, link):
 
 @pytest.fixture
 def queued(load, link):
-    """The module, and who listens at both ends of the link: (near, far)."""
+    """Loads the module, and binds a listener at each end of the link: (near, far)."""
     load(**EVERYWHERE)
     with contextlib.ExitStack() as stack:
         listeners = []
@@ -310,7 +309,7 @@ def queued(load, link):
 
 @pytest.fixture
 def sender(link):
-    """A socket at the near end that sends to a port that it can choose."""
+    """A UDP socket at the near end."""
     with link.near.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.settimeout(DEADLINE)
         yield sender
@@ -324,7 +323,7 @@ def send_more(sender):
 
 
 def send_corked(sender):
-    """Sends in pieces, between which a cork is pulled out."""
+    """Sends in pieces while UDP_CORK is set, and then clears it."""
     sender.setsockopt(socket.IPPROTO_UDP, UDP_CORK, 1)
     for piece in (b"one, ", b"two, ", b"three"):
         sender.send(piece)
@@ -333,7 +332,7 @@ def send_corked(sender):
 
 @pytest.mark.parametrize("send", [send_more, send_corked], ids=lambda send: send.__name__)
 def test_udp_in_pieces(queued, link, sender, send):
-    """It arrives as one datagram, and nobody is asked about it."""
+    """The pieces arrive as one datagram, and no listener gets it."""
     with link.far.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.settimeout(DEADLINE)
         receiver.bind((link.far_address, 0))
@@ -347,9 +346,9 @@ def test_udp_in_pieces(queued, link, sender, send):
 
 @pytest.mark.parametrize("send", [send_more, send_corked], ids=lambda send: send.__name__)
 def test_udp_in_pieces_to_a_closed_port(queued, link, sender, send):
-    """The ICMP error that answers is queued at each hook point, and only then gets to the sender."""
+    """The answer is an ICMP error. It is queued at each hook point, and then reaches the sender."""
     near, far = queued
-    # Nobody has a port that somebody had.
+    # When this receiver is closed, its port is closed.
     with link.far.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind((link.far_address, 0))
         sender.connect(receiver.getsockname())
@@ -358,7 +357,7 @@ def test_udp_in_pieces_to_a_closed_port(queued, link, sender, send):
         packet = listener.receive()
         assert packet.hook == hook
         assert tuple(packet.payload[20:22]) == (ICMP_UNREACHABLE, PORT_UNREACHABLE)
-        # What it is about: one datagram of all pieces.
+        # The error quotes one datagram with all pieces.
         assert packet.payload[28 + 20 + 4:][:2] == struct.pack(">H", 8 + 15)
         assert not select.select([sender], [], [], 0)[0]
         listener.verdict(packet, ACCEPT)
@@ -367,7 +366,7 @@ def test_udp_in_pieces_to_a_closed_port(queued, link, sender, send):
 
 
 def test_udp_destroyed_with_a_cork(queued, link, sender):
-    """SOCK_DESTROY while pieces wait: they never arrive."""
+    """A socket is destroyed while pieces wait: they never arrive."""
     with link.far.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind((link.far_address, 0))
         sender.connect(receiver.getsockname())
@@ -383,21 +382,21 @@ def test_udp_destroyed_with_a_cork(queued, link, sender):
 
 # IPv6.
 
-# A header that says nothing about itself, with an option of four bytes, which is to be skipped by
-# who does not know it (0x1e) or answered (0x9e), as RFC 8200 has it in the upper bits.
+# An options header with an unknown option of four bytes. By the upper bits of the option's type
+# (RFC 8200), the receiver must skip it (0x1e) or answer with an error (0x9e).
 DATA = bytes(range(256)) * 16
 TO_SKIP, TO_ANSWER = (bytes([0, 0, kind, 4]) + b"data" for kind in (0x1e, 0x9e))
 
 
 def reassembled(namespace):
-    """How many IPv6 datagrams were put together of fragments."""
+    """The number of IPv6 datagrams that were reassembled from fragments."""
     with namespace:
         lines = Path("/proc/thread-self/net/snmp6").read_text(encoding="ascii").splitlines()
     return int(dict(map(str.split, lines))["Ip6ReasmOKs"])
 
 
 def fragments_and_options(path):
-    """A datagram of several fragments, with headers before and in them."""
+    """Sends a datagram in several fragments, with extension headers before and after the fragment header."""
     before = reassembled(path.far)
     with path.near.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender, \
             path.far.socket(socket.AF_INET6, socket.SOCK_DGRAM) as receiver:
@@ -409,13 +408,13 @@ def fragments_and_options(path):
             sender.setsockopt(socket.IPPROTO_IPV6, option, TO_SKIP)
         sender.sendto(DATA, receiver.getsockname())
         data, headers, _, _ = receiver.recvmsg(1 << 16, 1 << 10)
-    # The first byte tells what follows.
+    # The first byte is the next header, which varies.
     return data, {kind: header[1:] for _, kind, header in headers}, reassembled(path.far) - before
 
 
 def option_to_answer(path):
-    """A header with an option that nobody knows and that wants an error; its type, code and what
-    it points at."""
+    """Sends a header with an unknown option that asks for an error. Returns the error's type, code and
+    pointer."""
     path.far.sysctl("ipv6/icmp/ratelimit", 0)
     with path.near.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender, \
             path.near.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as errors:
@@ -428,10 +427,10 @@ def option_to_answer(path):
 
 
 def honour_extension_headers(path):
-    """What they ask for is done."""
+    """The receiver does what the extension headers ask for."""
     options = {socket.IPV6_HOPOPTS: TO_SKIP[1:], socket.IPV6_DSTOPTS: TO_SKIP[1:]}
     assert fragments_and_options(path) == (DATA, options, 1)
-    # It points behind the fixed header, next header and length.
+    # The pointer is after the fixed header, and after the bytes "next header" and "length".
     assert option_to_answer(path) == (PARAMETER_PROBLEM, UNKNOWN_OPTION, 40 + 2)
 
 
@@ -443,7 +442,7 @@ def test_ipv6_extension_headers(load, routed):
 
 
 def udp6(source, destination, data):
-    """A UDP packet from one end to the other, each an address and a port."""
+    """A UDP packet from `source` to `destination`. Each is an address and a port."""
     def packet(check):
         return struct.pack(">4H", source[1], destination[1], 8 + len(data), check) + data
 
@@ -452,8 +451,8 @@ def udp6(source, destination, data):
 
 
 def destroy_between_fragments(path):
-    """SOCK_DESTROY while one half of a datagram waits for the other: both are put together, for
-    nobody, and the sender is told so."""
+    """The receiver is destroyed while one half of a datagram waits for the other half. Both are
+    reassembled, no socket gets the datagram, and the sender gets an error."""
     path.far.sysctl("ipv6/icmp/ratelimit", 0)
     before = reassembled(path.far)
     with path.near.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender, \
@@ -486,7 +485,7 @@ def test_ipv6_destroyed_between_fragments(load, routed):
 
 
 def test_ipv6_echo_in_fragments(module, routed):
-    """Put together at both ends, whether a listener passes the first fragment or there is none."""
+    """Both ends reassemble the datagrams, with a listener that accepts the first fragment, and without one."""
     with Echo(IPV6, routed) as echo:
         echo.socket.settimeout(DEADLINE)
         echo.send(DATA)

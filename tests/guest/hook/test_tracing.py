@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""What docs/debugging.md says of tracing the module."""
+"""The chapter of docs/debugging.md about tracing the module is right."""
 
 import ctypes
 import errno
@@ -15,7 +15,7 @@ import module as modules
 from network import Pinger
 
 TRACING = Path("/sys/kernel/tracing")
-# Of Linux: perf_event_open(2), and what it is told.
+# Numbers of Linux for perf_event_open(2).
 PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}.get(os.uname().machine)
 PERF_TYPE_BREAKPOINT, HW_BREAKPOINT_X, ATTR_SIZE = 5, 4, 112
 EVERYWHERE = 0, -1
@@ -30,7 +30,7 @@ def hook():
 
 
 def breakpoint_at(address, cpu):
-    """A counter of how often the CPU runs the instruction there."""
+    """A counter: how often the CPU runs the instruction at the address."""
     attr = struct.pack("=IIQQQQQIIQQ", PERF_TYPE_BREAKPOINT, ATTR_SIZE, 0, 0, 0, 0, 0, 0, HW_BREAKPOINT_X, address, 8)
     libc = ctypes.CDLL(None, use_errno=True)
     fd = libc.syscall(PERF_EVENT_OPEN, attr.ljust(ATTR_SIZE, b"\0"), -1, cpu, -1, 0)
@@ -39,7 +39,7 @@ def breakpoint_at(address, cpu):
 
 
 def test_breakpoint_counts_calls_of_the_hook(module, loopback):
-    """What to do instead of a kprobe."""
+    """The document recommends a breakpoint instead of a kprobe."""
     _, address = hook()
     counters = [breakpoint_at(address, cpu) for cpu in range(os.cpu_count())]
     try:
@@ -54,7 +54,7 @@ def test_breakpoint_counts_calls_of_the_hook(module, loopback):
 
 
 def test_kprobe_events_find_no_function(module):
-    """If this fails, the chapter needs another one."""
+    """If this fails, kprobes work, and the chapter must be changed."""
     name, _ = hook()
     with pytest.raises(OSError) as refused:
         (TRACING / "kprobe_events").write_text(f"p:hook {name}\n", encoding="ascii")

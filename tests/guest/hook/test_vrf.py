@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Packets of a VRF, which meet hooks as those of a device and once more as those of the VRF."""
+"""Packets of a VRF. At PRE_ROUTING they meet a hook twice: with their device, and with the VRF."""
 
 import socket
 import subprocess
@@ -17,7 +17,7 @@ def vrf(load, routed):
     if subprocess.run(["modprobe", "vrf"], check=False).returncode:
         pytest.skip("this kernel has no VRFs (CONFIG_NET_VRF)")
     routed.far.ip("link add red type vrf table 10", "link set red up", "link set veth0 master red",
-                  # What has gone while the device was set down.
+                  # The kernel removed these when veth0 was set down.
                   "addr replace 198.51.100.1/24 dev veth0", "addr replace fd00:2::1/64 dev veth0 nodad",
                   "neigh replace 198.51.100.254 lladdr 02:00:00:00:01:02 dev veth0",
                   "neigh replace fd00:2::fe lladdr 02:00:00:00:01:02 dev veth0",
@@ -35,7 +35,7 @@ def index(path, name):
 
 @pytest.mark.parametrize("family", FAMILIES, ids=str)
 def test_packet_of_a_vrf_is_queued_once_and_arrives(vrf, family):
-    """Bug: VRFs that meet a hook twice: the kernel loses the packet after its second verdict."""
+    """Bug: a packet of a VRF is queued twice. The kernel loses it after the second verdict."""
     vrf.load()
     with vrf.far:
         listener = Listener()
@@ -53,7 +53,7 @@ def test_packet_of_a_vrf_is_queued_once_and_arrives(vrf, family):
 
 @pytest.mark.parametrize("family", FAMILIES, ids=str)
 def test_packet_of_a_vrf_meets_other_hooks_once(vrf, family):
-    """Bug: packets that pass, since at these points all packets of a VRF come by the VRF."""
+    """Bug: packets of a VRF pass at other points. There they only meet the hook with the VRF as device."""
     vrf.load(hooks=1 << LOCAL_IN)
     with vrf.far:
         listener = Listener()
@@ -68,7 +68,7 @@ def test_packet_of_a_vrf_meets_other_hooks_once(vrf, family):
 
 @pytest.mark.parametrize("family", FAMILIES, ids=str)
 def test_packet_that_a_vrf_sends_to_itself_is_queued(vrf, family):
-    """Bug: a policy that fails open: such a packet meets the hook once, as one of the VRF."""
+    """Bug: such a packet passes. It meets the hook only once, with the VRF as its device."""
     vrf.load()
     with vrf.far:
         listener = Listener()
@@ -87,7 +87,7 @@ def test_packet_that_a_vrf_sends_to_itself_is_queued(vrf, family):
 
 @pytest.mark.parametrize("condition, arrives", [("", False), ('meta iifkind != "vrf"', True)], ids=("as it is", "mended"))
 def test_rule_of_nftables_needs_a_condition(vrf, condition, arrives):
-    """That the kernel is what loses packets, and how docs/queue.md says to prevent it."""
+    """The kernel loses the packets, not the module. The condition of docs/queue.md prevents that."""
     vrf.far.nft("table ip t { chain c { type filter hook prerouting priority 0;"
                 f" {condition} ip protocol icmp queue num 0; }}\n}}")
     with vrf.far:
