@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the module has to answer, by docs/protocol.md.
+//! The answers that the module must give by docs/protocol.md.
 
 use knetlink::HEADER_LEN;
 use knetlink::Message;
@@ -20,10 +20,10 @@ use nldemo::control::Stats;
 use nldemo::control::Totals;
 use nldemo::protocol;
 
-/// Types below are of netlink itself (`NLMSG_MIN_TYPE`).
+/// Lower types belong to netlink itself (`NLMSG_MIN_TYPE`).
 const FIRST_TYPE: u16 = 16;
 
-/// One thing that is to come back.
+/// One expected answer.
 #[derive(Debug)]
 pub struct Answer {
     /// The sequence number of the request.
@@ -39,31 +39,31 @@ enum What {
     Config,
     /// The totals.
     Stats,
-    /// The counters of all CPUs, and an end.
+    /// The counters of all CPUs, and the end of the dump.
     Dump,
     /// An acknowledgement or an error.
     Status {
-        /// Any of them, as positive numbers; 0 for an acknowledgement.
+        /// The allowed errors, as positive numbers; 0 for an acknowledgement.
         errnos: Vec<i32>,
-        /// Whether there may be none, which stands for success.
+        /// Whether the answer may be missing, which means success.
         optional: bool,
-        /// The message that it is about.
+        /// The message that the answer quotes.
         request: Vec<u8>,
     },
 }
 
-/// What a message was, seen from an answer that is waited for.
+/// A received message, compared with an expected answer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// It is the answer, all of it.
+    /// The message is the whole answer.
     Whole,
-    /// It is a part, and others follow.
+    /// The message is a part of the answer, and others follow.
     Part,
-    /// It is something else.
+    /// The message is not the answer.
     Other,
 }
 
-/// What is to come back for a buffer; `privileged` is who has `CAP_NET_ADMIN`.
+/// The expected answers to a buffer. `privileged` says that the client has `CAP_NET_ADMIN`.
 #[must_use]
 pub fn answers(buffer: &[u8], privileged: bool) -> Vec<Answer> {
     let mut expected = Vec::new();
@@ -114,7 +114,7 @@ fn answer(message: &Message<'_>, raw: &[u8], privileged: bool, expected: &mut Ve
             Some(libc::EINVAL)
         }
         protocol::MSG_CONFIG_SET => {
-            // Which of them is for the tests of attributes.
+            // The tests of attributes check which of these errors is right.
             let mut errnos = vec![libc::EINVAL, libc::ERANGE];
             if has(NLM_F_DUMP) {
                 errnos.push(libc::EOPNOTSUPP);
@@ -140,17 +140,17 @@ fn answer(message: &Message<'_>, raw: &[u8], privileged: bool, expected: &mut Ve
 }
 
 impl Answer {
-    /// Whether it may be left out.
+    /// Whether the answer may be missing.
     #[must_use]
     pub fn is_optional(&self) -> bool {
         matches!(self.what, What::Status { optional: true, .. })
     }
 
-    /// Looks at a message that came back to the socket at `portid`.
+    /// Compares a message that the socket at `portid` received.
     ///
     /// # Panics
     ///
-    /// If the message is the answer, but not sound.
+    /// If the message is the answer, but wrong.
     #[must_use]
     pub fn judge(&self, message: &Message<'_>, portid: u32) -> Judgement {
         if message.sequence != self.sequence || message.portid != portid {
@@ -210,11 +210,11 @@ impl Answer {
     }
 }
 
-/// Checks what the module says of its configuration.
+/// Checks a configuration that the module sent.
 ///
 /// # Panics
 ///
-/// If it is not sound.
+/// If the configuration is wrong.
 pub fn check_config(payload: &[u8]) {
     let config = Config::parse(payload).expect("a sound configuration");
     assert!(config.queues > 0, "{config:?}");
@@ -222,14 +222,14 @@ pub fn check_config(payload: &[u8]) {
     assert!(last <= u16::MAX.into(), "{config:?}");
 }
 
-/// Checks what the module says of its statistics.
+/// Checks statistics that the module sent.
 ///
 /// # Panics
 ///
 /// If the sums are wrong.
 pub fn check_stats(stats: &Stats) {
-    // Each fuzzer has a network namespace to itself, but its timers also send packets on other CPUs,
-    // and may be between two counters.
+    // Each fuzzer has its own network namespace. But timers of the namespace also send packets on
+    // other CPUs, and one may have added to only one of two counters.
     const UNDERWAY: u64 = 4;
     for packets in [stats.ipv4, stats.ipv6] {
         let decided = packets.skipped + packets.queued;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A netlink socket that knows what is to come back.
+//! A netlink socket that knows the expected answers.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -19,11 +19,11 @@ use crate::answers;
 use crate::answers::Answer;
 use crate::answers::Judgement;
 
-/// Who has no capabilities.
+/// A user without capabilities.
 const NOBODY: Uid = Uid::from_raw(65534);
 /// More than the largest message.
 const BUFFER_LEN: usize = 256 << 10;
-/// So that nothing is lost unless that is wanted.
+/// Large enough that answers are lost only on purpose.
 const RECEIVE_BUFFER: u32 = 16 << 20;
 
 /// A client of the module.
@@ -35,12 +35,12 @@ pub struct Client {
     expected: VecDeque<Answer>,
     /// Whether answers may be missing, because its receive buffer was full.
     lossy: bool,
-    /// Whether it is not as it was opened.
+    /// Whether the socket was changed since it was opened.
     changed: bool,
     received: Vec<u8>,
 }
 
-/// What can be set of a client's socket.
+/// The options of a client's socket.
 #[derive(Clone, Copy, Debug, arbitrary::Arbitrary)]
 pub enum Switch {
     ExtendedAck,
@@ -64,7 +64,7 @@ impl Client {
     }
 
     fn open_with(privileged: bool, received: Vec<u8>) -> Self {
-        // The rights of who opens a socket count, if it is connected.
+        // For a connected socket, the rights of its opener count.
         let opened_by = |uid| seteuid(uid).expect("root may be anybody");
         if !privileged {
             opened_by(NOBODY);
@@ -93,14 +93,14 @@ impl Client {
         }
     }
 
-    /// Opens it again, unless it is as it was opened.
+    /// Opens the socket again, if it was changed.
     pub fn renew(&mut self) {
         if self.changed {
             self.reopen();
         }
     }
 
-    /// Opens it again.
+    /// Opens the socket again.
     pub fn reopen(&mut self) {
         *self = Self::open_with(self.privileged, mem::take(&mut self.received));
     }
@@ -111,8 +111,8 @@ impl Client {
         self.sequence
     }
 
-    /// Sends a buffer to the module, and to a group as well if one is named. Returns how many
-    /// messages there were.
+    /// Sends a buffer to the module and, if `group` is one, to that group, too. Returns the number
+    /// of messages.
     pub fn send(&mut self, buffer: &[u8], group: Option<u32>) -> usize {
         let sent = match group {
             None => self.socket.send(buffer, libc::MSG_DONTWAIT),
@@ -121,11 +121,11 @@ impl Client {
                 self.socket.send_to(buffer, &address, libc::MSG_DONTWAIT)
             }
         };
-        // There are such that are too large.
+        // Some buffers are too large.
         if sent.is_err() {
             return 0;
         }
-        // Who names the destination is judged by what it may now.
+        // If the destination is named, the current rights of the process count.
         let privileged = self.privileged || group.is_some();
         self.expected.extend(answers::answers(buffer, privileged));
         Messages::new(buffer).flatten().count()
@@ -135,7 +135,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// If the kernel does not know it.
+    /// If the kernel does not know the option.
     pub fn switch(&mut self, switch: Switch, on: bool) {
         self.changed = true;
         match switch {
@@ -150,7 +150,7 @@ impl Client {
         .expect("a socket option");
     }
 
-    /// Leaves the socket little room, so that answers get lost.
+    /// Gives the socket a small receive buffer, so that answers are lost.
     ///
     /// # Panics
     ///
@@ -161,7 +161,7 @@ impl Client {
         self.socket.set_rx_buf_sz(0_u32).expect("a receive buffer");
     }
 
-    /// Joins or leaves a group; the kernel knows which there are.
+    /// Joins or leaves a group. The group may not exist.
     pub fn membership(&mut self, group: u32, join: bool) {
         self.changed = true;
         let _ = if join {
@@ -171,7 +171,7 @@ impl Client {
         };
     }
 
-    /// Takes what is there, and compares it with what was expected.
+    /// Receives all messages that wait, and compares them with the expected answers.
     ///
     /// # Panics
     ///
@@ -181,7 +181,7 @@ impl Client {
         loop {
             let mut room = &mut buffer[..];
             match self.socket.recv_from(&mut room, libc::MSG_DONTWAIT) {
-                // What other clients send to a group is theirs.
+                // Messages of other clients to a group do not count.
                 Ok((_, from)) if from.port_number() != 0 => {}
                 Ok((len, _)) => {
                     for message in Messages::new(&buffer[..len]) {
@@ -197,7 +197,7 @@ impl Client {
     }
 
     fn take(&mut self, message: &Message<'_>) {
-        // An event is addressed to nobody.
+        // An event has no portid.
         if message.portid == 0 {
             match message.kind {
                 protocol::MSG_CONFIG_NTF => answers::check_config(message.payload),
@@ -222,11 +222,11 @@ impl Client {
         assert!(self.lossy, "nobody asked for {message:?}");
     }
 
-    /// Takes what is there; all that was expected must have come.
+    /// Receives all messages that wait. All expected answers must have come.
     ///
     /// # Panics
     ///
-    /// If anything is missing.
+    /// If an answer is missing.
     pub fn finish(&mut self) {
         self.receive();
         let missing = self.expected.iter().find(|answer| !answer.is_optional());

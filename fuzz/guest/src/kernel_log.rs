@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the kernel says meanwhile.
+//! The kernel log during an input.
 
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -10,12 +10,13 @@ use std::io::Seek;
 use std::io::SeekFrom;
 use std::os::unix::fs::OpenOptionsExt;
 
-/// How the kernel's reports about itself begin; `scripts/kernel-log-oracle` judges all of its log.
+/// The first words of the kernel's reports of its own faults. `scripts/kernel-log-oracle` judges
+/// the whole log later.
 const ALARMS: [&str; 8] = [
     "BUG", "WARNING:", "Oops", "KASAN", "UBSAN", "panicked", "INFO: ", "cut here",
 ];
 
-/// The kernel's log from the time on at which this was made.
+/// The messages of the kernel log since the value was made.
 pub struct KernelLog(File);
 
 impl KernelLog {
@@ -35,12 +36,12 @@ impl KernelLog {
         Self(file)
     }
 
-    /// Panics if the kernel reported anything since the last call, so that it is the present input
-    /// that is held to be its cause.
+    /// Panics if the kernel reported a fault since the last call. So libFuzzer takes the present
+    /// input for its cause.
     ///
     /// # Panics
     ///
-    /// If it did.
+    /// If the kernel reported a fault.
     pub fn check(&mut self) {
         let mut record = [0; 8192];
         loop {
@@ -50,7 +51,7 @@ impl KernelLog {
                     let alarm = ALARMS.iter().any(|alarm| record.contains(alarm));
                     assert!(!alarm, "the kernel reports: {record}");
                 }
-                // Old records were overwritten before they were read.
+                // The kernel overwrote old records before they were read.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) => panic!("/dev/kmsg: {error}"),

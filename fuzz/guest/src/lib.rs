@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the fuzzers in the guest have in common: what they send, and how they tell that the kernel
-//! did something wrong.
+//! The parts that the fuzzers in the guest share: the generators of messages and packets, and the
+//! checks that notice a fault of the kernel.
 //!
-//! An input is a sequence of structures, each made of as few bytes as tell it apart, until the bytes
-//! are used up: small changes of the bytes are small changes of what is sent.
+//! An input is a sequence of structures, until its bytes are used up. A structure takes as few
+//! bytes as possible. So a small change of the bytes is a small change of the messages or packets.
 
 pub mod answers;
 pub mod client;
@@ -18,7 +18,7 @@ use arbitrary::Arbitrary;
 use arbitrary::Result;
 use arbitrary::Unstructured;
 
-/// All that the bytes of an input make.
+/// The sequence of structures that the bytes of an input make.
 #[derive(Debug)]
 pub struct Sequence<T>(pub Vec<T>);
 
@@ -32,9 +32,9 @@ impl<'a, T: Arbitrary<'a>> Arbitrary<'a> for Sequence<T> {
     }
 }
 
-/// True in so many cases of 256.
+/// True in `cases` of 256 cases.
 pub(crate) fn rarely(bytes: &mut Unstructured<'_>, cases: u8) -> Result<bool> {
-    // Without bytes left it is not.
+    // If no bytes are left, `arbitrary()` returns 0, and this is false.
     Ok(bytes.arbitrary::<u8>()? > u8::MAX - cases)
 }
 

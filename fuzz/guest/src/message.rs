@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Messages to the module: sound for the most part, but there are those that lie.
+//! Messages to the module. Most are valid, and some have wrong lengths or values.
 
 use arbitrary::Arbitrary;
 use arbitrary::Result;
@@ -22,10 +22,10 @@ use crate::rarely;
 pub struct Message {
     kind: u16,
     flags: u16,
-    /// What it says its sender is.
+    /// The value of `nlmsg_pid`.
     portid: u32,
     payload: Payload,
-    /// How far the length that it says is from the truth.
+    /// The difference between the length in the header and the real length.
     lie: i32,
 }
 
@@ -39,7 +39,7 @@ enum Payload {
 struct Attribute {
     kind: u16,
     value: Value,
-    /// As that of a message.
+    /// The difference of lengths, as for a message.
     lie: i16,
 }
 
@@ -49,14 +49,15 @@ enum Value {
     Nest(Vec<Attribute>),
 }
 
-/// What sets messages of a series apart. An attribute is the innermost of the last.
+/// The value in which the messages of a series differ. For attributes it is in the innermost of the
+/// last attribute.
 #[derive(Clone, Copy, Debug, Arbitrary)]
 pub enum Series {
     /// The type.
     Types,
     /// One flag.
     Flags,
-    /// What the length is off by.
+    /// The difference between the length in the header and the real length.
     Lies,
     /// The length of the payload, or of the attribute's value.
     Lengths,
@@ -64,7 +65,7 @@ pub enum Series {
     Attributes,
     /// The bytes of the attribute's value.
     Values,
-    /// What the attribute's length is off by.
+    /// The difference between the attribute's length in its header and the real length.
     AttributeLies,
 }
 
@@ -121,7 +122,7 @@ impl<'a> Arbitrary<'a> for Message {
     }
 }
 
-/// Mostly short; the largest take more than one piece of memory.
+/// Mostly short. The largest payloads need more than one piece of memory.
 fn length(bytes: &mut Unstructured<'_>) -> Result<usize> {
     Ok(match bytes.arbitrary::<u8>()? {
         short @ 0..=247 => usize::from(short) / 2,
@@ -131,7 +132,7 @@ fn length(bytes: &mut Unstructured<'_>) -> Result<usize> {
     })
 }
 
-/// Up to so many attributes.
+/// At most this number of attributes.
 fn several(bytes: &mut Unstructured<'_>, most: usize, depth: usize) -> Result<Vec<Attribute>> {
     let count = bytes.int_in_range(0..=most)?;
     (0..count)
@@ -140,7 +141,7 @@ fn several(bytes: &mut Unstructured<'_>, most: usize, depth: usize) -> Result<Ve
 }
 
 impl Payload {
-    /// Makes of it that of the message at `place` of a series.
+    /// Changes it to that of the message at `place` of a series.
     fn vary(&mut self, series: Series, place: u8) {
         match self {
             Self::Pattern { len, .. } => *len = place.into(),
@@ -154,7 +155,7 @@ impl Payload {
 }
 
 impl Attribute {
-    /// How deep attributes are nested at most; the module's limit is 10.
+    /// The largest depth of nested attributes. The module's limit is 10.
     const DEPTH_MAX: usize = 12;
 
     fn arbitrary(bytes: &mut Unstructured<'_>, depth: usize) -> Result<Self> {
@@ -193,7 +194,7 @@ impl Attribute {
         })
     }
 
-    /// Makes of it that of the message at `place` of a series.
+    /// Changes it to that of the message at `place` of a series.
     fn vary(&mut self, series: Series, place: u8) {
         if let Value::Nest(nest) = &mut self.value {
             if let Some(last) = nest.last_mut() {
@@ -208,7 +209,7 @@ impl Attribute {
         }
     }
 
-    /// Most often of the right length, and within the range half of the time.
+    /// A value. Most have the right length, and half of them are in range.
     fn value(bytes: &mut Unstructured<'_>, number: u16, depth: usize) -> Result<Vec<u8>> {
         if rarely(bytes, 16)? {
             let len = bytes.int_in_range(0..=40)?;
@@ -251,7 +252,7 @@ fn append_all(attributes: &[Attribute], buffer: &mut Vec<u8>) {
 }
 
 impl Message {
-    /// Makes of the message the one at `place` of a series.
+    /// Changes the message to the one at `place` of a series.
     pub fn vary(&mut self, series: Series, place: u8) {
         match series {
             Series::Types => self.kind = place.into(),
@@ -263,13 +264,13 @@ impl Message {
         }
     }
 
-    /// Whether it may change the configuration.
+    /// Whether the message may change the configuration.
     #[must_use]
     pub fn is_change(&self) -> bool {
         self.kind == protocol::MSG_CONFIG_SET
     }
 
-    /// Appends the message, as one of that sequence number, at the next boundary.
+    /// Appends the message with this sequence number, at the next boundary.
     ///
     /// # Panics
     ///

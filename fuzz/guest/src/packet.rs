@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Packets: ICMP and `ICMPv6` for the most part, whole ones and ones that lie.
+//! Packets. Most are ICMP and `ICMPv6`. Some are valid, others have wrong lengths or values.
 
 use arbitrary::Arbitrary;
 use arbitrary::Result;
@@ -10,16 +10,16 @@ use etherparse::checksum::Sum16BitWords;
 use crate::pattern;
 use crate::rarely;
 
-/// Where a packet goes.
+/// The destination of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
 pub enum Destination {
-    /// To this host, if it arrives; to the device that it could arrive at, if it leaves.
+    /// For an arriving packet, this host. For a leaving one, the device that packets arrive at.
     Near,
     /// Through this host.
     Far,
     /// To this host, by the loopback device if it leaves.
     Loopback,
-    /// To all.
+    /// All hosts.
     Multicast,
 }
 
@@ -57,12 +57,12 @@ pub struct V6 {
     damage: Vec<Damage>,
 }
 
-/// What is behind the headers of IP.
+/// The content after the IP headers.
 #[derive(Clone, Debug)]
 struct Content {
     kind: u8,
     len: usize,
-    /// What an error message quotes, in place of a pattern.
+    /// The packet that an error message quotes, in place of a pattern.
     quoted: Option<Box<Packet>>,
 }
 
@@ -73,27 +73,27 @@ struct Extension {
     fragment: u16,
 }
 
-/// A byte that is not what it was.
+/// A change of one byte.
 #[derive(Clone, Copy, Debug, Arbitrary)]
 struct Damage {
     place: u8,
     mask: u8,
 }
 
-/// What sets packets of a series apart.
+/// The value in which the packets of a series differ.
 #[derive(Clone, Copy, Debug, Arbitrary)]
 pub enum Series {
-    /// Which byte is another one, and what is changed in it.
+    /// The place of the changed byte, and the change.
     Damage(u8),
-    /// How long the content is.
+    /// The length of the content.
     Lengths,
-    /// What the lengths in the headers of IP are off by.
+    /// The difference between the lengths in the IP headers and the real lengths.
     Lies,
     /// The type of ICMP.
     Types,
-    /// The protocol, or what comes behind the last extension header.
+    /// The protocol, or the header after the last extension header.
     Protocols,
-    /// How much of it arrives in one piece.
+    /// The number of bytes that arrive in the linear part.
     Seams,
 }
 
@@ -120,7 +120,8 @@ fn damage(bytes: &mut Unstructured<'_>) -> Result<Vec<Damage>> {
     }
 }
 
-/// The first and the only fragment more often than others; the lowest bits are the offset.
+/// A fragment field. The first and the only fragment are more frequent than others. The lowest bits
+/// are the offset.
 fn fragment_offset(bytes: &mut Unstructured<'_>) -> Result<u16> {
     Ok(match bytes.arbitrary::<u8>()? {
         0..=200 => 0,
@@ -156,7 +157,7 @@ impl V4 {
 
     fn to_bytes(&self) -> Vec<u8> {
         let header_len = 20 + 4 * self.options;
-        // Options that say that there are none.
+        // Options without a function.
         let mut packet = vec![1; header_len];
         packet[0] = self.version_ihl;
         packet[1] = 0;
@@ -221,7 +222,7 @@ impl V6 {
             Destination::Loopback => address([0, 0], 1),
             Destination::Multicast => address([0xff, 2], 1),
         });
-        // Where the number of what follows belongs.
+        // The place of the "next header" number.
         let mut next = 6;
         for extension in &self.extensions {
             packet[next] = extension.kind;
@@ -299,14 +300,14 @@ impl Content {
                 len @ 0..=63 => len.into(),
                 64..=247 => 16,
                 248..=254 => bytes.int_in_range(0..=1400)?,
-                // Not in one piece, if it arrives.
+                // Not in the linear part, if the packet arrives.
                 255 => bytes.int_in_range(4000..=9000)?,
             },
             quoted,
         })
     }
 
-    /// The bytes, with a checksum over them and over what comes of `pseudo`.
+    /// The bytes, with a checksum over them and over the pseudo-header.
     fn to_bytes(&self, pseudo: &[u8]) -> Vec<u8> {
         let mut bytes = pattern(self.len, 0);
         if let Some([kind, code, sum0, sum1]) = bytes.first_chunk_mut() {
@@ -330,7 +331,7 @@ impl Content {
     }
 }
 
-/// The checksum over all parts; none but the last has an odd length unless it is the only one.
+/// The checksum over all parts. Only the last part may have an odd length.
 fn checksum(parts: &[&[u8]]) -> [u8; 2] {
     parts
         .iter()
@@ -339,7 +340,8 @@ fn checksum(parts: &[&[u8]]) -> [u8; 2] {
         .to_ne_bytes()
 }
 
-/// Writes the length of what is behind `header_len` to `place`, lies about it, does the damage.
+/// Writes the length of the bytes after `header_len` to `place`, with the difference and the damage
+/// of the packet.
 fn finish(packet: &mut [u8], place: usize, header_len: usize, lie: i16, damage: &[Damage]) {
     let len = u16::try_from(packet.len() - header_len).expect("short");
     packet[place..place + 2].copy_from_slice(&len.wrapping_add_signed(lie).to_be_bytes());
@@ -351,7 +353,7 @@ fn finish(packet: &mut [u8], place: usize, header_len: usize, lie: i16, damage: 
 }
 
 impl Packet {
-    /// Makes of the packet the one at `place` of a series.
+    /// Changes the packet to the one at `place` of a series.
     pub fn vary(&mut self, series: Series, place: u8) {
         let (protocol, content, lie, damage) = match self {
             Self::V4(packet) => (
@@ -373,7 +375,7 @@ impl Packet {
             Series::Lies => *lie = i8::from_ne_bytes([place]).into(),
             Series::Types => content.kind = place,
             Series::Protocols => *protocol = place,
-            // That is up to who sends it.
+            // The sender does that.
             Series::Seams => {}
         }
     }
@@ -387,7 +389,7 @@ impl Packet {
         }
     }
 
-    /// Where it goes.
+    /// The packet's destination.
     #[must_use]
     pub fn destination(&self) -> Destination {
         match self {

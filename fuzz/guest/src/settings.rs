@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Configurations that the module takes.
+//! Configurations that the module accepts.
 
 use arbitrary::Arbitrary;
 use arbitrary::Result;
@@ -25,7 +25,7 @@ pub struct Settings {
     priority: i32,
     /// Packets with this mark pass.
     pub skip_mark: u32,
-    /// Of ICMP and of `ICMPv6`.
+    /// The types of ICMP and of `ICMPv6` that are queued.
     types: [[u8; protocol::TYPES_LEN]; 2],
 }
 
@@ -56,14 +56,15 @@ impl<'a> Arbitrary<'a> for Settings {
             })
         };
         Ok(Self {
-            // Where all is off or dropped there is nothing to see.
+            // If all is off or dropped, a fuzzer sees nothing.
             enabled: !rarely(bytes, 8)?,
             bypass: !rarely(bytes, 64)?,
             queue: bytes.int_in_range(0..=1)?,
             queues: *bytes.choose(&[1, 2, 7, 65535])?,
             spread: *bytes.choose(&[protocol::SPREAD_FLOW, protocol::SPREAD_CPU])?,
             hooks: 31 & !bytes.int_in_range(0..=30_u8)?,
-            // Another one has all hooks registered anew, which takes as long as many packets.
+            // With another priority all hooks would be registered again. That takes as long as many
+            // packets.
             priority: if rarely(bytes, 32)? {
                 *bytes.choose(&[-400, 300, i32::MIN, i32::MAX])?
             } else {
@@ -76,7 +77,7 @@ impl<'a> Arbitrary<'a> for Settings {
 }
 
 impl Settings {
-    /// Appends a message that asks for them, and for an acknowledgement.
+    /// Appends a message that sets this configuration, and asks for an acknowledgement.
     pub fn append_to(&self, buffer: &mut Vec<u8>, sequence: u32) {
         Message {
             kind: protocol::MSG_CONFIG_SET,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How much was sent.
+//! The number of messages or packets that were sent.
 
 use std::env;
 use std::fs;
 use std::path::PathBuf;
 
-/// A number that others can read, in the file that `NLDEMO_FUZZ_TALLY` names.
+/// A counter in the file that `NLDEMO_FUZZ_TALLY` names. Other programs can read it.
 pub struct Tally {
     file: PathBuf,
     count: u64,
@@ -14,14 +14,14 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// How far the file may be behind.
+    /// The largest difference between the counter and the file.
     const STEP: u64 = 100;
 
     /// Starts from zero.
     ///
     /// # Panics
     ///
-    /// If the environment has no such name.
+    /// If the environment has no such variable.
     #[must_use]
     pub fn new() -> Self {
         let file = env::var_os("NLDEMO_FUZZ_TALLY").expect("NLDEMO_FUZZ_TALLY names a file");
@@ -32,7 +32,7 @@ impl Tally {
         }
     }
 
-    /// Counts so many more.
+    /// Adds to the counter.
     ///
     /// # Panics
     ///
