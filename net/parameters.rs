@@ -96,8 +96,8 @@ macro_rules! module_parameters {
 
 pub(crate) use module_parameters;
 
-/// Declares the version of the module, as `MODULE_VERSION()` does in C: `modinfo` shows it, and
-/// `/sys/module/NAME/version`.
+/// Declares the version of the module, as `MODULE_VERSION()` does in C. `modinfo` and
+/// `/sys/module/NAME/version` show it.
 #[allow(unused_macros)] // A module need not have a version.
 macro_rules! module_version {
     ($version:literal) => {
