@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""What changes of the configuration do to packets."""
+"""The effects of configuration changes on packets."""
 
 import ast
 import collections
@@ -40,14 +40,14 @@ POINTS = ["prerouting", "input", "forward", "output", "postrouting"]
 
 @pytest.fixture
 def control(module, loopback):
-    """The control plane of the namespace that the packets are in."""
+    """The control plane of the packets' namespace."""
     with loopback.near, Control() as control:
         yield control
 
 
 @pytest.fixture
 def listen(loopback):
-    """Listens to queues of that namespace."""
+    """Binds listeners to queues of the packets' namespace."""
     with contextlib.ExitStack() as stack:
         def listen(queue=0):
             with loopback.near:
@@ -107,7 +107,7 @@ REQUEST6, REPLY6 = (6, ICMPV6_ECHO_REQUEST), (6, ICMPV6_ECHO_REPLY)
 
 
 def passes(listener, count=2):
-    """Accepts packets up to the last that is to come; who they were."""
+    """Accepts `count` packets, and returns them."""
     packets = []
     for _ in range(count):
         packets.append(listener.receive())
@@ -119,7 +119,7 @@ def passes(listener, count=2):
 
 
 def test_enabled(control, listen, pinger, loopback):
-    """Off, nothing is queued, nor counted; on, all is as before."""
+    """While it is off, no packet is queued or counted. When it is on again, all works as before."""
     listener = listen()
     for seq in range(1, 4):
         control.set(enabled=0)
@@ -135,7 +135,7 @@ def test_enabled(control, listen, pinger, loopback):
 
 
 def test_queue(control, listen, pinger):
-    """Packets go to the new queue from the next one on."""
+    """The next packet goes to the new queue."""
     listeners = {queue: listen(queue) for queue in (0, 1, 256, 65535)}
     for queue, listener in reversed(listeners.items()):
         control.set(queue=queue)
@@ -146,7 +146,7 @@ def test_queue(control, listen, pinger):
 
 
 def test_bypass(control, pinger, loopback):
-    """Without a listener packets are dropped, or they pass."""
+    """Without a listener, packets are dropped or pass, as configured."""
     for seq, bypass in enumerate((0, 1, 0, 1)):
         control.set(bypass=bypass)
         pinger.send(seq)
@@ -155,7 +155,7 @@ def test_bypass(control, pinger, loopback):
 
 
 def test_hook_points(control, listen, pinger, loopback):
-    """Each alone, and all at once. The kernel lists what is registered: both families' hooks."""
+    """Each hook point alone, and all together. The kernel lists the registered hooks of both families."""
     listener = listen()
     met = {PRE_ROUTING: 2, LOCAL_IN: 2, LOCAL_OUT: 2, POST_ROUTING: 2}
     for point in (LOCAL_OUT, PRE_ROUTING, POST_ROUTING, LOCAL_IN):
@@ -175,7 +175,7 @@ def test_hook_points(control, listen, pinger, loopback):
 
 
 def test_change_that_cannot_be_hooked_in_changes_nothing(control, pinger, loopback):
-    """Bug: a configuration that is in force although its hooks could not be registered."""
+    """Bug: a configuration is in force although its hooks could not be registered."""
     loopback.near.nft(crowd("forward"))
     before, hooks = control.config(), loopback.near.hooks(modules.NAME)
     with pytest.raises(Refused) as failure:
@@ -186,7 +186,7 @@ def test_change_that_cannot_be_hooked_in_changes_nothing(control, pinger, loopba
 
 
 def test_priority(control, listen, pinger, loopback):
-    """Before or behind a rule that drops."""
+    """The hook is before or after a rule that drops packets."""
     listener = listen()
     loopback.near.nft("table ip t { chain c { type filter hook prerouting priority 0; "
                       "ip protocol icmp drop; }; }")
@@ -202,7 +202,7 @@ def test_priority(control, listen, pinger, loopback):
 
 
 def test_types(control, listen, pinger, pinger6, loopback):
-    """What is not in the set passes. A family of which nothing is queued has no hook."""
+    """Types that are not in the set pass. If no type of a family is queued, the family has no hook."""
     listener = listen()
     for seq, (types4, types6, expected) in enumerate((
             ({8}, {128}, [REQUEST, REQUEST6]),
@@ -229,14 +229,14 @@ def test_types(control, listen, pinger, pinger6, loopback):
 
 
 def test_every_type_by_itself(control, loopback):
-    """Bug: bits that are counted from the other end, or a shift that loses some."""
+    """Bug: bits are counted from the other end, or a shift loses bits."""
     wanted = sorted({0, 1, 3, 7, 8, 9, 15, 16, 31, 32, 63, 64, 127, 128, 200, 254, 255})
     with loopback.near.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
         raw.connect(("127.0.0.1", 0))
         for queued in wanted:
             control.set(ipv4={queued})
             before = control.stats()
-            # None that is answered; the tests above have those.
+            # Types that hosts do not answer. The tests above have the others.
             sent = [kind for kind in wanted if kind not in (8, 13, 15, 17)]
             for kind in sent:
                 raw.send(icmp(kind))
@@ -246,7 +246,7 @@ def test_every_type_by_itself(control, loopback):
 
 
 def test_skip_mark_of_the_sender(control, listen, pinger, loopback):
-    """Packets that bear the mark pass, others do not; 0 is no mark."""
+    """Packets with the mark pass, others are queued. With 0, all packets are queued."""
     listener = listen()
     control.set(hooks=1 << LOCAL_OUT, ipv4={8})
     for seq, (skip, mark) in enumerate(((7, 7), (2**32 - 1, 2**32 - 1), (7, 8), (7, 0), (0, 0),
@@ -261,7 +261,7 @@ def test_skip_mark_of_the_sender(control, listen, pinger, loopback):
 
 
 def test_skip_mark_ends_repetition(control, listen, pinger):
-    """Bug: NF_REPEAT loops. The listener marks what it sends round again."""
+    """Bug: NF_REPEAT loops. The listener sets the mark on packets that it repeats."""
     listener = listen()
     control.set(ipv4={8}, skip_mark=0x55)
     pinger.send(1)
@@ -279,7 +279,7 @@ def test_skip_mark_ends_repetition(control, listen, pinger):
 
 
 def test_flows_stay_in_one_queue(control, listen, loopback):
-    """And make use of all queues; both directions of a flow are one."""
+    """All queues are used, and both directions of a flow use the same queue."""
     control.set(queue=100, queues=4)
     listeners = [listen(queue) for queue in range(99, 105)]
     queues = {}
@@ -300,7 +300,7 @@ def test_flows_stay_in_one_queue(control, listen, loopback):
 
 
 def test_queues_by_cpu(control, listen, loopback, pinger):
-    """The CPU that handles a packet has its queue, and CPUs beyond the last queue start over."""
+    """Each CPU has a queue for its packets. CPUs beyond the last queue start again with the first one."""
     # The path keeps the test on one CPU.
     cpus = range(os.cpu_count())
     listeners = {queue: listen(queue) for queue in range(6, 6 + len(cpus) + 1)}
@@ -316,17 +316,17 @@ def test_queues_by_cpu(control, listen, loopback, pinger):
 # Changes while packets pass.
 
 STORM = int(10_000 / SLOW)
-# No packet fits both; where one is found tells by which it was treated. Both have the same hook
-# points, as neither leaves a family out.
+# No packet fits both configurations: its queue shows which one was used. Both have the same hooks,
+# because neither leaves a family out.
 ONE = {"queue": 10, "queues": 3, "ipv4": {8}, "ipv6": {128}}
 OTHER = {"queue": 20, "queues": 1, "ipv4": {0}, "ipv6": {129}}
-# The same, elsewhere.
+# The same at other hook points.
 ONE_THERE = {**ONE, "hooks": 1 << PRE_ROUTING, "priority": -7}
 OTHER_THERE = {**OTHER, "hooks": 1 << LOCAL_IN | 1 << LOCAL_OUT, "priority": 7}
 
 
 def anywhere():
-    """Has the calling process run on any CPU, and not only on that of the path."""
+    """Lets the calling process run on any CPU, not only on that of the path."""
     os.sched_setaffinity(0, range(os.cpu_count()))
 
 
@@ -366,7 +366,7 @@ def _echo(path, stop):
 
 
 def _judge(path, ready, stop, points):
-    """Accepts what comes, which must fit the configuration of its queue."""
+    """Accepts all packets. Each must fit the configuration of its queue."""
     anywhere()
     queues = {10: (REQUEST, {PRE_ROUTING}), 11: (REQUEST, {PRE_ROUTING}),
               12: (REQUEST, {PRE_ROUTING}),
@@ -384,7 +384,7 @@ def _judge(path, ready, stop, points):
                     packet = listener.receive()
                     listener.decide(packet, ACCEPT)
                 except FileNotFoundError:
-                    # An earlier packet went with the hook point that it waited at.
+                    # An earlier packet was dropped when its hook was unregistered.
                     assert points
                     continue
                 kind, hooks = queues[listener.queue]
@@ -408,14 +408,14 @@ def storm(control, configs, count, workers):
         for _ in range(100):
             control.send(there_and_back)
             changes += 2
-        # Nothing is said of what succeeds.
+        # The kernel does not answer changes that succeed.
         assert not control.waiting()
     assert control.config()["event"] - first == changes
     return changes
 
 
 def assert_adds_up(control):
-    """The counts of packets, of each CPU and in all."""
+    """The counts of packets add up, for each CPU and in total."""
     rows = control.per_cpu()
     totals = control.stats()
     for stats in (*rows, totals):
@@ -433,7 +433,7 @@ def assert_adds_up(control):
     ((ONE, OTHER), STORM), ((ONE_THERE, OTHER_THERE), STORM // 4),
 ], ids=["in-place", "other-points"])
 def test_storm_of_changes_loses_nothing(control, loopback, start, stop, configs, count):
-    """Nobody listens, so with bypass every packet passes, at whichever moment it comes."""
+    """There is no listener. So with bypass every packet passes, at any time."""
     loads = [start(_ping, loopback, stop, True), start(_echo, loopback, stop)]
     storm(control, configs, count, loads)
     stop.set()
@@ -450,12 +450,12 @@ def test_storm_of_changes_loses_nothing(control, loopback, start, stop, configs,
     ((ONE, OTHER), STORM), ((ONE_THERE, OTHER_THERE), STORM // 4),
 ], ids=["in-place", "other-points"])
 def test_storm_of_changes_mixes_nothing(control, loopback, start, stop, configs, count):
-    """Bug: a packet treated by the type set of one configuration and the queue of another."""
+    """Bug: a packet meets the type set of one configuration and the queue of another."""
     points = "hooks" in configs[0]
     with Stop() as ready, Stop() as enough:
         judge = start(_judge, loopback, ready, stop, points)
         wait_until(ready.is_set)
-        # What waits at a hook point that is left is dropped; if the points stay, nothing is.
+        # If a hook is unregistered, the packets that wait are dropped. If the hooks stay, none is.
         load = start(_ping, loopback, enough, not points)
         storm(control, configs, count, [judge, load])
         enough.set()
@@ -468,19 +468,19 @@ def test_storm_of_changes_mixes_nothing(control, loopback, start, stop, configs,
 
 
 def test_storm_of_priorities_treats_packets_once(control, loopback, start, stop):
-    """Bug: a packet that meets both the hook that comes and the one that goes is queued twice."""
+    """Bug: a packet meets both the new and the old hook, and is queued twice."""
     load = start(_ping, loopback, stop, True)
     changes = storm(control, ({"priority": -7}, {"priority": 7}), STORM // 10, [load])
     stop.set()
     # Requests and replies, both of which arrive.
     packets = 2 * int(load.result())
-    # But for those that are just between the two places when the configuration changes: one of
-    # many changes meets such a packet, while several packets pass as both hooks are there.
+    # The exception are packets between the two places while the configuration changes. Few changes meet
+    # such a packet, and several packets pass while both hooks exist.
     assert abs(control.stats()["ipv4"]["seen"] - packets) < changes / 4
 
 
 def test_batch_ends_with_its_sender(control, loopback, start):
-    """Bug: one send of many messages that goes on, for minutes, when its sender has been killed."""
+    """Bug: one send of many messages goes on for minutes after its sender was killed."""
     pair = b"".join(pack(NLDEMO_MSG_CONFIG_SET, encode_all({"enabled": on})) for on in (0, 1))
     count = int(20_000 / SLOW)
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The control plane: who may change what, and what happens to requests that are not in order."""
+"""The control plane: rights, and invalid requests."""
 
 import errno
 import os
@@ -48,7 +48,7 @@ from uapi import (
 )
 from users import NOBODY, become, enter_new_namespaces
 
-# Where the attributes of a message begin.
+# The offset of a message's attributes.
 PAYLOAD = 16
 HEADER = 4
 INTEGERS = [name for name in FORMATS if name in DEFAULTS]
@@ -56,7 +56,7 @@ FAMILIES = ["ipv4", "ipv6"]
 OTHERS = {"enabled": 0, "queue": 1234, "queues": 9, "spread": 1, "bypass": 0, "hooks": 0b11110,
           "priority": -(2**31), "skip-mark": 2**32 - 1, "ipv4": frozenset({0, 8, 255}),
           "ipv6": ALL_TYPES}
-# Good company of attributes that are not.
+# Valid attributes beside invalid ones.
 AHEAD = {"queue": 4321, "ipv4": frozenset({8})}
 BEHIND = {"bypass": 0, "ipv6": frozenset({128})}
 
@@ -78,7 +78,7 @@ def monitor(module):
 
 @pytest.mark.smoke
 def test_starts_with_the_defaults(control, namespaces):
-    """In every namespace, be it made before or after the module was loaded."""
+    """Namespaces that were made before or after the module was loaded."""
     namespace = namespaces()
     with namespace, Control() as other:
         assert control.config() == other.config() == {**DEFAULTS, **told(0)}
@@ -95,7 +95,7 @@ def test_starts_with_the_defaults(control, namespaces):
     ({"skip_mark": 2**32 - 1}, {"skip-mark": 2**32 - 1}),
 ])
 def test_parameters_are_what_it_starts_with(load, namespaces, parameters, expected):
-    """Bug: a parameter that is checked, and then forgotten, or cut to another width."""
+    """Bug: a parameter is checked, but then not used, or cut to another width."""
     before = namespaces()
     load(**parameters)
     after = namespaces()
@@ -105,7 +105,7 @@ def test_parameters_are_what_it_starts_with(load, namespaces, parameters, expect
 
 
 def test_protocol_number_is_that_of_the_parameter(load):
-    """The control plane is where the echo is."""
+    """The control plane has the same protocol number as the echo."""
     load(protocol=31)
     with Control(31) as control:
         control.set(queue=7)
@@ -114,7 +114,7 @@ def test_protocol_number_is_that_of_the_parameter(load):
 
 @pytest.mark.parametrize("name", list(OTHERS))
 def test_what_is_set_is_got_and_told(control, monitor, name):
-    """Each attribute by itself; all others stay."""
+    """Sets each attribute by itself. All others keep their values."""
     control.set(**{name.replace("-", "_"): OTHERS[name]})
     assert control.config() == {**DEFAULTS, name: OTHERS[name], **told(1)}
     assert monitor.events() == [("config", control.config())]
@@ -122,7 +122,7 @@ def test_what_is_set_is_got_and_told(control, monitor, name):
 
 @pytest.mark.smoke
 def test_all_at_once_in_any_order(control, monitor):
-    """One change, and one event."""
+    """A request with all attributes is one change, and causes one event."""
     control.set_raw(encode_all(dict(reversed(OTHERS.items()))))
     assert control.config() == {**OTHERS, **told(1)}
     assert monitor.events() == [("config", {**OTHERS, **told(1)})]
@@ -134,14 +134,14 @@ def test_all_at_once_in_any_order(control, monitor):
     ("skip-mark", (1, 2**31, 2**32 - 1, 0)),
 ])
 def test_ends_of_the_ranges(control, name, values):
-    """Bug: off by one, or a sign that gets lost."""
+    """Bug: off by one, or a lost sign."""
     for value in values:
         control.set_raw(encode(name, value))
         assert control.config()[name] == value
 
 
 def test_every_type_has_its_bit(control):
-    """Bug: bits that are counted from the other end."""
+    """Bug: bits are counted from the other end."""
     for kind in ALL_TYPES:
         control.set(ipv4={kind}, ipv6=ALL_TYPES - {kind})
         config = control.config()
@@ -149,7 +149,7 @@ def test_every_type_has_its_bit(control):
 
 
 def test_answer_is_laid_out_as_netlink_asks(control):
-    """Nests are marked, padding is zero, and nothing is there twice."""
+    """Nests have their flag, padding is zero, and no attribute comes twice."""
     control.set_raw(encode_all(OTHERS))
     (answer,) = control.request(NLDEMO_MSG_CONFIG_GET)
     event = attribute(NLDEMO_CONFIG_A_EVENT, struct.pack("=I", 1))
@@ -165,14 +165,14 @@ def _change_one(name, count):
 
 
 def test_changes_of_two_lose_nothing(control, start):
-    """Bug: a change made of what another one has replaced meanwhile."""
+    """Bug: a change starts from a configuration that another change has replaced meanwhile."""
     workers = [start(_change_one, name, int(200 / SLOW)) for name in ("queue", "priority")]
     for worker in workers:
         worker.result()
 
 
 def test_same_values_again_change_nothing(control, monitor):
-    """It succeeds, and nobody is told."""
+    """The request succeeds, and causes no event."""
     control.set_raw(encode_all(DEFAULTS))
     control.set(queue=0)
     assert control.config() == {**DEFAULTS, **told(0)}
@@ -188,7 +188,7 @@ def test_last_attribute_needs_no_padding(control):
 
 
 def test_several_requests_in_one_buffer(control, monitor):
-    """Each by itself: one that fails does not undo those before, nor keep those behind from it."""
+    """A request that fails does not undo the earlier ones, and does not stop the later ones."""
     messages = [encode("queue", 1), encode("queues", 0), encode("bypass", 0)]
     control.send(b"".join(pack(NLDEMO_MSG_CONFIG_SET, payload, seq=number,
                                flags=NLM_F_REQUEST | NLM_F_ACK)
@@ -200,7 +200,7 @@ def test_several_requests_in_one_buffer(control, monitor):
 
 
 def test_answers_without_an_ack_unless_asked_for(control):
-    """Bug: acknowledgements that nobody reads."""
+    """Bug: acknowledgements that were not asked for."""
     control.send(pack(NLDEMO_MSG_CONFIG_GET))
     assert control.receive().kind == NLDEMO_MSG_CONFIG
     control.send(pack(NLDEMO_MSG_CONFIG_SET, encode("queue", 5)))
@@ -209,12 +209,12 @@ def test_answers_without_an_ack_unless_asked_for(control):
     assert not control.waiting()
 
 
-# Requests that are not in order. Each must be refused with the right error and point at the right
-# place, wherever the mistake is; the configuration stays, and nobody is told of a change.
+# Invalid requests. Each must be refused with the right error and the right offset, wherever the mistake
+# is. The configuration stays, and there is no event.
 
 
 def named_in(payload):
-    """The attributes that a request has, as far as it makes sense."""
+    """The attributes of a request, up to the first invalid one."""
     numbers = set()
     while len(payload) >= HEADER:
         length, kind = struct.unpack_from("=HH", payload)
@@ -229,10 +229,10 @@ def refused(control, monitor):
     config = control.config()
 
     def refused(bad, error, word, at=0, *, missing=None):
-        """`at` is where the offender is in `bad`."""
+        """`at` is the offset of the offending attribute in `bad`."""
         named = named_in(bad)
         for ahead, behind in (({}, {}), ({}, BEHIND), (AHEAD, {}), (AHEAD, BEHIND)):
-            # Bytes that are no attribute are the last, or they would be part of what follows.
+            # Bytes that are not an attribute must come last. Otherwise they would join the next attribute.
             if len(bad) % 4 and behind:
                 continue
             ahead, behind = (encode_all({name: value for name, value in some.items()
@@ -251,7 +251,7 @@ def refused(control, monitor):
 
 
 def test_wrong_length(refused):
-    """Shorter, longer, empty."""
+    """Values that are too short, too long, or empty."""
     for name in INTEGERS:
         size = struct.calcsize(FORMATS[name])
         for length in {0, 1, 2, 3, 4, 5, 8, 64} - {size}:
@@ -260,14 +260,14 @@ def test_wrong_length(refused):
 
 
 def test_wrong_length_of_types(refused):
-    """A set of types is as long as all types take, which is not for guessing."""
+    """A set of types always has the full length. A shorter set is refused."""
     for name in FAMILIES:
         for length in (0, 1, 4, 31, 33, 64, 256):
             refused(encode(name, b"\1" * length), errno.EINVAL, "length", at=HEADER)
 
 
 def test_wrong_type(refused):
-    """A nest where there is none, none where there is one, and the wrong byte order."""
+    """The flag of nests on a plain attribute, a nest without the flag, and the wrong byte order."""
     for name in INTEGERS:
         value = struct.pack(FORMATS[name], 1)
         refused(attribute(CONFIG[name] | NLA_F_NESTED, value), errno.EINVAL, "nest")
@@ -288,13 +288,13 @@ def test_wrong_type(refused):
     ("hooks", (0, 32, 33, 255)),
 ])
 def test_out_of_range(refused, name, values):
-    """Just out, and far out."""
+    """Values just outside of the range, and far outside."""
     for value in values:
         refused(encode(name, value), errno.ERANGE, "range")
 
 
 def test_queues_beyond_the_last(control, monitor, refused):
-    """Two values that are fine by themselves; that one is pointed at which was given."""
+    """Two values that are valid one by one. The refusal points at the one in the request."""
     for queue, queues in ((65535, 2), (2, 65535), (65535, 65535), (32768, 32769)):
         refused(encode("queues", queues) + encode("queue", queue), errno.ERANGE, "65535")
         refused(encode("queue", queue) + encode("queues", queues), errno.ERANGE, "65535", at=8)
@@ -311,14 +311,14 @@ def test_queues_beyond_the_last(control, monitor, refused):
 
 
 def test_missing_types(refused):
-    """A family without what is queued of it: told is what is missing, and where."""
+    """A family without its set of types. The refusal has the missing attribute and its nest."""
     for name in FAMILIES:
         refused(attribute(CONFIG[name] | NLA_F_NESTED, b""), errno.EINVAL, "missing",
                 missing=NLDEMO_FAMILY_A_TYPES)
 
 
 def test_given_twice(refused):
-    """Whichever of two values counted, the client would be wrong about it; even if they agree."""
+    """Two values for one attribute are refused, even if they are equal: the client's intention is unclear."""
     for name in (*INTEGERS, *FAMILIES):
         once = encode(name, DEFAULTS[name])
         refused(once + once, errno.EINVAL, "twice", at=len(once))
@@ -331,7 +331,7 @@ def test_given_twice(refused):
 
 
 def test_unknown(refused):
-    """Bug: what is not understood is ignored. What can only be told is not for setting."""
+    """Bug: unknown attributes are ignored. Attributes that only answers have are refused, too."""
     for number in (0, NLDEMO_CONFIG_A_EVENT, NLDEMO_CONFIG_A_HOOKED, max(CONFIG.values()) + 1,
                    64, 65, 255, 0x3FFF):
         for payload in (b"", bytes(4), bytes(100)):
@@ -347,7 +347,7 @@ def test_unknown(refused):
 
 
 def test_nested_too_deep(refused):
-    """Bug: a walk that calls itself for as long as the client likes. No depth is too much."""
+    """Bug: the recursion of the walk has no limit. Every depth must be handled."""
     for name in FAMILIES:
         for depth in (1, 2, 10, 11, 1000, 10_000):
             inner = b""
@@ -357,14 +357,14 @@ def test_nested_too_deep(refused):
 
 
 def test_nested_in_itself(refused):
-    """A family in a family is none."""
+    """A family within a family is refused."""
     for name in FAMILIES:
         inner = encode(name, {1})
         refused(attribute(CONFIG[name] | NLA_F_NESTED, inner), errno.EINVAL, "Unknown", at=HEADER)
 
 
 def test_trailing_bytes(refused):
-    """Bug: bytes that are no attribute are ignored, or read beyond."""
+    """Bug: bytes that are not an attribute are ignored, or cause a read beyond the end."""
     whole = encode("hooks", 3)
     for size in (1, 2, 3):
         refused(whole + b"\xff" * size, errno.EINVAL, "cut short", at=len(whole))
@@ -372,12 +372,12 @@ def test_trailing_bytes(refused):
 
 
 def test_lengths_that_lie(refused):
-    """Bug: trusting `nla_len`: an endless walk for 0, a read out of bounds for too much."""
+    """Bug: `nla_len` is trusted. 0 makes the walk endless, a large value a read out of bounds."""
     for length in (0, 1, 2, 3):
         refused(struct.pack("=HH", length, CONFIG["hooks"]) + bytes(4), errno.EINVAL, "cut short")
     for length in (0x1000, 0x7FFF, 0x8000, 0xFFFC, 0xFFFF):
         refused(struct.pack("=HH", length, CONFIG["hooks"]) + bytes(4), errno.EINVAL, "cut short")
-    # Within a nest, which ends before the message does.
+    # The same in a nest, which ends before the message.
     for name in FAMILIES:
         for length in (0, 3, 37, 40, 0xFFFF):
             inner = struct.pack("=HH", length, NLDEMO_FAMILY_A_TYPES) + bytes(32)
@@ -386,7 +386,7 @@ def test_lengths_that_lie(refused):
 
 
 def test_one_byte_too_long_at_the_end(control):
-    """Bug: off by one at the end of the message, behind which the buffer goes on."""
+    """Bug: off by one at the end of the message. The buffer has more bytes after it."""
     for size in (2, 3):
         payload = struct.pack("=HH", 4 + size + 1, CONFIG["queue"]) + b"\1" * size
         with pytest.raises(Refused) as failure:
@@ -396,7 +396,7 @@ def test_one_byte_too_long_at_the_end(control):
 
 
 def test_empty_request(control, monitor):
-    """Nothing to change is more likely a mistake than a wish."""
+    """A change without attributes is refused, because it is probably a mistake."""
     with pytest.raises(Refused) as failure:
         control.set_raw(b"")
     assert (failure.value.errno, failure.value.offset) == (errno.EINVAL, None)
@@ -405,7 +405,7 @@ def test_empty_request(control, monitor):
 
 
 def test_all_or_nothing(control, monitor):
-    """Bug: good attributes that have an effect before the bad one is found."""
+    """Bug: valid attributes have an effect before the invalid one is found."""
     good = {name: value for name, value in OTHERS.items() if name != "hooks"}
     for number in range(len(good) + 1):
         parts = [encode(name, value) for name, value in good.items()]
@@ -418,7 +418,7 @@ def test_all_or_nothing(control, monitor):
 
 
 def test_requests_for_answers_take_no_attributes(control):
-    """Bug: attributes that nobody looks at, which later versions can then not give a meaning."""
+    """Bug: attributes are ignored. Then later versions could not give them a meaning."""
     for kind, flags in ((NLDEMO_MSG_CONFIG_GET, NLM_F_ACK), (NLDEMO_MSG_STATS_GET, NLM_F_ACK),
                         (NLDEMO_MSG_STATS_GET, NLM_F_DUMP)):
         for payload, word in ((attribute(1, bytes(1)), "Unknown"), (bytes(2), "cut short")):
@@ -430,7 +430,7 @@ def test_requests_for_answers_take_no_attributes(control):
 
 
 def test_dump_of_what_has_none(control):
-    """The configuration is one message, and a change is no question."""
+    """The configuration is a single message, and a change has no list, so neither has a dump."""
     for kind, payload in ((NLDEMO_MSG_CONFIG_GET, b""),
                           (NLDEMO_MSG_CONFIG_SET, encode("queue", 1))):
         with pytest.raises(Refused) as failure:
@@ -440,7 +440,7 @@ def test_dump_of_what_has_none(control):
 
 
 def test_what_the_kernel_says_is_nothing_to_ask_for(control):
-    """Answers and events that come as requests are of no known type."""
+    """The types of answers and events are unknown types for requests."""
     for kind in (NLDEMO_MSG_CONFIG, NLDEMO_MSG_CONFIG_NTF, NLDEMO_MSG_STATS, NLDEMO_MSG_NETNS_NTF):
         with pytest.raises(Refused) as failure:
             control.request(kind, encode("queue", 1))
@@ -449,7 +449,7 @@ def test_what_the_kernel_says_is_nothing_to_ask_for(control):
 
 
 def test_refusals_are_plain_for_clients_that_know_no_more(control):
-    """Without NETLINK_EXT_ACK there is the error alone."""
+    """Without NETLINK_EXT_ACK the client gets only the error."""
     control.option(NETLINK_EXT_ACK, 0)
     for payload, error in ((encode("queues", 0), errno.ERANGE), (attribute(99, b""), errno.EINVAL),
                            (attribute(CONFIG["ipv4"] | NLA_F_NESTED, b""), errno.EINVAL)):
@@ -458,16 +458,16 @@ def test_refusals_are_plain_for_clients_that_know_no_more(control):
         assert (failure.value.errno, failure.value.text, failure.value.offset) == (error, "", None)
 
 
-# Who may.
+# Rights.
 
 
 def _assert_may_only_look(control):
     def settings():
-        # Namespaces of earlier tests that go meanwhile are events, too.
+        # Namespaces of earlier tests may be deleted meanwhile, and cause events, too.
         return {name: value for name, value in control.config().items() if name != "event"}
 
     before = settings()
-    # Whoever may not change anything is told so first, whatever the request is like.
+    # If the client may not change anything, it gets that error first, for any request.
     for payload in (encode("queue", 1), encode("queues", 0), attribute(99, b""), b""):
         with pytest.raises(Refused) as failure:
             control.set_raw(payload)
@@ -484,7 +484,7 @@ def _as_nobody():
 
 
 def test_unprivileged_user_may_only_look(control, start):
-    """Bug: no capability check; or one that keeps questions from being asked."""
+    """Bug: there is no capability check, or one that also refuses questions."""
     start(_as_nobody).result()
     assert control.config() == {**DEFAULTS, **told(0)}
 
@@ -497,7 +497,7 @@ def _listen_as_nobody(ready):
 
 
 def test_unprivileged_user_may_listen(control, start, stop):
-    """Who may ask may listen."""
+    """Every user may listen to events."""
     worker = start(_listen_as_nobody, stop)
     wait_until(stop.is_set)
     control.set(queue=3)
@@ -512,7 +512,7 @@ def _as_root_of_user_namespaces():
             inside.set(queue=9)
             assert inside.settings() == {**DEFAULTS, "queue": 9}
             _assert_may_only_look(outside)
-            # Nor does a child of the user namespace have a say in what its parent owns.
+            # Root of a child user namespace has no rights on network namespaces of the parent, either.
             enter_new_namespaces()
             with Control() as child:
                 child.set(queue=10)
@@ -522,7 +522,7 @@ def _as_root_of_user_namespaces():
 
 
 def test_root_of_a_user_namespace_may_change_its_own(control, start):
-    """Bug: asking for the capability in the initial user namespace, or in the sender's own."""
+    """Bug: the capability is checked in the initial user namespace, or in the sender's own."""
     start(_as_root_of_user_namespaces).result()
     assert control.settings() == DEFAULTS
 
@@ -531,11 +531,11 @@ def _with_borrowed_sockets():
     with Control() as of_root:
         os.seteuid(NOBODY)
         with Control() as of_nobody:
-            # A socket of root's in unprivileged hands, as the standard output of a program may be.
+            # An unprivileged process uses a socket of root. A program's standard output can be such a socket.
             _assert_may_only_look(of_root)
             os.seteuid(0)
-            # An unprivileged user's socket in root's hands: what a privileged program writes to
-            # its standard output is not what it would send to the kernel.
+            # Root uses a socket of an unprivileged user. A privileged program may write to its standard
+            # output without knowing that it is such a socket.
             of_nobody.socket.connect((0, 0))
             of_nobody.send = of_nobody.socket.send
             _assert_may_only_look(of_nobody)
@@ -543,7 +543,7 @@ def _with_borrowed_sockets():
 
 
 def test_sender_and_opener_must_both_be_allowed(control, start):
-    """Bug: looking at one of the two, which lets users borrow the rights of the other."""
+    """Bug: only one of the two is checked. Then users could borrow the rights of the other."""
     start(_with_borrowed_sockets).result()
     assert control.config() == {**DEFAULTS, "queue": 4, **told(1)}
 
@@ -552,7 +552,7 @@ def test_sender_and_opener_must_both_be_allowed(control, start):
 
 
 def test_namespaces_are_configured_independently(control, namespaces):
-    """Bug: one configuration for all, or one that new namespaces inherit."""
+    """Bug: all namespaces share a configuration, or new ones inherit it."""
     namespace = namespaces()
     with namespace, Control() as other:
         other.set(queue=11, ipv4={8})
@@ -564,7 +564,7 @@ def test_namespaces_are_configured_independently(control, namespaces):
 
 
 def test_socket_configures_its_own_namespace_wherever_it_is_used(control, namespaces):
-    """Bug: taking the namespace of the process for that of the socket."""
+    """Bug: the namespace of the process is used instead of that of the socket."""
     with namespaces(), Control() as inside:
         control.set(queue=33)
         assert inside.config() == {**DEFAULTS, **told(0)}
@@ -572,7 +572,7 @@ def test_socket_configures_its_own_namespace_wherever_it_is_used(control, namesp
 
 
 def test_configuration_is_gone_with_the_module(load):
-    """Loading it again is a new start."""
+    """When the module is loaded again, the configuration is the default."""
     load()
     with Control() as control:
         control.set_raw(encode_all(OTHERS))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Events: who hears of what, and what of those who do not listen in time."""
+"""Events: their listeners, and listeners that miss events."""
 
 import errno
 import struct
@@ -23,7 +23,7 @@ def control(module):
 
 
 def test_numbers_rise_by_one(control):
-    """Changes that change nothing are not counted."""
+    """Requests that change nothing cause no event."""
     with Monitor() as monitor:
         for number in range(1, 101):
             control.set(queue=number)
@@ -46,7 +46,7 @@ def test_listeners_are_told_the_group(control):
 
 
 def test_events_that_nobody_heard_are_counted(control):
-    """Whoever comes later sees by the first number that there were some."""
+    """A later listener sees by the first number that there were events before."""
     control.set(queue=1)
     control.set(queue=2)
     with Monitor() as monitor:
@@ -55,7 +55,7 @@ def test_events_that_nobody_heard_are_counted(control):
 
 
 def test_all_listeners_hear_the_same(control):
-    """In the same order, and each all of it."""
+    """All listeners get all events, in the same order."""
     monitors = [Monitor(buffers=BIG) for _ in range(5)]
     for queue in range(1, 21):
         control.set(queue=queue)
@@ -86,7 +86,7 @@ def test_listener_that_does_not_read_is_told_of_its_loss(control):
 
 
 def test_namespaces_hear_their_own_events_only(control, namespaces):
-    """Bug: a broadcast to all namespaces."""
+    """Bug: an event goes to all namespaces."""
     with Monitor() as outside, namespaces(), Control() as other, Monitor() as inside:
         control.set(queue=1)
         assert not inside.waiting()
@@ -115,7 +115,7 @@ def test_end_of_a_namespace_is_told_in_the_initial_one(control, namespaces):
 
 
 def test_namespace_lives_as_long_as_its_sockets(control):
-    """And so does its configuration."""
+    """The configuration lives as long, too."""
     with Monitor() as monitor:
         mortal = Namespace()
         with mortal:
@@ -136,7 +136,7 @@ def _change(first, count):
 
 
 def test_changes_of_many_are_told_in_their_order(control, start):
-    """Bug: an event that overtakes another, so that listeners end up with what is not."""
+    """Bug: an event overtakes another, so that listeners end with a wrong configuration."""
     count = int(200 / SLOW)
     with Monitor(buffers=BIG) as monitor:
         workers = [start(_change, 1000 * number, count) for number in range(1, 5)]
@@ -145,7 +145,7 @@ def test_changes_of_many_are_told_in_their_order(control, start):
         events = [values for _, values in monitor.events()]
         assert [values["event"] for values in events] == list(range(1, 4 * count + 1))
         assert events[-1] == control.config()
-        # The changes of each are in order.
+        # The changes of each process are in order.
         for number in range(1, 5):
             queues = [values["queue"] for values in events if values["queue"] // 1000 == number]
             assert queues == list(range(1000 * number, 1000 * number + count))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Dumps that take several buffers, for which the machine must be able to have many CPUs."""
+"""Dumps that take several buffers. For that the machine must be able to have many CPUs."""
 
 import itertools
 import os
@@ -38,7 +38,7 @@ def buffers(control):
 
 
 def test_dump_takes_several_buffers_and_is_whole(control):
-    """Bug: a dump that ends with the first buffer, or repeats what did not fit."""
+    """Bug: the dump ends with the first buffer, or repeats messages that did not fit."""
     assert [row["cpu"] for row in control.per_cpu()] == CPUS
     control.start_dump()
     messages = buffers(control)
@@ -48,7 +48,7 @@ def test_dump_takes_several_buffers_and_is_whole(control):
 
 
 def test_change_of_the_configuration_in_the_middle_is_told(control):
-    """NLM_F_DUMP_INTR, in the first message behind the change, and there only."""
+    """Only the first message after the change has NLM_F_DUMP_INTR."""
     with Control() as other:
         control.start_dump()
         other.set(queue=1)
@@ -57,7 +57,7 @@ def test_change_of_the_configuration_in_the_middle_is_told(control):
         flags = [flags for _, flags in itertools.chain(*others)]
         assert flags[0] == NLM_F_MULTI | NLM_F_DUMP_INTR
         assert set(flags[1:]) == {NLM_F_MULTI}
-        # What changes nothing, or another namespace, is nothing to tell.
+        # A request that changes nothing, or changes another namespace, does not set the flag.
         control.start_dump()
         other.set(queue=1)
         assert {flags for _, flags in itertools.chain(*buffers(control))} == {NLM_F_MULTI}
@@ -71,7 +71,7 @@ def test_reader_with_the_smallest_buffers(module):
 
 
 def test_reader_that_stops_half_way(control):
-    """It may go on, and it may close; the module waits for it."""
+    """The reader may continue or close. The module stays until then."""
     control.start_dump()
     first = control.receive()
     assert decode_stats(first.payload)["cpu"] == 0
@@ -88,7 +88,7 @@ def test_reader_that_stops_half_way(control):
 
 @pytest.mark.parametrize("reads", [True, False])
 def test_namespace_that_dies_in_the_middle(module, reads):
-    """The socket keeps it for as long as it is open."""
+    """The open socket keeps the namespace."""
     with Monitor() as monitor:
         mortal = Namespace()
         with mortal:
@@ -104,7 +104,7 @@ def test_namespace_that_dies_in_the_middle(module, reads):
 
 
 def test_client_of_the_kernel_tree_reads_all(module):
-    """In buffers of any size that it takes."""
+    """The client reads the dump in buffers of any size that it accepts."""
     for options in ((), ("--dbg-small-recv", "4000")):
         rows = ynl.request(*options, "--dump", "stats-get")
         assert [row["cpu"] for row in rows] == CPUS

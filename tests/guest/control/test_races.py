@@ -21,7 +21,7 @@ ROUNDS = int(20 / SLOW) + 1
 
 
 def use(control, source):
-    """Changes and asks, and may leave a dump behind that cannot go on."""
+    """Changes and reads the configuration, and may leave a dump open."""
     for _ in range(source.randrange(4)):
         control.set(queue=source.randrange(1000), hooks=source.randrange(1, 32),
                     priority=source.randrange(-5, 5), enabled=source.randrange(2))
@@ -42,7 +42,7 @@ def _in_mortal_namespaces(seed, stop):
             controls = [Control(buffers=16 << 10) for _ in range(2)]
         for control in controls:
             use(control, source)
-        # Whichever goes last takes the namespace along.
+        # The namespace dies with the last of its users.
         ends = [namespace, *controls]
         source.shuffle(ends)
         for end in ends:
@@ -52,7 +52,7 @@ def _in_mortal_namespaces(seed, stop):
 
 
 def test_namespaces_die_amid_changes_and_dumps(module, start, stop):
-    """Bug: a dump, or a change of hook points, that outlives what it works on."""
+    """Bug: a dump, or a change of hook points, outlives its instance."""
     with Monitor(buffers=8 << 20) as monitor:
         workers = [start(_in_mortal_namespaces, seed, stop) for seed in range(3)]
         heard = []
@@ -60,7 +60,7 @@ def test_namespaces_die_amid_changes_and_dumps(module, start, stop):
             heard.append(monitor.event())
         stop.set()
         used = sum(int(worker.result()) for worker in workers)
-        # Each is told of, and only once.
+        # Each namespace causes exactly one event.
         while len(heard) < used:
             heard.append(monitor.event())
         assert not monitor.waiting()
@@ -79,12 +79,12 @@ def _while_it_is_there(seed, stop, loading):
                 use(control, source)
             used += 1
         except Refused as refused:
-            # The namespace is being set up, or on its way out.
+            # The namespace is being made or deleted.
             assert refused.errno in (errno.EAGAIN, errno.ESHUTDOWN), refused
         except OSError as error:
             assert error.errno in (errno.EPROTONOSUPPORT, errno.ECONNREFUSED), error
             missed += 1
-        # Leaves the module alone for a moment, or it would never go.
+        # A pause without a socket, because otherwise the module could never be unloaded.
         stop.wait(0.002)
     return used, missed
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The specification: valid, and of one mind with the header. It asks nothing of the module."""
+"""The specification is valid, and agrees with the header. These tests do not use the module."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ from test_ynl import HOOKS, SPEC
 
 
 def numbered(entries, first):
-    """Names of what YNL counts through from `first`, or numbers by itself."""
+    """The names of entries, with the numbers that they have or that YNL gives them from `first` on."""
     numbers, following = {}, first
     for entry in entries:
         entry = entry if isinstance(entry, dict) else {"name": entry}
@@ -25,7 +25,7 @@ def numbered(entries, first):
 
 
 def test_specification_is_valid():
-    """By the schema for raw netlink of the kernel tree."""
+    """The kernel tree's schema for raw netlink accepts it."""
     done = ynl.validate()
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -42,7 +42,7 @@ def test_schema_finds_fault(tmp_path, monkeypatch):
 
 
 def test_specification_and_header_have_the_same_attributes():
-    """By name and number, none more and none less."""
+    """Both have exactly the same names and numbers."""
     sets = {spec["name"]: numbered(spec["attributes"], 1) for spec in SPEC["attribute-sets"]}
     for name, attributes in sets.items():
         prefix = f"NLDEMO_{name.upper()}_A_"
@@ -53,7 +53,7 @@ def test_specification_and_header_have_the_same_attributes():
 
 
 def test_specification_and_header_have_the_same_messages():
-    """Requests and notifications under their name; replies under that of what they hold."""
+    """Requests and notifications have the same names. A reply has the name of its content."""
     in_spec = {}
     for operation in SPEC["operations"]["list"]:
         name = operation["name"]
@@ -64,7 +64,7 @@ def test_specification_and_header_have_the_same_messages():
                 in_spec[name] = operation[mode]["request"]["value"]
                 if "reply" in operation[mode]:
                     in_spec[name.removesuffix("-get")] = operation[mode]["reply"]["value"]
-    # YNL has no word for payloads that are no attributes.
+    # YNL cannot describe payloads without attributes.
     in_header = uapi.members("NLDEMO_MSG_")
     assert {**in_spec, "echo": 16, "hello-reply": 23} == in_header
     assert len(set(in_header.values())) == len(in_header)
@@ -83,9 +83,10 @@ def test_specification_and_header_have_the_same_numbers():
 
 
 def generated(directory, part, *arguments):
-    """What the kernel tree's generator makes of the specification for programs in C: a file."""
+    """A file that the kernel tree's generator makes from the specification, for programs in C."""
     file = directory / f"nldemo-user.{part[0]}"
-    # It takes the first directory with this file above a specification for the tree, or never ends.
+    # The generator searches upwards from the specification for a directory with this file. Without it, it
+    # never ends.
     (directory / "MAINTAINERS").touch()
     specs = directory / "specs"
     specs.mkdir(exist_ok=True)
@@ -99,7 +100,7 @@ def generated(directory, part, *arguments):
 
 
 def test_generator_of_c_takes_the_specification(tmp_path):
-    """And finds in our header all that it takes for granted there."""
+    """The generated code compiles with our header."""
     without = ("--exclude-op", ".*-(get|ntf)")
     for part in ("header", "source"):
         done, file = generated(tmp_path, part, *without)
@@ -112,6 +113,6 @@ def test_generator_of_c_takes_the_specification(tmp_path):
 
 
 def test_generator_of_c_does_not_know_events_of_raw_netlink(tmp_path):
-    """As docs/protocol.md says: it looks for a request of the same number."""
+    """As docs/protocol.md says, the generator looks for a request with the same number."""
     done, _ = generated(tmp_path, "source")
     assert done.returncode and "KeyError: 20" in done.stderr

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Statistics: that counts are exact, and dumps of them whole."""
+"""Statistics: the counts are exact, and dumps are complete."""
 
 import errno
 import os
@@ -35,7 +35,7 @@ SO_MARK = 36
 UNKNOWN = 0xFFF0
 NOBODY = 65534
 NOTHING = {"seen": 0, "matched": 0, "skipped": 0, "queued": 0, "unparsable": 0}
-# What a reading of the statistics adds to them when it is done.
+# The counts that reading the statistics adds.
 READING = {"messages": 1, "bytes": 16, "acks": 1, "errors": 0, "refused": 0}
 MORE_FRAGMENTS = 0x2000
 
@@ -48,7 +48,7 @@ def control(module, loopback):
 
 @pytest.fixture
 def counted(control):
-    """Does something, and tells what was counted meanwhile, less the reading itself."""
+    """Calls a function, and returns the counts of that time, without those of the reading itself."""
     def counted(something, *arguments):
         before = control.stats()
         something(*arguments)
@@ -72,7 +72,7 @@ def possible_cpus():
 
 
 def test_starts_from_zero(module, namespaces):
-    """In every namespace by itself."""
+    """The counters of each namespace start from zero."""
     with namespaces(), Control() as control:
         nothing = {"messages": 0, "bytes": 0, "acks": 0, "errors": 0, "refused": 0,
                    "ipv4": NOTHING, "ipv6": NOTHING, "hooked": 1}
@@ -95,12 +95,12 @@ def test_starts_from_zero(module, namespaces):
      {"messages": 1, "bytes": 24, "errors": 1}),
     ([pack(NLDEMO_MSG_CONFIG_SET, encode("queue", 1))], {"messages": 1, "bytes": 24}),
     ([pack(NLDEMO_MSG_STATS_GET, flags=NLM_F_REQUEST | NLM_F_DUMP)], {"messages": 1, "bytes": 16}),
-    # Nothing is served, and nothing answered.
+    # Messages that are neither served nor answered.
     ([pack(NLMSG_NOOP), pack(ECHO, b"no request", flags=0), pack(NLMSG_ERROR, bytes(20)),
       pack(ECHO, b"short", length=8), b"\xff" * 15], {}),
 ])
 def test_messages_are_counted(counted, messages, expected):
-    """Those that were served or answered, with their own length."""
+    """Messages that were served or answered are counted, with their length."""
     def send():
         with Client() as client:
             for message in messages:
@@ -111,7 +111,7 @@ def test_messages_are_counted(counted, messages, expected):
 
 
 def test_refusals_for_lack_of_rights_are_counted_apart(counted, control, start):
-    """They are no errors of a client that does not know better."""
+    """Refusals because of rights are not counted as errors."""
     def ask():
         os.setresuid(NOBODY, NOBODY, NOBODY)
         with Control() as client:
@@ -133,7 +133,7 @@ def ping(path, count=3):
 
 
 def test_packets_are_counted(counted, control, loopback):
-    """Requests and replies, of types that are queued or not, and of nothing else."""
+    """Requests and replies are counted, of types that are queued or not. Other packets are not."""
     counts = counted(ping, loopback)
     assert counts["ipv4"] == {**NOTHING, "seen": 6, "matched": 6, "queued": 6}
     assert counts["ipv6"] == NOTHING
@@ -141,19 +141,19 @@ def test_packets_are_counted(counted, control, loopback):
     assert counted(ping, loopback)["ipv4"] == {**NOTHING, "seen": 6, "matched": 3, "queued": 3}
     control.set(ipv4={13})
     assert counted(ping, loopback)["ipv4"] == {**NOTHING, "seen": 6}
-    # Without a hook nobody counts.
+    # Without a hook no packet is counted.
     control.set(ipv4=set())
     assert counted(ping, loopback)["ipv4"] == NOTHING
-    # UDP is not our concern.
+    # UDP is not counted.
     control.set(ipv4=ALL_TYPES)
     assert counted(loopback.settle)["ipv4"] == NOTHING
-    # Each hook point counts by itself.
+    # Each hook point counts the packet.
     control.set(hooks=31)
     assert counted(ping, loopback)["ipv4"]["seen"] == 3 * 8
 
 
 def test_skipped_packets_are_counted(counted, control, loopback):
-    """Matched, and not queued."""
+    """Skipped packets are matched, but not queued."""
     def ping_marked():
         with loopback.pinger() as pinger:
             for seq, mark in enumerate((5, 6, 0, 5)):
@@ -166,7 +166,7 @@ def test_skipped_packets_are_counted(counted, control, loopback):
 
 
 def test_unparsable_packets_are_counted(counted, control, inject):
-    """And not taken for any type. IPv6 is counted apart."""
+    """Unparsable packets count for no type. IPv6 has its own counters."""
     whole4, whole6 = icmp(ICMP_ECHO_REQUEST), struct.pack(">BBHHH", 128, 0, 0, 1, 1)
 
     def counted4(message, **header):
@@ -174,11 +174,11 @@ def test_unparsable_packets_are_counted(counted, control, inject):
         assert counts["ipv6"] == NOTHING
         return counts["ipv4"]
 
-    # None that would be answered.
+    # A type that hosts do not answer.
     control.set(ipv4=ALL_TYPES - {0}, ipv6={128})
     for size in range(8):
         assert counted4(whole4[:size]) == {**NOTHING, "seen": 1, "unparsable": 1}, size
-    # The rest of a datagram that was cut in pieces has no header to tell by.
+    # A later fragment has no header that could be parsed.
     assert counted4(whole4, fragment=1) == NOTHING
     assert counted4(icmp(0), fragment=MORE_FRAGMENTS) == {**NOTHING, "seen": 1}
     assert counted4(icmp(3)) == {**NOTHING, "seen": 1, "matched": 1, "queued": 1}
@@ -194,7 +194,7 @@ def test_unparsable_packets_are_counted(counted, control, inject):
 
 
 def test_dump_has_every_cpu_once(control):
-    """All that the machine can have, in order; a dump that nobody changed anything under."""
+    """The dump has all CPUs that the machine can have, in order, and is consistent."""
     control.start_dump()
     answers = control.answers()
     assert {(answer.kind, answer.flags) for answer in answers} == {(NLDEMO_MSG_STATS, NLM_F_MULTI)}
@@ -204,19 +204,19 @@ def test_dump_has_every_cpu_once(control):
 
 
 def test_rows_add_up_to_the_totals(counted, control, loopback):
-    """While nothing happens."""
+    """The rows add up to the totals while there is no traffic."""
     ping(loopback, 20)
     rows = control.per_cpu()
     totals = control.stats()
     summed = total(rows)
     assert (summed["ipv4"], summed["ipv6"]) == (totals["ipv4"], totals["ipv6"])
-    # The dump itself was counted when it was over.
+    # The dump itself is counted after its end.
     assert (summed["messages"] + 1, summed["bytes"] + 16) == (totals["messages"], totals["bytes"])
     assert summed["acks"] == totals["acks"]
 
 
 def test_each_cpu_counts_for_itself(control, loopback):
-    """Packets in the row of the CPU that handled them, messages in that of their sender's."""
+    """A packet counts for the CPU that handled it, a message for the CPU of its sender."""
     for cpu in range(os.cpu_count()):
         # The path keeps the test on one CPU.
         os.sched_setaffinity(0, {cpu})

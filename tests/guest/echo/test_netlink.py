@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The echo service, seen by a client that does not trust it."""
+"""The echo service. The client checks everything that it receives."""
 
 import errno
 import os
@@ -42,7 +42,7 @@ from uapi import NLDEMO_MSG_CONFIG, NLDEMO_MSG_STATS
 
 pytestmark = pytest.mark.usefixtures("module")
 
-# No message has this type, now or later.
+# No message will ever have this type.
 UNKNOWN = 0xFFF0
 BIG = 8 << 20
 
@@ -54,18 +54,18 @@ def client(module):
 
 
 def assert_works(client):
-    """The socket is in order, and nothing waits in it."""
+    """The socket works, and no message waits in it."""
     reply = client.echo(b"still there?", seq=0xFFFFFFFF)
     assert (reply.kind, reply.seq, reply.payload) == (ECHO, 0xFFFFFFFF, b"still there?")
     assert not client.waiting()
 
 
-# Who gets the reply.
+# The receiver of the reply.
 
 
 @pytest.mark.smoke
 def test_reply_goes_to_the_sender_not_to_nlmsg_pid(client):
-    """Bug: replying to `nlmsg_pid`, which the sender writes as it likes."""
+    """Bug: the reply goes to `nlmsg_pid`. The sender can write any number there."""
     with Client() as victim:
         victim.socket.bind((0, 0))
         assert victim.portid not in (0, client.portid)
@@ -78,7 +78,7 @@ def test_reply_goes_to_the_sender_not_to_nlmsg_pid(client):
 
 
 def test_errors_and_acks_go_to_the_sender_too(client):
-    """Bug: replying to `nlmsg_pid`, in the error path."""
+    """Bug: an error or an acknowledgement goes to `nlmsg_pid`."""
     with Client() as victim:
         victim.echo(b"gets an address")
         for kind, flags, code in ((UNKNOWN, NLM_F_REQUEST, errno.EOPNOTSUPP),
@@ -90,7 +90,7 @@ def test_errors_and_acks_go_to_the_sender_too(client):
 
 
 def test_replies_find_bound_and_unbound_and_datagram_sockets(client):
-    """Bug: knowing the client by its process id, which is only what autobind tries first."""
+    """Bug: the client is found by its process id. A portid is often another number."""
     others = [Client(portid=portid, kind=kind)
               for portid, kind in ((None, socket.SOCK_RAW), (None, socket.SOCK_DGRAM),
                                    (0x7FFF0001, socket.SOCK_RAW), (0xFFFFFFF0, socket.SOCK_DGRAM))]
@@ -110,7 +110,7 @@ def test_connected_socket_gets_its_reply():
         assert client.receive().payload == b"connected"
 
 
-# What the reply says.
+# The content of the reply.
 
 
 BOUNDARY = 31 * 1024
@@ -119,7 +119,7 @@ SIZES = sorted({*range(0, 65), 1023, 1024, 1025, 4079, 4080, 4081, 16 << 10,
 
 
 def test_payload_comes_back_byte_for_byte(client):
-    """Bug: `strlen` on a payload, and any other way to get a length wrong."""
+    """Bug: `strlen` on a payload, or another wrong length."""
     source = random.Random(1)
     for size in SIZES:
         payload = source.randbytes(size)
@@ -131,7 +131,7 @@ def test_payload_comes_back_byte_for_byte(client):
 
 
 def test_payload_of_200_kilobytes_with_default_buffers():
-    """Bug: a reply in one piece of memory, or of a page."""
+    """Bug: a reply needs one piece of memory, or has at most a page."""
     with Client() as client:
         payload = random.Random(2).randbytes(200_000)
         assert client.echo(payload).payload == payload
@@ -149,7 +149,7 @@ def test_message_too_big_to_be_answered_is_refused():
     """Bug: unchecked allocation."""
     with Client(buffers=96 << 20) as client:
         client.send(pack(ECHO, bytes(80 << 20)))
-        # The refusal would hold the whole message, so there may be none but this.
+        # A refusal quotes the whole message, so even that may fail.
         assert client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ENOBUFS
         assert_works(client)
 
@@ -158,7 +158,7 @@ def test_message_too_big_to_be_answered_is_refused():
     b"\0", b"\0\0\0\0", b"\0text", b"a\0b\0c", b"no end", b"\xff" * 7, b"text\0", "häß".encode(),
 ], ids=repr)
 def test_payload_is_bytes_not_text(client, payload):
-    """Bug: `strlen` on a payload: NUL bytes inside, or none at the end."""
+    """Bug: `strlen` on a payload with NUL bytes inside, or without one at the end."""
     assert client.echo(payload).payload == payload
 
 
@@ -191,11 +191,11 @@ def test_sequence_numbers_and_flags(client):
     assert not client.waiting()
 
 
-# Several messages in a buffer.
+# Several messages in one buffer.
 
 
 def test_batch_of_1000_messages(client):
-    """Bug: looking at the first message of a buffer only."""
+    """Bug: only the first message of a buffer is served."""
     batch = b"".join(pack(ECHO, struct.pack("=I", i) * (i % 9), seq=i) for i in range(1000))
     client.send(batch)
     for i in range(1000):
@@ -205,7 +205,7 @@ def test_batch_of_1000_messages(client):
 
 
 def test_batch_with_acks_keeps_its_order(client):
-    """Bug: acknowledgements that overtake the replies of other messages."""
+    """Bug: an acknowledgement overtakes the reply to another message."""
     client.send(b"".join(pack(ECHO, b"x", seq=i, flags=NLM_F_REQUEST | NLM_F_ACK)
                          for i in range(50)))
     for i in range(50):
@@ -216,7 +216,7 @@ def test_batch_with_acks_keeps_its_order(client):
 
 @pytest.mark.smoke
 def test_mixed_batch(client):
-    """Bug: a message that fails, or is ignored, takes the rest of the buffer with it."""
+    """Bug: after a message that fails or is ignored, the rest of the buffer is not served."""
     client.send(b"".join([
         pack(ECHO, b"one", seq=1),
         pack(UNKNOWN, b"bad", seq=2),
@@ -235,12 +235,12 @@ def test_mixed_batch(client):
         errno.EOPNOTSUPP, errno.EOPNOTSUPP, 0]
 
 
-# Lengths that lie.
+# Wrong lengths.
 
 
 @pytest.mark.parametrize("length", [0, 1, 4, 8, 15])
 def test_length_below_a_header_ends_the_walk(client, length):
-    """Bug: trusting `nlmsg_len`: an endless walk for 0, a negative payload for others."""
+    """Bug: `nlmsg_len` is trusted. 0 makes the walk endless, other values make the payload negative."""
     client.send(pack(ECHO, b"before", seq=1)
                 + pack(ECHO, b"short!", seq=2, length=length, flags=NLM_F_REQUEST | NLM_F_ACK)
                 + pack(ECHO, b"behind", seq=3))
@@ -252,7 +252,7 @@ def test_length_below_a_header_ends_the_walk(client, length):
 @pytest.mark.parametrize("length", [16 + 8 + 16 + 1, 1 << 16, 0x7FFFFFFF, 0x80000000, 0xFFFFFFF0,
                                     0xFFFFFFFC, 0xFFFFFFFD, 0xFFFFFFFF], ids=hex)
 def test_length_beyond_the_buffer_ends_the_walk(client, length):
-    """Bug: trusting `nlmsg_len`: reading beyond the buffer, or around the end of an integer."""
+    """Bug: `nlmsg_len` is trusted. The walk reads beyond the buffer, or an integer wraps."""
     client.send(pack(ECHO, b"before", seq=1)
                 + pack(ECHO, b"too long", seq=2, length=length, flags=NLM_F_REQUEST | NLM_F_ACK)
                 + pack(ECHO, b"", seq=3))
@@ -262,7 +262,7 @@ def test_length_beyond_the_buffer_ends_the_walk(client, length):
 
 
 def test_length_one_beyond_the_last_byte(client):
-    """Bug: off by one at the end of the buffer, which has slack that must not be read."""
+    """Bug: off by one at the end of the buffer. The bytes after the end must not be read."""
     for size in range(9):
         client.send(pack(ECHO, b"x" * size, length=16 + size + 1, pad=False))
         assert not client.waiting()
@@ -270,21 +270,21 @@ def test_length_one_beyond_the_last_byte(client):
 
 
 def test_length_short_of_the_payload_counts(client):
-    """The message is as long as it says; what follows is the next one."""
+    """The length in the header counts. The bytes after it are the next message."""
     inner = pack(ECHO, b"inner", seq=2)
     client.send(pack(ECHO, b"head" + inner, seq=1, length=16 + 4))
     assert [(reply.seq, reply.payload) for reply in client.drain()] == [(1, b"head"), (2, b"inner")]
 
 
 def test_last_message_needs_no_padding(client):
-    """Bug: a walk that goes wrong where the buffer ends before its aligned length."""
+    """Bug: the walk fails if the buffer ends before the aligned length of the last message."""
     for size in range(1, 8):
         client.send(pack(ECHO, b"first", seq=1) + pack(ECHO, b"y" * size, seq=2, pad=False))
         assert [reply.payload for reply in client.drain()] == [b"first", b"y" * size]
 
 
 def test_trailing_garbage_is_ignored(client):
-    """Bug: reading a header that is not all there."""
+    """Bug: an incomplete header is read."""
     for size in range(1, 16):
         client.send(pack(ECHO, b"good") + b"\xff" * size)
         assert client.receive().payload == b"good"
@@ -292,7 +292,7 @@ def test_trailing_garbage_is_ignored(client):
 
 
 def test_buffers_without_a_whole_header(client):
-    """Bug: reading a header that is not all there."""
+    """Bug: an incomplete header is read."""
     for size in range(1, 16):
         client.send(pack(ECHO, flags=NLM_F_REQUEST | NLM_F_ACK, length=size)[:size])
         client.send(b"\0" * size)
@@ -301,7 +301,7 @@ def test_buffers_without_a_whole_header(client):
 
 
 def assert_makes_sense(reply):
-    """Of a type that is for us, and whole by the rules of its type."""
+    """The reply has a type for clients, and is complete by the rules of its type."""
     if reply.kind == NLMSG_ERROR:
         assert 0 <= netlink.ack(reply).errno < 4096
     elif reply.kind == NLMSG_DONE:
@@ -316,7 +316,7 @@ def assert_makes_sense(reply):
 
 
 def test_garbage_of_every_kind(client):
-    """Bug: trusting anything; what comes back must be well-formed and meant for us."""
+    """Bug: any value is trusted. All answers must be well-formed and for this client."""
     source = random.Random(4)
     kinds = set()
     for _ in range(1000):
@@ -335,11 +335,11 @@ def test_garbage_of_every_kind(client):
     assert_works(client)
 
 
-# What is not answered, and what is acknowledged.
+# Messages that get no answer, or only an acknowledgement.
 
 
 def test_never_answers_an_error(client):
-    """Bug: answering ERROR, which can go on forever between two sides."""
+    """Bug: ERROR is answered. Then two sides can answer each other for ever."""
     for flags in (0, NLM_F_REQUEST, NLM_F_ACK, NLM_F_REQUEST | NLM_F_ACK, 0xFFFF):
         client.send(pack(NLMSG_ERROR, struct.pack("=i", -errno.EINVAL) + bytes(16), flags=flags))
         client.send(pack(NLMSG_ERROR, flags=flags) * 1000)
@@ -349,7 +349,7 @@ def test_never_answers_an_error(client):
 
 @pytest.mark.parametrize("kind", [NLMSG_NOOP, NLMSG_DONE, NLMSG_OVERRUN])
 def test_control_messages_are_acknowledged_at_most(client, kind):
-    """Bug: answering NOOP or DONE."""
+    """Bug: NOOP or DONE is answered."""
     for flags in (0, NLM_F_REQUEST, NLM_F_REQUEST | NLM_F_MULTI, NLM_F_DUMP):
         client.send(pack(kind, b"data", flags=flags) * 100)
         assert not client.waiting()
@@ -360,7 +360,7 @@ def test_control_messages_are_acknowledged_at_most(client, kind):
 
 
 def test_types_below_16_are_never_echoed(client):
-    """Only type 0 without flags is what the old demo sends."""
+    """Only type 0 without flags is served, because the old demo sends that."""
     for kind in range(1, NLMSG_MIN_TYPE):
         for flags in (0, NLM_F_REQUEST, NLM_F_ECHO, NLM_F_REQUEST | NLM_F_DUMP):
             client.send(pack(kind, b"payload", flags=flags))
@@ -372,7 +372,7 @@ def test_types_below_16_are_never_echoed(client):
 
 @pytest.mark.parametrize("kind", [ECHO, 17, HELLO_REPLY, UNKNOWN])
 def test_what_is_no_request_is_ignored(client, kind):
-    """Bug: answering what does not ask, a reply for instance."""
+    """Bug: a message that is not a request is answered, for example a reply."""
     for flags in (0, NLM_F_MULTI, NLM_F_ECHO, NLM_F_DUMP):
         client.send(pack(kind, b"payload", flags=flags))
         assert not client.waiting(), flags
@@ -382,7 +382,7 @@ def test_what_is_no_request_is_ignored(client, kind):
 
 
 def test_ack_follows_the_echo(client):
-    """Bug: no ack; or one that is not netlink's: sequence number, address, error 0, request."""
+    """Bug: there is no ack, or one that breaks the rules: sequence number, address, error 0, request."""
     request = pack(ECHO, b"payload", seq=0xABCD, flags=NLM_F_REQUEST | NLM_F_ACK, pid=77)
     client.send(request)
     assert client.receive().payload == b"payload"
@@ -393,7 +393,7 @@ def test_ack_follows_the_echo(client):
 
 
 def test_no_ack_unless_asked_for(client):
-    """Bug: an ack that nobody reads fills the receive buffer."""
+    """Bug: an ack that was not asked for fills the receive buffer."""
     assert client.echo(b"payload").kind == ECHO
     assert not client.waiting()
 
@@ -403,7 +403,7 @@ def test_no_ack_unless_asked_for(client):
 
 @pytest.mark.parametrize("kind", [HELLO_REPLY, 0x7FFF, UNKNOWN, 0xFFFF])
 def test_unknown_type_is_refused(client, kind):
-    """Bug: no error; or one without the request that it is about."""
+    """Bug: there is no error, or one that does not quote the request."""
     for flags in (NLM_F_REQUEST, NLM_F_REQUEST | NLM_F_ACK, NLM_F_REQUEST | NLM_F_DUMP):
         request = pack(kind, b"what is this", seq=5, flags=flags)
         client.send(request)
@@ -415,7 +415,7 @@ def test_unknown_type_is_refused(client, kind):
 
 @pytest.mark.smoke
 def test_extended_ack_names_the_trouble_if_enabled(client):
-    """Bug: no extended ack; or one for a client that did not enable it."""
+    """Bug: there is no extended ack, or one for a client that did not enable it."""
     request = pack(UNKNOWN, b"what is this", seq=5)
     for on in (1, 0, 1):
         client.option(NETLINK_EXT_ACK, on)
@@ -443,7 +443,7 @@ def test_capped_errors_leave_the_request_out(client):
 
 
 def test_each_message_has_its_own_extended_ack(client):
-    """Bug: an extended ack that outlives the message that it is about."""
+    """Bug: the extended ack of one message appears in the answer to another."""
     client.option(NETLINK_EXT_ACK)
     client.send(pack(UNKNOWN, seq=1) + pack(ECHO, seq=2, flags=NLM_F_REQUEST | NLM_F_ACK))
     assert client.ack().attributes[NLMSGERR_ATTR_MSG]
@@ -456,7 +456,7 @@ def test_each_message_has_its_own_extended_ack(client):
 
 @pytest.mark.smoke
 def test_hello_of_the_old_demo():
-    """Type 0, flags 0, the text in a zeroed buffer of 1024 bytes: back with type 23."""
+    """A message with type 0, flags 0 and text in a zeroed buffer of 1024 bytes comes back with type 23."""
     with Client(portid=os.getpid()) as client:
         payload = b"Hello you!\0".ljust(1024, b"\0")
         client.send(pack(HELLO, payload, flags=0, seq=0, pid=os.getpid()))
@@ -467,7 +467,7 @@ def test_hello_of_the_old_demo():
 
 
 def test_hello_keeps_payload_and_sequence_number(client):
-    """Bug: a reply of type DONE with sequence number 0."""
+    """Bug: the reply has type DONE and sequence number 0."""
     for size in (0, 1, 5, 1024, BOUNDARY, 100_001):
         payload = random.Random(size).randbytes(size)
         reply = client.echo(payload, kind=HELLO, flags=0, seq=size + 3, pid=1)
@@ -477,7 +477,7 @@ def test_hello_keeps_payload_and_sequence_number(client):
 
 
 def test_type_0_with_any_flag_is_not_echoed(client):
-    """Type 0 is netlink's own, so only what the old demo sends is answered."""
+    """Type 0 belongs to netlink. So only messages in the form of the old demo are answered."""
     for bit in range(16):
         client.send(pack(HELLO, b"hello", seq=7, flags=1 << bit))
         answers = [netlink.ack(reply)[:4:3] for reply in client.drain()]
@@ -496,7 +496,7 @@ def test_type_0_with_any_flag_is_not_echoed(client):
     pack(NLMSG_NOOP, flags=NLM_F_ACK) * 100,
 ], ids=["echo", "big", "batch-ack", "hello", "error", "ack"])
 def test_client_that_never_reads(client, request_):
-    """Bug: blocking unicast inside `.input`: the client would wait for itself, forever."""
+    """Bug: a blocking unicast in `.input`. The client would wait for itself for ever."""
     with Client() as deaf:
         poll = select.poll()
         poll.register(deaf.socket, select.POLLERR)
@@ -516,7 +516,7 @@ def test_client_that_never_reads(client, request_):
 
         assert_works(client)
 
-        # It is told once; what did arrive is in order; and then it is served again.
+        # The client gets one ENOBUFS. The replies that arrived are in order. Then it is served again.
         with pytest.raises(OSError) as failure:
             deaf.socket.recv(1 << 17)
         assert failure.value.errno == errno.ENOBUFS
@@ -525,7 +525,7 @@ def test_client_that_never_reads(client, request_):
 
 
 def test_batch_that_overflows_the_receive_buffer():
-    """Bug: a full buffer in the middle of a batch: what fits is answered, in order, and no hang."""
+    """Bug: a receive buffer gets full during a batch. The replies that fit arrive in order, and nothing hangs."""
     with Client() as client:
         client.send(b"".join(pack(ECHO, bytes(80), seq=i) for i in range(2000)))
         with pytest.raises(OSError) as failure:
@@ -543,7 +543,7 @@ def _available():
 
 @pytest.mark.parametrize("reads", [True, False])
 def test_memory_is_given_back(reads):
-    """Bug: a reply that is freed twice, or never, when it is sent and when it cannot be."""
+    """Bug: a reply is freed twice, or never, after it was sent or could not be sent."""
     request = pack(ECHO, bytes(60_000))
     with Client() as client:
         before = _available()
@@ -551,7 +551,7 @@ def test_memory_is_given_back(reads):
             client.send(request)
             if reads:
                 client.receive()
-    # A leak would be of 120 MB and more.
+    # A leak would be at least 120 MB.
     assert before - _available() < 40 << 20
 
 
@@ -614,7 +614,7 @@ def test_8_threads_share_one_socket(client):
 
 
 def test_every_namespace_has_its_socket(client, namespaces):
-    """Bug: `init_net` only. The same portid in two namespaces is two sockets."""
+    """Bug: only `init_net` is served. Two namespaces can each have a socket with the same portid."""
     one, two = namespaces(), namespaces()
     portid = 0x12345678
     with one.client(portid=portid) as first, two.client(portid=portid) as second, \
@@ -629,7 +629,7 @@ def test_every_namespace_has_its_socket(client, namespaces):
 
 
 def test_socket_serves_its_own_namespace_wherever_it_is_used(client, namespaces):
-    """Bug: taking the namespace of the process for that of the socket."""
+    """Bug: the namespace of the process is used instead of that of the socket."""
     namespace = namespaces()
     with namespace.client() as inside:
         assert_works(inside)
@@ -648,18 +648,18 @@ def _as_nobody():
         client.send(pack(UNKNOWN))
         assert client.ack().errno == errno.EOPNOTSUPP
         assert client.echo(b"hello", kind=HELLO, flags=0).kind == HELLO_REPLY
-        # The kernel's rule, which clients' trust in addresses rests on.
+        # This is a rule of the kernel. Clients rely on it when they trust addresses.
         with pytest.raises(PermissionError):
             client.socket.sendto(pack(ECHO), (client.portid, 0))
 
 
 def test_unprivileged_user_can_echo(start):
-    """Echo needs no capability; and a user without one cannot write to other users' sockets."""
+    """Echo needs no capability. A user without capabilities cannot write to sockets of other users."""
     start(_as_nobody).result()
 
 
 def test_messages_of_other_users_show_where_they_come_from(client):
-    """Bug: the client accepting messages that are not from the kernel (source portid 0)."""
+    """Bug: the client accepts messages that are not from the kernel (source portid 0)."""
     assert_works(client)
     with Client() as forger:
         forged = pack(ECHO, b"forged", seq=1, pid=client.portid)
@@ -670,7 +670,7 @@ def test_messages_of_other_users_show_where_they_come_from(client):
 
 
 def test_broadcast_is_refused_or_harmless(client):
-    """Messages sent to a multicast group reach the kernel too, and are served once."""
+    """A message to a multicast group also reaches the kernel, and is served once."""
     client.socket.sendto(pack(ECHO, b"to a group"), (0, 1))
     assert client.receive().payload == b"to a group"
     assert_works(client)

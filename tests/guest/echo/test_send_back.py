@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Echoes that go back in the buffer of their request: nobody else may notice."""
+"""Echoes that go back in the buffer of their request. No other client may notice."""
 
 import errno
 import socket
@@ -25,7 +25,7 @@ from uapi import NLDEMO_GROUP_EVENTS
 pytestmark = pytest.mark.usefixtures("module")
 
 NETLINK_NO_ENOBUFS = 5
-# One for memory of each kind: a slab's smallest, a larger one, pages.
+# One size for each kind of memory: the smallest slab, a larger one, pages.
 SIZES = [0, 5, 64, 1021, 16 << 10, 60_001]
 
 
@@ -37,7 +37,7 @@ def client(module):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_group_gets_the_request_as_it_was_sent(client, size):
-    """Bug: the header of the reply is written over that of a request that others have as well."""
+    """Bug: the reply's header overwrites that of a request that other sockets have, too."""
     with Client(buffers=1 << 20) as member:
         member.option(NETLINK_ADD_MEMBERSHIP, NLDEMO_GROUP_EVENTS)
         member.echo(b"gets an address, or the kernel takes it for the one to leave out")
@@ -49,7 +49,7 @@ def test_group_gets_the_request_as_it_was_sent(client, size):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_ack_quotes_the_request_that_went_back(client, size):
-    """Bug: the ack that follows quotes the reply's header."""
+    """Bug: the ack after the reply quotes the reply's header."""
     flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_ECHO
     request = pack(ECHO, bytes(size), seq=9, flags=flags, pid=0x1234)
     client.send(request)
@@ -59,14 +59,14 @@ def test_ack_quotes_the_request_that_went_back(client, size):
 
 @pytest.mark.parametrize("capped", [True, False])
 def test_error_quotes_the_request_that_could_not_go_back(capped):
-    """Bug: the error that follows quotes the reply's header."""
+    """Bug: the error after a reply that failed quotes the reply's header."""
     flags = NLM_F_REQUEST | NLM_F_ECHO
     with Client() as client:
         client.option(NETLINK_NO_ENOBUFS)
         client.option(NETLINK_CAP_ACK, int(capped))
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
-        # Whatever comes first is let in. The next one does not fit, and what tells so does: it
-        # quotes nothing, or the client has read meanwhile.
+        # An empty receive buffer takes a message of any size. The next one does not fit, but its error
+        # does: it quotes nothing, or the client has read meanwhile.
         client.send(pack(ECHO, bytes(30_000)))
         request = pack(ECHO, bytes(20_000), seq=10, flags=flags, pid=0x1234)
         client.send(request)
@@ -81,7 +81,7 @@ def test_error_quotes_the_request_that_could_not_go_back(capped):
 @pytest.mark.parametrize("kind,reply_kind", [(ECHO, ECHO), (HELLO, HELLO_REPLY)])
 @pytest.mark.parametrize("padding", [None, b"\xee"])
 def test_padding_is_zero_whatever_the_request_had(client, kind, reply_kind, padding):
-    """Bug: the client's padding, or none, in a reply that is its request."""
+    """Bug: a reply in the request's buffer has the client's padding, or no padding."""
     flags = 0 if kind == HELLO else NLM_F_REQUEST
     for size in range(9):
         request = pack(kind, b"\xff" * size, flags=flags, pad=False)
@@ -94,7 +94,7 @@ def test_padding_is_zero_whatever_the_request_had(client, kind, reply_kind, padd
 
 
 def test_message_with_others_in_its_buffer_is_answered_alone(client):
-    """Bug: a reply that ends where the buffer ends, or begins where it begins."""
+    """Bug: the reply has the bytes of other messages in the buffer, before or after its own."""
     for rest in (b"\0", b"\0" * 15, pack(ECHO, b"second", seq=2), b"\xff" * 40):
         client.send(pack(ECHO, b"first!", seq=1) + rest)
         assert client.receive().payload == b"first!"
@@ -104,7 +104,7 @@ def test_message_with_others_in_its_buffer_is_answered_alone(client):
 
 
 def test_batch_is_charged_by_its_replies(client):
-    """Bug: each reply of a batch keeps the buffer of all, so that few fill the receive buffer."""
+    """Bug: each reply to a batch holds the whole buffer, so that few replies fill the receive buffer."""
     free = client.room()
     client.send(b"".join(pack(ECHO, bytes(64), seq=number) for number in range(200)))
     assert free - client.room() < 200 * 1024
