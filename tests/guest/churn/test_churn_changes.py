@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""What changes while packets and requests are on their way: configuration, CPUs, memory."""
+"""The configuration, CPUs and memory change while packets and requests are on their way."""
 
 import contextlib
 import errno
@@ -23,12 +23,12 @@ NO_MEMORY = (errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN)
 
 
 def _change(place, seed, count):
-    """So many changes of everything at random."""
+    """Makes `count` random changes of the configuration."""
     os.setns(place.fd, os.CLONE_NEWNET)
     source = random.Random(seed)
     with Control() as control:
         for _ in range(count):
-            # Most changes are of what hooks go by, not of where they are.
+            # Most changes keep the hook points.
             places = {"hooks": source.randrange(1, 32), "priority": source.randrange(-300, 300),
                       "enabled": source.randrange(2)}
             control.set(
@@ -40,7 +40,7 @@ def _change(place, seed, count):
 
 
 def test_storm_of_changes(module, namespaces, start, stop, tally):
-    """All at once, by several writers, amid packets and their verdicts; each change is told of."""
+    """Several writers change the configuration, amid packets and their verdicts. Each change causes an event."""
     count = tally.of(8000) // 4
     place = namespaces()
     loads = [start(keep_flooding, place, stop), start(keep_accepting, place, stop)]
@@ -58,7 +58,7 @@ def test_storm_of_changes(module, namespaces, start, stop, tally):
             for writer in writers:
                 writer.check()
             tally.progress("changes", heard, 4 * count)
-            # One that changes nothing is not told of, and is next to impossible.
+            # A request that changes nothing causes no event, but is very unlikely.
             return heard == 4 * count
 
         wait_until(finished, timeout=TIME_LIMIT, interval=0.01)
@@ -69,7 +69,7 @@ def test_storm_of_changes(module, namespaces, start, stop, tally):
 
 
 def _echo_and_count(stop):
-    """Echoes, and looks at the statistics meanwhile: what was counted stays counted."""
+    """Sends echoes, and reads the statistics meanwhile: the counts never fall."""
     echoes = 0
     with Control(buffers=1 << 20) as control:
         before = control.stats()
@@ -86,7 +86,7 @@ def _echo_and_count(stop):
 
 @pytest.fixture
 def switches():
-    """The files that turn a CPU off and on. In the end all CPUs are on."""
+    """The files that switch CPUs off and on. At the end all CPUs are on."""
     switches = [path for cpu in range(1, os.sysconf("SC_NPROCESSORS_CONF"))
                 if (path := Path(f"/sys/devices/system/cpu/cpu{cpu}/online")).exists()]
     assert switches, "a guest with CPUs that can be taken away (scripts/churn makes one)"
@@ -97,7 +97,7 @@ def switches():
 
 
 def test_cpus_go_and_come(module, namespaces, start, stop, tally, switches):
-    """CPUs are taken away in the middle, with what they have counted and queued."""
+    """CPUs go offline during the work, with their counters and queued packets."""
     count = tally.of(100)
     source = random.Random(8)
     place = namespaces()
@@ -119,7 +119,7 @@ def test_cpus_go_and_come(module, namespaces, start, stop, tally, switches):
 
 
 def _want_memory(seed, count):
-    """Does what needs memory, so many times: how often there was none."""
+    """Does work that needs memory `count` times. The number of failures."""
     source = random.Random(seed)
     refused = 0
     with Control(buffers=8 << 20) as control:
@@ -159,7 +159,7 @@ def _forget_answers(control):
 
 
 def _take_memory(stop, left=48 << 20):
-    """Takes what memory there is but for little, gives it back, and so on: how often."""
+    """Allocates nearly all memory, frees it, and repeats this. The number of rounds."""
     times = 0
     while not stop.is_set():
         taken = []
@@ -180,7 +180,7 @@ def _available():
 
 @pytest.mark.parametrize("percent", [0, 10], ids=["used up", "refused at random"])
 def test_memory_is_short(module, namespaces, start, stop, tally, percent):
-    """Who asks is told, nothing else happens, and when there is memory again all is well."""
+    """Requests fail with an error, and nothing else happens. When there is memory again, all works."""
     count = tally.of(500)
     flood = start(keep_flooding, namespaces(), stop)
     if not percent:

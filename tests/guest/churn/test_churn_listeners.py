@@ -17,7 +17,7 @@ STAGES = ["bound", "packets wait", "packet read", "packet decided", "half decide
 
 
 def _listen(namespace, stage, maxlen, reached):
-    """Goes as far as `stage`, says so, and goes on with it until it is killed."""
+    """Works up to `stage`, reports that, and repeats this stage until it is killed."""
     os.setns(namespace.fd, os.CLONE_NEWNET)
     listener = Listener(maxlen=maxlen)
     if stage == "packets wait":
@@ -37,14 +37,14 @@ def _listen(namespace, stage, maxlen, reached):
     reached.set()
     for number in range(1 << 40):
         if stage == "half decided":
-            # Killed while one of these is on its way.
+            # It is killed while it sends one of these.
             listener.decide(listener.receive(), (ACCEPT, DROP, REPEAT)[number % 3], mark=9)
         else:
             os.sched_yield()
 
 
 def test_listeners_die(load, namespaces, start, stop, tally):
-    """What they held is dropped; with the next one, or with none, packets pass again."""
+    """Their packets are dropped. With the next listener, or without one, packets pass again."""
     count = tally.of(800)
     source = random.Random(8)
     place = namespaces()

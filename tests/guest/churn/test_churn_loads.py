@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The module comes and goes, under traffic of every kind."""
+"""The module is loaded and unloaded under traffic of every kind."""
 
 from module import is_loaded, remove_when_unused
 from netlink import wait_until
@@ -9,7 +9,7 @@ from traffic import counts, keep_accepting, keep_echoing, keep_flooding, keep_pi
 
 
 def test_loads_and_unloads_under_traffic(load, namespaces, stop, start, tally):
-    """Packets and requests at each moment of loading and unloading, some of them in a queue."""
+    """Packets and requests arrive at each moment of loading and unloading. Some packets are in a queue."""
     rounds = tally.of(500)
     heard = namespaces()
     echoer = start(keep_echoing, 8, stop)
@@ -22,7 +22,7 @@ def test_loads_and_unloads_under_traffic(load, namespaces, stop, start, tally):
 
     for number in range(rounds):
         load(hooks=31 if number % 2 else 1)
-        # Every other time packets wait in the queue when it goes.
+        # In every second round packets wait in the queue when the module is unloaded.
         if number % 4 >= 2:
             wait_until(queued, interval=0)
         remove_when_unused()

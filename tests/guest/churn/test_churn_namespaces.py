@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Network namespaces come and go, in user namespaces within user namespaces, too."""
+"""Network namespaces come and go, also in nested user namespaces."""
 
 import ast
 import errno
@@ -15,12 +15,12 @@ from nfqueue import ACCEPT, DROP, Listener
 from traffic import Here, ping_and_echo
 from workers import TIME_LIMIT, Worker
 
-# So deep a user namespace can be in others, but for the level that /proc shows.
+# The largest depth of nested user namespaces, without the level that /proc shows.
 DEPTH = 30
 
 
 def _unshare(flags):
-    """False if there are too many, and some have to go first."""
+    """False if there are too many namespaces, so that some must be freed first."""
     try:
         os.unshare(flags)
         return True
@@ -30,11 +30,11 @@ def _unshare(flags):
 
 
 def _live(source):
-    """Uses all that there is in a namespace, and leaves some of it as it is."""
+    """Uses everything in a namespace, and leaves some of it open."""
     loopback_up()
     ping_and_echo(source.randrange(3000))
     with Control() as control:
-        # At PRE_ROUTING, where the ping comes by, and at others.
+        # At PRE_ROUTING, which the ping passes, and at other points.
         control.set(queue=7, hooks=source.randrange(1, 32) | 1, bypass=source.randrange(2))
         assert control.per_cpu() and control.config()["event"] == 1
     with Listener(7) as listener, Pinger(Here(), "127.0.0.1") as pinger:
@@ -46,12 +46,12 @@ def _live(source):
 
 
 def _nested(seed, count):
-    """Namespaces each of which is in a user namespace within that of the one before."""
+    """Makes nested user namespaces, each with a network namespace."""
     source = random.Random(seed)
     left = []
     for _ in range(count):
         wait_until(lambda: _unshare(os.CLONE_NEWUSER | os.CLONE_NEWNET))
-        # Only who is somebody in a user namespace can make another one.
+        # Only a user with an ID in a user namespace can make another one.
         for name, line in (("uid_map", "0 0 1"), ("setgroups", "deny"), ("gid_map", "0 0 1")):
             Path("/proc/thread-self", name).write_text(line, encoding="ascii")
         left.append(_live(source))
@@ -59,7 +59,7 @@ def _nested(seed, count):
 
 
 def _many(seed, count, nested):
-    """As many namespaces, some made by children that end with what they have; their cookies."""
+    """Makes `count` namespaces, some in children that end with theirs. The cookies of all."""
     source = random.Random(seed)
     made = []
     while len(made) < count:
@@ -74,7 +74,7 @@ def _many(seed, count, nested):
 
 
 def test_namespaces_come_and_go(module, start, tally):
-    """Each is told of when it is gone, and each goes."""
+    """Each namespace is freed, and its end causes an event."""
     count = tally.of(2000) // 2
     made, told = set(), set()
 

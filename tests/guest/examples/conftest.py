@@ -15,7 +15,7 @@ EXAMPLES = os.environ.get("NLDEMO_EXAMPLES")
 
 @pytest.fixture
 def example(load, left_behind):
-    """Loads an example by its name; unloads it behind the test, which must work."""
+    """Loads an example by its name. Unloads it after the test; that must work."""
     loaded = []
 
     def example(name):
@@ -24,7 +24,7 @@ def example(load, left_behind):
 
     leftovers = Leftovers()
     yield example
-    # Clients that the test left may use the module.
+    # Clients of the test may still use the module.
     left_behind |= leftovers.free()
     for name in reversed(loaded):
         modules.remove_when_unused(name)

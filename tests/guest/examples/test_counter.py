@@ -36,18 +36,18 @@ from netlink import (
 from network import run
 from users import NOBODY
 
-# Of counter.h and counter.rs.
+# Numbers of counter.h and counter.rs.
 FAMILY, GROUP = "counter", "changes"
 GET, ADD, ADD_NTF = 1, 2, 3
 NUMBER, VALUE, BY = 1, 2, 3
 COUNT = 128
 
 SPEC = CHECKOUT / "examples" / "counter" / "counter.yaml"
-# Made by tests/scripts/run vm_example_works_with_a_client_in_c.
+# tests/scripts/run vm_example_works_with_a_client_in_c makes this program.
 YNL_IN_C = CHECKOUT / "build" / "ynl" / f"counter-ynl-{os.uname().machine}"
-# More by hand: NLDEMO_LOADS=200 make test T=test_counter.py::test_loads_and_unloads_under_requests
+# For more by hand: NLDEMO_LOADS=200 make test T=test_counter.py::test_loads_and_unloads_under_requests
 LOADS = int(os.environ.get("NLDEMO_LOADS", 20))
-# A module that differs in nothing but its own name.
+# The name of a second module, which differs only in its name.
 TWIN = "countex"
 
 
@@ -64,14 +64,14 @@ def u32(kind, value):
 
 
 def told(answer):
-    """What a message says of a counter."""
+    """The command, the number and the value in a message."""
     command, version, found = taken_apart(answer) if isinstance(answer, Message) else answer
     assert version == 1 and found.keys() == {NUMBER, VALUE}
     return command, int.from_bytes(found[NUMBER], "little"), int.from_bytes(found[VALUE], "little")
 
 
 def request(family, command, payload=b"", **options):
-    """Sends a request that must succeed; what came before the acknowledgement."""
+    """Sends a request that must succeed. The messages before its acknowledgement."""
     family.send(command, payload, flags=NLM_F_REQUEST | NLM_F_ACK, **options)
     answers = family.client.drain()
     last = ack(answers.pop())
@@ -86,7 +86,7 @@ def add(family, number, by):
 
 @pytest.fixture
 def counter(example, loopback):
-    """The family, to a client in a namespace."""
+    """Loads the example. A client of its family in a namespace."""
     example("counter")
     with loopback.near.client(genetlink.PROTOCOL) as client:
         client.option(NETLINK_EXT_ACK)
@@ -110,9 +110,9 @@ def test_counters_of_namespaces_are_their_own(counter, namespaces):
 
 
 def test_changes_are_told_to_those_who_listen(counter, loopback, namespaces):
-    """In their own namespace, and with nobody there it is no error."""
+    """Listeners get events of their own namespace. Without listeners, a change is no error."""
     add(counter, 1, 1)
-    # Events reach sockets that have an address.
+    # Only sockets with an address get events.
     with loopback.near.client(genetlink.PROTOCOL, portid=0) as listener, \
             namespaces().client(genetlink.PROTOCOL, portid=0) as other:
         for client in (listener, other):
@@ -127,7 +127,7 @@ def test_changes_are_told_to_those_who_listen(counter, loopback, namespaces):
 # Where the kernel can make allocations fail.
 @pytest.mark.needs("/proc/self/fail-nth")
 def test_event_without_memory_is_told_as_lost(counter, loopback):
-    """Bug: a change of which a listener does not hear, nor hears that."""
+    """Bug: a listener misses an event, and gets no error."""
     value = lost = 0
 
     def check(error):
@@ -144,18 +144,18 @@ def test_event_without_memory_is_told_as_lost(counter, loopback):
         listener.option(NETLINK_ADD_MEMBERSHIP, counter.groups[GROUP])
         with Faults() as faults:
             failed = faults.one_by_one(lambda: add(counter, 0, 1), check)
-        # Netlink tries some of them again, in another way.
+        # If some allocations fail, netlink tries another way.
         assert failed >= lost >= 1
 
 
 def test_policies_are_told(counter):
     operations, policies = counter.policies()
     assert operations.keys() == {GET, ADD}
-    # Of GET its do and its dump, of ADD its do.
+    # GET has a do and a dump, ADD has a do.
     assert {number: len(found) for number, found in operations.items()} == {GET: 2, ADD: 1}
     rules = policies[operations[ADD][min(operations[ADD])]]
     assert rules.keys() == {NUMBER, BY}
-    # Type NL_ATTR_TYPE_U32, the least and the most.
+    # The type NL_ATTR_TYPE_U32, the smallest and the largest value.
     limits = {number: tuple(int.from_bytes(rule[kind], "little") for kind in (1, 4, 5))
               for number, rule in rules.items()}
     assert limits == {NUMBER: (4, 0, COUNT - 1), BY: (4, 1, (1 << 32) - 1)}
@@ -217,7 +217,7 @@ HEADERS = [
 
 
 def test_malformed_requests_are_refused(counter):
-    """And the next one is served."""
+    """Each is refused, and the next request is served."""
     for number, (command, payload, code) in enumerate(BAD, 1):
         with pytest.raises(Refused) as refused:
             request(counter, command, payload)
@@ -281,7 +281,7 @@ def test_genl_lists_it(example):
 
 
 def test_dump_that_is_not_read_keeps_the_module(counter):
-    """It goes on where it was when its client reads again, and nothing else keeps the module."""
+    """The dump continues when its client reads again. Only the dump keeps the module."""
     counter.send(GET, flags=NLM_F_REQUEST | NLM_F_DUMP)
     with pytest.raises(BlockingIOError):
         modules.remove("counter")
@@ -302,7 +302,7 @@ def test_dump_ends_with_its_client(counter):
 
 
 def test_loads_and_unloads_under_requests(example, start, stop):
-    """Clients that ask and listen all the while; neither keeps it from going."""
+    """Clients send requests and listen all the time. The module can still be unloaded."""
     def keep_asking():
         os.sched_setaffinity(0, range(os.cpu_count()))
         served = 0
@@ -316,7 +316,7 @@ def test_loads_and_unloads_under_requests(example, start, stop):
                         request(family, GET, u32(NUMBER, 1))
                         served += 1
                 except (LookupError, Refused):
-                    # It is not there, or goes.
+                    # The module is not loaded, or is being unloaded.
                     pass
         return served
 
@@ -330,9 +330,9 @@ def test_loads_and_unloads_under_requests(example, start, stop):
 
 
 def make_twin(directory):
-    """The module under another name, with a family of the same one."""
+    """Makes a copy of the module with another name. Its family has the same name."""
     image, copy = module_path().read_bytes(), Path(directory, f"{TWIN}.ko")
-    # Of modinfo, and of struct module.
+    # The names in modinfo and in struct module.
     for before, behind in ((b"name=", b"\0"), (b"", bytes(40))):
         old, new = (before + name.encode() + behind for name in (FAMILY, TWIN))
         assert image.count(old) == 1
@@ -342,7 +342,7 @@ def make_twin(directory):
 
 
 def test_name_that_is_taken_fails_the_load(counter, tmp_path, kernel_log):
-    """Bug: what is registered in namespaces stays; or the family of the other one goes."""
+    """Bug: registrations in namespaces stay, or the family of the first module is unregistered."""
     twin = make_twin(tmp_path)
     for _ in range(3):
         with pytest.raises(OSError) as error:
@@ -352,7 +352,7 @@ def test_name_that_is_taken_fails_the_load(counter, tmp_path, kernel_log):
     assert any("a generic netlink family of that name is there already" in line for line in kernel_log.lines)
     add(counter, 3, 5)
     assert told(request(counter, GET, u32(NUMBER, 3))[0]) == (GET, 3, 5)
-    # With the name free, it loads.
+    # When the name is free, the module can be loaded.
     counter.client.close()
     modules.remove_when_unused("counter")
     modules.insert(twin)

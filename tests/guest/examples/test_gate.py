@@ -23,7 +23,7 @@ from netlink import (
 )
 from users import NOBODY
 
-# Of gate.rs.
+# Numbers of gate.rs.
 PROTOCOL = 25
 SET, GET, RULE = 16, 17, 18
 DEVICE, SOURCE = 1, 2
@@ -45,7 +45,7 @@ def rule(device, source):
 
 @pytest.fixture
 def gate(example, loopback):
-    """A client in a namespace, which has the addresses of 127.0.0.0/8."""
+    """Loads the example. A client in a namespace with the addresses of 127.0.0.0/8."""
     example("gate")
     with loopback.near.client(PROTOCOL) as client:
         client.option(NETLINK_EXT_ACK)
@@ -54,7 +54,7 @@ def gate(example, loopback):
 
 @pytest.fixture
 def udp(loopback):
-    """Sends packets from an address to another one by lo; how many arrive."""
+    """Sends packets from one address to another by lo. The number that arrived."""
     with loopback.near.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
         receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)

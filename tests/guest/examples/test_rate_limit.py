@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The example rate_limit: how much ICMP passes, and what its counters tell."""
+"""The example rate_limit: the rate at which ICMP passes, and its counters."""
 
 import socket
 import time
@@ -8,18 +8,18 @@ import time
 from netlink import attributes, pack
 from network import icmp
 
-# Of rate_limit.h and rate_limit.rs.
+# Numbers of rate_limit.h and rate_limit.rs.
 PROTOCOL = 24
 GET, COUNTS = 16, 17
 PASSED, DROPPED = 1, 2
 RATE, BURST = 10, 5
 
-# An answer to nothing, which nobody answers.
+# An echo reply without a request. No host answers it.
 ECHO_REPLY = icmp(0, rest=b"\xab\xcd\0\1")
 
 
 def counts(client):
-    """How many passed, and how many were dropped."""
+    """The numbers of packets that passed, and that were dropped."""
     client.send(pack(GET, seq=7))
     answer = client.receive()
     assert (answer.kind, answer.seq) == (COUNTS, 7)
@@ -29,7 +29,7 @@ def counts(client):
 
 
 def send(path, number):
-    """Sends ICMP over a path; returns how long that took."""
+    """Sends ICMP over a path. Returns the time that this took."""
     start = time.monotonic()
     with path.near.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
         for _ in range(number):
@@ -48,7 +48,7 @@ def test_icmp_beyond_the_rate_is_dropped_and_counted(example, loopback):
         passed, dropped = counts(client)
         assert passed + dropped == 200
         assert BURST <= passed <= BURST + took * RATE + 1, f"in {took} s"
-        # After a pause, as many pass at once as in the beginning.
+        # After a pause, a whole burst passes again.
         time.sleep(BURST / RATE + 0.05)
         send(loopback, BURST)
         assert counts(client) == (passed + BURST, dropped)
@@ -62,7 +62,7 @@ def test_limits_of_namespaces_are_their_own(example, loopback, namespaces):
 
 
 def test_loads_beside_the_other_modules(example, load, loopback):
-    """Each has net/ in it, and shares nothing of it."""
+    """Each module contains net/, and they share no code or data."""
     load()
     example("rate_limit")
     example("gate")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Loading, unloading, and network namespaces that come and go, at the worst of times."""
+"""The module is loaded and unloaded, and network namespaces come and go, at the worst moments."""
 
 import contextlib
 import errno
@@ -61,11 +61,11 @@ def references(name=modules.NAME):
 
 @pytest.mark.smoke
 def test_unload_with_an_open_socket_is_refused(module, namespaces):
-    """Bug: THIS_MODULE NULL: code that goes while a socket of the protocol is open."""
+    """Bug: THIS_MODULE is NULL, and the code is unloaded while a socket of the protocol is open."""
     for namespace in (None, namespaces()):
         client = namespace.client() if namespace else Client()
         assert references() == 1
-        # Unused, after use, and with replies that wait to be read.
+        # The socket is unused, was used, or has replies that were not read.
         for step in (lambda: None, lambda: client.echo(b"used"), lambda: client.send(pack(ECHO))):
             step()
             with pytest.raises(OSError) as failure:
@@ -82,7 +82,7 @@ def test_unload_with_an_open_socket_is_refused(module, namespaces):
 
 
 def test_rmmod_says_that_the_module_is_in_use(module):
-    """What a user sees of it."""
+    """The message that a user sees."""
     with Client():
         with pytest.raises(AssertionError, match="in use"):
             run("rmmod", modules.NAME)
@@ -91,7 +91,7 @@ def test_rmmod_says_that_the_module_is_in_use(module):
 
 
 def test_unload_with_a_socket_of_an_ended_process(module, start):
-    """Nothing is left of a client that is killed in the middle."""
+    """A client that is killed during an exchange does not keep the module."""
     def flood():
         with Client() as client:
             while True:
@@ -106,7 +106,7 @@ def test_unload_with_a_socket_of_an_ended_process(module, start):
 
 @pytest.mark.smoke
 def test_nothing_is_left_behind(load, namespaces, link):
-    """After unloading: no socket, no hook, in no namespace; and the module can come again."""
+    """After unloading, no namespace has a socket or a hook, and the module can be loaded again."""
     places = [namespaces(), link.near, link.far]
     for _ in range(3):
         load(hooks=31, bypass=0)
@@ -124,7 +124,7 @@ def test_nothing_is_left_behind(load, namespaces, link):
 
 
 def test_unload_drops_what_is_queued(load, link):
-    """Bug: packets stuck in a queue that point to a hook that is gone."""
+    """Bug: packets stay in a queue, and refer to a hook that was unregistered."""
     with link.far, Listener() as listener, link.pinger() as pinger:
         for seq in (1, 101):
             load()
@@ -141,7 +141,7 @@ def test_unload_drops_what_is_queued(load, link):
 
 
 def test_device_that_goes_takes_its_queued_packets_along(module, link):
-    """Bug: packets in a queue that keep a device from going."""
+    """Bug: packets in a queue keep a device from being removed."""
     with link.far, Listener() as listener, link.pinger() as pinger:
         for seq in range(5):
             pinger.send(seq)
@@ -156,7 +156,7 @@ def test_device_that_goes_takes_its_queued_packets_along(module, link):
 
 
 def test_two_modules_on_one_protocol_number(module, twin_ko, load, kernel_log, namespaces, link):
-    """Bug: NULL from create taken for success. The second one fails and leaves nothing."""
+    """Bug: NULL from create is taken for success. The second module must fail and leave nothing."""
     other = namespaces()
     with pytest.raises(OSError) as failure:
         load(twin_ko, bypass=0, queue=9, hooks=31)
@@ -164,11 +164,11 @@ def test_two_modules_on_one_protocol_number(module, twin_ko, load, kernel_log, n
     (line,) = kernel_log.of_module(TWIN)
     assert "protocol" in line and re.search(r"\b23\b", line)
     assert not is_loaded(TWIN)
-    # The second one had hooks in the first namespace before it asked for the number.
+    # The second module had hooks in the first namespace before it asked for the number.
     with Pinger(Here(), "127.0.0.1") as pinger:
         pinger.ping()
 
-    # The first one is as it was, in namespaces old and new, and its hook is the only one.
+    # The first module still works, in old and in new namespaces, and only its hook is registered.
     for place in (other, namespaces()):
         with place:
             assert_echoes()
@@ -185,13 +185,13 @@ def test_two_modules_on_one_protocol_number(module, twin_ko, load, kernel_log, n
 
 
 def test_two_modules_on_two_protocol_numbers(module, twin_ko, load, link):
-    """Side by side, each with its own number and queue, and independent in their ends."""
+    """Two modules work at the same time, each with its own number and queue. Each can be unloaded alone."""
     load(twin_ko, protocol=24, queue=9)
     with link.far, Listener(0) as ours, Listener(9) as twins, link.pinger() as pinger:
         with Client(23) as one, Client(24) as two:
             assert one.echo(b"23").payload == b"23" and two.echo(b"24").payload == b"24"
             assert references() == references(TWIN) == 1
-        # One after the other: the kernel has the later module's hook first.
+        # The packet meets both hooks. That of the later module comes first.
         pinger.send(1)
         packet = twins.receive()
         assert not ours.waiting()
@@ -217,7 +217,7 @@ def test_two_modules_on_two_protocol_numbers(module, twin_ko, load, link):
 
 @pytest.fixture
 def crowded():
-    """Takes all places of a hook point of the initial namespace."""
+    """Fills a hook point of the initial namespace with hooks."""
     crowded = []
 
     def crowded_at(point):
@@ -231,7 +231,7 @@ def crowded():
 
 @pytest.mark.parametrize("point, hooks", [("prerouting", 1), ("forward", 31)])
 def test_failure_in_the_middle_leaves_nothing(load, namespaces, crowded, point, hooks):
-    """Bug: no way back: half of the hooks of a namespace stay registered."""
+    """Bug: a failure is not undone: half of the hooks of a namespace stay registered."""
     places = [namespaces(), namespaces()]
     crowded(point)
     for _ in range(3):
@@ -242,13 +242,13 @@ def test_failure_in_the_middle_leaves_nothing(load, namespaces, crowded, point, 
         for place in (Here(), *places):
             with place:
                 assert_not_served()
-                # A hook that is left has no module behind it, or drops the packet.
+                # A hook that was left would run code that is unloaded, or drop the packet.
                 with Pinger(place, "127.0.0.1") as pinger:
                     pinger.ping()
 
 
 def _count_sockets(stop):
-    """How often a socket of the protocol can be opened."""
+    """Opens sockets of the protocol until it is stopped. The number of successes."""
     opened = 0
     while not stop.is_set():
         with contextlib.suppress(OSError), Client():
@@ -291,7 +291,7 @@ def test_namespace_full_of_hooks_vetoes_no_load(load, namespaces, kernel_log):
         assert control.config() == {**DEFAULTS, "bypass": 0, **told(0, hooked=0)}
         assert control.stats()["hooked"] == 0
         pinger.ping()
-        # There is no room yet.
+        # The hook point is still full.
         with pytest.raises(Refused) as failure:
             control.set(bypass=0)
         assert failure.value.errno == errno.E2BIG and "too many hooks" in failure.value.text
@@ -303,11 +303,11 @@ def test_namespace_full_of_hooks_vetoes_no_load(load, namespaces, kernel_log):
         assert control.config() == expected and monitor.events() == [("config", expected)]
         assert control.stats()["hooked"] == 1
         assert len(full.hooks(modules.NAME)) == 2
-        # Nobody listens.
+        # The queue has no listener.
         pinger.send(2)
         wait_until(lambda: control.stats()["ipv4"]["queued"] == 1)
         assert not pinger.replies()
-        # The same again changes nothing now.
+        # Now the same request changes nothing.
         control.set(bypass=0)
         assert not monitor.waiting()
 
@@ -316,7 +316,7 @@ def test_namespace_full_of_hooks_vetoes_no_load(load, namespaces, kernel_log):
 
 
 def test_namespace_made_after_loading_is_served(module, namespaces):
-    """Bug: only those namespaces that were there when the module was loaded."""
+    """Bug: only namespaces that existed when the module was loaded are served."""
     with namespaces():
         ping_and_echo()
         with Listener() as listener, Pinger(Here(), "127.0.0.1") as pinger:
@@ -344,17 +344,17 @@ def _in_user_namespace():
 
 
 def test_namespace_of_an_unprivileged_user(module, start):
-    """A namespace that belongs to a user namespace is one like others, for its owner."""
+    """A namespace that belongs to a user namespace works as any other, for its owner."""
     start(_in_user_namespace).result()
 
 
-# How many network namespaces a user may have. The kernel counts them off when nothing is left.
+# The number of network namespaces that a user may have. A namespace counts until it is freed.
 LIMIT = Path("/proc/sys/user/max_net_namespaces")
 
 
 @pytest.fixture
 def limit():
-    """Sets the limit for the time of a test."""
+    """Sets the limit during a test."""
     before = LIMIT.read_text(encoding="ascii")
     yield lambda number: LIMIT.write_text(f"{number}\n", encoding="ascii")
     LIMIT.write_text(before, encoding="ascii")
@@ -377,7 +377,7 @@ def _churn(count):
             os.close(unshare())
             return True
         except OSError as error:
-            # Some have to go first.
+            # Some namespaces must be freed first.
             assert error.errno == errno.ENOSPC, error
             return False
 
@@ -393,7 +393,7 @@ def _churn(count):
 
 
 def test_many_namespaces_come_and_go(module, start, limit):
-    """Bug: state of a namespace that is used after it was freed, or that keeps it from going."""
+    """Bug: state of a namespace is used after it was freed, or keeps the namespace from being freed."""
     def as_few_as_before():
         limit(before + 1)
         return can_make_namespace()
@@ -410,7 +410,7 @@ def test_many_namespaces_come_and_go(module, start, limit):
 
 
 def test_namespaces_die_with_packets_in_a_queue(module, namespaces, start):
-    """Bug: queued packets that outlive their namespace, or keep it from going."""
+    """Bug: queued packets outlive their namespace, or keep it from being freed."""
     observer = namespaces()
 
     def live(path):
@@ -427,7 +427,7 @@ def test_namespaces_die_with_packets_in_a_queue(module, namespaces, start):
                 pass
 
     for _ in range(5):
-        # The namespace's end of a pair of devices takes ours along.
+        # When the namespace's end of a pair of devices is removed, our end is removed, too.
         namespace = Namespace()
         observer.ip(f"link add veth0 type veth peer name veth0 netns {namespace.path}")
         worker = start(live, namespace.path)
@@ -452,17 +452,17 @@ def test_namespaces_die_with_packets_in_a_queue(module, namespaces, start):
 
 
 def test_load_and_unload_under_traffic(load, namespaces, stop, start):
-    """Bug: a window in which a socket or hook is there and what it needs is not, or no more."""
+    """Bug: for a moment a socket or hook exists without the state that it needs."""
     echoers = [start(keep_echoing, seed, stop) for seed in range(2)]
     pingers = [start(keep_pinging, stop, namespaces())]
     for round_ in range(int(20 / min(SLOW, 2))):
         load(hooks=31 if round_ % 2 else 1)
-        # Somebody is served, then it goes.
+        # When a client was served, the module is unloaded.
         wait_until(lambda: references() > 0, interval=0)
         remove_when_unused()
         assert not is_loaded()
     stop.set()
-    # Each time some echoer was served, but perhaps not every one of them at some time.
+    # In each round some client was served. A single client may never have been served.
     done, refused = (sum(numbers) for numbers in zip(*map(counts, echoers)))
     assert done > 0 and refused > 0
     for worker in pingers:
@@ -506,7 +506,7 @@ def test_load_and_unload_while_namespaces_come_and_go(load, stop, start):
 
 
 def test_unload_during_a_ping_flood(load, namespaces, stop, start):
-    """Bug: hooks that run, and packets that wait, when the module goes."""
+    """Bug: hooks run, and packets wait, while the module is unloaded."""
     quiet, heard = namespaces(), namespaces()
     load(hooks=31)
     workers = [start(keep_flooding, quiet, stop), start(keep_flooding, heard, stop)]
@@ -517,7 +517,7 @@ def test_unload_during_a_ping_flood(load, namespaces, stop, start):
             return nfqueue.statistics().get(0, (0,))[0] > 0
 
     for _ in range(5):
-        # Packets wait in the queue right when it goes.
+        # Packets wait in the queue when the module is unloaded.
         wait_until(busy, interval=0)
         remove()
         assert not is_loaded()
@@ -542,7 +542,7 @@ def _keep_pinging_on(cpu, stop):
 
 
 def test_unload_while_a_hook_runs(load, stop, start):
-    """Bug: what a hook reads is freed while the hook runs on another CPU."""
+    """Bug: memory that a hook reads is freed while the hook runs on another CPU."""
     ours, *_, theirs = sorted(os.sched_getaffinity(0))
     pinger = start(_keep_pinging_on, theirs, stop)
     with pinned(ours):
@@ -556,19 +556,19 @@ def test_unload_while_a_hook_runs(load, stop, start):
 
 
 def test_unload_while_echo_clients_run(load, stop, start):
-    """Bug: code that goes under a client: unloading waits for a moment without any."""
+    """Bug: code is unloaded while a client uses it. Unloading must wait until there is no client."""
     load()
     workers = [start(keep_echoing, seed, stop) for seed in range(4)]
     wait_until(lambda: references() > 0)
     remove_when_unused()
     assert_not_served()
     stop.set()
-    # The one that had a socket open was served; the others may have come too late.
+    # The client with an open socket was served. The others may have come too late.
     assert sum(counts(worker)[0] for worker in workers) > 0
 
 
 def test_loading_takes_no_long_time(load, namespaces):
-    """Bug: a grace period for each namespace, one behind the other."""
+    """Bug: loading waits for a grace period in each namespace, one after the other."""
     for _ in range(40):
         namespaces()
     start = time.monotonic()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The module's parameters: what they do, and what happens to values out of range."""
+"""The module's parameters: their effects, and values out of range."""
 
 import errno
 import functools
@@ -17,14 +17,14 @@ from nfqueue import PRE_ROUTING, Listener
 
 RANGES = {"protocol": (23, 31), "queue": (0, 65535), "hooks": (1, 31)}
 BOOLS = {"enabled", "bypass", "ipv6"}
-# What sysfs shows of the parameters that are not given.
+# The values that sysfs shows for parameters that were not given.
 SHOWN = {"protocol": "23", "enabled": "Y", "queue": "0", "queues": "1", "bypass": "Y", "ipv6": "Y",
          "hooks": "1", "priority": "0", "skip_mark": "0"}
 SYSFS = Path("/sys/module", modules.NAME, "parameters")
 
 
 def shown():
-    """What sysfs shows of each parameter."""
+    """The value that sysfs shows for each parameter."""
     return {file.name: file.read_text(encoding="ascii").removesuffix("\n")
             for file in SYSFS.iterdir()}
 
@@ -55,7 +55,7 @@ def assert_nothing_left(loopback):
                   2**63 - 1)
 ])
 def test_out_of_range_is_refused_and_named(load, kernel_log, loopback, name, value):
-    """Bug: a value that is cut down to the width of a narrower integer, or taken as it is."""
+    """Bug: a value is cut to a narrower integer, or accepted out of range."""
     with pytest.raises(OSError) as failure:
         load(**{name: value})
     assert failure.value.errno == errno.EINVAL
@@ -80,7 +80,7 @@ def test_values_that_are_none_are_refused(load, loopback, name, value):
 
 @pytest.mark.smoke
 def test_first_bad_parameter_of_several_is_named_once(load, kernel_log):
-    """Bug: a complaint for every network namespace."""
+    """Bug: there is a log line for every network namespace."""
     with pytest.raises(OSError):
         load(protocol=22, queue=65536, hooks=0)
     (line,) = kernel_log.of_module()
@@ -99,7 +99,7 @@ def test_unknown_parameter_is_reported(insert, kernel_log, name, given):
 
 @pytest.mark.parametrize("protocol", [23, 24, 31])
 def test_protocol_number(load, protocol):
-    """The extremes work, and no other number is served."""
+    """The lowest and the highest number work, and only the given number is served."""
     load(protocol=protocol)
     assert [number for number in range(23, 32) if has_kernel_socket(number)] == [protocol]
     with Client(protocol) as client:
@@ -111,14 +111,14 @@ def test_protocol_number(load, protocol):
 
 
 def test_hexadecimal_numbers(load):
-    """As everywhere in the kernel."""
+    """The kernel's parser accepts them."""
     load(protocol="0x1f")
     assert has_kernel_socket(31)
 
 
 @pytest.mark.parametrize("queue", [0, 1, 256, 65535])
 def test_queue_number(load, loopback, queue):
-    """Bug: a number cut short on its way into the verdict."""
+    """Bug: the number in the verdict is cut."""
     load(queue=queue)
     others = {0, 1, 255, 256, 32767, 65534, 65535} - {queue}
     with loopback.near:
@@ -138,7 +138,7 @@ def test_queue_number(load, loopback, queue):
     *((value, False) for value in ("0", "N", "n", "off")),
 ])
 def test_bypass(load, loopback, value, passes):
-    """Without a listener packets pass, or they are dropped."""
+    """Without a listener, packets pass or are dropped."""
     load(bypass=value)
     with loopback.pinger() as pinger:
         pinger.send()
@@ -166,7 +166,7 @@ def test_defaults(module, loopback):
     ("bypass=0 bypass", {"bypass": "Y"}),
 ])
 def test_last_value_given_counts(insert, given, last):
-    """Bug: modprobe.d and the command line both set a parameter, and the module does not load."""
+    """Bug: if modprobe.d and the command line both set a parameter, the module does not load."""
     insert(given)
     assert shown() == SHOWN | last
     with Control() as control:
@@ -176,7 +176,7 @@ def test_last_value_given_counts(insert, given, last):
 
 
 def test_only_the_last_value_must_be_in_range(insert):
-    """Ranges are checked when all parameters are known."""
+    """Ranges are checked after all parameters were set."""
     insert("protocol=5 protocol=24")
     assert has_kernel_socket(24)
 
@@ -200,7 +200,7 @@ def test_number_without_a_value_is_refused(insert, loopback, name):
 
 
 def test_sysfs_shows_what_was_given(load):
-    """To everybody, but nobody can write it: the module reads its parameters without a lock."""
+    """Everybody can read the values, and nobody can write them: the module reads them without a lock."""
     given = {"protocol": "31", "enabled": "N", "queue": "65535", "queues": "1", "bypass": "N",
              "ipv6": "N", "hooks": "31", "priority": "-2147483648", "skip_mark": "4294967295"}
     load(**given)
@@ -223,7 +223,7 @@ def test_version_is_that_of_the_peer(ko, module, peer):
 
 
 def test_modinfo_tells_of_all(ko):
-    """Each with its type as C has it, a description, and the default that sysfs shows."""
+    """modinfo shows each parameter with its type in C, a description, and the default that sysfs shows."""
     told = {}
     for line in run("modinfo", "-p", ko).splitlines():
         name, default, kind = re.fullmatch(
@@ -234,7 +234,7 @@ def test_modinfo_tells_of_all(ko):
 
 
 def test_namespaces_start_disabled(load, namespaces):
-    """Those from before the module and those from after; each is enabled for itself."""
+    """Namespaces that exist before the module, and later ones. Each is enabled separately."""
     before = namespaces()
     load(enabled=0, bypass=0)
     places = before, namespaces()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""How the module asks for memory, by the kernel's trace of allocations."""
+"""The module's allocations, as the kernel's trace shows them."""
 
 import os
 import re
@@ -43,10 +43,10 @@ def test_contiguous_pages_are_asked_for_without_retry(module, allocations, size)
     """Bug: where memory is fragmented, the allocator goes to all lengths for some pages in a row, and
     kills a process in the end."""
     with Client(buffers=1 << 20) as client:
-        # The two share a buffer, so that neither goes back in it.
+        # Two requests share a buffer, so neither is sent back in it.
         found = allocations(lambda: client.send(pack(ECHO, bytes(size)) * 2))
         assert [len(reply.payload) for reply in client.drain()] == [size] * 2
     large = [flags for length, flags in found if length > PAGE]
-    # The request's and those of the replies.
+    # The allocations for the request and for the replies.
     assert len(large) >= 3, found
     assert all(flags & {"__GFP_NORETRY", "GFP_NOWAIT"} for flags in large), found

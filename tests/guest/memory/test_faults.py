@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Each allocation of the module fails once: an error, nothing left of it, and the next try works."""
+"""Each allocation of the module fails once. That must cause an error, leave nothing, and work the next time."""
 
 import contextlib
 import ctypes
@@ -38,7 +38,7 @@ from network import Namespace, Pinger, pinned
 from uapi import NLDEMO_MSG_STATS_GET
 from workers import TIME_LIMIT, Stop, Worker
 
-# What a request that lacks memory is told: by its answer, or by the socket when there is none.
+# The errors of a request without memory: in its answer or, if there is no answer, from the socket.
 NO_MEMORY = (errno.ENOMEM, errno.ENOBUFS)
 BIG = 8 << 20
 SO_ATTACH_FILTER, BPF_RET = 26, 6
@@ -65,7 +65,7 @@ def client(module):
     (10, 0x7FFF, NLM_F_REQUEST, 1, 2),
 ], ids=["echo", "acknowledged", "hello", "large", "batch", "refused"])
 def test_echo(client, faults, size, kind, flags, count, least):
-    """Bug: a reply that was not allocated; or a client that waits for what never comes."""
+    """Bug: a reply that was not allocated is used, or a client waits for a reply that never comes."""
     payload = os.urandom(size)
     requests = [pack(kind, payload, flags=flags, seq=seq) for seq in range(1, count + 1)]
     answers_of_one = 2 if flags & NLM_F_ACK else 1
@@ -90,7 +90,7 @@ def test_echo(client, faults, size, kind, flags, count, least):
                 failed += code in NO_MEMORY
             elif answer.kind != NLMSG_ERROR:
                 assert answer.payload == payload
-        # Whoever does not get all is told; but for those who cannot be, who expect no errors.
+        # A client that misses replies gets an error, except clients that expect no errors.
         missing = count * answers_of_one - len(answers)
         assert missing <= 1 and failed + told <= 1
         assert not missing or failed + told == 1 or kind == HELLO
@@ -100,7 +100,7 @@ def test_echo(client, faults, size, kind, flags, count, least):
 
 
 def test_configuration(module, namespaces, faults):
-    """Bug: half of the hook points changed; or a change of which nobody hears, nor hears that."""
+    """Bug: only half of the hook points change, or listeners neither get the event nor an error."""
     place = namespaces()
     with place:
         control, monitor = Control(), Monitor(buffers=BIG)
@@ -115,7 +115,7 @@ def test_configuration(module, namespaces, faults):
     def check(error):
         nonlocal missed, refused
         if error:
-            # The acknowledgement itself may be what could not be allocated.
+            # The failed allocation may be that of the acknowledgement.
             assert error.errno in NO_MEMORY, error
             if isinstance(error, Refused):
                 refused += 1
@@ -142,7 +142,7 @@ def test_configuration(module, namespaces, faults):
 
 
 def test_dump(module, faults):
-    """Bug: a dump that was started half, and holds on to what it looks at."""
+    """Bug: a dump that failed to start keeps its references."""
     with Control(buffers=BIG) as control:
         rows = control.per_cpu()
 
@@ -157,7 +157,7 @@ def test_dump(module, faults):
 
 
 def test_network_namespace(module, faults, namespaces):
-    """Bug: what a namespace got before it could not be made, and keeps."""
+    """Bug: if a namespace cannot be made, its first allocations are not freed."""
     namespaces()
 
     def check(error):
@@ -182,13 +182,13 @@ def test_loading(load, faults, namespaces):
     def check(error):
         nonlocal taken
         if error:
-            # Why there is no socket in the first namespace, the kernel does not tell.
+            # The kernel does not tell why there is no socket in the first namespace.
             assert error.errno in (errno.ENOMEM, errno.EADDRINUSE), error
             taken += error.errno == errno.EADDRINUSE
             assert not is_loaded()
         with place, Pinger(place, "127.0.0.1") as pinger:
             assert has_kernel_socket() == (not error)
-            # A hook that is left has no module behind it.
+            # A hook that was left would run code that is unloaded.
             pinger.ping()
             if not error:
                 with Client() as client:
@@ -201,7 +201,7 @@ def test_loading(load, faults, namespaces):
 
 
 def test_packets_need_no_memory_of_ours(load, faults, loopback):
-    """Bug: an allocation for each packet, which then depends on memory being there."""
+    """Bug: each packet needs an allocation, and is lost without memory."""
     load(hooks=31, bypass=0)
     with loopback.near, socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
         packets = [b"\x08\0\xf7\xff" + bytes(4)] * 3
@@ -215,7 +215,7 @@ def test_packets_need_no_memory_of_ours(load, faults, loopback):
 
 @contextlib.contextmanager
 def before_kernel_threads():
-    """Keeps the calling thread on one CPU, and has the kernel's threads there wait until it sleeps."""
+    """Keeps the calling thread on one CPU. The kernel's threads there must wait until it sleeps."""
     with pinned():
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
         try:
@@ -230,9 +230,9 @@ def test_replies_need_no_contiguous_memory(client, size):
     memory is fragmented."""
     payload = os.urandom(size)
     with Faults(100, kinds=contiguous_pages()):
-        # More replies wait than the allocator has memory at hand for.
+        # More replies wait than the allocator has free memory for.
         for seq in range(0, 40, 2):
-            # The two share a buffer, so that neither goes back in it.
+            # Two requests share a buffer, so neither is sent back in it.
             client.send(pack(ECHO, payload, seq=seq) + pack(ECHO, payload, seq=seq + 1))
         for seq in range(40):
             reply = client.receive()
@@ -261,13 +261,13 @@ def test_request_in_memory_of_vmalloc(client):
     for size in (3_800, 4_000, 8_000):
         request = pack(ECHO, bytes(size))
         with DropMonitor(), Faults(within=ANYWHERE) as faults, before_kernel_threads():
-            # One of those that fail is that of memory that kmalloc() has.
+            # One of the failing allocations is that of kmalloc() memory for the request.
             assert faults.one_by_one(lambda: client.send(request), check) >= 2
     assert survived > 3
     assert not client.waiting()
 
 
-# Loads that fail when a program has a socket open already.
+# Loads that fail while a program has a socket open.
 
 # So many namespaces, and the first of their allocations that may fail. It is far behind those of the
 # initial namespace: a program has time to open a socket there. And it is before those of the last one.
@@ -310,7 +310,7 @@ def loading(load, namespaces, kernel_log):
     """A worker that calls a function with an early client, and one that loads the module in vain; both
     when the loader waits for the other."""
     def waits():
-        # The namespaces have been taken down again when this is logged.
+        # When this is logged, all namespaces were detached again.
         return sum("waiting for programs to close their sockets" in line for line in kernel_log.lines)
 
     def attempt(number, function, *arguments):
@@ -330,7 +330,7 @@ def loading(load, namespaces, kernel_log):
                 wait_until(lambda: ready.is_set() or client.check())
                 if ready.is_set():
                     return client, loader
-        # The client came too late, on a busy machine, or the kernel got by without the memory.
+        # On a busy machine the client came too late, or the kernel did not need the memory.
         client.kill()
         if not ended:
             loader.result()
@@ -371,12 +371,12 @@ def leave_a_dump_open(client, ready, going):
 
 
 def read_the_rest(client):
-    """Reads what waits, and with it on in the dump: how that ended."""
+    """Reads all waiting messages, which continues the dump. Returns how the dump ended."""
     while client.waiting():
         try:
             message = client.receive()
         except OSError as error:
-            # Said once, of what found no room; or what the dump fails with.
+            # One ENOBUFS for messages without room, or the error of the dump.
             if error.errno != errno.ENOBUFS:
                 return errno.errorcode[error.errno]
         else:
@@ -401,7 +401,7 @@ def test_failed_load_with_a_dump_open(loading, load):
 
 
 def send_many(client, ready, count):
-    """Sends so many requests in one buffer; how many of them are answered."""
+    """Sends `count` requests in one buffer. The number of answers."""
     client.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 28)
     client.socket.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 1 << 28)
     client.send(pack(ECHO, b"") * count)

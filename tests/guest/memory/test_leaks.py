@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""What the tests left behind in the kernel's memory. conftest.py lets this run as the last."""
+"""Memory of the kernel that the tests leaked. conftest.py runs this test last."""
 
 import os
 import socket
@@ -11,7 +11,7 @@ from netlink import DEADLINE
 from network import pinned
 
 KMEMLEAK = Path("/sys/kernel/debug/kmemleak")
-# It does not suspect what is younger (MSECS_MIN_AGE), nor what changed since the last scan.
+# kmemleak does not report younger objects (MSECS_MIN_AGE), nor those that changed since its last scan.
 MIN_AGE = 5.0
 # More than a CPU keeps for later (NAPI_SKB_CACHE_SIZE), and no more than wait for a socket.
 MANY_BUFFERS = 150
@@ -35,7 +35,7 @@ def _fill_caches_of_socket_buffers():
 
 
 def test_no_memory_is_leaked():
-    """Bug: what is neither used nor freed, whoever allocated it."""
+    """Bug: memory is neither used nor freed, whoever allocated it."""
     _fill_caches_of_socket_buffers()
     KMEMLEAK.write_text("scan", encoding="ascii")
     time.sleep(MIN_AGE + 1)
