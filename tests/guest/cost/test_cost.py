@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""What the control plane costs the packets, where the clock counts instructions (--icount)."""
+"""The cost of the control plane for packets. The clock counts instructions (--icount)."""
 
 import contextlib
 import gc
@@ -36,7 +36,7 @@ def _ping():
 
 
 def cost(sender, receiver, packet):
-    """What a packet takes, its way through the hooks included: one of those that nobody interrupts."""
+    """The cost of a packet, with its way through the hooks. Only packets that are not interrupted count."""
     send, receive, now = sender.send, receiver.recv, time.monotonic_ns
     times = []
     for _ in range(PACKETS):
@@ -55,7 +55,7 @@ def _keep_doing(something):
 
 @contextlib.contextmanager
 def beside(something):
-    """Does something over and over in another process, on the same CPU."""
+    """Repeats a function in another process, on the same CPU."""
     worker = Worker(_keep_doing, something)
     try:
         yield
@@ -65,7 +65,7 @@ def beside(something):
 
 @pytest.fixture
 def uncollected():
-    """Python collects no garbage in between."""
+    """Switches Python's garbage collector off."""
     gc.disable()
     yield
     gc.enable()
@@ -76,7 +76,7 @@ BESIDE = {"work": lambda _: os.getppid(), "totals": Control.stats, "dumps": Cont
 
 @pytest.mark.parametrize("path", [_udp, _ping], ids=["udp", "ping"])
 def test_reading_statistics_costs_packets_nothing(load, uncollected, path):
-    """Beside a reader that never rests a packet costs what it costs beside any other work."""
+    """A packet costs the same beside a reader that never pauses and beside any other work."""
     load(hooks=31)
     sender, receiver, packet = path()
     cost(sender, receiver, packet)

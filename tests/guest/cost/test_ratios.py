@@ -20,26 +20,26 @@ REPETITIONS = 2
 
 @pytest.fixture(scope="module")
 def bench(ko):
-    """The programs that `make bench` measures with."""
+    """The programs of `make bench`."""
     return Bench(os.environ.get("NLDEMO_BENCH", CHECKOUT / "build" / "bench"), ko)
 
 
 @pytest.fixture(scope="module")
 def rows(bench):
-    """What all works cost, measured in turns."""
+    """The costs of all works, measured in turns."""
     return {row.work: row for row in bench.measure(QUICK, REPETITIONS)}
 
 
 @pytest.mark.parametrize("work", [work.name for work in QUICK])
 def test_costs_are_within_bounds(rows, work):
-    """And the answers are right, or there were none."""
+    """The costs are within their bounds, and no answer is wrong."""
     for ratio in rows[work].ratios:
         print(f"{work}: {ratio}")
         assert ratio.bound.allows(ratio.value, ratio.spread)
 
 
 def test_wrong_answers_are_noticed(bench):
-    """A packet whose first byte of data is lost on the way is no packet to measure."""
+    """A packet that loses its first byte of data on the way is not measured."""
     work = udp("prerouting")
     namespace = bench.places.of(work.hook).near
     namespace.nft("table ip wrong { chain output { type filter hook output priority filter;\n"

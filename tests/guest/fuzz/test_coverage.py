@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Whether the debug kernel tells which code of the module a system call ran (KCOV)."""
+"""The debug kernel records which code of the module a system call ran (KCOV)."""
 
 import ctypes
 import fcntl
@@ -17,7 +17,7 @@ TRACE_PC = 0
 WORDS = 1 << 16
 
 
-# mmap.mmap() goes by the size of a file, and this one has none.
+# mmap.mmap() uses the size of the file, and this file has none.
 MMAP = ctypes.CDLL(None, use_errno=True).mmap
 MMAP.restype = ctypes.c_void_p
 MMAP.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int,
@@ -25,7 +25,7 @@ MMAP.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, c
 
 
 def covered(function):
-    """The addresses of instrumented code, all of it the module's, that `function()` came by."""
+    """The addresses of instrumented code that `function()` ran. Only the module is instrumented."""
     fd = os.open(KCOV, os.O_RDWR)
     try:
         fcntl.ioctl(fd, INIT_TRACE, WORDS)
@@ -41,7 +41,7 @@ def covered(function):
 
 
 def test_each_kind_of_request_covers_code_of_its_own(module):
-    """Bug: a module that is built without coverage, which a fuzzer would steer by in vain."""
+    """Bug: the module is built without coverage. Then a fuzzer could not use it."""
     with Client() as client:
         echo = covered(lambda: client.send(pack(ECHO, b"payload")))
         unknown = covered(lambda: client.send(pack(0x7FFF)))

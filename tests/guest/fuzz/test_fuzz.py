@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The fuzzers of the module (docs/fuzz.md), for as long as there is time: always on the same inputs."""
+"""The fuzzers of the module (docs/fuzz.md), for a short time and always with the same inputs."""
 
 import sys
 
@@ -15,13 +15,13 @@ import corpus  # noqa: E402 # found by the line above
 from kernel import KernelFuzzer, prepare  # noqa: E402
 from places import TARGETS  # noqa: E402
 
-# Beyond those of the corpus.
+# Inputs in addition to those of the corpus.
 RUNS = 200
 
 
 @pytest.fixture
 def fuzz(load, tmp_path):
-    """Starts a fuzzer, which ends before the module is unloaded."""
+    """Starts a fuzzer, and ends it before the module is unloaded."""
     running = []
 
     def fuzz(target):
@@ -38,7 +38,7 @@ def fuzz(load, tmp_path):
 
 
 def test_nothing_is_found_and_no_way_is_lost(fuzz):
-    """Bugs: those that fuzzing has found; and a fuzzer that does not come by them any more."""
+    """Bugs: those that fuzzing has found, or a fuzzer that no longer reaches their code."""
     for fuzzer in [fuzz(target) for target in TARGETS]:
         assert fuzzer.process.wait() == 0, fuzzer.log[-8000:]
         assert fuzzer.tally > 0 and fuzzer.executed > RUNS

@@ -78,7 +78,7 @@ WAYS = {
 
 @pytest.fixture
 def outcome(ko, tmp_path):
-    """Runs tests; returns all that pytest prints, and the counts in its last line if it gets there."""
+    """Runs tests. The output of pytest, and the counts in its last line if there is one."""
     def outcome(tests, status=1):
         file = tmp_path / "test_inner.py"
         file.write_text(tests, encoding="ascii")
@@ -95,7 +95,7 @@ def outcome(ko, tmp_path):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_failed_test_leaves_nothing(outcome, way):
-    """Bug: tests that wait for what a failed one has left, until the guest's time is up."""
+    """Bug: tests wait for objects that a failed test has left, until the guest's time ends."""
     leave, said = WAYS[way]
     printed, end = outcome(HEAD + leave + "    assert not KEPT, 'it fails'\n    assert False\n" + BEHIND)
     assert end == "1 failed, 1 passed", printed
@@ -104,7 +104,7 @@ def test_failed_test_leaves_nothing(outcome, way):
 
 @pytest.mark.parametrize("way", ["process", "socket"])
 def test_passed_test_must_leave_nothing(outcome, way):
-    """What it leaves is an error of this test and of no other."""
+    """If it leaves something, that is an error of this test and of no other."""
     leave, said = WAYS[way]
     printed, end = outcome(HEAD + leave + BEHIND)
     assert end == "2 passed, 1 error", printed
@@ -112,7 +112,7 @@ def test_passed_test_must_leave_nothing(outcome, way):
 
 
 def test_failed_test_keeps_none_of_its_variables(outcome):
-    """Bug: a report of a failure, by whose traceback all that was open then stays open."""
+    """Bug: the traceback in a failure's report keeps the test's open files open."""
     printed, end = outcome(HEAD + """
     left_open = namespaces().socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
@@ -124,7 +124,7 @@ def test_failed_test_keeps_none_of_its_variables(outcome):
 
 
 def test_thread_that_cannot_be_ended(outcome):
-    """Only the test that left it waits for its namespace; and pytest ends in spite of the thread."""
+    """Only the test that left the thread waits for its namespace. pytest ends although the thread runs."""
     printed, end = outcome(HEAD + """
     ready = threading.Event()
     threading.Thread(target=wait_for_ever, args=(namespaces(), ready), name="left").start()
@@ -137,7 +137,7 @@ def test_thread_that_cannot_be_ended(outcome):
 
 
 def test_failure_is_printed_at_once(outcome):
-    """Bug: nobody learns what failed before the guest, or pytest, was stopped."""
+    """Bug: failures before the guest or pytest was stopped are not shown."""
     printed, _ = outcome(HEAD + """
     assert not "said at once"
 
@@ -152,7 +152,7 @@ WORKQUEUES = Path("/sys/devices/virtual/workqueue/cpumask")
 
 
 def spin(cpu, ready):
-    """Leaves a CPU to nobody else."""
+    """Takes all time of a CPU."""
     os.sched_setaffinity(0, {cpu})
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     ready.set()
@@ -162,7 +162,7 @@ def spin(cpu, ready):
 
 @contextlib.contextmanager
 def late_kernel_workers():
-    """Has the kernel's workers that are bound to no CPU run next to never, as on a busy machine."""
+    """The kernel's unbound workers get nearly no time, as on a busy machine."""
     cpu = max(os.sched_getaffinity(0))
     before = WORKQUEUES.read_text(encoding="ascii")
     WORKQUEUES.write_text(f"{1 << cpu:x}", encoding="ascii")

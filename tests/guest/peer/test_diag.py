@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The userspace peer's diag list, against the kernel, ss(8) and sockets of every kind."""
+"""The peer's diag list, compared with the kernel, with ss(8), and on sockets of every kind."""
 
 import functools
 import ipaddress
@@ -27,7 +27,7 @@ MODULE = "rust_nldemo"
 # So many sockets that a listing must not be kept in memory; fewer where the kernel is slow.
 MANY = int(100_000 / SLOW ** 2)
 MEMORY_LIMIT = 64 << 20
-# So many that their listing waits for the reader.
+# With this number of sockets, the listing waits for its reader.
 PIPEFUL = 2000
 BUILT_IN = Path("/lib/modules", os.uname().release, "modules.builtin").read_text(encoding="ascii")
 
@@ -41,7 +41,7 @@ def busy(namespaces):
 
 @pytest.fixture
 def diag(peer):
-    """Runs `nldemo -j diag list`, in a network namespace; the sockets."""
+    """Runs `nldemo -j diag list` in a network namespace. The sockets."""
     def diag(namespace, *arguments, **options):
         with namespace:
             status, output, errors = peer("-j", "diag", "list", *arguments, **options)
@@ -85,12 +85,12 @@ def test_busy_namespace_has_sockets_in_all_states_however_slow_lo_is(namespaces,
     ("raw", "-w", {"close"}),
 ])
 def test_list_agrees_with_ss_on_sockets_of_ip(busy, diag, kind, option, states):
-    """The same sockets, by their cookies, in the same states, with the same addresses."""
+    """Both list the same sockets (by cookie), with the same states and addresses."""
     ours = {}
     for row in diag(busy.namespace, kind):
         local, remote = end(row, "local"), end(row, "remote")
         if kind == "raw":
-            # Which ss shows as a port.
+            # ss shows the protocol as a port.
             local = (local[0], row["protocol"])
         assert row["cookie"] not in ours
         ours[row["cookie"]] = (row["state"], row["receive_queue"], row["send_queue"],
@@ -103,7 +103,7 @@ def test_list_agrees_with_ss_on_sockets_of_ip(busy, diag, kind, option, states):
 
 
 def test_list_agrees_with_ss_on_unix_sockets(busy, diag):
-    """The same sockets by their inodes, of the same types, in the same states and pairs."""
+    """Both list the same sockets (by inode), with the same types, states and peers."""
     ours = {(row["inode"], row["type"][:3], row["state"], row["receive_queue"], row["send_queue"],
              row["peer"] or 0) for row in lasting(diag(busy.namespace, "unix", "-P"))}
     with busy.namespace:
@@ -112,7 +112,7 @@ def test_list_agrees_with_ss_on_unix_sockets(busy, diag):
 
 
 def test_list_agrees_with_ss_on_netlink_sockets(busy, diag):
-    """The same sockets but the askers' own; and each once."""
+    """Both list the same sockets once, except the sockets of the two programs."""
     rows = lasting(diag(busy.namespace, "netlink", "-P"))
     cookies = [row["cookie"] for row in rows]
     assert len(cookies) == len(set(cookies))
@@ -127,7 +127,7 @@ def test_list_agrees_with_ss_on_netlink_sockets(busy, diag):
 
 
 def test_netlink_sockets_are_all_listed_however_many(module, diag, namespaces):
-    """Bug: the kernel leaves one out wherever a part of its answer ends."""
+    """Bug: the kernel leaves out one socket at the end of each part of its answer."""
     namespace = namespaces()
     portids = range(1000, 1500)
     with sockets.Sockets(namespace) as all_:
@@ -151,13 +151,13 @@ def test_list_agrees_with_ss_on_packet_sockets(busy, diag):
 
 
 def test_list_has_ping_sockets(busy, diag):
-    """Which sock_diag does not know."""
+    """sock_diag does not list ping sockets."""
     ours = {(row["family"], *end(row, "local"), row["cookie"]) for row in diag(busy.namespace, "icmp")}
     assert ours == {("ipv4", "127.0.0.1", 7, None), ("ipv6", "::1", 8, None)}
 
 
 def test_list_without_filter_has_every_kind(busy, diag):
-    """As if each had been asked for; and the table has a line for each."""
+    """The list has all kinds, as if each had been named, and the table has a line for each socket."""
     kinds = ("tcp", "udp", "raw", "icmp", "unix", "netlink", "packet")
     each = [row for kind in kinds for row in lasting(diag(busy.namespace, kind, "-P"))]
     everything = lasting(diag(busy.namespace, "-P"))
@@ -179,7 +179,7 @@ def test_table_has_what_json_has(busy, diag, peer):
 
 
 def test_names_of_unix_sockets_are_told_whatever_their_bytes(busy, diag, peer):
-    """NULs, bytes that are no text, and no control character on a terminal."""
+    """Names have NULs and bytes that are not text. A terminal gets no control character."""
     names = {(row["name"], row["abstract"]) for row in diag(busy.namespace, "unix")}
     path = rf"/tmp/socket-{os.getpid()} @\xff\x1b[31m"
     assert names == {(r"nul\x00 and \xff\x0a", True), ("", True), (path, False), (None, False)}
@@ -209,7 +209,7 @@ def test_what_is_no_whole_socket_belongs_to_nobody(busy, diag):
     port = client.getsockname()[1]
     client.shutdown(socket.SHUT_WR)
     wait_until(lambda: sockets.states(busy.namespace, port) == ["close-wait", "fin-wait-2"])
-    # Closed in an earlier state, it may stay a whole socket without a file for a minute.
+    # If it is closed in an earlier state, it may stay a whole socket without a file for a minute.
     client.close()
     remembered = [row for row in diag(busy.namespace, "tcp") if row["inode"] == 0]
     assert {row["state"] for row in remembered} == {"syn-recv", "time-wait", "fin-wait-2"}
@@ -222,7 +222,7 @@ def test_what_is_no_whole_socket_belongs_to_nobody(busy, diag):
 
 
 def within(network):
-    """Whether an address is in a network, also if it is one of IPv4 in the form of IPv6."""
+    """Whether an address is in a network. An IPv4 address may have the form of IPv6."""
     network = ipaddress.ip_network(network)
 
     def holds(address):
@@ -262,7 +262,7 @@ FILTERS = {
 
 
 def test_filters_leave_what_they_mean(busy, diag):
-    """Whether the kernel or the peer looks."""
+    """A filter selects the right sockets, whether the kernel or the peer checks it."""
     everything = diag(busy.namespace)
     for terms, holds in FILTERS.items():
         kinds = [term for term in terms if "=" not in term]
@@ -272,7 +272,7 @@ def test_filters_leave_what_they_mean(busy, diag):
             expected = [row["cookie"] for row in of_kinds if holds(row)]
             if found == expected or attempt == 2:
                 break
-            # A connection that is over is remembered for no more than a minute.
+            # The kernel remembers a connection for at most a minute after its end.
             everything = diag(busy.namespace)
         assert found == expected, terms
         assert len(expected) < len(of_kinds), terms
@@ -286,7 +286,7 @@ def test_filter_by_inode_and_cookie(busy, diag):
 
 
 def test_filter_by_process(busy, diag, peer):
-    """By number and by name; and who it is, is told."""
+    """A process is given by number or by name. The list shows its number and name."""
     child = subprocess.Popen(["sleep", "1000"], stdout=busy.new(socket.AF_INET, socket.SOCK_DGRAM),
                              stderr=busy.listener(("127.0.0.1", 99)))
     try:
@@ -337,7 +337,7 @@ def test_malformed_filters_are_usage_errors(peer, command):
 
 
 def test_kernel_socket_of_the_module_is_shown_as_such(module, diag, peer, namespaces):
-    """In each network namespace; its clients' are not."""
+    """The module's socket is marked in each network namespace. Sockets of clients are not."""
     namespace = namespaces()
     with namespace.client() as client:
         client.echo(b"!")
@@ -362,7 +362,7 @@ def test_kernel_socket_of_another_protocol_number(load, diag, namespaces):
 
 
 def test_list_of_another_namespace(blue, diag, namespaces):
-    """Neither socket is in the other's list; processes are found all the same."""
+    """A namespace's list has only its own sockets. Processes are found in both."""
     here = namespaces()
     with sockets.Sockets(here) as ours:
         ours.listener(("127.0.0.1", 80))
@@ -380,9 +380,9 @@ def test_list_of_another_namespace(blue, diag, namespaces):
 
 
 def test_list_needs_no_rights(busy, diag):
-    """All but marks are told to everybody."""
+    """Every user sees everything except marks."""
     def known(rows):
-        # Time goes on, too.
+        # Timers change, too.
         return [row | {"mark": None, "timer": None} for row in rows]
 
     rows = diag(busy.namespace, "tcp")
@@ -391,10 +391,10 @@ def test_list_needs_no_rights(busy, diag):
     assert {row["mark"] for row in theirs} == {None} and known(theirs) == known(rows)
 
 
-# What is built in cannot be missing.
+# A module that is built in cannot be missing.
 if "/raw_diag.ko" not in BUILT_IN:
     def test_missing_family_is_an_error_where_it_is_asked_for(busy, diag, peer):
-        """Else the others are listed, and a warning tells."""
+        """If the family was not named, the others are listed, and there is a warning."""
         run("modprobe", "-r", "raw_diag")
         try:
             with busy.namespace:
@@ -406,7 +406,7 @@ if "/raw_diag.ko" not in BUILT_IN:
             kinds = {json.loads(line)["kind"] for line in output.splitlines()}
             assert kinds == {"tcp", "udp", "icmp", "unix", "netlink", "packet"}
         finally:
-            # modprobe is switched off for the kernel, not for us.
+            # Only the kernel's own use of modprobe is switched off.
             run("modprobe", "raw_diag")
 
 
@@ -421,7 +421,7 @@ def test_pretty_json_and_colours(busy, peer):
 
 
 def hold(ready, namespace, count):
-    """Opens so many TCP sockets, which are bound and nothing else, and keeps them."""
+    """Opens `count` TCP sockets that are only bound, and keeps them."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (count + 100, count + 100))
     held = []
     with namespace:
@@ -434,7 +434,7 @@ def hold(ready, namespace, count):
 
 @pytest.fixture
 def holding(namespaces, start):
-    """Has another process open so many TCP sockets in a new network namespace."""
+    """Another process opens a number of TCP sockets in a new network namespace."""
     def holding(count):
         namespace, ready = namespaces(), Stop()
         holder = start(hold, ready, namespace, count)
@@ -447,7 +447,7 @@ def holding(namespaces, start):
 
 
 def measured(namespace, *command):
-    """Lines of output and CPU time in seconds of a command, which must end well."""
+    """The number of output lines and the CPU time (seconds) of a command. It must succeed."""
     counted = []
 
     def count(pipe):
@@ -467,9 +467,9 @@ def measured(namespace, *command):
 
 
 def test_very_many_sockets_are_listed_in_little_memory_and_time(holding, peer_program):
-    """Nothing is kept; and it takes not twice the CPU time of ss, which others can disturb."""
+    """Sockets are not kept in memory. The CPU time is below twice that of ss; other processes can disturb it."""
     many = holding(MANY)
-    # All that it has mapped, not only what is resident: that would count this process's own, too.
+    # The limit is for all mapped memory. Resident memory would include that of this process.
     limited = "prlimit", f"--as={MEMORY_LIMIT}", peer_program
     times = []
     while not times or times[-1][0] > 2 * times[-1][1]:
@@ -484,7 +484,7 @@ def test_very_many_sockets_are_listed_in_little_memory_and_time(holding, peer_pr
 
 
 def test_reader_that_has_seen_enough_ends_a_listing(holding, peer_program):
-    """Without an error."""
+    """The command ends without an error."""
     with holding(PIPEFUL):
         process = subprocess.Popen([peer_program, "diag", "list", "tcp"], stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
@@ -495,7 +495,7 @@ def test_reader_that_has_seen_enough_ends_a_listing(holding, peer_program):
 
 
 def test_signal_ends_a_listing(holding, peer_program):
-    """What was printed is a whole number of lines."""
+    """The output consists of whole lines."""
     with holding(PIPEFUL):
         process = subprocess.Popen([peer_program, "-j", "diag", "list", "tcp"],
                                    stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
@@ -508,12 +508,12 @@ def test_signal_ends_a_listing(holding, peer_program):
 
 
 def test_another_signal_ends_what_is_stuck(holding, peer_program):
-    """Here by a reader that does not read."""
+    """The command is stuck because its reader does not read."""
     with holding(PIPEFUL):
         process = subprocess.Popen([peer_program, "-j", "diag", "list", "tcp"],
                                    stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
     assert process.stdout.readline().startswith(b"{")
-    # One that has not yet filled the pipe would end by the first signal.
+    # A command that has not filled the pipe yet would end at the first signal.
     wait_for_call(process, WRITE)
 
     def dies():

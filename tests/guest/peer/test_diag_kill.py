@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The userspace peer's diag kill: what dies of it, and what must not."""
+"""The peer's diag kill: the sockets that it destroys, and those that it must not destroy."""
 
 import concurrent.futures
 import errno
@@ -24,14 +24,14 @@ LOOPBACK = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 
 @pytest.fixture
 def all_(namespaces):
-    """Sockets in a network namespace, none so far."""
+    """The sockets of a network namespace. At first there are none."""
     with sockets.Sockets(namespaces()) as all_:
         yield all_
 
 
 @pytest.fixture
 def listing(all_, peer):
-    """Runs `nldemo -j diag list`; the sockets."""
+    """Runs `nldemo -j diag list`. The sockets."""
     def listing(*arguments):
         with all_.namespace:
             status, output, errors = peer("-j", "diag", "list", *arguments)
@@ -43,7 +43,7 @@ def listing(all_, peer):
 
 @pytest.fixture
 def kill(all_, peer):
-    """Runs `nldemo -j diag kill`: exit status, [(outcome, local port)], standard error."""
+    """Runs `nldemo -j diag kill`. Its exit status, [(outcome, local port)], and standard error."""
     def kill(*arguments, **options):
         with all_.namespace:
             status, output, errors = peer("-j", "diag", "kill", *arguments, **options)
@@ -55,7 +55,7 @@ def kill(all_, peer):
 
 @pytest.fixture
 def kill_listed(all_, peer_program):
-    """Runs `nldemo -j diag kill --stdin`: exit status, outcomes, standard error."""
+    """Runs `nldemo -j diag kill --stdin`. Its exit status, outcomes, and standard error."""
     def kill_listed(*rows, text=None):
         text = text if text is not None else "\n".join(map(json.dumps, rows))
         with all_.namespace:
@@ -72,7 +72,7 @@ def port_of(one):
 
 
 def address_pair(one):
-    """The terms that mean one connection, as the table shows it."""
+    """The terms that match only one connection, as the table shows it."""
     def text(address):
         host, port = address[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -81,24 +81,24 @@ def address_pair(one):
 
 
 def error(one):
-    """The error that a socket has for its reader."""
+    """The error that a reader of the socket gets."""
     with pytest.raises(OSError) as raised:
         one.recv(1)
     return raised.value.errno
 
 
 def reading_threads():
-    """How many threads wait in recvfrom()."""
+    """The number of threads that wait in recvfrom()."""
     calls = (Path(task, "syscall") for task in Path("/proc/self/task").iterdir())
     return sum(call.read_text(encoding="ascii").startswith(f"{RECVFROM} ") for call in calls)
 
 
-# What dies.
+# Sockets that are destroyed.
 
 
 @pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
 def test_connection_dies_by_its_address_pair(all_, kill, family):
-    """Its reader is told ECONNABORTED, the other end a reset; another connection lives."""
+    """The reader gets ECONNABORTED, the other end a reset. Another connection stays."""
     listener = all_.listener((LOOPBACK[family], 80), family)
     (client, accepted), (other, its_accepted) = all_.pair(listener), all_.pair(listener)
     status, killed, errors = kill(*address_pair(client))
@@ -110,7 +110,7 @@ def test_connection_dies_by_its_address_pair(all_, kill, family):
 
 
 def test_reader_that_waits_is_woken(all_, kill):
-    """By the error, while the other end waits, too, for its reset."""
+    """A waiting reader gets the error, and the waiting other end gets the reset."""
     client, accepted = all_.pair(all_.listener(("127.0.0.1", 80)))
     with concurrent.futures.ThreadPoolExecutor() as readers:
         told = [readers.submit(error, one) for one in (client, accepted)]
@@ -130,7 +130,7 @@ def test_connection_of_ipv4_dies_through_an_ipv6_socket(all_, kill):
 
 
 def test_connection_of_a_link_local_address_dies(all_, kill):
-    """Which is one of an interface."""
+    """A link-local address belongs to an interface."""
     all_.namespace.ip("address add fe80::1/64 dev lo nodad")
     scope = 1
     listener = all_.listener(("fe80::1", 80, 0, scope), socket.AF_INET6)
@@ -143,11 +143,11 @@ def test_connection_of_a_link_local_address_dies(all_, kill):
 
 @pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
 def test_listening_socket_dies(all_, kill, family):
-    """Who waits is told, and nobody connects any more; a connection that was accepted lives."""
+    """A waiting accept() gets the error, and no client can connect. An accepted connection stays."""
     listener = all_.listener((LOOPBACK[family], 80), family)
     client, accepted = all_.pair(listener)
     assert kill("state=listen", "port=80") == (DONE, [("destroyed", 80)], "")
-    # Where nothing listens, nothing can be accepted.
+    # Without a listening socket, nothing can be accepted.
     with pytest.raises(OSError) as raised:
         listener.accept()
     assert raised.value.errno in (errno.EINVAL, errno.ECONNABORTED)
@@ -158,7 +158,7 @@ def test_listening_socket_dies(all_, kill, family):
 
 
 def test_all_that_listen_together_die(all_, kill):
-    """Although the kernel finds but one of them at a time (SO_REUSEPORT)."""
+    """Several sockets share a port (SO_REUSEPORT). The kernel finds only one of them at a time."""
     for _ in range(8):
         listener = all_.new(socket.AF_INET, TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -169,7 +169,7 @@ def test_all_that_listen_together_die(all_, kill):
 
 
 def test_half_open_connection_dies(all_, kill):
-    """One of which the listener has not heard the end (SYN_RECV), and nobody has it open."""
+    """A connection whose handshake is not complete (SYN_RECV). No process has it open."""
     all_.half_open()
     status, killed, errors = kill("state=syn-recv")
     assert (status, killed, errors) == (DONE, [("destroyed", 81)], "")
@@ -177,7 +177,7 @@ def test_half_open_connection_dies(all_, kill):
 
 
 def test_remembered_connection_dies(all_, kill):
-    """One that is over (TIME_WAIT)."""
+    """A connection after its end (TIME_WAIT)."""
     port = all_.time_wait(all_.listener(("127.0.0.1", 80)))[1]
     assert kill("tcp", f"local-port={port}") == (DONE, [("destroyed", port)], "")
     assert sockets.states(all_.namespace, port) == []
@@ -185,7 +185,7 @@ def test_remembered_connection_dies(all_, kill):
 
 @pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
 def test_udp_sockets_die(all_, kill, family):
-    """Connected or not."""
+    """UDP sockets, connected or not."""
     host = LOOPBACK[family]
     server = all_.bound(family, UDP, (host, 53))
     client = all_.connect((host, 53), family, UDP)
@@ -200,7 +200,7 @@ def test_udp_sockets_die(all_, kill, family):
 
 @pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
 def test_raw_sockets_die_and_no_other_of_their_protocol(all_, listing, kill, kill_listed, family):
-    """Bug: the kernel does not look at their cookies, and takes the first that it finds."""
+    """Bug: another socket dies. The kernel does not check cookies of raw sockets, and takes the first one."""
     raw = [all_.new(family, socket.SOCK_RAW, 89) for _ in range(3)]
     one = all_.new(family, socket.SOCK_RAW, 90)
     for each in raw:
@@ -216,7 +216,7 @@ def test_raw_sockets_die_and_no_other_of_their_protocol(all_, listing, kill, kil
 
 @pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
 def test_raw_sockets_of_one_protocol_die_together(all_, kill, family):
-    """Whatever the order in which the kernel finds them."""
+    """All are destroyed, in any order in which the kernel finds them."""
     raw = [all_.new(family, socket.SOCK_RAW, 89) for _ in range(4)]
     raw.append(all_.bound(family, socket.SOCK_RAW, (LOOPBACK[family], 0), 89))
     assert kill("raw", "protocol=89") == (DONE, [("destroyed", 0)] * 5, "")
@@ -224,7 +224,7 @@ def test_raw_sockets_of_one_protocol_die_together(all_, kill, family):
 
 
 def test_one_dies_of_the_udp_sockets_that_share_an_address(all_, kill):
-    """Bug: the kernel finds no other, as that one stays bound."""
+    """Bug: the others are not found, because the destroyed one stays bound."""
     shared = []
     for _ in range(3):
         shared.append(all_.new(socket.AF_INET, UDP))
@@ -240,7 +240,7 @@ def test_one_dies_of_the_udp_sockets_that_share_an_address(all_, kill):
 @pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
 @pytest.mark.parametrize("kind", [TCP, UDP], ids=["tcp", "udp"])
 def test_sockets_of_one_port_of_which_one_is_of_a_device(all_, kill, family, kind):
-    """Bug: a socket is said to be gone that is there, as the kernel finds the other one."""
+    """Bug: a socket that exists is reported as gone, because the kernel finds the other one."""
     shared = [all_.new(family, kind) for _ in range(2)]
     for number, one in enumerate(shared):
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -257,7 +257,7 @@ def test_sockets_of_one_port_of_which_one_is_of_a_device(all_, kill, family, kin
 
 
 def test_all_die_although_nobody_reads_who(all_, peer_program):
-    """Bug: a reader that has seen enough ends the killing."""
+    """Bug: when the reader of the output leaves, the remaining sockets are not destroyed."""
     pairs = [all_.pair(all_.listener(("127.0.0.1", port))) for port in (80, 81)]
     read_end, write_end = os.pipe()
     os.close(read_end)
@@ -271,7 +271,7 @@ def test_all_die_although_nobody_reads_who(all_, peer_program):
 
 
 def test_sockets_of_a_process_die(all_, kill):
-    """Of kinds that cannot be destroyed none is meant unless it is named."""
+    """Kinds that cannot be destroyed only match if they are named."""
     listener = all_.listener(("127.0.0.1", 80))
     child = subprocess.Popen(["sleep", "1000"], stdout=listener,
                                      stderr=all_.bound(socket.AF_UNIX, UDP, b"\0mine"))
@@ -283,7 +283,7 @@ def test_sockets_of_a_process_die(all_, kill):
 
 
 def test_all_die_only_on_demand(all_, kill):
-    """Kinds alone could be a slip."""
+    """A filter with only kinds could be a mistake, so it needs --all."""
     listener = all_.listener(("127.0.0.1", 80))
     all_.pair(listener)
     all_.bound(socket.AF_INET, UDP, ("127.0.0.1", 53))
@@ -305,7 +305,7 @@ def test_all_die_only_on_demand(all_, kill):
 
 
 def test_dry_run_touches_nothing(all_, kill, peer):
-    """It tells what would be, and needs no right."""
+    """It reports the outcomes without destroying, and needs no privilege."""
     client, accepted = all_.pair(all_.listener(("127.0.0.1", 80)))
     expected = DONE, [("would-be-destroyed", port_of(client))], ""
     assert kill("--dry-run", *address_pair(client)) == expected
@@ -339,11 +339,11 @@ def test_other_namespaces_are_left_alone(all_, blue, kill, peer):
     assert peer("-N", blue, "diag", "kill", "--all")[0] == NO
 
 
-# What does not die, and why.
+# Sockets that are not destroyed, and the reasons.
 
 
 def test_kill_needs_rights(all_, kill):
-    """EPERM, and nothing happens."""
+    """Without rights the error is EPERM, and no socket is destroyed."""
     client, accepted = all_.pair(all_.listener(("127.0.0.1", 80)))
     status, killed, errors = kill(*address_pair(client), **as_nobody())
     assert (status, killed) == (ERROR, [])
@@ -355,7 +355,7 @@ def test_kill_needs_rights(all_, kill):
 
 @pytest.mark.parametrize("kind", [TCP, UDP], ids=["tcp", "udp"])
 def test_socket_that_is_gone(all_, listing, kill_listed, kind):
-    """ENOENT, when it was closed since it was listed."""
+    """The socket was closed after the listing (ENOENT)."""
     with all_.namespace.socket(socket.AF_INET, kind) as victim:
         victim.bind(("127.0.0.1", 80))
         if kind == TCP:
@@ -366,11 +366,11 @@ def test_socket_that_is_gone(all_, listing, kill_listed, kind):
 
 @pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
 def test_connection_that_is_gone(all_, listing, kill_listed, family):
-    """Bug: what listens at its address is taken for one that has its place."""
+    """Bug: the listening socket at the same address is taken for a new one in its place."""
     listener = all_.listener((LOOPBACK[family], 80), family)
     client, accepted = all_.pair(listener)
     (row,) = listing("tcp", "local-port=80", "state=established")
-    # A reset leaves nothing behind.
+    # After a reset the kernel keeps no state.
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, sockets.LINGER_RESET)
     client.close()
     assert error(accepted) == errno.ECONNRESET
@@ -379,7 +379,7 @@ def test_connection_that_is_gone(all_, listing, kill_listed, family):
 
 
 def test_connected_udp_socket_that_is_gone(all_, listing, kill_listed):
-    """Likewise, and the one that gets what is for all."""
+    """The same, and a second socket that receives from all addresses."""
     server = all_.bound(socket.AF_INET, UDP, ("0.0.0.0", 53))
     server.setblocking(False)
     with all_.namespace.socket(socket.AF_INET, UDP) as client:
@@ -394,7 +394,7 @@ def test_connected_udp_socket_that_is_gone(all_, listing, kill_listed):
 
 @pytest.mark.parametrize("kind", [TCP, UDP], ids=["tcp", "udp"])
 def test_socket_that_has_taken_its_place(all_, listing, kill_listed, kind):
-    """Bug: a stale cookie, and the wrong socket dies."""
+    """Bug: the cookie is not checked, and the wrong socket dies."""
     def victim():
         one = all_.namespace.socket(socket.AF_INET, kind)
         one.bind(("127.0.0.1", 80))
@@ -410,7 +410,7 @@ def test_socket_that_has_taken_its_place(all_, listing, kill_listed, kind):
         other.setblocking(False)
         with pytest.raises(BlockingIOError):
             other.accept() if kind == TCP else other.recv(1)
-        # Those that can die do so all the same.
+        # The other sockets are destroyed.
         (true_row,) = listing("port=80")
         status, outcomes, errors = kill_listed(row, true_row)
         assert (status, sorted(outcomes)) == (NO, ["destroyed", "gone" if kind == TCP else "replaced"])
@@ -418,14 +418,14 @@ def test_socket_that_has_taken_its_place(all_, listing, kill_listed, kind):
 
 
 def test_socket_that_the_kernel_does_not_find(all_, kill):
-    """One of TCP that is bound and nothing else."""
+    """A TCP socket that is only bound."""
     all_.bound(socket.AF_INET, TCP, ("127.0.0.1", 80))
     assert kill("tcp", "port=80")[:2] == (NO, [("out-of-reach", 80)])
 
 
 @pytest.mark.parametrize("kind", ["unix", "netlink", "packet", "icmp"])
 def test_kind_that_cannot_be_destroyed(namespaces, peer, kind):
-    """EOPNOTSUPP."""
+    """The kernel refuses with EOPNOTSUPP."""
     with sockets.busy(namespaces()) as busy, busy.namespace:
         status, output, errors = peer("diag", "kill", kind, "--all")
     assert (status, output) == (ERROR, "")
@@ -435,7 +435,7 @@ def test_kind_that_cannot_be_destroyed(namespaces, peer, kind):
 
 
 def test_nothing_is_destroyed_where_the_kernel_refuses_some(all_, kill):
-    """Bug: those that come first are gone before it does."""
+    """Bug: the first sockets are destroyed before the kernel refuses the others."""
     client, accepted = all_.pair(all_.listener(("127.0.0.1", 80)))
     all_.bound(socket.AF_UNIX, UDP, b"\0mine")
     status, killed, errors = kill("tcp", "unix", f"process={os.getpid()}")
@@ -445,7 +445,7 @@ def test_nothing_is_destroyed_where_the_kernel_refuses_some(all_, kill):
 
 
 def test_signal_ends_a_wait_for_standard_input(all_, listing, peer_program):
-    """Bug: what was read so far is destroyed, or the signal does nothing."""
+    """Bug: the sockets that were read so far are destroyed, or the signal has no effect."""
     client, accepted = all_.pair(all_.listener(("127.0.0.1", 80)))
     (row,) = listing("tcp", "remote-port=80")
     with all_.namespace:
@@ -453,7 +453,7 @@ def test_signal_ends_a_wait_for_standard_input(all_, listing, peer_program):
                                    stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdin.write(json.dumps(row) + "\n")
     process.stdin.flush()
-    # For more, that is, or has not read the row yet.
+    # It waits for more input, or has not read the row yet.
     wait_for_call(process, POLL)
     process.send_signal(signal.SIGINT)
     assert process.wait(DEADLINE) == NO
@@ -487,7 +487,7 @@ def test_cookie_that_would_mean_any_socket_is_refused(all_, listing, kill_listed
 
 
 def test_listed_sockets_die_in_any_form(all_, listing, kill_listed, peer):
-    """Lines or indented; and what is not of the list's own is passed over."""
+    """The JSON may be lines or indented. Unknown keys are ignored."""
     pairs = [all_.pair(all_.listener(("127.0.0.1", port))) for port in (80, 81)]
     rows = listing("state=established", "remote-port=80,81")
     text = "".join(json.dumps(row | {"note": 1}, indent=2) for row in rows)
@@ -498,7 +498,7 @@ def test_listed_sockets_die_in_any_form(all_, listing, kill_listed, peer):
 
 
 def test_connection_of_mptcp_goes_on_without_its_subflow(all_, kill):
-    """Bug: a kill that says "destroyed" of a connection both of whose programs go on."""
+    """Bug: "destroyed" is reported for a connection that goes on for both of its programs."""
     with all_.namespace, socket.socket(socket.AF_INET, TCP, socket.IPPROTO_MPTCP) as server:
         server.bind((LOOPBACK[socket.AF_INET], 0))
         server.listen()
@@ -506,7 +506,7 @@ def test_connection_of_mptcp_goes_on_without_its_subflow(all_, kill):
         client.connect(server.getsockname())
         other, _ = server.accept()
     with client, other:
-        # Data and its acknowledgement: MPTCP is agreed on.
+        # After data and its acknowledgement, both ends use MPTCP.
         for sender, receiver in ((client, other), (other, client)):
             sender.send(b"x")
             assert receiver.recv(1) == b"x"

@@ -50,7 +50,7 @@ TAGGED = [
     (TCP, IPV6, packet6(DESTINATION, extension(6)), VLAN, VLAN),
     (ICMP, IPV4, packet4(1), PROVIDER, VLAN, VLAN),
     (OTHER, ARP, bytes(28), VLAN),
-    # With the number of a protocol of IP where a tag has that of its protocol.
+    # A tag that has the number of an IP protocol in place of an Ethernet protocol.
     (OTHER, ARP, bytes.fromhex("0001 0800 0604 0001") + bytes(20), VLAN),
     (OTHER, IPV4, packet4(6), VLAN, VLAN, VLAN, VLAN, VLAN),
 ]
@@ -59,11 +59,11 @@ FRAMES = [
     (UDP, IPV4, packet4(17)),
     (ICMP, IPV4, packet4(1)),
     (TCP, IPV4, packet4(6, options=bytes(40))),
-    # Of a later fragment the header tells, too.
+    # The header of a later fragment has the protocol, too.
     (UDP, IPV4, packet4(17, fragment=100)),
     (OTHER, IPV4, packet4(132)),
     (OTHER, IPV4, packet4(58)),
-    # Cut before and behind the protocol.
+    # Cut before and after the protocol.
     (OTHER, IPV4, packet4(6)[:9]),
     (TCP, IPV4, packet4(6)[:10]),
     (TCP, IPV6, packet6(6)),
@@ -72,16 +72,16 @@ FRAMES = [
     (OTHER, IPV6, packet6(1)),
     (OTHER, IPV6, packet6(59)),
     (OTHER, IPV6, packet6(6)[:6]),
-    # Behind extension headers of each length.
+    # After extension headers of each length.
     (UDP, IPV6, packet6(HOP, extension(17, units=3) + bytes(8))),
     (TCP, IPV6, packet6(DESTINATION, extension(6, units=30) + bytes(8))),
     (TCP, IPV6, packet6(AH, struct.pack(">BB22x", 6, 4) + bytes(20))),
     (UDP, IPV6, packet6(FRAGMENT, fragment(17, more=1) + bytes(8))),
     (ICMPV6, IPV6, packet6(HOP, extension(FRAGMENT) + fragment(58) + bytes(8))),
-    # Of a later fragment no header is read, whatever it looks like.
+    # In a later fragment no header is read, whatever the data looks like.
     (UDP, IPV6, packet6(FRAGMENT, fragment(17, 9) + bytes(8))),
     (OTHER, IPV6, packet6(FRAGMENT, fragment(DESTINATION, 9) + extension(6))),
-    # As many as the kernel takes, and one too many.
+    # As many extension headers as the kernel accepts, and one too many.
     (TCP, IPV6, packet6(DESTINATION, chain(12, 6, bytes(20)))),
     (OTHER, IPV6, packet6(DESTINATION, chain(13, 6, bytes(20)))),
     (OTHER, IPV6, packet6(DESTINATION, extension(6)[:7])),
@@ -126,14 +126,14 @@ def counting(running):
 
 
 def volumes(record):
-    """What was received and sent: {protocol: (packets, bytes)} of those that there were."""
+    """The received and the sent packets: {protocol: (packets, bytes)}, without zeroes."""
     return tuple({protocol: (volume["packets"], volume["bytes"])
                   for protocol, volume in record[direction].items() if any(volume.values())}
                  for direction in ("received", "sent"))
 
 
 def end(counter):
-    """Ends a count: what it came to."""
+    """Ends a count. Its summary."""
     counter.signal(signal.SIGINT)
     summary = counter.rest()[-1]
     assert summary["event"] == "summary"
@@ -141,7 +141,7 @@ def end(counter):
 
 
 def total(frames):
-    """What frames are in all."""
+    """The sums of frames, by protocol."""
     sums = {}
     for protocol, size in frames:
         packets, length = sums.get(protocol, (0, 0))
@@ -150,7 +150,7 @@ def total(frames):
 
 
 def keep_sending(namespace, address, stop):
-    """Sends as fast as possible, whether anybody reads it."""
+    """Sends as fast as possible. There may be no reader."""
     with namespace.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         while not stop.is_set():
             for _ in range(100):
@@ -158,7 +158,7 @@ def keep_sending(namespace, address, stop):
 
 
 def send_on_all_cpus(namespace, count):
-    """Has the kernel send so many packets over lo on each CPU, as fast as it can, to nobody."""
+    """The kernel sends `count` packets over lo on each CPU, as fast as it can. No socket receives them."""
     run("modprobe", "pktgen")
     with namespace:
         control = Path("/proc/thread-self/net/pktgen")
@@ -176,7 +176,7 @@ def sums(volumes_by_protocol):
 
 
 def received_by(namespace, interface):
-    """The packets and bytes that an interface has received by its own account."""
+    """The packets and bytes that an interface has received, by its own counters."""
     with namespace:
         lines = Path("/proc/thread-self/net/dev").read_text(encoding="ascii").splitlines()
     [line] = [line for line in lines if line.strip().startswith(f"{interface}:")]
@@ -185,14 +185,14 @@ def received_by(namespace, interface):
 
 
 def as_user(*capabilities):
-    """How to run a command as a user who has these capabilities and no more."""
+    """The words before a command to run it as a user with only these capabilities."""
     listed = ",".join(("-all", *(f"+{name}" for name in capabilities)))
     return ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
             f"--inh-caps={listed}", f"--ambient-caps={listed}", "--")
 
 
 def refused(*command):
-    """The error of a command that does not get to do anything."""
+    """The error of a command that fails at the start."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE)
     assert (done.returncode, done.stdout) == (ERROR, "")
     assert done.stderr.startswith("error: ")
@@ -224,14 +224,14 @@ def test_count_by_protocol(quiet_link, counting):
     received, sent = end(near)
     assert sent == total([settling, *((kind, len(packet)) for kind, _, packet, *_ in FRAMES)])
     assert received == total([settling])
-    # The kernel takes off one tag of what comes in.
+    # The kernel removes one tag from an incoming packet.
     expected = total([settling, *((kind, len(packet) + 4 * len(tags[1:]))
                                   for kind, _, packet, *tags in FRAMES)])
     assert end(far) == (expected, received)
 
 
 def test_count_of_one_interface_at_an_interval(quiet_link, counting):
-    """On lo every packet goes out and comes in, and on the others are other packets."""
+    """On lo every packet is both sent and received. Packets of other interfaces do not count."""
     counter = counting(quiet_link.near, "--interval", "0.02", interface="lo")
     quiet_link.settle()
     local = Path4(quiet_link.near, "127.0.0.1", quiet_link.near, "127.0.0.1")
@@ -241,32 +241,32 @@ def test_count_of_one_interface_at_an_interval(quiet_link, counting):
     counter.signal(signal.SIGINT)
     *_, summary = counter.rest()
     local.close()
-    # Not so of the reading, which may have a packet without its bytes.
+    # A reading in between may have a packet without its bytes.
     assert volumes(summary) == ({UDP: (2, 72)}, {UDP: (2, 72)})
     rate = summary["per_second"]["received"]["udp"]["packets"]
     assert rate == pytest.approx(2 / summary["seconds"])
 
 
 def test_count_in_plain_words(loopback, peer):
-    """A table for each reading and one for all, and it ends by itself."""
+    """A table for each reading and one for the total. The command ends by itself."""
     with loopback.near:
         status, output, errors = peer("filter", "count", "lo", "--interval", "0.01", "--count", "2")
     assert (status, errors) == (DONE, "")
     lines = output.splitlines()
     assert lines[0].endswith("counting on lo")
-    # For each time a line, a heading, and five protocols in two directions.
+    # Each table has a line for the time, a heading, and five protocols in two directions.
     assert len(lines) == 1 + 3 * 12
     assert lines[-10].split() == ["received", "tcp", "0", "0", "0.0", "0.0"]
 
 
 def test_count_of_no_interface(peer_program, load):
-    """It says so, and how to find one."""
+    """The error says so, and how to find an interface."""
     message = refused(peer_program, "filter", "count", "no-such0")
     assert "no interface 'no-such0'" in message and "ENODEV" in message and "`ip link`" in message
 
 
 def test_count_of_another_namespace(blue, peer):
-    """With -N, as with all commands."""
+    """-N selects the namespace, as for all commands."""
     run("ip", "-n", blue, "link", "add", "veth7", "type", "veth", "peer", "veth8")
     count = ("filter", "count", "veth7", "--interval", "0.01", "--count", "1")
     assert peer("-N", blue, *count)[0] == DONE
@@ -290,7 +290,7 @@ def test_count_of_an_interface_that_goes(quiet_link, counting):
 
 
 def test_count_of_an_interface_that_is_down_at_times(loopback, counting):
-    """From the start, or later: it goes on when it is up."""
+    """It is down at the start, or later. The count goes on when it is up."""
     down, up = "link set lo down", "link set lo up"
     loopback.near.ip(down)
     counter = counting(loopback.near, interface="lo")
@@ -301,7 +301,7 @@ def test_count_of_an_interface_that_is_down_at_times(loopback, counting):
 
 
 def test_count_of_an_interface_without_link_layer_headers(namespaces, counting):
-    """Bug: taking for an Ethernet header what is none."""
+    """Bug: other bytes are taken for an Ethernet header."""
     run("modprobe", "tun")
     packets = [(kind, protocol, packet) for kind, protocol, packet, *tags in FRAMES
                if protocol in (IPV4, IPV6) and not tags]
@@ -323,13 +323,13 @@ def test_count_of_an_interface_without_link_layer_headers(namespaces, counting):
 
 
 def test_count_of_what_a_bridge_passes_on(namespaces, counting):
-    """Bug: taking a tag for the packet. What a bridge sends with several tags begins with one."""
+    """Bug: a tag is taken for the packet. A packet with several tags that a bridge sends begins with a tag."""
     run("modprobe", "bridge")
     near, bridge = namespaces(), namespaces()
     for namespace in (near, bridge):
         namespace.sysctl("ipv6/conf/default/disable_ipv6", 1)
     near.ip(f"link add veth0 type veth peer name veth0 netns {bridge.path}", "link set veth0 up")
-    # A bridge that looks at multicast joins a group of its own (224.0.0.106), and reports that some time later.
+    # A bridge that watches multicast joins a group itself (224.0.0.106), and reports that at some later time.
     bridge.ip("link add veth1 type veth peer name veth2", "link add br0 type bridge mcast_snooping 0",
               *(f"link set {port} master br0" for port in ("veth0", "veth1")),
               *(f"link set {name} up" for name in ("veth0", "veth1", "veth2", "br0")))
@@ -348,7 +348,7 @@ def test_count_of_what_a_bridge_passes_on(namespaces, counting):
 
 
 def test_count_keeps_no_packet(namespaces, counting, start, stop):
-    """Bug: what comes before the socket has its filter waits for ever, and takes up memory."""
+    """Bug: packets that come before the socket has its filter wait for ever, and take memory."""
     namespace = namespaces()
     with namespace.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
@@ -361,17 +361,17 @@ def test_count_keeps_no_packet(namespaces, counting, start, stop):
 
 
 def test_count_on_all_cpus_at_once(namespaces, counting):
-    """Bug: additions that get lost. The interface itself counts for each CPU apart."""
+    """Bug: additions are lost. The interface itself counts for each CPU separately."""
     namespace = namespaces()
     counter = counting(namespace, "--interval", "0.02", interface="lo")
     send_on_all_cpus(namespace, 100_000)
-    # For some there may have been no room; the last ones may be on their way.
+    # Some packets may have had no room, and the last ones may still be on their way.
     assert received_by(namespace, "lo")[0] > 100_000
     wait_until(lambda: volumes(counter.event())[0] == {UDP: received_by(namespace, "lo")})
 
 
 def test_count_needs_rights(peer_program, load, unprivileged_bpf):
-    """Bug: no word of which one is missing."""
+    """Bug: the error does not name the missing capability."""
     count = (peer_program, "filter", "count", "lo")
     message = refused(*as_user(), *count)
     assert "open packet socket: EPERM" in message and "CAP_NET_RAW" in message
@@ -382,7 +382,7 @@ def test_count_needs_rights(peer_program, load, unprivileged_bpf):
 
 
 def test_count_shows_what_the_verifier_says(peer_program, load, unprivileged_bpf):
-    """It refuses loops of users without CAP_BPF, wherever they come to an end."""
+    """The verifier refuses loops of users without CAP_BPF, even if they end."""
     unprivileged_bpf(0)
     message = refused(*as_user("net_raw"), peer_program, "filter", "count", "lo")
     assert message.startswith("error: load BPF program 'count_traffic': EINVAL")
@@ -395,7 +395,7 @@ def test_count_shows_what_the_verifier_says(peer_program, load, unprivileged_bpf
      ("open packet socket: EAFNOSUPPORT",)),
 ], ids=["bpf", "packet sockets"])
 def test_count_on_a_kernel_without(peer_program, load, tmp_path, call, first, error, words):
-    """As the system call itself answers where there are none."""
+    """The system call fails as on a kernel without the function."""
     fails = [(0x20, 0, 0, 0), (0x15, 0, 3, call), (0x20, 0, 0, 16), (0x15, 0, 1, first),
              (0x06, 0, 0, 0x00050000 | error), (0x06, 0, 0, 0x7fff0000)]
     seccomp = tmp_path / "seccomp"
@@ -404,13 +404,13 @@ def test_count_on_a_kernel_without(peer_program, load, tmp_path, call, first, er
                       peer_program, "filter", "count", "lo")
     for word in words:
         assert word in message
-    # Where the kernel has it built in, there is nothing to load.
+    # If the kernel has the function built in, there is nothing to load.
     has = f"/lib/modules/{os.uname().release}/modules.builtin"
     assert ("modprobe" in message) == ("af_packet" in message and "af_packet.ko" not in Path(has).read_text())
 
 
 def test_count_of_an_interface_whose_name_is_no_text(namespaces, peer_program):
-    """Bug: bytes that are no UTF-8 are refused, which the kernel takes for a name."""
+    """Bug: a name that is not UTF-8 is refused, although the kernel accepts it."""
     namespace, name = namespaces(), b"n\xff\xfe"
     with namespace:
         run("ip", "link", "add", name, "type", "veth", "peer", "name", "other")
@@ -428,7 +428,7 @@ def test_count_of_an_interface_whose_name_is_no_text(namespaces, peer_program):
 
 @pytest.mark.parametrize("parity, first", [("odd", 1), ("even", 2)])
 def test_attach_lets_some_replies_through(module, peer, parity, first):
-    """The module sends them all, and the filter decides."""
+    """The module sends all replies, and the filter drops some."""
     def messages():
         return json.loads(peer("-j", "stats")[1])["messages"]
 
@@ -438,7 +438,7 @@ def test_attach_lets_some_replies_through(module, peer, parity, first):
     report = json.loads(output)
     assert (report["sent"], report["ok"]) == (20, True)
     assert report["received"] == list(range(first, 21, 2))
-    # The twenty, and the second question.
+    # The twenty messages, and the second request for statistics.
     assert messages() == before + 21
 
 
@@ -454,7 +454,7 @@ def test_attach_of_nothing_that_passes(module, peer):
 
 
 def test_attach_in_another_namespace(module, blue, running, peer):
-    """With -N, as with all commands: what happens elsewhere is not heard of."""
+    """-N selects the namespace, as for all commands. Events of other namespaces do not arrive."""
     monitor = running("-N", blue, "filter", "attach", "--events", "config", "--count", "1")
     number = monitor.event()["number"]
     assert peer("config", "set", "queue=7")[0] == peer("-N", blue, "config", "set", "queue=8")[0] == DONE
@@ -464,7 +464,7 @@ def test_attach_in_another_namespace(module, blue, running, peer):
 
 
 def test_attach_to_events(running, peer, module):
-    """It is the monitor, of some events, and tells how many others there were."""
+    """It works as the monitor, for some events, and reports the number of others."""
     monitor = running("filter", "attach", "--events", "netns")
     ready = monitor.event()
     assert peer("config", "set", "queue=9")[0] == peer("config", "set", "queue=10")[0] == DONE
@@ -512,7 +512,7 @@ def kernel_view(portid):
 
 
 def test_attach_needs_rights(peer_program, module, unprivileged_bpf):
-    """CAP_BPF, in the same words; or none, as these programs have nothing that is refused."""
+    """It needs CAP_BPF, with the same error; or no capability, because the verifier accepts these programs."""
     unprivileged_bpf(2)
     for what in (("--parity", "odd"), ("--events", "config")):
         message = refused(*as_user(), peer_program, "filter", "attach", *what)

@@ -23,13 +23,13 @@ from program import Program
 
 EXAMPLES = Path(os.environ.get("NLDEMO", CHECKOUT / "build" / "nldemo")).parent / "examples"
 
-# The data of an echo request begins with its sequence number and counts on.
+# The data of an echo request begins with its sequence number and counts up.
 SECRET = "efgh"
 SECRET_SEQ, OTHER_SEQ, SIZE = ord("a"), ord("A"), 8
 
 
 class Example(Program):
-    """A running example; what it writes is kept."""
+    """A running example. Its output is kept."""
 
     def __init__(self, name, *arguments, **environment):
         program = EXAMPLES / name
@@ -38,11 +38,11 @@ class Example(Program):
                          env={**os.environ, **environment})
 
     def says(self, words):
-        """Waits until it has written this."""
+        """Waits until the program has written these words."""
         self.wait_for(words.encode())
 
     def interrupt(self):
-        """What it has written when SIGINT has ended it; and that must end well."""
+        """Ends the program by SIGINT. Its output. It must succeed."""
         self.signal(signal.SIGINT)
         output, _ = self.process.communicate(timeout=DEADLINE)
         said = (self._output + output).decode()
@@ -52,7 +52,7 @@ class Example(Program):
 
 @pytest.fixture
 def example(load):
-    """Starts an example in a network namespace, and waits until it has queue 0."""
+    """Starts an example in a network namespace, and waits until it has bound queue 0."""
     running = []
 
     def example(namespace, *arguments, **environment):
@@ -81,7 +81,7 @@ def no_buffers(tmp_path_factory):
 
 
 def drops_the_secret_alone(link, rounds):
-    """Of all pings in turn those arrive that do not have it, and each once."""
+    """Pings without the secret arrive, each once and in order. Those with the secret do not."""
     with link.pinger() as pinger:
         for _ in range(rounds):
             pinger.send(SECRET_SEQ, SIZE)
@@ -90,12 +90,12 @@ def drops_the_secret_alone(link, rounds):
             assert not pinger.replies()
     with link.far:
         assert nfqueue.statistics()[0] == (0, 0, 0)
-        # All went through the queue.
+        # All packets went through the queue.
         assert nfqueue.last_ids()[0] >= 2 * rounds
 
 
 def test_example_of_nfq_ported(module, link, example):
-    """It accepts everything."""
+    """The example accepts every packet."""
     program = example(link.far, "nfq_readme")
     with link.pinger() as pinger:
         for seq in range(5):
@@ -122,7 +122,7 @@ def test_drop_by_content(module, link, example, name):
 
 @pytest.mark.parametrize("name", ["drop_by_content", "async"])
 def test_no_text_at_all(module, link, example, name):
-    """Bug: a panic over an empty argument, with the first packet."""
+    """Bug: with an empty argument, the first packet causes a panic."""
     program = example(link.far, name, "")
     with link.pinger() as pinger:
         pinger.ping(1, 100)
@@ -158,18 +158,18 @@ def test_stream_delays_packets_in_their_order(module, link, example, no_buffers,
 
 @pytest.mark.parametrize("name", ["drop_by_content", "async"])
 def test_verdicts_survive_that_they_cannot_be_sent(module, link, example, no_buffers, name):
-    """Bug: a consumer that dies of ENOBUFS, and a verdict that is lost with its failed send."""
+    """Bug: a consumer ends at ENOBUFS, or a verdict is lost if its send fails."""
     program = example(link.far, name, SECRET, **no_buffers)
     drops_the_secret_alone(link, 10)
     assert program.process.poll() is None
     if name == "async":
-        # No verdict was sent twice: none was for a packet that was gone.
+        # No verdict was sent twice: no refusal says that a packet was gone.
         said = program.interrupt()
         assert "flushed: 0, gone: 0, refused: 0, malformed: 0" in said, said
 
 
 def test_async_survives_a_full_socket(module, loopback, example):
-    """Bug: a consumer that dies of ENOBUFS: here the queue has room, the socket has not."""
+    """Bug: a consumer ends at ENOBUFS. Here the queue has room, but the socket has none."""
     with loopback.near, Control() as control:
         control.set(ipv4={ICMP_ECHO_REQUEST})
     program = example(loopback.near, "async", "what nobody sends")
@@ -190,7 +190,7 @@ def test_async_survives_a_full_socket(module, loopback, example):
 
 
 def test_async_gives_the_queue_back_when_it_is_interrupted(module, link, example):
-    """Before there was any packet."""
+    """The program is interrupted before the first packet."""
     program = example(link.far, "async", SECRET)
     said = program.interrupt()
     assert "flushed: 0" in said, said

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The userspace peer, against the kernel: what it prints, how it ends, and bad company."""
+"""The peer with the kernel: its output, its ends, and messages from other senders."""
 
 import itertools
 import json
@@ -38,7 +38,7 @@ DONE, NO, ERROR = 0, 1, 2
 
 @pytest.mark.smoke
 def test_echo_prints_its_text(module, peer):
-    """The plain form, for people."""
+    """The plain output."""
     status, output, errors = peer("echo", "hello kernel")
     assert (status, errors) == (DONE, "")
     assert output.startswith("hello kernel\n") and "1 sent, 1 identical" in output
@@ -46,7 +46,7 @@ def test_echo_prints_its_text(module, peer):
 
 @pytest.mark.parametrize("size", [0, 1, 3, 1000, 31 * 1024, 200_000])
 def test_echo_sizes(module, peer, size):
-    """Bug: truncated receives."""
+    """Bug: a receive is truncated."""
     status, output, errors = peer("-j", "echo", "--size", str(size), "--count", "3")
     report = json.loads(output)
     assert (status, errors) == (DONE, "")
@@ -54,13 +54,13 @@ def test_echo_sizes(module, peer, size):
     assert (report["sent"], report["received"], report["foreign"]) == (3, 3, 0)
     times = report["round_trip_ns"]
     assert times["min"] <= times["p50"] <= times["max"]
-    # A round trip can be shorter than a tick, where the guest's clock has no more than ticks.
+    # If the guest's clock only has ticks, a round trip can be shorter than a tick.
     assert times["min"] > 0 or time.get_clock_info("monotonic").resolution > 1e-6
 
 
 @pytest.mark.parametrize("options", [(), ("--ack",), ("--legacy",)], ids=str)
 def test_echo_batch_of_1000(module, peer, options):
-    """Messages in one buffer, in each of the ways to ask for them."""
+    """Many messages in one buffer, by each of the options for that."""
     status, output, errors = peer("-j", "echo", "--count", "2000", "--batch", "1000",
                                   "--size", "10", *options)
     report = json.loads(output)
@@ -69,7 +69,7 @@ def test_echo_batch_of_1000(module, peer, options):
 
 
 def test_echo_without_module_says_how_to_load_it(load, peer):
-    """No reply is no answer: it must not wait, nor pass."""
+    """Without the module the command must neither wait nor succeed."""
     for protocol in (23, 31):
         status, output, errors = peer("echo", "--protocol", str(protocol))
         assert (status, output) == (ERROR, "")
@@ -78,14 +78,14 @@ def test_echo_without_module_says_how_to_load_it(load, peer):
 
 
 def test_echo_on_another_protocol_number(load, peer):
-    """As the module's parameter says."""
+    """The module's parameter sets another number."""
     load(protocol=31)
     assert peer("echo", "--protocol", "31")[0] == DONE
     assert peer("echo")[0] == ERROR
 
 
 def test_echo_as_an_unprivileged_user(module, peer):
-    """It needs no capability."""
+    """Echo needs no capability."""
     nobody = pwd.getpwnam("nobody")
     status, output, errors = peer("-j", "echo", "--size", "1000", "--count", "10",
                                   user=nobody.pw_uid, group=nobody.pw_gid, extra_groups=[])
@@ -94,7 +94,7 @@ def test_echo_as_an_unprivileged_user(module, peer):
 
 
 def test_echo_in_a_named_namespace(module, peer):
-    """-N goes by the names of `ip netns`; one that is not there is named."""
+    """-N takes the names of `ip netns`. The error for a missing namespace has its name."""
     with named("blue"):
         assert peer("-N", "blue", "echo")[0] == DONE
     status, output, errors = peer("-N", "blue", "echo")
@@ -123,7 +123,7 @@ def stop_amid_echoes(module, running):
                         portids = {int(row[2]) for row in map(str.split, table) if row[1] == str(PROTOCOL)}
                     (portid,) = portids - {0, control.portid}
                     return program, count, portid
-                # It was too late to stop it.
+                # The command ended before it was stopped.
                 program.go_on()
                 program.rest()
 
@@ -131,13 +131,13 @@ def stop_amid_echoes(module, running):
 
 
 def test_echo_takes_no_message_that_is_not_from_the_kernel(stop_amid_echoes):
-    """Bug: the client accepting messages from other users (source portid other than 0)."""
+    """Bug: the client accepts messages from other users (source portid other than 0)."""
     program, count, portid = stop_amid_echoes()
     forged = b"".join(pack(ECHO, b"forged...", flags=0, seq=seq, pid=portid)
                       for seq in (0, 1, 2, count, 0xFFFFFFFF))
     with Client() as forger:
         for _ in range(10):
-            # The kernel refuses it, as the socket is connected.
+            # The kernel refuses the message, because the socket is connected.
             with pytest.raises(ConnectionRefusedError):
                 forger.socket.sendto(forged, (portid, 0))
     program.go_on()
@@ -159,7 +159,7 @@ def test_usage_errors(peer):
 
 @pytest.mark.smoke
 def test_queue_shows_packets_and_accepts_them(module, link, consume):
-    """What it prints of a packet is what the packet was."""
+    """The printed values are those of the packet."""
     consumer = consume(link.far, "--hexdump")
     with link.pinger() as pinger:
         pinger.ping(seq=5, size=32)
@@ -180,7 +180,7 @@ def test_queue_shows_packets_and_accepts_them(module, link, consume):
 
 
 def test_queue_big_packet_is_seen_whole(load, loopback, consume):
-    """Bug: truncated receives."""
+    """Bug: a receive is truncated."""
     load()
     consumer = consume(loopback.near)
     with loopback.pinger() as pinger:
@@ -210,14 +210,14 @@ def test_queue_policies(module, link, consume, policy, passing):
 
 
 def test_queue_timeout(module, link, consume):
-    """It ends by itself, well."""
+    """The command ends by itself, with success."""
     events, summary = consume(link.far, "--timeout", "0.1").finish()
     assert not events and summary["packets"] == 0 and summary["seconds"] >= 0.1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_queue_stops_cleanly_with_verdicts_for_what_is_pending(module, link, consume, number):
-    """Bug: packets stuck, or dropped, when a consumer exits."""
+    """Bug: when a consumer exits, packets stay in the queue or are dropped."""
     consumer = consume(link.far)
     with link.pinger() as pinger:
         consumer.pause()
@@ -238,7 +238,7 @@ def test_queue_stops_cleanly_with_verdicts_for_what_is_pending(module, link, con
 
 
 def test_signals_that_come_together_are_one_wish_to_stop(module, link, consume):
-    """Bug: dying of the second one, of two that timeout(1) sends, without a summary."""
+    """Bug: timeout(1) sends two signals, and the second one kills the consumer without a summary."""
     consumer = consume(link.far)
     consumer.pause()
     consumer.signal(signal.SIGINT)
@@ -248,7 +248,7 @@ def test_signals_that_come_together_are_one_wish_to_stop(module, link, consume):
 
 
 def test_queue_survives_packets_that_are_gone(load, link, consume):
-    """Bug: a consumer that dies of ENOENT: here the hook went, and took the packets along."""
+    """Bug: a consumer ends at ENOENT. Here the hook is unregistered, and the kernel drops the packets."""
     load()
     consumer = consume(link.far)
     with link.pinger() as pinger:
@@ -266,11 +266,11 @@ def test_queue_survives_packets_that_are_gone(load, link, consume):
 
 
 def test_queue_survives_an_overflow(module, loopback, consume):
-    """Bug: a consumer that dies of ENOBUFS."""
+    """Bug: a consumer ends at ENOBUFS."""
     consumer = consume(loopback.near, "--policy", "drop")
     with loopback.pinger() as pinger:
         consumer.pause()
-        # More than a queue holds by default, 1024 packets.
+        # More packets than a queue holds by default (1024).
         for seq in range(1500):
             pinger.send(seq)
         loopback.settle()
@@ -287,7 +287,7 @@ def test_queue_survives_an_overflow(module, loopback, consume):
 
 
 def test_queue_takes_no_message_that_is_not_from_the_kernel(module, link, peer_program):
-    """Bug: verdicts, and lines of output, on what another process made up."""
+    """Bug: the consumer prints packets, or sends verdicts on packets, that another process invented."""
     with link.far:
         consumer = Consumer([peer_program, "-j", "queue", "run"])
         forger = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
@@ -305,7 +305,7 @@ def test_queue_takes_no_message_that_is_not_from_the_kernel(module, link, peer_p
 
 
 def test_queue_bound_by_another_names_the_holder(module, link, peer):
-    """Bug: one binder per queue, and a consumer that does not know and waits forever."""
+    """Bug: a consumer waits for ever, because another one has bound the queue."""
     with link.far, Listener() as listener:
         status, output, errors = peer("queue", "run")
         assert (status, output) == (ERROR, "")
@@ -314,7 +314,7 @@ def test_queue_bound_by_another_names_the_holder(module, link, peer):
 
 
 def test_queue_as_an_unprivileged_user(module, peer):
-    """It needs CAP_NET_ADMIN, and says so."""
+    """The error says that CAP_NET_ADMIN is needed."""
     nobody = pwd.getpwnam("nobody")
     status, output, errors = peer("queue", "run", user=nobody.pw_uid, group=nobody.pw_gid,
                                   extra_groups=[])
@@ -323,7 +323,7 @@ def test_queue_as_an_unprivileged_user(module, peer):
 
 
 def test_queue_reader_that_leaves(module, link, peer_program):
-    """A closed pipe is no error, and what is queued gets its verdict."""
+    """A closed pipe is no error, and queued packets get their verdicts."""
     with link.far:
         process = subprocess.Popen([peer_program, "queue", "run"], stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
@@ -337,7 +337,7 @@ def test_queue_reader_that_leaves(module, link, peer_program):
 
 
 def test_plain_output_without_colour_and_with(module, loopback, peer):
-    """Colours on terminals only, unless asked for."""
+    """There are colours only on terminals, unless they are asked for."""
     def run_queue(*options, **environment):
         with loopback.near:
             return peer(*options, "queue", "run", "--timeout", "0.05",

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The userspace peer's config, stats and monitor, against the kernel."""
+"""The peer's config, stats and monitor, with the kernel."""
 
 import json
 import os
@@ -25,7 +25,7 @@ SO_NETNS_COOKIE = 71
 CONFIG_SET = 19
 CONFIG_A_QUEUE = 2
 
-# The same values in the words of the command line and of JSON; none is a default.
+# The same values in the form of the command line and of JSON. None is a default.
 SETTINGS = {
     "enabled=off": ("enabled", False),
     "queue=40": ("queue", 40),
@@ -42,7 +42,7 @@ SETTINGS = {
 
 @pytest.fixture
 def config(peer):
-    """The configuration, as the peer has it in JSON; `options` come before the command."""
+    """The configuration in the peer's JSON. `options` come before the command."""
     def config(*options):
         status, output, errors = peer(*options, "-j", "config", "show")
         assert (status, errors) == (DONE, "")
@@ -65,7 +65,7 @@ def monitor(running, module):
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_config_each_key_is_set_alone(module, peer, config, setting):
-    """Every value gets to the kernel and back, and no other changes."""
+    """Every value reaches the kernel and comes back, and no other value changes."""
     before = config()
     key, value = SETTINGS[setting]
     assert before[key] != value
@@ -76,7 +76,7 @@ def test_config_each_key_is_set_alone(module, peer, config, setting):
 
 @pytest.mark.smoke
 def test_config_all_keys_at_once(module, peer, config):
-    """One request, one event."""
+    """All keys are one request, and cause one event."""
     before = config()
     status, _, errors = peer("config", "set", *SETTINGS)
     assert (status, errors) == (DONE, "")
@@ -84,7 +84,7 @@ def test_config_all_keys_at_once(module, peer, config):
 
 
 def test_config_plain_table(module, peer):
-    """A line a key, with what the value means; and values that are taken back as they are."""
+    """A line for each key, with the meaning of its value. config set accepts the shown values."""
     assert peer("config", "set", *SETTINGS)[0] == DONE
     status, output, errors = peer("config", "show")
     assert (status, errors) == (DONE, "") and "\x1b" not in output
@@ -100,7 +100,7 @@ def test_config_plain_table(module, peer):
 
 
 def test_namespace_without_hooks_is_told(load, peer, blue):
-    """That its packets are not seen, why, and what to do; and that it worked."""
+    """The output says that its packets are not seen, why, and what to do. Then that it worked."""
     def nft(ruleset):
         run("ip", "netns", "exec", blue, "nft", "-f", "-", input=ruleset)
 
@@ -132,7 +132,7 @@ def test_namespace_without_hooks_is_told(load, peer, blue):
     (("queue=5", "spread=7", "bypass=off"), "spread=7"),
 ], ids=str)
 def test_config_refusal_names_the_key_and_changes_nothing(module, peer, config, settings, wrong):
-    """The kernel points at an attribute, and the peer says which one it sent there."""
+    """The kernel points at an attribute, and the peer names the key of that attribute."""
     before = config()
     status, output, errors = peer("config", "set", *settings)
     assert (status, output) == (ERROR, "")
@@ -166,7 +166,7 @@ def test_config_of_another_namespace(module, blue, peer, config):
 
 @pytest.mark.smoke
 def test_stats_count_what_the_peer_does(module, peer):
-    """Messages rise by what was sent, and so many that were refused are told apart."""
+    """The counts rise by the messages that were sent. Refused ones are counted separately."""
     def stats():
         status, output, errors = peer("-j", "stats")
         assert (status, errors) == (DONE, "")
@@ -177,14 +177,14 @@ def test_stats_count_what_the_peer_does(module, peer):
     assert peer("echo", "--count", "10", "--batch", "10")[0] == DONE
     assert peer("config", "set", "enabled=off", **as_nobody())[0] == ERROR
     after = stats()
-    # The ten, the refused one, and the question.
+    # The ten messages, the refused one, and the request for statistics.
     assert after["messages"] == before["messages"] + 12
     assert after["refused"] == before["refused"] + 1
     assert after["bytes"] > before["bytes"]
 
 
 def test_stats_by_cpu_add_up(module, loopback, peer):
-    """A row for each CPU; their sum is the total."""
+    """There is a row for each CPU, and the sum of the rows is the total."""
     with loopback.pinger() as pinger:
         pinger.ping()
     with loopback.near:
@@ -201,10 +201,10 @@ def test_stats_by_cpu_add_up(module, loopback, peer):
 
 
 def test_stats_watch_has_rates_and_ends(module, running):
-    """Each reading is a line; a signal ends it well, and so does --count."""
+    """Each reading is a line. A signal or --count ends the command with success."""
     watch = running("stats", "--watch", "0.05")
     assert watch.event()["per_second"] is None
-    # It is watching itself: its own question is a message.
+    # The command's own request is a message, too.
     assert watch.event()["per_second"]["messages"] > 0
     watch.signal(signal.SIGINT)
     watch.rest()
@@ -213,7 +213,7 @@ def test_stats_watch_has_rates_and_ends(module, running):
 
 
 def test_stats_watch_on_a_terminal_draws_in_place(module, peer_program):
-    """And below each other elsewhere."""
+    """On a terminal a table replaces the last one. Elsewhere it is below it."""
     command = [peer_program, "stats", "--watch", "0.01", "--count", "2", "--color", "never"]
     ours, theirs = pty.openpty()
     process = subprocess.Popen(command, stdout=theirs, stdin=subprocess.DEVNULL)
@@ -237,7 +237,7 @@ def test_stats_watch_on_a_terminal_draws_in_place(module, peer_program):
 
 
 def test_monitor_tells_what_changed(monitor, peer, config):
-    """Only that, besides the whole."""
+    """An event has only the changed keys, and beside them the whole configuration."""
     assert monitor.ready["config"] == config()
     assert peer("config", "set", "queue=9", "ipv6-types=echo-reply", "bypass=on")[0] == DONE
     event = monitor.event()
@@ -250,7 +250,7 @@ def test_monitor_tells_what_changed(monitor, peer, config):
 
 
 def test_monitor_in_plain_words(module, peer, peer_program):
-    """A line an event; --count and --timeout end it."""
+    """There is a line for each event. --count and --timeout end the command."""
     with subprocess.Popen([peer_program, "monitor", "--count", "1"], stdout=subprocess.PIPE,
                           text=True) as process:
         assert "listening after event" in process.stdout.readline()
@@ -263,7 +263,7 @@ def test_monitor_in_plain_words(module, peer, peer_program):
 
 
 def test_monitor_tells_of_namespaces_that_go(monitor):
-    """By their cookie."""
+    """Deleted namespaces are reported with their cookies."""
     namespace = Namespace()
     with namespace.socket() as probe:
         cookie = struct.unpack("=Q", probe.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8))[0]
@@ -284,7 +284,7 @@ def test_monitor_hears_of_its_own_namespace_only(module, blue, running, peer):
 
 
 def test_monitor_tells_how_much_it_lost(monitor, config):
-    """Its receive buffer overflows, and it knows by the numbers what it did not hear."""
+    """Its receive buffer overflows. By the numbers it knows how many events it missed."""
     changes = 3000
     monitor.pause()
     with Client() as client:
@@ -301,7 +301,7 @@ def test_monitor_tells_how_much_it_lost(monitor, config):
         else:
             heard += 1
     assert lost > 0 and heard > 0
-    # What it found changed after the loss, then the last word of all.
+    # First the configuration that it read after the loss, then the last change.
     found = monitor.event()
     assert found["config"] == config()
     assert found["changed"]["queue"]["to"] == changes
@@ -316,7 +316,7 @@ def test_monitor_takes_no_message_that_is_not_from_the_kernel(monitor, peer):
     with Client() as forger:
         with pytest.raises(ConnectionRefusedError):
             forger.socket.sendto(forged, (monitor.ready["portid"], 0))
-        # To the group, and to the kernel, which ignores what is no request.
+        # Messages to the group, and to the kernel, which ignores messages that are not requests.
         forger.socket.sendto(forged, (0, 1 << (NLDEMO_GROUP_EVENTS - 1)))
     assert peer("config", "set", "queue=3")[0] == DONE
     assert monitor.event()["event"] == "config"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The peer's queue consumer at work: verdicts of all kinds, batches, rewriting, captures, exits."""
+"""The peer's queue consumer: verdicts of all kinds, batches, rewriting, captures, exits."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def numbers(events, verdict=None):
 
 
 def test_repeat_passes_the_hook_that_skips_the_mark(load, link, consume):
-    """Bug: NF_REPEAT loops. Each packet is seen once, and goes on with the mark."""
+    """Bug: NF_REPEAT loops. Each packet is queued once, and goes on with the mark."""
     load(skip_mark=5)
     link.far.nft("table ip t { chain c { type filter hook prerouting priority 10; "
                  "meta mark 5 counter; }; }")
@@ -68,7 +68,7 @@ def test_repeat_is_refused_where_it_would_loop(load, link, peer, skip_mark):
 
 
 def test_requeue_hands_packets_on_to_another_queue(module, link, consume):
-    """A chain of consumers: the first sends on to the second, which decides."""
+    """A chain of consumers: the first one passes packets to the second one, and that one decides."""
     second = consume(link.far, "--queue", "9", "--policy", "size=32 drop")
     first = consume(link.far, "--policy", "set mark=0x77 queue 9")
     with link.pinger() as pinger:
@@ -84,7 +84,7 @@ def test_requeue_hands_packets_on_to_another_queue(module, link, consume):
 
 
 def test_requeue_without_listener_drops_or_passes(module, link, consume):
-    """As the policy says, with `bypass`."""
+    """`bypass` in the policy decides which of both happens."""
     consumer = consume(link.far, "--policy", "size=32 queue 9 bypass; queue 9")
     with link.pinger() as pinger:
         pinger.send(1, 56)
@@ -104,7 +104,7 @@ def test_requeue_to_itself_is_refused(module, peer):
 
 @pytest.mark.parametrize("batch", ["64", "1000,20ms", "7,1ms"])
 def test_batch_never_reorders_nor_swallows_a_drop(module, link, consume, batch):
-    """A batch message decides all packets up to its last, so drops among them must end it."""
+    """A batch message decides all packets up to its last one. So a drop among them must end the batch."""
     count = 900
     policy = "size=40 drop; size=41 set mark=3 accept; accept"
     consumer = consume(link.far, "--policy", policy, "--batch", batch)
@@ -130,13 +130,13 @@ def test_batch_never_reorders_nor_swallows_a_drop(module, link, consume, batch):
 
 
 def test_batch_waits_no_longer_than_its_time(module, link, consume):
-    """A batch that never fills is sent all the same."""
+    """A batch that is not full is sent after its time."""
     consumer = consume(link.far, "--batch", "1000,10ms")
     with link.pinger() as pinger:
         pinger.ping(1)
         pinger.ping(2)
     latency = consumer.stop()[1]["latency_ns"]
-    # As far as the clock and the histogram can tell.
+    # Within the precision of the clock and the histogram.
     tick = time.clock_getres(time.CLOCK_MONOTONIC) * 1e9
     assert latency["min"] >= 0.99 * 10_000_000 - tick
 
@@ -158,7 +158,7 @@ def test_batch_is_sent_when_the_consumer_stops(module, link, consume):
 
 
 def flow_pairs(path, queues):
-    """Two addresses for each queue, to which pings are its packets."""
+    """Two addresses for each queue. Pings to them go to that queue."""
     pairs = {queue: [] for queue in queues}
     for host in range(1, 255):
         before, address = nfqueue.last_ids(), f"127.0.1.{host}"
@@ -174,7 +174,7 @@ def flow_pairs(path, queues):
 
 @pytest.fixture
 def deep_backlog():
-    """Room for all packets of a flood between a device and the stack."""
+    """The backlog between a device and the stack gets room for all packets of a flood."""
     setting = Path("/proc/sys/net/core/netdev_max_backlog")
     before = setting.read_text(encoding="ascii")
     setting.write_text("10000\n", encoding="ascii")
@@ -183,7 +183,7 @@ def deep_backlog():
 
 
 def test_numbered_pings_over_four_queues_keep_their_order(load, loopback, consume, deep_backlog):
-    """100,000 of eight flows, through hook, queue, verdict and reply."""
+    """100,000 pings of eight flows pass hook, queue, verdict and reply."""
     each, burst = (100_000 if SLOW == 1 else 1000) // 8, 500
     load(queues=4)
     with loopback.near, Control() as control:
@@ -216,7 +216,7 @@ def test_numbered_pings_over_four_queues_keep_their_order(load, loopback, consum
 
 
 def test_second_consumer_names_the_first(module, link, consume, peer):
-    """Bug: one binder per queue."""
+    """Bug: the error does not say which process has bound the queue."""
     consumer = consume(link.far, "--queue", "3")
     with link.far:
         status, output, errors = peer("queue", "run", "--queue", "2-4")
@@ -227,7 +227,7 @@ def test_second_consumer_names_the_first(module, link, consume, peer):
 
 
 def test_show_tells_who_listens(module, link, consume, peer):
-    """From /proc, with the process."""
+    """The list is from /proc, and has the processes."""
     consumer = consume(link.far, "--queue", "7", "--copy", "packet:96")
     with link.far, Listener(300) as listener:
         status, output, errors = peer("-j", "queue", "show")
@@ -243,7 +243,7 @@ def test_show_tells_who_listens(module, link, consume, peer):
 
 
 def test_copy_modes(module, link, consume):
-    """Without content, and with a part of it."""
+    """Packets are copied without content, and with a part of it."""
     for mode, captured, length in (("meta", 0, 0), ("packet:30", 30, 84), ("packet", 84, 84)):
         consumer = consume(link.far, "--copy", mode)
         with link.pinger() as pinger:
@@ -255,7 +255,7 @@ def test_copy_modes(module, link, consume):
 
 
 def test_nothing_is_copied_that_nobody_looks_at(module, link, consume):
-    """Without lines, capture, rewriting and conditions packets are decided by their number."""
+    """Without lines, capture, rewriting and conditions, packets are decided by their id only."""
     for arguments, mode in ((("--quiet",), 1), (("--quiet", "--policy", "icmp accept"), 2), ((), 2),
                             (("--quiet", "--set", "ttl=9"), 2), (("--quiet", "--copy", "packet:9"), 2),
                             (("--quiet", "--policy", "drop"), 1)):
@@ -266,7 +266,7 @@ def test_nothing_is_copied_that_nobody_looks_at(module, link, consume):
 
 
 def test_more_queues_than_there_is_memory_for_are_refused(module, link, peer):
-    """Bug: `--queue 0-3000` ends by the kernel's lack of memory."""
+    """Bug: `--queue 0-3000` is killed because the kernel lacks memory."""
     available = re.search(r"MemAvailable: +(\d+)", Path("/proc/meminfo").read_text(encoding="ascii"))
     assert int(available[1]) < 5 << 20, "there is memory for all queues"
     with link.far:
@@ -289,12 +289,12 @@ def test_packets_that_wait_together_have_verdicts_of_their_own(module, link, con
         assert numbers(events) == list(range(9))
         assert [event["verdict"] for event in events] == ["accept", "drop", "accept"] * 3
         assert (summary["packets"], summary["pending"], summary["errors"]) == (9, 3, 0)
-        # Those behind the last that is told of as well.
+        # The packets after the last printed one get their verdicts, too.
         assert [pinger.reply() for _ in range(8)] == [seq for seq in range(12) if seq % 3 != 1]
 
 
 def test_copy_mode_none_drops_everything(module, link, consume):
-    """The kernel's way: bypass does not help, and nothing is told or counted."""
+    """The kernel drops the packets. bypass has no effect, and nothing is reported or counted."""
     consumer = consume(link.far, "--copy", "none")
     with link.pinger() as pinger:
         for seq in range(3):
@@ -307,7 +307,7 @@ def test_copy_mode_none_drops_everything(module, link, consume):
 
 
 def test_connections_are_told(load, link, consume):
-    """--conntrack: what the packet is to which connection."""
+    """With --conntrack the output has the connection, and the packet's role in it."""
     load(hooks=1 << nfqueue.LOCAL_IN)
     run("modprobe", "-a", "nf_conntrack_netlink")
     link.far.nft("table ip t { chain c { type filter hook input priority -10; ct state new; }; }")
@@ -321,7 +321,7 @@ def test_connections_are_told(load, link, consume):
 
 
 def test_maximum_length_and_fail_open(module, link, consume):
-    """What finds no room is dropped, or passes with --fail-open."""
+    """Packets without room are dropped or, with --fail-open, pass."""
     for options, passing in (((), []), (("--fail-open",), [3, 4])):
         consumer = consume(link.far, "--max-len", "3", *options)
         with link.pinger() as pinger:
@@ -365,7 +365,7 @@ def test_full_socket_is_counted_and_survived(module, loopback, consume, options,
 
 
 def test_kill_leaves_no_packet_stuck(module, link, consume):
-    """Bug: packets stuck when a consumer exits: the kernel drops them, and bypass lets others by."""
+    """Bug: packets stay in the queue of a dead consumer. The kernel must drop them; others pass by bypass."""
     consumer = consume(link.far, "--batch", "1000,60s")
     with link.pinger() as pinger:
         for seq in range(10):
@@ -381,7 +381,7 @@ def test_kill_leaves_no_packet_stuck(module, link, consume):
 
 
 def test_interface_that_goes_takes_its_packets_along(module, link, consume):
-    """Verdicts for packets that are gone are counted, and the consumer works on."""
+    """Verdicts on packets that are gone are counted, and the consumer goes on."""
     consumer = consume(link.far)
     with link.pinger() as pinger:
         consumer.pause()
@@ -410,7 +410,7 @@ def test_network_that_goes_takes_its_packets_along(module, consume):
             with far:
                 wait_until(lambda: nfqueue.statistics()[0][0] == 3)
         near.close()
-        # The devices between them go with it.
+        # The devices between the namespaces are removed with it.
         with far:
             wait_until(lambda: nfqueue.statistics()[0][0] == 0)
         far.close()
@@ -418,7 +418,7 @@ def test_network_that_goes_takes_its_packets_along(module, consume):
         consumer.go_on()
         events = [consumer.event() for _ in range(3)]
         assert numbers(events) == [0, 1, 2]
-        # That is no name any more.
+        # The interface no longer has a name.
         assert events[-1]["in"].startswith("if")
         assert not monitor.waiting()
         events, summary = consumer.stop()
@@ -431,7 +431,7 @@ def test_network_that_goes_takes_its_packets_along(module, consume):
 
 
 def arriving(link):
-    """A socket at the far end for ICMP that has passed all hooks."""
+    """A socket at the far end that receives ICMP after all hooks."""
     receiver = link.far.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     receiver.setsockopt(socket.IPPROTO_IP, 12, 1)  # IP_RECVTTL
     receiver.settimeout(DEADLINE)
@@ -440,12 +440,12 @@ def arriving(link):
 
 @pytest.mark.parametrize("payload", ["", "odd", "twelve bytes", "x" * 1400])
 def test_rewritten_packet_arrives_as_it_should(module, link, consume, payload):
-    """Bug: stale checksum after a rewrite. Shorter, longer, and of the same length."""
+    """Bug: the checksum is wrong after a rewrite. The new data is shorter, longer, or of the same length."""
     consumer = consume(link.far, "--set", "ttl=9", "--set", f"payload={payload}")
     with link.pinger() as pinger, arriving(link) as receiver:
         pinger.send(1, 12)
         packet = receiver.recv(1 << 16)
-        # The kernel computes the reply from what arrived, and checks its checksum before.
+        # The kernel checks the checksum of the arriving packet, and makes the reply from it.
         reply = pinger.socket.recv(1 << 16)
     assert len(packet) == 28 + len(payload) and packet[8] == 9
     assert checksum(packet[:20]) == 0 and checksum(packet[20:]) == 0
@@ -457,7 +457,7 @@ def test_rewritten_packet_arrives_as_it_should(module, link, consume, payload):
 
 
 def test_rewritten_icmpv6_has_the_right_checksum(module, loopback, consume):
-    """Its checksum covers addresses."""
+    """The checksum of ICMPv6 covers the addresses."""
     consumer = consume(loopback.near, "--set", "payload=hex:00ff10", "--set", "ttl=3")
     with loopback.near:
         sender = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
@@ -476,7 +476,7 @@ def test_rewritten_icmpv6_has_the_right_checksum(module, loopback, consume):
 
 
 def test_rewriting_what_the_kernel_would_drop_is_not_tried(module, link, consume, peer):
-    """A truncated copy passes as it was; without any content, rewriting is refused at once."""
+    """A packet that was copied in part passes unchanged. Without any content, rewriting is refused at the start."""
     consumer = consume(link.far, "--set", "ttl=9", "--copy", "packet:40")
     with link.pinger() as pinger:
         pinger.ping(1, 56)
@@ -491,7 +491,7 @@ def test_rewriting_what_the_kernel_would_drop_is_not_tried(module, link, consume
 
 
 def test_rewriting_leaves_neighbour_discovery_alone(load, routed, consume):
-    """Bug: with another hop limit it is discarded, and the network is dead."""
+    """Bug: its hop limit is rewritten. Then hosts discard it, and the network stops working."""
     load()
     far = routed.far
     with far, Control() as control:
@@ -508,7 +508,7 @@ def test_rewriting_leaves_neighbour_discovery_alone(load, routed, consume):
 
 
 def test_rewriting_leaves_alone_what_is_to_be_segmented(module, link, consume):
-    """--gso: several segments in one packet, and checksums that the device is to compute."""
+    """With --gso a packet can have several segments, and a checksum that the device computes later."""
     link.near.nft("table ip t { chain c { type filter hook output priority 0; "
                   "tcp dport 5001 queue num 3; }; }")
     for options, kinds in ((("--gso",), {True, False}), ((), {False})):
@@ -537,13 +537,13 @@ def test_rewriting_leaves_alone_what_is_to_be_segmented(module, link, consume):
 
 
 def test_rewriting_in_a_container_is_refused(module, peer_program):
-    """The kernel drops rewritten packets silently where another user namespace owns the network."""
+    """If another user namespace owns the network, the kernel drops rewritten packets and reports nothing."""
     done = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--net", peer_program, "queue", "run", "--set",
          "ttl=9"], capture_output=True, text=True, check=False, timeout=DEADLINE)
     assert (done.returncode, done.stdout) == (ERROR, ""), done.stderr
     assert "initial user namespace" in done.stderr
-    # And the same from outside, by someone who has the rights but for the kernel.
+    # The same from outside: the user has the rights, but the kernel still refuses.
     with subprocess.Popen(["unshare", "--user", "--map-root-user", "--net", "sh", "-c",
                            "echo; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as inside:
         inside.stdout.readline()
@@ -555,11 +555,11 @@ def test_rewriting_in_a_container_is_refused(module, peer_program):
     assert "initial user namespace" in done.stderr
 
 
-# What it writes.
+# The files that it writes.
 
 
 def test_capture_file(load, link, consume, tmp_path):
-    """pcapng: raw IP, an interface a queue, the verdict as a comment."""
+    """The pcapng file has raw IP, an interface for each queue, and the verdict as a comment."""
     load(queue=4)
     path = tmp_path / "seen.pcapng"
     consumer = consume(link.far, "--queue", "3-4", "--pcap", str(path), "--quiet", "--policy",
@@ -569,7 +569,7 @@ def test_capture_file(load, link, consume, tmp_path):
         pinger.ping(1, 31)
         pinger.send(2, 32)
         pinger.ping(3, 33)
-        # What was seen is there while it runs, for those who read along.
+        # The packets are in the file while the program runs, so that others can read them.
         wait_until(lambda: len(pcapng_packets(path.read_bytes())) == 3)
     assert not consumer.stop()[0]
     packets = pcapng_packets(path.read_bytes())
@@ -582,7 +582,7 @@ def test_capture_file(load, link, consume, tmp_path):
 
 
 def test_capture_file_is_read_by_tshark(module, routed, consume, tmp_path):
-    """Wireshark's own reader finds packets, their checksums right, and comments."""
+    """Wireshark's reader finds the packets, with right checksums, and the comments."""
     assert shutil.which("tshark"), "tshark is to be in the root (scripts/setup)"
     path = tmp_path / "seen.pcapng"
     consumer = consume(routed.far, "--pcap", str(path), "--quiet", "--policy", "size=32 drop",
@@ -605,7 +605,7 @@ def test_capture_file_is_read_by_tshark(module, routed, consume, tmp_path):
 
 
 def test_capture_of_a_bridge(module, namespaces, consume, tmp_path):
-    """Bug: ARP is written as IP, and nothing tells the VLAN."""
+    """Bug: ARP is written as IP, and the VLAN is missing."""
     run("modprobe", "-a", "bridge", "nf_conntrack_bridge")
     near, bridge = namespaces(), namespaces()
     for namespace in (near, bridge):
@@ -639,7 +639,7 @@ def test_capture_of_a_bridge(module, namespaces, consume, tmp_path):
 
 
 def test_capture_on_standard_output(module, link, peer_program, tmp_path):
-    """Bug: it makes a file named -. Everything else goes to standard error."""
+    """Bug: the command makes a file named -. All other output goes to standard error."""
     with link.far:
         consumer = subprocess.Popen(
             [peer_program, "queue", "run", "--pcap", "-", "--count", "2"], cwd=tmp_path,
@@ -655,8 +655,8 @@ def test_capture_on_standard_output(module, link, peer_program, tmp_path):
 
 
 def test_hexdump_is_read_by_text2pcap(module, link, peer_program, tmp_path):
-    """Wireshark's reader of hex dumps finds the packets in all that is printed, and nothing else."""
-    # One ends in a line whose characters look like two more bytes in hexadecimal.
+    """Wireshark's reader of hex dumps finds exactly the packets in the output."""
+    # One packet ends in a line whose characters look like two more hexadecimal bytes.
     sizes = {0: 0, 1: 7, 0x5D: 6, 3: 1400}
     path = tmp_path / "packets.pcap"
     with link.far:
@@ -685,7 +685,7 @@ def test_hexdump_is_read_by_text2pcap(module, link, peer_program, tmp_path):
 
 
 def test_names_do_a_terminal_no_harm(module, link, consume, peer, peer_program):
-    """Bug: ESC in the name of an interface, or of a process, reaches the terminal."""
+    """Bug: an ESC in the name of an interface or a process reaches the terminal."""
     far, name = link.far, "a\x1b[31m\x7f\u202e"
     far.ip(f"link set veth0 name {name}")
     with far:
@@ -711,7 +711,7 @@ def test_names_do_a_terminal_no_harm(module, link, consume, peer, peer_program):
     os.unlink(named)
     for text in texts:
         assert text and not set(text) & set("\x1b\x7f\u202e"), text
-    # All three characters are there, in JSON as it escapes them.
+    # JSON has all three characters, escaped.
     assert r"\x1b[31m\x7f" in texts[0] and r"\u001b[31m\u007f\u202e" in texts[-1], texts
 
 
@@ -719,7 +719,7 @@ def test_names_do_a_terminal_no_harm(module, link, consume, peer, peer_program):
 
 
 def test_interface_that_a_policy_names(module, link, consume):
-    """Interfaces are looked up in the network namespace."""
+    """Interfaces are looked up in the consumer's network namespace."""
     consumer = consume(link.far, "--policy", "in veth0 size>40 drop; in lo drop")
     with link.pinger() as pinger:
         pinger.send(1, 41)
@@ -730,19 +730,19 @@ def test_interface_that_a_policy_names(module, link, consume):
 
 @pytest.mark.parametrize("quiet", [(), ("--quiet",)], ids=["printed", "quiet"])
 def test_rule_follows_the_name_of_an_interface(module, link, consume, quiet):
-    """Bug: a rule holds no more when its interface is made anew, and so lets everything pass."""
+    """Bug: if the interface is deleted and made again, its rule no longer holds, so every packet passes."""
     far = link.far
     consumer = consume(far, "--policy", "in veth0 drop; in wan size=33 drop", *quiet)
     with link.pinger() as pinger:
         pinger.send(1, 32)
         link.settle()
         assert not pinger.replies()
-        # It gets another name, and that of the other rule.
+        # The interface gets another name, which is that of the other rule.
         far.ip("link set veth0 name wan")
         pinger.ping(2, 32)
         pinger.send(3, 33)
         pinger.ping(4, 32)
-        # It is made anew, under another number.
+        # The interface is deleted and made again, with another number.
         far.ip("link delete wan")
         join(link.near, far)
         pinger.send(5, 32)
@@ -760,7 +760,7 @@ def test_rule_follows_the_name_of_an_interface(module, link, consume, quiet):
 
 
 def test_interface_that_comes_later(module, link, peer_program):
-    """Until then its rule holds for no packet, which is said once."""
+    """Until it exists its rule holds for no packet. The command warns once."""
     with link.far:
         consumer = Consumer([peer_program, "-j", "queue", "run", "--policy", "in wan drop; in wan drop"])
     assert consumer.event()["event"] == "ready"
@@ -787,13 +787,13 @@ def test_interface_that_comes_later(module, link, peer_program):
     ("packet:44", "icmp6 size>5 drop", "it needs 48 bytes of a packet, and 44 are copied"),
 ])
 def test_policy_that_can_never_hold_is_refused(module, peer, copy, policy, words):
-    """Bug: it is taken, and everything passes."""
+    """Bug: the policy is accepted, and every packet passes."""
     status, output, errors = peer("queue", "run", "--copy", copy, "--policy", policy, "--timeout", "1")
     assert (status, output) == (ERROR, "") and words in errors, errors
 
 
 def test_packet_of_which_too_little_is_copied_is_dropped(module, routed, consume):
-    """Bug: a policy that drops lets it pass. Here of IPv6, whose headers are longer."""
+    """Bug: a policy that drops lets the packet pass. Here it is IPv6, which has longer headers."""
     consumer = consume(routed.far, "--copy", "packet:30", "--policy", "echo-request size>100 drop")
     with routed.pinger() as pinger, Echo(IPV6, routed) as echo:
         echo.send(bytes(8))

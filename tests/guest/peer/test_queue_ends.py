@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""How `nldemo queue run` ends, and that its output is never a reason to lose a packet."""
+"""The ends of `nldemo queue run`. Its output must never cause the loss of a packet."""
 
 import contextlib
 import ctypes
@@ -27,12 +27,12 @@ from program import POLL, wait_for_call
 DONE, NO, ERROR = 0, 1, 2
 F_SETPIPE_SZ, PIPE_BUF = 1031, 4096
 COUNT = 100
-# A system call by its number, which all architectures share.
+# The number of a system call. It is the same on all architectures.
 PIDFD_GETFD = 438
 
 
 class Run:
-    """A running `nldemo queue run` whose standard output goes somewhere."""
+    """A running `nldemo queue run` with a given standard output."""
 
     def __init__(self, program, namespace, *arguments, json_lines=False, stays=True, **options):
         options.setdefault("stderr", subprocess.PIPE)
@@ -54,7 +54,7 @@ class Run:
         self.signal(signal.SIGCONT)
 
     def end(self):
-        """Waits for its end: exit status, and what it said on standard error."""
+        """Waits for its end. Its exit status and standard error."""
         errors = self.process.communicate(timeout=DEADLINE)[1]
         return self.process.returncode, (errors or b"").decode()
 
@@ -66,7 +66,7 @@ class Run:
 
 @pytest.fixture
 def consumer(peer_program, load):
-    """Starts `nldemo queue run`; it is ended behind the test."""
+    """Starts `nldemo queue run`, and ends it after the test."""
     with contextlib.ExitStack() as running:
         def consumer(namespace, *arguments, **options):
             started = Run(peer_program, namespace, *arguments, **options)
@@ -78,7 +78,7 @@ def consumer(peer_program, load):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system that is full soon."""
+    """A small file system."""
     place = tmp_path / "disk"
     place.mkdir()
     run("mount", "-t", "tmpfs", "-o", "size=8k", "small", str(place))
@@ -88,7 +88,7 @@ def small_disk(tmp_path):
 
 @pytest.fixture
 def pipe():
-    """A pipe of one page: the end to read from and the end to write to, as files."""
+    """A pipe of one page. Its reading end and its writing end, as files."""
     readable, writable = os.pipe()
     fcntl.fcntl(writable, F_SETPIPE_SZ, PIPE_BUF)
     with open(readable, "rb", 0) as reader, open(writable, "wb", 0) as writer:
@@ -96,7 +96,7 @@ def pipe():
 
 
 def fill(consumer, link, pinger, count=COUNT):
-    """Has packets wait in the consumer's queue."""
+    """Sends packets that wait in the consumer's queue."""
     consumer.pause()
     for seq in range(count):
         pinger.send(seq)
@@ -139,7 +139,7 @@ def control_group(**limits):
 
 
 def replies(pinger, count=COUNT):
-    """Waits for so many replies, or for all that come."""
+    """Waits for `count` replies, or until no more come."""
     found = []
     with contextlib.suppress(TimeoutError):
         while len(found) < count:
@@ -148,7 +148,7 @@ def replies(pinger, count=COUNT):
 
 
 def all_pass(consumer, link, count=COUNT):
-    """Of packets that wait when output fails, all must get their verdict."""
+    """Output fails while packets wait. All of them must get their verdict."""
     with link.pinger() as pinger:
         fill(consumer, link, pinger, count)
         consumer.go_on()
@@ -205,7 +205,7 @@ def test_memory_that_a_control_group_leaves_counts(module, link, consumer):
 
 
 def test_capture_on_a_full_disk(module, link, consumer, small_disk):
-    """Bug: what waits is lost, and the capture ends in the middle of a block."""
+    """Bug: waiting packets are lost, and the capture ends in the middle of a block."""
     path = small_disk / "seen.pcapng"
     consuming = consumer(link.far, "--quiet", "--pcap", str(path), stdout=subprocess.PIPE)
     with link.pinger() as pinger:
@@ -216,7 +216,7 @@ def test_capture_on_a_full_disk(module, link, consumer, small_disk):
         assert pinger.replies() == list(range(COUNT))
     assert consuming.process.returncode == ERROR
     assert b"ENOSPC" in errors and b"capture file" in errors, errors
-    # The summary is where it always is, and behind it the error.
+    # The summary is at its usual place, and the error after it.
     assert b" packets, " in output and b"not captured" in output, output
     packets = pcapng_packets(path.read_bytes())
     assert 0 < len(packets) < COUNT
@@ -224,10 +224,10 @@ def test_capture_on_a_full_disk(module, link, consumer, small_disk):
 
 @pytest.mark.parametrize("place", ["/dev/full", "disk"])
 def test_standard_output_on_a_full_disk(module, link, consumer, small_disk, place):
-    """Bug: what waits is lost, and there is no summary."""
+    """Bug: waiting packets are lost, and there is no summary."""
     path = Path(place) if place == "/dev/full" else small_disk / "seen.txt"
     with path.open("wb") as file:
-        # To write the very first line fails on /dev/full.
+        # On /dev/full, writing the first line fails.
         consuming = consumer(link.far, stays=place == "disk", stdout=file)
     if place == "/dev/full":
         status, errors = consuming.end()
@@ -239,7 +239,7 @@ def test_standard_output_on_a_full_disk(module, link, consumer, small_disk, plac
 
 
 def test_file_that_may_not_grow(module, link, consumer, tmp_path):
-    """Bug: RLIMIT_FSIZE kills the consumer by SIGXFSZ, and what waits is lost."""
+    """Bug: RLIMIT_FSIZE kills the consumer by SIGXFSZ, and waiting packets are lost."""
     path = tmp_path / "seen.pcapng"
     consuming = consumer(link.far, "--quiet", "--pcap", str(path), stdout=subprocess.DEVNULL)
     resource.prlimit(consuming.process.pid, resource.RLIMIT_FSIZE, (3000, 3000))
@@ -250,7 +250,7 @@ def test_file_that_may_not_grow(module, link, consumer, tmp_path):
 
 
 def test_reader_of_a_capture_that_leaves(module, link, consumer, tmp_path):
-    """Bug: what waits is lost."""
+    """Bug: waiting packets are lost."""
     path = tmp_path / "fifo"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -262,7 +262,7 @@ def test_reader_of_a_capture_that_leaves(module, link, consumer, tmp_path):
 
 
 def test_reader_of_standard_output_that_leaves(module, link, consumer, pipe):
-    """It has seen enough, which is no error."""
+    """A reader that leaves is no error."""
     reader, writer = pipe
     consuming = consumer(link.far, stdout=writer)
     writer.close()
@@ -275,7 +275,7 @@ def test_reader_of_standard_output_that_leaves(module, link, consumer, pipe):
 
 
 def test_reader_that_pauses_does_not_stop_the_network(module, link, consumer, pipe):
-    """Bug: verdicts wait until somebody reads, as in a pager, and no signal ends that."""
+    """Bug: verdicts wait until the reader reads (as with a pager), and no signal ends that."""
     reader, writer = pipe
     consuming = consumer(link.far, "--hexdump", stdout=writer)
     writer.close()
@@ -286,16 +286,16 @@ def test_reader_that_pauses_does_not_stop_the_network(module, link, consumer, pi
         consuming.signal(signal.SIGTERM)
         status, errors = consuming.end()
         pinger.ping(count)
-    # Nobody read the summary on standard output, so it is on standard error.
+    # The reader did not take the summary from standard output, so it is on standard error.
     assert status == NO
     assert f"{count} packets, {count} accepted" in errors and "not printed" in errors, errors
     printed = reader.read()
-    # The pipe ends with a whole record, as what does not fit is not written in part.
+    # The pipe ends with a whole record, because a record that does not fit is not written in part.
     assert printed.endswith(b"\n") or len(printed) == PIPE_BUF
 
 
 def test_lines_that_find_no_room_are_left_out_and_counted(module, link, consumer, pipe):
-    """When the reader goes on, the rest is whole lines, and the summary says what is missing."""
+    """When the reader goes on, the rest consists of whole lines, and the summary counts the missing ones."""
     reader, writer = pipe
     consuming = consumer(link.far, "--buffer", "20000", json_lines=True, stdout=writer)
     writer.close()
@@ -308,7 +308,7 @@ def test_lines_that_find_no_room_are_left_out_and_counted(module, link, consumer
     status, errors = consuming.end()
     assert ready["event"] == "ready"
     numbers = [packet["icmp"]["seq"] for packet in packets]
-    # Whole, in order, each once; the last may have come when there was room again.
+    # The lines are whole, in order, and not repeated. The last one may have come when there was room again.
     assert numbers == sorted(set(numbers)) and numbers[:20] == list(range(20))
     assert (summary["packets"], summary["accepted"]) == (count, count)
     assert 0 < summary["unprinted"] == count - len(packets)
@@ -317,7 +317,7 @@ def test_lines_that_find_no_room_are_left_out_and_counted(module, link, consumer
 
 
 def test_stuck_capture_loses_no_packet_and_ends(module, link, consumer, tmp_path):
-    """The capture lacks what its reader did not take, and ends with a block."""
+    """The capture lacks the packets that its reader did not take, and ends with a whole block."""
     path = tmp_path / "fifo"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -340,7 +340,7 @@ def test_stuck_capture_loses_no_packet_and_ends(module, link, consumer, tmp_path
 
 @contextlib.contextmanager
 def stopped_terminal():
-    """A terminal that takes nothing, as after ^S."""
+    """A terminal that takes no output, as after ^S."""
     ours, theirs = os.openpty()
     termios.tcflow(theirs, termios.TCOOFF)
     try:
@@ -351,7 +351,7 @@ def stopped_terminal():
 
 
 def test_stopped_terminal_does_not_keep_it_from_ending(module, link, consumer):
-    """Bug: ^S stops the network. Standard error is the same terminal, and takes nothing either."""
+    """Bug: ^S stops the network. Standard error is the same terminal, and takes no output either."""
     with stopped_terminal() as terminal, link.pinger() as pinger:
         consuming = consumer(link.far, stdout=terminal, stderr=terminal)
         for seq in range(COUNT):
@@ -362,7 +362,7 @@ def test_stopped_terminal_does_not_keep_it_from_ending(module, link, consumer):
 
 
 def test_second_signal_ends_it_at_once(module, link, consumer, pipe):
-    """It does not wait for stuck output then."""
+    """After the second signal it does not wait for stuck output."""
     reader, writer = pipe
     consuming = consumer(link.far, "--hexdump", stdout=writer)
     writer.close()
@@ -380,7 +380,7 @@ def test_second_signal_ends_it_at_once(module, link, consumer, pipe):
 
 
 def test_one_signal_ends_any_command_that_is_stuck(module, peer_program, pipe):
-    """Bug: one that waits for the reader of its output only ends by a second signal."""
+    """Bug: a command that waits for the reader of its output needs a second signal to end."""
     reader, writer = pipe
     process = subprocess.Popen([peer_program, "completions", "bash"], stdout=writer)
     writer.close()
@@ -394,7 +394,7 @@ def test_one_signal_ends_any_command_that_is_stuck(module, peer_program, pipe):
 
 @pytest.mark.parametrize("command", [("completions", "zsh"), ("queue", "run", "--help")])
 def test_output_that_does_not_block_is_waited_for(peer, peer_program, pipe, command):
-    """Bug: EAGAIN ends the command, and what it prints is cut. Some programs leave O_NONBLOCK set."""
+    """Bug: EAGAIN ends the command, and its output is cut. Some programs leave O_NONBLOCK set."""
     reader, writer = pipe
     os.set_blocking(writer.fileno(), False)
     process = subprocess.Popen([peer_program, *command], stdout=writer)
@@ -405,7 +405,7 @@ def test_output_that_does_not_block_is_waited_for(peer, peer_program, pipe, comm
 
 
 def test_lines_are_whole_on_output_that_does_not_block(module, link, consumer, pipe):
-    """Bug: EAGAIN ends it, and the output is cut in the middle of a JSON object."""
+    """Bug: EAGAIN ends the consumer, and the output is cut in the middle of a JSON object."""
     reader, writer = pipe
     os.set_blocking(writer.fileno(), False)
     consuming = consumer(link.far, json_lines=True, stdout=writer)
@@ -423,7 +423,7 @@ def test_lines_are_whole_on_output_that_does_not_block(module, link, consumer, p
 
 
 def test_no_packet_is_lost_between_the_last_verdict_and_the_end(module, link, consumer, start, stop):
-    """Bug: the kernel drops what arrives before the queue is unbound. Here new packets pass instead."""
+    """Bug: the kernel drops packets that arrive right before the queue is unbound. They must pass."""
     with link.pinger() as pinger:
         def send():
             burst = 200
@@ -433,7 +433,7 @@ def test_no_packet_is_lost_between_the_last_verdict_and_the_end(module, link, co
                 numbers = [seq & 0xFFFF for seq in range(first, first + burst)]
                 for seq in numbers:
                     pinger.send(seq)
-                # Each must come, in whatever order: some pass the queue by.
+                # Each reply must come, in any order, because some packets are not queued.
                 assert sorted(pinger.reply() for _ in numbers) == sorted(numbers)
 
         sending = start(send)
@@ -452,8 +452,8 @@ def test_no_packet_is_lost_between_the_last_verdict_and_the_end(module, link, co
 
 
 def test_lack_of_memory_kills_it_and_leaves_no_packet_stuck(module, link, consumer, pipe):
-    """The kernel drops what waits, as if it was killed."""
-    # Nobody reads what is told of the packets, a quarter of a megabyte of each.
+    """The kernel drops the waiting packets, as if the consumer was killed."""
+    # Nobody reads the output, which has a quarter of a megabyte for each packet.
     consuming = consumer(link.far, "--hexdump", "--buffer", str(1 << 30), stdout=pipe[1])
     with link.pinger() as pinger:
         fill(consuming, link, pinger, 1)
@@ -463,7 +463,7 @@ def test_lack_of_memory_kills_it_and_leaves_no_packet_stuck(module, link, consum
         resource.prlimit(consuming.process.pid, resource.RLIMIT_AS, (1 << 20, 1 << 20))
         consuming.go_on()
         ended = consuming.end()
-        # An allocation fails, which aborts it, or a system call does, which is an error.
+        # A failed allocation aborts the consumer. A failed system call is an error.
         assert ended[0] in (-signal.SIGABRT, ERROR), ended
         with link.far:
             wait_until(lambda: not nfqueue.is_bound(0))
@@ -472,7 +472,7 @@ def test_lack_of_memory_kills_it_and_leaves_no_packet_stuck(module, link, consum
 
 
 def test_failure_of_the_socket_is_told_behind_the_summary(module, loopback, consumer):
-    """Here a verdict with other content that does not fit the send buffer, which somebody made small."""
+    """The socket's send buffer was made small, and a verdict with other content does not fit it."""
     consuming = consumer(loopback.near, "--quiet", "--set", "ttl=9", stdout=subprocess.PIPE)
     process = os.pidfd_open(consuming.process.pid)
     for fd in os.listdir(f"/proc/{consuming.process.pid}/fd"):
@@ -494,7 +494,7 @@ def test_failure_of_the_socket_is_told_behind_the_summary(module, loopback, cons
 
 
 def test_hang_up_that_nohup_has_ignored(module, link, consumer):
-    """It stays so."""
+    """SIGHUP stays ignored."""
     consuming = consumer(link.far, stdout=subprocess.DEVNULL,
                          preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     consuming.signal(signal.SIGHUP)
