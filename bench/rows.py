@@ -11,11 +11,12 @@ import statistics
 @dataclasses.dataclass(frozen=True)
 class Bound:
     """What a ratio is to be at most, or at least, to two places and but for noise; and where that is
-    not reached yet, what it must be meanwhile."""
+    not reached yet, what it must be meanwhile, and what stands in the way."""
 
     most: float | None = None
     least: float | None = None
     meanwhile: float | None = None
+    why: str = ""
 
     def is_met(self, ratio, noise):
         """Whether it is what it is to be."""
@@ -68,7 +69,8 @@ class Row:
         ratios = [{"name": ratio.name, "value": ratio.value, "spread": ratio.spread,
                    "more_is_better": ratio.more_is_better, "bound": str(ratio.bound),
                    "met": ratio.bound.is_met(ratio.value, ratio.spread),
-                   "allowed": ratio.bound.allows(ratio.value, ratio.spread)}
+                   "allowed": ratio.bound.allows(ratio.value, ratio.spread),
+                   "why": ratio.bound.why}
                   for ratio in self.ratios]
         return json.dumps({"section": self.section, "work": self.work, "unit": self.unit,
                            "costs": list(self.costs.items()), "ratios": ratios})

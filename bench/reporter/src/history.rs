@@ -115,6 +115,7 @@ mod tests {
                 bound: String::new(),
                 met: true,
                 allowed: true,
+                why: String::new(),
             }],
         }]
     }

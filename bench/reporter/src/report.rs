@@ -238,6 +238,13 @@ pub(crate) fn write(
         for ratio in missed {
             let _ = writeln!(page, "- {ratio}");
         }
+        let mut reasons = Vec::new();
+        for ratio in rows.iter().flat_map(|row| &row.ratios) {
+            if !ratio.met && !ratio.why.is_empty() && !reasons.contains(&&ratio.why) {
+                let _ = write!(page, "\n{}\n", ratio.why);
+                reasons.push(&ratio.why);
+            }
+        }
     }
     for (section, rows) in sections(rows) {
         let _ = write!(page, "\n## {}\n\n{}\n\n", section.title, section.about);

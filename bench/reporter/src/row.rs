@@ -20,6 +20,8 @@ pub(crate) struct Ratio {
     pub(crate) met: bool,
     /// Whether it is at least as good as it must be while the bound is not met.
     pub(crate) allowed: bool,
+    /// What stands in the way of a bound that is not met; empty if that is not known.
+    pub(crate) why: String,
 }
 
 /// The costs of one work.

@@ -45,8 +45,9 @@ pub(crate) const SECTIONS: [Section; 10] = [
         about: "CPU time that `nldemo queue run` takes for an accepted packet, of bursts that wait for it, \
                 and the time from an echo request to its reply when both wait for a verdict alone. C is a \
                 consumer on libnetfilter_queue with one verdict a packet, with one for the packets that \
-                wait together (batches), or on system calls alone, as few as there can be (tuned). All in \
-                C look at a packet's id only, and have a process for each queue. A packet is told of as a \
+                wait together (batches), or on system calls alone, as few as there can be (tuned). The crate \
+                nfq is another one for Rust, with one verdict a packet. All these look at a packet's id only, \
+                and have a process for each queue. A packet is told of as a \
                 line of text, one of JSON, or a record of a capture; none is left out. `nldemo` receives up to \
                 64 packets by one system call, and sends their verdicts by one, with a message for each packet \
                 (one by one) or for all (batches). Where nothing in packets matters, no content is copied to it.",

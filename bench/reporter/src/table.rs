@@ -135,6 +135,7 @@ mod tests {
             bound: "≤ 1.00".into(),
             met: false,
             allowed: true,
+            why: String::new(),
         };
         let rows = [
             row(&[(PATH, 8000.0), ("twin", 8093.0)], vec![missed]),
