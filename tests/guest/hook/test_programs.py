@@ -31,7 +31,8 @@ class Program:
         """Waits until the program has written these words this many times."""
         while self.said.count(words) < times:
             output = self.process.stdout
-            assert select.select([output], [], [], DEADLINE)[0], f"no {words!r} in {self.said}"
+            # tshark took 22 s for its first line on an idle debug kernel.
+            assert select.select([output], [], [], 3 * DEADLINE)[0], f"no {words!r} in {self.said}"
             more = os.read(output.fileno(), 1 << 16)
             assert more, f"it ends without {words!r}: {self.said}"
             self.said += more.decode(errors="replace")
