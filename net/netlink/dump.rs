@@ -2,8 +2,8 @@
 
 //! Answers of many messages.
 //!
-//! The kernel asks for a dump buffer by buffer: for the first one when it handles the request, for
-//! the others in the client's `recvmsg()`. Between two buffers the client may wait for any time,
+//! The kernel asks for a dump buffer by buffer. It asks for the first one when it handles the
+//! request, and for each other one in the client's `recvmsg()`. Between two buffers the client may wait for any time,
 //! and the listed things may change.
 //!
 //! C header: `struct netlink_callback` in
@@ -53,8 +53,8 @@ pub trait Dump<T: Subsystem, N: Number = MessageType>: 'static {
     /// The place where a dump continues.
     ///
     /// Between two buffers the cursor is in memory of the C side. If the client does not read the
-    /// dump to the end, the cursor is forgotten, so it must be `Copy`. It must have at most 32
-    /// bytes, otherwise it does not compile.
+    /// dump to the end, nothing drops the cursor, so it must be `Copy`. A cursor of more than 32
+    /// bytes does not compile.
     type Cursor: Copy + Send + 'static;
 
     /// The cursor at the beginning of a dump.
@@ -73,8 +73,8 @@ pub trait Dump<T: Subsystem, N: Number = MessageType>: 'static {
     fn generation(instance: &Instance<'_, T>) -> u32;
 
     /// Fills a page with messages, and advances the cursor with each message. At the end of the
-    /// list it returns `Ok`. If the page is full, it returns [`Full`], and is called again with
-    /// another page.
+    /// list it returns `Ok`. If the page is full, it returns [`Full`], and the kernel calls it again
+    /// with another page.
     ///
     /// Context: process, may sleep.
     fn fill(
@@ -111,7 +111,7 @@ impl<N: Number> Page<'_, N> {
         let start = Header::LEN + head.as_ref().len();
         let len = start + payload.len();
         let padded = len.next_multiple_of(ALIGNMENT);
-        // The buffer is linear. Its two ends count from the same base.
+        // The buffer is linear. `end` and `tail` count from the same base.
         let tailroom = (self.skb.end - self.skb.tail) as usize;
         if padded > tailroom {
             return Err(Full);
@@ -147,9 +147,9 @@ impl<N: Number> Page<'_, N> {
 ///
 /// # Safety
 ///
-/// The `netlink_callback` must be new. If this succeeds, and only then, netlink must call [`done`]
-/// at the end. Nobody else may use the `netlink_callback` during the call, or its `ctx` after the
-/// call.
+/// The `netlink_callback` must be new. If the function succeeds, and only then, netlink must call
+/// [`done`] at the end. Nobody else may use the `netlink_callback` during the call, or its `ctx`
+/// after the call.
 pub(super) type Begin<T, N> = unsafe fn(
     &Instance<'_, T>,
     &Attributes<'_>,
@@ -176,8 +176,8 @@ impl<T: Subsystem, N: Number> Functions<T, N> {
     }
 }
 
-/// The data of a dump in `netlink_callback::ctx`. That memory belongs to the dump, whoever started
-/// it.
+/// The data of a dump in `netlink_callback::ctx`. That memory belongs to the dump, whether this
+/// module or generic netlink started it.
 #[repr(C)]
 struct State<N: Number, C> {
     /// From [`Weak::into_raw`]. It is the first field, because `done` does not know the types of
@@ -218,7 +218,8 @@ unsafe fn begin<T: Subsystem, N: Number, D: Dump<T, N>>(
         // `done` takes the `Weak` back.
         instance: instance.downgrade().into_raw(),
     };
-    // SAFETY: By the caller's promise the place is ours. The data fits: `State::of` checks that.
+    // SAFETY: The caller promises that nobody else uses `ctx`. The data fits: `State::of` checks
+    // the size.
     unsafe { State::of(cb).write(state) };
     Ok(())
 }
@@ -233,7 +234,7 @@ struct Beginning<'a, T: Subsystem> {
 }
 
 /// Starts a dump of a raw netlink protocol, as `netlink_dump_start()` does. On success it returns
-/// `EINTR`, so that nothing but the end of the dump is acknowledged.
+/// `EINTR`, so that the kernel sends no acknowledgement except the end of the dump.
 pub(super) fn start<T: Subsystem>(
     instance: &Instance<'_, T>,
     request: &Request<'_>,
@@ -247,15 +248,15 @@ pub(super) fn start<T: Subsystem>(
         refusal: None,
     };
     // The kernel keeps the request as long as the client keeps the dump. The client's own buffer is
-    // charged to the kernel socket, so the socket would have to stay as long. So the dump gets a
-    // request in a buffer of ours.
+    // charged to the kernel socket, so it would also keep the socket. Therefore the dump gets a copy
+    // of the request in a buffer of ours.
     let kept = request.detached()?;
     let mut control = bindings::netlink_dump_control {
         start: Some(started::<T>),
         dump: Some(functions.fill),
         done: Some(done::<T>),
         data: (&raw mut beginning).cast(),
-        // A client can keep the dump for any time, and the module must stay as long.
+        // A client can keep the dump for any time, and the module must stay loaded until then.
         module: this_module::<T::Module>().as_ptr(),
         ..Default::default()
     };

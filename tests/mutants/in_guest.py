@@ -2,10 +2,11 @@
 
 """Tries mutants of the module inside a guest, one after the other.
 
-The argument is a directory with a file `plan`, a line "NAME#NUMBER TEST..." for each run of a mutant,
-and a directory NAME with its module, where that is in a checkout. A TEST is one of tests/guest or SUITE.TEST of KUnit. What comes of a run is
-told by lines that begin with "@", for scripts/mutants. It ends early if a mutant leaves the kernel in
-disorder, or if little of the guest's time is left. An oops is a panic, and its end.
+The argument is a directory. Its file `plan` has a line "NAME#NUMBER TEST..." for each run of a mutant.
+Its directory NAME has the mutant's module, at the place where a checkout has it. A TEST is a test of
+tests/guest, or SUITE.TEST of KUnit. The program reports to scripts/mutants by lines that begin with "@".
+It ends early if a mutant leaves the kernel in disorder, or if little of the guest's time is left. An
+oops becomes a panic, which also ends the program.
 """
 
 import os
@@ -28,21 +29,22 @@ from leftovers import Leftovers, adopt_orphans  # noqa: E402
 from netlink import has_kernel_socket  # noqa: E402
 from workers import TIME_LIMIT  # noqa: E402
 
-# Said by scripts/mutants to a kernel that has KASAN: to go on reporting.
+# scripts/mutants sets this parameter for a kernel with KASAN, so that KASAN reports more than once.
 REPORTS_ONLY = "kasan_multi_shot" in Path("/proc/cmdline").read_text(encoding="ascii")
-# The module as it is, which is tried with all tests.
+# The name of the unchanged module. It runs all tests.
 UNCHANGED = "none"
-# No run starts later, in seconds of the guest's clock: scripts/mutants stops the guest some time after.
+# In seconds of the guest's clock. No run starts later, because scripts/mutants stops the guest some
+# time after this.
 LAST_START = 1200
 
 
 def tell(what, name, *more):
-    # At the start of a line, whatever pytest has just written.
+    # pytest may have left its last line open, so this starts a new line.
     print("\n@", what, name, *more, flush=True)
 
 
 class Reporter:
-    """A plugin of pytest that tells what became of tests."""
+    """A plugin of pytest that reports the results of tests."""
 
     def __init__(self, name):
         self._name = name
@@ -50,7 +52,7 @@ class Reporter:
     def pytest_runtest_logreport(self, report):
         test = report.nodeid.rpartition("/")[2]
         if report.failed:
-            # What fails before it begins says nothing about the module.
+            # A test whose setup fails says nothing about the module.
             tell("error" if report.when == "setup" else "failed", self._name, test)
         elif report.when == "call":
             tell("passed", self._name, test)
@@ -69,21 +71,21 @@ def run_suites(name, file, suites):
 
 
 def _path(test):
-    """Of a test, which is named without its room."""
+    """The path of a test. The plan names the test without its directory."""
     file, separator, name = test.partition("::")
     (path,) = GUEST_TESTS.glob(f"*/{file}")
     return f"{path}{separator}{name}"
 
 
 def run_tests(tests, *options, plugins=()):
-    """Runs those of pytest among the tests."""
+    """Runs the tests that are tests of pytest."""
     if files := [_path(test) for test in tests if ".py" in test]:
         pytest.main(["-p", "no:cacheprovider", "--color=no", "-q", *options, *files],
                     plugins=list(plugins))
 
 
 def place(name, *parts):
-    """Where something built of a mutant is, or of the module as it is if the mutant has none."""
+    """The path of something that was built for a mutant. If the mutant has none, that of the unchanged module."""
     found = DIRECTORY.joinpath(name, *parts)
     return found if found.exists() else DIRECTORY.joinpath(UNCHANGED, *parts)
 
@@ -102,9 +104,10 @@ def attempt(run, tests):
 def in_order(log):
     """Whether the kernel can be trusted with another mutant.
 
-    One with KASAN can if it has only reported: memory that is freed stays out of use for long. Not
-    if it has leaked some, which may be found later. Nor if DEBUG_OBJECTS has reported, which it does
-    five times at most. With others nobody knows.
+    A kernel with KASAN can be trusted after reports, because KASAN keeps freed memory out of use for
+    long. After a leak it cannot, because kmemleak may find more of that leak later. After a report of
+    DEBUG_OBJECTS it cannot, because DEBUG_OBJECTS reports five times at most. A kernel without KASAN
+    cannot be trusted after any report.
     """
     if modules.is_any_loaded() or has_kernel_socket():
         return False
@@ -116,13 +119,13 @@ def in_order(log):
         return False
     if not REPORTS_ONLY or any(word in line for line in log.lines for word in ("kmemleak: ", "ODEBUG: ")):
         return False
-    # DEBUG_ATOMIC_SLEEP reports once in a second.
+    # DEBUG_ATOMIC_SLEEP reports at most once a second.
     time.sleep(1)
     return True
 
 
 def try_one(run, *tests):
-    """Tries a mutant; whether the kernel can be trusted with another one."""
+    """Tries a mutant. Returns whether the kernel can be trusted with another one."""
     name = run.partition("#")[0]
     tell("begin", run)
     Path("/dev/kmsg").write_text(f"<6>mutant {run} begins\n", encoding="ascii")
@@ -151,7 +154,7 @@ def try_one(run, *tests):
 
 def main():
     plan = (DIRECTORY / "plan").read_text(encoding="ascii").splitlines()
-    # Imported once, for all who are to run some: that takes longer than many a test.
+    # The parent imports all test files once, for all its children. An import takes longer than many a test.
     run_tests({test.partition("::")[0] for line in plan for test in line.split()[1:]},
               "--collect-only", "-q")
     adopt_orphans()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Packets of a VRF. At PRE_ROUTING they meet a hook twice: with their device, and with the VRF."""
+"""Packets of a VRF. At PRE_ROUTING each packet meets a hook twice: with its device, and with the VRF."""
 
 import socket
 import subprocess
@@ -35,7 +35,7 @@ def index(path, name):
 
 @pytest.mark.parametrize("family", FAMILIES, ids=str)
 def test_packet_of_a_vrf_is_queued_once_and_arrives(vrf, family):
-    """Bug: a packet of a VRF is queued twice. The kernel loses it after the second verdict."""
+    """Bug: a packet of a VRF is queued twice. The kernel loses such a packet after the second verdict."""
     vrf.load()
     with vrf.far:
         listener = Listener()
@@ -53,7 +53,7 @@ def test_packet_of_a_vrf_is_queued_once_and_arrives(vrf, family):
 
 @pytest.mark.parametrize("family", FAMILIES, ids=str)
 def test_packet_of_a_vrf_meets_other_hooks_once(vrf, family):
-    """Bug: packets of a VRF pass at other points. There they only meet the hook with the VRF as device."""
+    """Bug: packets of a VRF pass at other points. There a packet meets the hook once, with the VRF as its device."""
     vrf.load(hooks=1 << LOCAL_IN)
     with vrf.far:
         listener = Listener()
@@ -68,7 +68,7 @@ def test_packet_of_a_vrf_meets_other_hooks_once(vrf, family):
 
 @pytest.mark.parametrize("family", FAMILIES, ids=str)
 def test_packet_that_a_vrf_sends_to_itself_is_queued(vrf, family):
-    """Bug: such a packet passes. It meets the hook only once, with the VRF as its device."""
+    """Bug: a packet that a VRF sends to itself passes. It meets the hook only once, with the VRF as its device."""
     vrf.load()
     with vrf.far:
         listener = Listener()
@@ -87,7 +87,7 @@ def test_packet_that_a_vrf_sends_to_itself_is_queued(vrf, family):
 
 @pytest.mark.parametrize("condition, arrives", [("", False), ('meta iifkind != "vrf"', True)], ids=("as it is", "mended"))
 def test_rule_of_nftables_needs_a_condition(vrf, condition, arrives):
-    """The kernel loses the packets, not the module. The condition of docs/queue.md prevents that."""
+    """The kernel loses the packets, not the module. The condition in docs/queue.md prevents this loss."""
     vrf.far.nft("table ip t { chain c { type filter hook prerouting priority 0;"
                 f" {condition} ip protocol icmp queue num 0; }}\n}}")
     with vrf.far:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Work for workers: clients, pings and listeners that go on whatever becomes of the module."""
+"""Work for workers: clients, pings and listeners that go on, even if the module is unloaded."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ from nfqueue import ACCEPT, Listener
 
 
 class Here:
-    """The namespace of the calling thread, where a `Namespace` is wanted."""
+    """The namespace of the calling thread, for functions that need a `Namespace`."""
 
     def __enter__(self):
         return self
@@ -26,7 +26,7 @@ class Here:
 
 
 def ping_and_echo(size=100):
-    """In the namespace of the calling thread; the module is loaded."""
+    """Echoes and pings in the namespace of the calling thread. The module must be loaded."""
     with Client() as client:
         payload = os.urandom(size)
         assert client.echo(payload).payload == payload
@@ -37,7 +37,7 @@ def ping_and_echo(size=100):
 
 
 def keep_echoing(seed, stop):
-    """Opens sockets and echoes, whenever the module is there."""
+    """Opens a socket and echoes, again and again. Counts a refusal while the module is not loaded."""
     source = random.Random(seed)
     done = refused = 0
     while not stop.is_set():
@@ -53,7 +53,7 @@ def keep_echoing(seed, stop):
                 assert client.echo(payload).payload == payload
                 done += 1
             except ConnectionRefusedError:
-                # The number is taken, and this namespace is not served yet or no longer.
+                # The module has its number, but does not serve this namespace yet, or no longer does.
                 refused += 1
         # Gives the module a moment without a socket.
         os.sched_yield()
@@ -61,7 +61,7 @@ def keep_echoing(seed, stop):
 
 
 def keep_pinging(stop, namespace=None):
-    """Pings without a listener: not one of them may be lost, module or not."""
+    """Pings without a listener. No ping may be lost, with or without the module."""
     if namespace:
         os.setns(namespace.fd, os.CLONE_NEWNET)
     done = 0
@@ -73,7 +73,7 @@ def keep_pinging(stop, namespace=None):
 
 
 def keep_flooding(namespace, stop):
-    """Sends pings as fast as possible, whatever becomes of them; at the end they work."""
+    """Sends pings as fast as possible. Some may be lost. Returns how many were sent, and how many replies came."""
     os.setns(namespace.fd, os.CLONE_NEWNET)
     sent = received = 0
     with Pinger(Here(), "127.0.0.1") as pinger:
@@ -90,7 +90,7 @@ def keep_flooding(namespace, stop):
 
 
 def keep_accepting(namespace, stop):
-    """Listens and accepts, whatever the kernel says of packets that are gone."""
+    """Listens and accepts. Counts the errors for packets that are gone."""
     os.setns(namespace.fd, os.CLONE_NEWNET)
     decided = gone = 0
     with Listener() as listener:
@@ -100,7 +100,7 @@ def keep_accepting(namespace, stop):
             except TimeoutError:
                 continue
             except OSError as error:
-                # The packet went with the hook; or there were too many at once.
+                # The packet was dropped with the hook, or too many packets came at once.
                 assert error.errno in (errno.ENOENT, errno.ENOBUFS), error
                 gone += 1
                 continue

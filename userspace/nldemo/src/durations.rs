@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Statistics of how long things take.
+//! Statistics of durations.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const LONGEST: u64 = 3_600_000_000_000;
 
 /// The shortest, the longest and the mean of durations, and quantiles with two significant digits.
 ///
-/// A third digit would take 240 KiB more, of each queue that a consumer listens to.
+/// A third digit would cost 240 KiB more for each queue that a consumer reads.
 pub struct Durations {
     nanoseconds: Histogram<u64>,
     shortest: u64,
@@ -66,7 +66,7 @@ impl Durations {
         self.nanoseconds.len()
     }
 
-    /// Adds all of another histogram.
+    /// Adds all durations of another one.
     pub fn merge(&mut self, other: &Self) {
         self.nanoseconds += &other.nanoseconds;
         self.shortest = self.shortest.min(other.shortest);

@@ -80,7 +80,7 @@ pub(crate) fn request(
     states: u32,
     id: &SocketId,
 ) -> Vec<u8> {
-    // Bits by attribute number, from 1 on.
+    // A bit for each attribute. The attribute with number N has bit N - 1.
     let extension = match extension {
         Extension::None => 0,
         Extension::Info => 1 << 1,
@@ -236,7 +236,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// An answer for a socket of IPv6.
+    /// An answer about an IPv6 socket.
     pub(crate) fn answer() -> Vec<u8> {
         let mut payload = vec![AF_INET6, 1, 2, 3];
         payload.extend([0, 80, 0x9c, 0x40]);

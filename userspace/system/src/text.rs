@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Text from bytes of others, in a form that does no harm to a terminal.
+//! Text from bytes that other programs chose, in a form that does no harm to a terminal.
 
 use std::fmt;
 use std::fmt::Write;
