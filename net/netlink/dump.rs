@@ -3,8 +3,8 @@
 //! Answers of many messages.
 //!
 //! The kernel asks for a dump buffer by buffer. It asks for the first one when it handles the
-//! request, and for each other one in the client's `recvmsg()`. Between two buffers the client may wait for any time,
-//! and the listed things may change.
+//! request, and for each other one in the client's `recvmsg()`. Between two buffers the client may
+//! wait for any time, and the listed things may change.
 //!
 //! C header: `struct netlink_callback` in
 //! [`include/linux/netlink.h`](srctree/include/linux/netlink.h); `netlink_dump()` in
@@ -73,8 +73,8 @@ pub trait Dump<T: Subsystem, N: Number = MessageType>: 'static {
     fn generation(instance: &Instance<'_, T>) -> u32;
 
     /// Fills a page with messages, and advances the cursor with each message. At the end of the
-    /// list it returns `Ok`. If the page is full, it returns [`Full`], and the kernel calls it again
-    /// with another page.
+    /// list it returns `Ok`. If the page is full, it returns [`Full`], and the kernel calls it
+    /// again with another page.
     ///
     /// Context: process, may sleep.
     fn fill(
@@ -248,8 +248,8 @@ pub(super) fn start<T: Subsystem>(
         refusal: None,
     };
     // The kernel keeps the request as long as the client keeps the dump. The client's own buffer is
-    // charged to the kernel socket, so it would also keep the socket. Therefore the dump gets a copy
-    // of the request in a buffer of ours.
+    // charged to the kernel socket, so it would also keep the socket. Therefore the dump gets a
+    // copy of the request in a buffer of ours.
     let kept = request.detached()?;
     let mut control = bindings::netlink_dump_control {
         start: Some(started::<T>),
