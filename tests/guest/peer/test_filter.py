@@ -41,8 +41,8 @@ def packet6(following, payload=bytes(20)):
     return ipv6("fd00::1", "fd00::2", payload, following=following)
 
 
-# What each is, the Ethernet protocol, the packet and VLAN tags around it. Nobody takes them for his,
-# or answers them.
+# Each frame: its protocol as the program should count it, the Ethernet protocol, the packet, and the
+# VLAN tags around the packet. No host accepts these packets or answers them.
 TAGGED = [
     (TCP, IPV4, packet4(6), VLAN),
     (ICMPV6, IPV6, packet6(58), VLAN),
@@ -63,7 +63,7 @@ FRAMES = [
     (UDP, IPV4, packet4(17, fragment=100)),
     (OTHER, IPV4, packet4(132)),
     (OTHER, IPV4, packet4(58)),
-    # Cut before and after the protocol.
+    # The packet ends before the field with the protocol, and right behind it.
     (OTHER, IPV4, packet4(6)[:9]),
     (TCP, IPV4, packet4(6)[:10]),
     (TCP, IPV6, packet6(6)),
@@ -72,13 +72,13 @@ FRAMES = [
     (OTHER, IPV6, packet6(1)),
     (OTHER, IPV6, packet6(59)),
     (OTHER, IPV6, packet6(6)[:6]),
-    # After extension headers of each length.
+    # The transport header follows extension headers of each length.
     (UDP, IPV6, packet6(HOP, extension(17, units=3) + bytes(8))),
     (TCP, IPV6, packet6(DESTINATION, extension(6, units=30) + bytes(8))),
     (TCP, IPV6, packet6(AH, struct.pack(">BB22x", 6, 4) + bytes(20))),
     (UDP, IPV6, packet6(FRAGMENT, fragment(17, more=1) + bytes(8))),
     (ICMPV6, IPV6, packet6(HOP, extension(FRAGMENT) + fragment(58) + bytes(8))),
-    # In a later fragment no header is read, whatever the data looks like.
+    # The program reads no header in a later fragment, even if the data looks like one.
     (UDP, IPV6, packet6(FRAGMENT, fragment(17, 9) + bytes(8))),
     (OTHER, IPV6, packet6(FRAGMENT, fragment(DESTINATION, 9) + extension(6))),
     # As many extension headers as the kernel accepts, and one too many.
@@ -100,8 +100,8 @@ def frame(protocol, packet, tags):
 
 @pytest.fixture
 def quiet_link(namespaces):
-    """A link on which nobody says anything by himself: without IPv6, as packets need none to be
-    counted."""
+    """A link on which no host sends packets unasked. IPv6 is disabled there: the program also counts
+    the IPv6 packets of a link without IPv6."""
     near, far = namespaces(), namespaces()
     for namespace in (near, far):
         namespace.sysctl("ipv6/conf/default/disable_ipv6", 1)
@@ -126,14 +126,14 @@ def counting(running):
 
 
 def volumes(record):
-    """The received and the sent packets: {protocol: (packets, bytes)}, without zeroes."""
+    """The received and the sent packets: {protocol: (packets, bytes)}, without protocols that have none."""
     return tuple({protocol: (volume["packets"], volume["bytes"])
                   for protocol, volume in record[direction].items() if any(volume.values())}
                  for direction in ("received", "sent"))
 
 
 def end(counter):
-    """Ends a count. Its summary."""
+    """Ends a count. Returns its summary."""
     counter.signal(signal.SIGINT)
     summary = counter.rest()[-1]
     assert summary["event"] == "summary"
@@ -176,7 +176,7 @@ def sums(volumes_by_protocol):
 
 
 def received_by(namespace, interface):
-    """The packets and bytes that an interface has received, by its own counters."""
+    """The packets and bytes that an interface has received, according to its own counters."""
     with namespace:
         lines = Path("/proc/thread-self/net/dev").read_text(encoding="ascii").splitlines()
     [line] = [line for line in lines if line.strip().startswith(f"{interface}:")]
@@ -201,7 +201,7 @@ def refused(*command):
 
 @pytest.fixture
 def unprivileged_bpf():
-    """Sets what users without CAP_BPF may do: load nothing (2), or what passes the verifier's
+    """Sets which programs users without CAP_BPF may load: none (2), or those that pass the verifier's
     strictest rules (0)."""
     before = UNPRIVILEGED_BPF.read_text(encoding="ascii")
     yield lambda setting: UNPRIVILEGED_BPF.write_text(f"{setting}\n", encoding="ascii")
@@ -212,8 +212,8 @@ def unprivileged_bpf():
 
 
 def test_count_by_protocol(quiet_link, counting):
-    """Bug: reading an extension header for the transport's, or a later fragment at all. Each frame
-    goes out at one end and comes in at the other."""
+    """Bug: the program takes an extension header for the transport header, or reads a header in a later
+    fragment. Each frame leaves at one end of the link and arrives at the other."""
     near, far = counting(quiet_link.near), counting(quiet_link.far)
     with quiet_link.near.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
         raw.bind(("veth0", 0))
@@ -241,7 +241,7 @@ def test_count_of_one_interface_at_an_interval(quiet_link, counting):
     counter.signal(signal.SIGINT)
     *_, summary = counter.rest()
     local.close()
-    # A reading in between may have a packet without its bytes.
+    # A reading during an update may contain a packet without its bytes.
     assert volumes(summary) == ({UDP: (2, 72)}, {UDP: (2, 72)})
     rate = summary["per_second"]["received"]["udp"]["packets"]
     assert rate == pytest.approx(2 / summary["seconds"])
@@ -260,7 +260,7 @@ def test_count_in_plain_words(loopback, peer):
 
 
 def test_count_of_no_interface(peer_program, load):
-    """The error says so, and how to find an interface."""
+    """The error says that there is no such interface, and how to find one."""
     message = refused(peer_program, "filter", "count", "no-such0")
     assert "no interface 'no-such0'" in message and "ENODEV" in message and "`ip link`" in message
 
@@ -274,8 +274,8 @@ def test_count_of_another_namespace(blue, peer):
 
 
 def test_count_of_an_interface_that_goes(quiet_link, counting):
-    """Bug: counting nothing for ever, or not telling what was counted. The name says little: here
-    another interface has it in the end."""
+    """Bug: the command goes on and counts nothing, or does not print what it counted. The name does not
+    identify the interface: in the end another interface has it."""
     counter = counting(quiet_link.near, "--interval", "0.02")
     quiet_link.settle()
     quiet_link.near.ip("link set veth0 name veth7", "link add veth0 type veth peer name veth8")
@@ -290,7 +290,7 @@ def test_count_of_an_interface_that_goes(quiet_link, counting):
 
 
 def test_count_of_an_interface_that_is_down_at_times(loopback, counting):
-    """It is down at the start, or later. The count goes on when it is up."""
+    """The interface is down at the start, or later. The count goes on when the interface is up again."""
     down, up = "link set lo down", "link set lo up"
     loopback.near.ip(down)
     counter = counting(loopback.near, interface="lo")
@@ -323,13 +323,14 @@ def test_count_of_an_interface_without_link_layer_headers(namespaces, counting):
 
 
 def test_count_of_what_a_bridge_passes_on(namespaces, counting):
-    """Bug: a tag is taken for the packet. A packet with several tags that a bridge sends begins with a tag."""
+    """Bug: the program takes a tag for the packet. If a bridge sends a packet with
+    several tags, the data begins with a tag."""
     run("modprobe", "bridge")
     near, bridge = namespaces(), namespaces()
     for namespace in (near, bridge):
         namespace.sysctl("ipv6/conf/default/disable_ipv6", 1)
     near.ip(f"link add veth0 type veth peer name veth0 netns {bridge.path}", "link set veth0 up")
-    # A bridge that watches multicast joins a group itself (224.0.0.106), and reports that at some later time.
+    # With multicast snooping, a bridge joins a group itself (224.0.0.106), and sends a report at some later time.
     bridge.ip("link add veth1 type veth peer name veth2", "link add br0 type bridge mcast_snooping 0",
               *(f"link set {port} master br0" for port in ("veth0", "veth1")),
               *(f"link set {name} up" for name in ("veth0", "veth1", "veth2", "br0")))
@@ -348,7 +349,7 @@ def test_count_of_what_a_bridge_passes_on(namespaces, counting):
 
 
 def test_count_keeps_no_packet(namespaces, counting, start, stop):
-    """Bug: packets that come before the socket has its filter wait for ever, and take memory."""
+    """Bug: packets that arrive before the socket has its filter stay in its buffer for ever."""
     namespace = namespaces()
     with namespace.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
@@ -365,7 +366,7 @@ def test_count_on_all_cpus_at_once(namespaces, counting):
     namespace = namespaces()
     counter = counting(namespace, "--interval", "0.02", interface="lo")
     send_on_all_cpus(namespace, 100_000)
-    # Some packets may have had no room, and the last ones may still be on their way.
+    # lo may have dropped some packets, and the last ones may not have arrived yet.
     assert received_by(namespace, "lo")[0] > 100_000
     wait_until(lambda: volumes(counter.event())[0] == {UDP: received_by(namespace, "lo")})
 
@@ -382,7 +383,7 @@ def test_count_needs_rights(peer_program, load, unprivileged_bpf):
 
 
 def test_count_shows_what_the_verifier_says(peer_program, load, unprivileged_bpf):
-    """The verifier refuses loops of users without CAP_BPF, even if they end."""
+    """The verifier refuses every loop in a program of a user without CAP_BPF, even a loop that ends."""
     unprivileged_bpf(0)
     message = refused(*as_user("net_raw"), peer_program, "filter", "count", "lo")
     assert message.startswith("error: load BPF program 'count_traffic': EINVAL")
@@ -404,7 +405,7 @@ def test_count_on_a_kernel_without(peer_program, load, tmp_path, call, first, er
                       peer_program, "filter", "count", "lo")
     for word in words:
         assert word in message
-    # If the kernel has the function built in, there is nothing to load.
+    # If the function is built into the kernel, there is no module to load.
     has = f"/lib/modules/{os.uname().release}/modules.builtin"
     assert ("modprobe" in message) == ("af_packet" in message and "af_packet.ko" not in Path(has).read_text())
 
@@ -438,7 +439,7 @@ def test_attach_lets_some_replies_through(module, peer, parity, first):
     report = json.loads(output)
     assert (report["sent"], report["ok"]) == (20, True)
     assert report["received"] == list(range(first, 21, 2))
-    # The twenty messages, and the second request for statistics.
+    # The module received twenty messages, and the second request for statistics.
     assert messages() == before + 21
 
 
@@ -464,7 +465,7 @@ def test_attach_in_another_namespace(module, blue, running, peer):
 
 
 def test_attach_to_events(running, peer, module):
-    """It works as the monitor, for some events, and reports the number of others."""
+    """The command prints the chosen events as `nldemo monitor` does, and reports the number of others."""
     monitor = running("filter", "attach", "--events", "netns")
     ready = monitor.event()
     assert peer("config", "set", "queue=9")[0] == peer("config", "set", "queue=10")[0] == DONE
@@ -477,8 +478,8 @@ def test_attach_to_events(running, peer, module):
 
 
 def test_attach_keeps_the_receive_buffer_free(running, module):
-    """What the filter drops overruns nothing, so the kernel says nothing (ENOBUFS, drops), of
-    events that are too many for whoever hears them all."""
+    """Events that the filter drops take no room in the receive buffer. So the kernel reports no overrun
+    (ENOBUFS, drops), although the same events overrun a socket without the filter."""
     changes = 500
     monitor = running("filter", "attach", "--events", "netns")
     ready = monitor.event()
@@ -502,8 +503,8 @@ def test_attach_keeps_the_receive_buffer_free(running, module):
 
 
 def kernel_view(portid):
-    """What the kernel tells of a socket of the module's protocol: how much waits to be received,
-    and how many messages there was no room for."""
+    """What the kernel reports about a socket of the module's protocol: how many bytes wait in its receive
+    buffer, and how many messages were dropped because the buffer was full."""
     with open("/proc/net/netlink", encoding="ascii") as table:
         names, *rows = map(str.split, table)
     rows = [dict(zip(names, row)) for row in rows]
@@ -512,7 +513,8 @@ def kernel_view(portid):
 
 
 def test_attach_needs_rights(peer_program, module, unprivileged_bpf):
-    """It needs CAP_BPF, with the same error; or no capability, because the verifier accepts these programs."""
+    """The command needs CAP_BPF, and gives the same error without it. If users may load BPF programs, it needs no
+    capability, because the verifier accepts these programs."""
     unprivileged_bpf(2)
     for what in (("--parity", "odd"), ("--events", "config")):
         message = refused(*as_user(), peer_program, "filter", "attach", *what)
