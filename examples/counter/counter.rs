@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Counters in every network namespace, behind a family of generic netlink: anyone may read them and listen to
-//! changes, and who may configure the network may add to them.
+//! Counters in every network namespace, with a family of generic netlink. Any client may read the counters and
+//! listen to changes. A client with `CAP_NET_ADMIN` may add to them.
 
 #![deny(unsafe_code)]
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Drops the packets that come from one address by one device. A netlink client with `CAP_NET_ADMIN`
-//! changes which, while packets pass: each packet meets the rule of before or the new one, as a whole.
+//! Drops the packets that come from one address by one device. A netlink client with
+//! `CAP_NET_ADMIN` can change this rule while packets pass. Each packet meets either the whole old
+//! rule or the whole new one.
 
 #![deny(unsafe_code)]
 
@@ -29,7 +30,7 @@ const SET: MessageType = MessageType::new(16);
 const GET: MessageType = MessageType::new(17);
 const RULE: MessageType = MessageType::new(18);
 
-/// The index of the device; that of no device is 0.
+/// The index of the device. 0 means no device.
 const DEVICE: Attribute<i32> = Attribute::new(1).range(0, i32::MAX as i64).required();
 /// The IPv4 address.
 const SOURCE: Attribute<[u8; 4]> = Attribute::new(2).required();
@@ -60,7 +61,7 @@ impl Gate {
         Ok(request.reply(RULE, payload.bytes()?)?.send()?)
     }
 
-    /// Changes the rule. The policy makes sure that both attributes are there.
+    /// Changes the rule. The policy ensures that the request has both attributes.
     fn set(
         gate: &Instance<'_, Self>,
         _: &Request<'_>,

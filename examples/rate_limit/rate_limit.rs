@@ -34,21 +34,23 @@ module! {
 const GET: MessageType = MessageType::new(uapi::RATE_LIMIT_MSG_GET);
 const COUNTS: MessageType = MessageType::new(uapi::RATE_LIMIT_MSG_COUNTS);
 
-/// The time between two messages, in nanoseconds: ten pass in a second.
+/// The time between two messages, in nanoseconds. So ten messages pass in a second.
 const INTERVAL: i64 = NSEC_PER_SEC / 10;
 /// How many messages pass at once after a pause.
 const BURST: i64 = 5;
 
 struct RateLimit {
     begin: Instant<Monotonic>,
-    /// When the next message is due if all come at the rate, in nanoseconds since `begin`.
+    /// The time when the next message would arrive if all arrived exactly at the rate, in nanoseconds since
+    /// `begin`.
     due: Atomic<i64>,
     /// Messages that passed, and those that were dropped.
     counters: Counters<2>,
 }
 
 impl RateLimit {
-    /// Whether one more message may pass. CPUs that ask at once are answered one after the other.
+    /// Whether one more message may pass. If several CPUs ask at once, the function answers them one after
+    /// the other.
     fn admits(&self) -> bool {
         let now = self.begin.elapsed().as_nanos();
         let mut due = self.due.load(Relaxed);
@@ -91,7 +93,7 @@ impl netfilter::Hook for RateLimit {
     }
 
     fn hook(&self, packet: &Packet, _state: &State, _point: &Point) -> Verdict {
-        // The protocol in the IPv4 header, ICMP.
+        // Byte 9 of the IPv4 header is the protocol. 1 is ICMP.
         if packet.read_at(9) != Some([1]) {
             return Verdict::ACCEPT;
         }
