@@ -18,7 +18,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Begins with nothing of the answer to a request of this type and sequence number.
+    /// Waits for the answer to a request of this type and sequence number. Nothing of it is read yet.
     #[must_use]
     pub fn new(kind: u16, sequence: u32) -> Self {
         Self {
@@ -28,8 +28,8 @@ impl Answer {
         }
     }
 
-    /// Reads a datagram. Returns the end of the answer if it is in there; every other message, of
-    /// this answer or not, goes to `other`.
+    /// Reads a datagram. Returns the end of the answer if the datagram contains it. `other` gets every
+    /// other message, whether it belongs to this answer or not.
     ///
     /// A dump that is not consistent ends with [`Error::Interrupted`].
     pub fn read(

@@ -3,8 +3,8 @@
 //! Netlink attributes: a 16-bit length that includes the 4-byte header, a 16-bit type, the
 //! payload, padding to 4 bytes.
 //!
-//! Header fields are in host byte order; payloads are in whatever order the protocol says, which
-//! is big-endian for nfnetlink and host order for the extended acknowledgement.
+//! Header fields are in host byte order. The protocol defines the byte order of payloads: it is
+//! big-endian for nfnetlink, and host order for the extended acknowledgement.
 
 use netlink_packet_core::NLA_F_NESTED;
 use netlink_packet_core::NLA_TYPE_MASK;
@@ -27,7 +27,7 @@ pub struct Attribute<'a> {
 impl<'a> Attribute<'a> {
     /// The first `N` bytes of a payload that has at least as many.
     ///
-    /// Longer payloads are accepted as the kernel does: structures grow at their end.
+    /// Longer payloads are accepted, as in the kernel, because structures grow at their end.
     #[inline]
     pub fn prefix<const N: usize>(&self) -> Result<&'a [u8; N], Malformed> {
         self.payload
@@ -52,7 +52,7 @@ impl<'a> Attribute<'a> {
         Ok(u32::from_ne_bytes(*self.prefix()?))
     }
 
-    /// Payload as a counter, which has 4 bytes while it fits and else 8, in host byte order.
+    /// Payload as a counter in host byte order. The kernel sends 4 bytes if the value fits, otherwise 8.
     pub fn counter(&self) -> Result<u64, Malformed> {
         if self.payload.len() < 8 {
             return self.host32().map(u64::from);
@@ -74,7 +74,7 @@ impl<'a> Attribute<'a> {
     }
 }
 
-/// Walks the attributes in a buffer; ends after the first malformed one.
+/// Walks the attributes in a buffer. Ends after the first malformed one.
 #[derive(Clone, Debug)]
 pub struct Attributes<'a> {
     rest: &'a [u8],
@@ -121,7 +121,7 @@ pub fn append<const N: usize>(message: &mut Vec<u8>, kind: u16, payload: [u8; N]
     append_slice(message, kind, &payload);
 }
 
-/// Appends one attribute, padding included, whose length is not known before.
+/// Appends one attribute, padding included, whose length is not known at compile time.
 ///
 /// # Panics
 ///
@@ -139,7 +139,7 @@ pub fn append_slice(message: &mut Vec<u8>, kind: u16, payload: &[u8]) {
 ///
 /// # Panics
 ///
-/// If they do not fit an attribute, whose length is a 16-bit number.
+/// If these attributes do not fit an attribute, whose length is a 16-bit number.
 pub fn append_nest(message: &mut Vec<u8>, kind: u16, content: impl FnOnce(&mut Vec<u8>)) {
     let start = message.len();
     append(message, kind | NLA_F_NESTED, []);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What can go wrong between a program and the kernel's netlink.
+//! Errors of communication between a program and the kernel's netlink.
 
 use linux_names::Fix;
 use nix::errno::Errno;
@@ -48,7 +48,7 @@ pub enum Error {
         /// Size of the socket's receive buffer as the kernel accounts it.
         capacity: usize,
     },
-    /// The kernel sent something that is not what it should be.
+    /// The kernel sent bytes that do not follow the protocol.
     #[error("netlink receive: {0}")]
     Malformed(#[from] Malformed),
     /// A request has no answer, not even a refusal.
@@ -57,7 +57,7 @@ pub enum Error {
         /// What was being done.
         operation: String,
     },
-    /// What a dump tells changed while it was read.
+    /// The data of a dump changed while the dump was read.
     #[error("{operation}: it changes faster than it can be read (NLM_F_DUMP_INTR); try again")]
     Interrupted {
         /// What was being done.
@@ -66,7 +66,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The same error with advice added; only for errors that carry advice.
+    /// The same error with advice. An error that cannot carry advice stays as it is.
     #[must_use]
     pub fn with_fix(self, advice: impl Into<String>) -> Self {
         match self {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the framings of messages and of attributes have in common.
+//! The common part of the framing of messages and of attributes.
 
-/// Bytes are not what they should be, and why not: what decoders fail with.
+/// The error of decoders: bytes do not follow the protocol, for this reason.
 ///
-/// It takes no more room than what is decoded, which matters where that is done for every packet.
+/// It is not larger than the decoded values, so a `Result` with it costs little for every packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed message: {0}")]
 pub struct Malformed(pub &'static str);
@@ -13,7 +13,7 @@ pub struct Malformed(pub &'static str);
 #[inline]
 #[must_use]
 pub const fn aligned(length: usize) -> usize {
-    // Not `next_multiple_of()`, which divides. No buffer is as long as what wraps around.
+    // Not `next_multiple_of()`, which divides. No buffer is so long that the addition wraps around.
     length.wrapping_add(3) & !3
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Room for several datagrams, which one system call receives.
+//! Room for several datagrams that one system call receives.
 
 use std::fmt;
 use std::io::IoSliceMut;
@@ -14,20 +14,19 @@ use nix::sys::socket::recvmmsg;
 
 use crate::error::Error;
 
-/// How many datagrams are asked for when few are expected. One more than there is tells that there are no
-/// more.
+/// How many datagrams to ask for when one is expected. If only one comes, no other one waits.
 const FEW: usize = 2;
-/// To find that there are no more costs a fifth of what a datagram does. So behind one that came alone, so
-/// many others are received without a look for more.
+/// A look for more datagrams costs a fifth of the receipt of one. So after a datagram that came alone,
+/// this number of datagrams is received one by one, without such a look.
 const ALONE: u8 = 15;
 
 /// Places for datagrams that [`KernelSocket::receive_many`](crate::KernelSocket::receive_many) receives
 /// together.
 ///
-/// Memory of a place is used once a datagram was in it, and as much as the longest was. Later places
-/// are used only when so many datagrams wait.
+/// A place takes memory only after it had a datagram, and only as much as its longest datagram. The later
+/// places are used only when that many datagrams wait.
 pub struct Inbox {
-    /// Without room for addresses.
+    /// The headers have no room for addresses.
     headers: MultiHeaders<()>,
     /// The places, one behind the other.
     room: Vec<u8>,
@@ -35,25 +34,25 @@ pub struct Inbox {
     place_length: usize,
     /// Lengths of the datagrams that were sent, in the first places.
     lengths: Vec<usize>,
-    /// How many datagrams to ask for first. If that is one, no more are asked for.
+    /// How many datagrams to ask for first. If this is one, there is no second system call.
     expected: usize,
-    /// How many are received alone from now on.
+    /// How many datagrams are still to be received one by one.
     alone: u8,
 }
 
 impl Inbox {
-    /// Makes room for so many datagrams of so many bytes.
+    /// Makes room for `places` datagrams of `place_length` bytes.
     ///
     /// # Panics
     ///
-    /// If no memory has so many bytes.
+    /// If an address space cannot have that many bytes.
     #[must_use]
     pub fn new(places: NonZero<usize>, place_length: NonZero<usize>) -> Self {
         let places = places.get();
         let bytes = places.checked_mul(place_length.get());
         Self {
             headers: MultiHeaders::preallocate(places, None),
-            // The kernel gives zeroed memory when it is written to.
+            // The kernel provides zeroed memory only when the program writes to it.
             room: vec![0; bytes.expect("an address space has so many bytes")],
             places,
             place_length: place_length.get(),
@@ -81,8 +80,8 @@ impl Inbox {
         self.lengths.len() == self.places
     }
 
-    /// The datagrams, in the order in which the kernel sent them. One that was longer than its place is
-    /// [`Error::Truncated`].
+    /// The datagrams, in the order in which the kernel sent them. A datagram that was longer than its
+    /// place is [`Error::Truncated`].
     #[inline]
     pub fn datagrams(&self) -> impl Iterator<Item = Result<&[u8], Error>> {
         let places = self.room.chunks_exact(self.place_length);
@@ -103,7 +102,7 @@ impl Inbox {
             self.alone = alone;
             1
         } else {
-            // Where many came, many may come again.
+            // If many came, many may come again.
             (2 * self.lengths.len()).max(FEW)
         };
         self.lengths.clear();
@@ -113,7 +112,7 @@ impl Inbox {
         self.place_length
     }
 
-    /// Puts a datagram that was received before in place of those that are here.
+    /// Replaces all datagrams by one that was received before.
     pub fn replace(&mut self, datagram: &[u8]) {
         self.lengths.clear();
         let length = datagram.len().min(self.place_length);
@@ -121,7 +120,7 @@ impl Inbox {
         self.lengths.push(datagram.len());
     }
 
-    /// Receives behind what is there: one datagram, or all there is room for. May wait for the first.
+    /// Receives one datagram, or as many as there is room for. May wait for the first one.
     pub(crate) fn fill(&mut self, socket: RawFd, waits: bool) -> nix::Result<()> {
         if self.expected == 1 {
             return self.receive_one(socket, waits);

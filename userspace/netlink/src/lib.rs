@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Netlink with the kernel: the framing of messages and attributes, and a socket that hears the
-//! kernel and nobody else.
+//! Netlink with the kernel: the framing of messages and attributes, and a socket that receives
+//! only from the kernel.
 //!
 //! ```
 //! use knetlink::{KernelSocket, Message};
@@ -20,7 +20,7 @@
 //! # Ok::<(), knetlink::Error>(())
 //! ```
 //!
-//! Nothing here panics on what the kernel, or anybody else, sends.
+//! No function here panics on the bytes that the kernel or another program sends.
 
 mod answer;
 pub mod attr;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Netlink messages: the walk over those in a datagram, and building new ones.
+//! Netlink messages: walking the messages of a datagram, and building new ones.
 
 use netlink_packet_core::NetlinkBuffer;
 
@@ -20,9 +20,9 @@ pub struct Message<'a> {
     pub flags: u16,
     /// Sequence number.
     pub sequence: u32,
-    /// Port number in the header; says nothing about who sent the message.
+    /// Port number in the header. It does not prove who sent the message.
     pub portid: u32,
-    /// What follows the header, without padding.
+    /// The bytes after the header, without padding.
     pub payload: &'a [u8],
 }
 
@@ -36,11 +36,12 @@ impl Message<'_> {
         self.append_with(buffer, |_| ());
     }
 
-    /// Likewise, with the attributes that `more` appends behind the payload, which is aligned.
+    /// The same as [`append_to`](Self::append_to), with the attributes that `more` appends behind the
+    /// payload. The payload must end at a 4-byte boundary.
     ///
     /// # Panics
     ///
-    /// If all of it does not fit a message.
+    /// If payload and attributes do not fit a message.
     pub fn append_with(&self, buffer: &mut Vec<u8>, more: impl FnOnce(&mut Vec<u8>)) {
         pad(buffer);
         let start = buffer.len();
@@ -59,7 +60,7 @@ impl Message<'_> {
     }
 }
 
-/// Walks the messages in a datagram; ends after the first malformed one.
+/// Walks the messages in a datagram. Ends after the first malformed one.
 #[derive(Clone, Debug)]
 pub struct Messages<'a> {
     rest: &'a [u8],
@@ -72,7 +73,7 @@ impl<'a> Messages<'a> {
         Self { rest: datagram }
     }
 
-    /// The bytes that were not walked yet: the messages that are still to come.
+    /// The bytes of the messages that were not walked yet.
     #[must_use]
     pub fn remaining(&self) -> &'a [u8] {
         self.rest

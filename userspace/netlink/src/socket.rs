@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A netlink socket that talks to the kernel and hears nobody else.
+//! A netlink socket that sends to the kernel and receives only from the kernel.
 
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
@@ -36,25 +36,25 @@ use crate::wait::wait;
 /// The port number of every kernel socket.
 const KERNEL_PORTID: u32 = 0;
 
-/// Length of a buffer that any datagram fits but those that echo longer ones: a part of a dump has
-/// up to 32 KiB, a queued packet comes as one attribute of up to 64 KiB and some others.
+/// Length of a buffer that any datagram fits, except an echo of a longer one. A part of a dump has
+/// up to 32 KiB. A queued packet is one attribute of up to 64 KiB and some others.
 pub const RECEIVE_LEN: usize = 128 * 1024;
 
 /// A raw netlink socket whose other end is the kernel.
 ///
-/// Netlink lets privileged processes write to each other's sockets, and only the source address tells
-/// them from the kernel. This socket is connected to the kernel: whoever else sends to it gets
-/// `ECONNREFUSED`. Messages to a multicast group that others send, and what they sent before the socket
-/// was connected, are discarded and counted.
+/// Netlink lets privileged processes write to each other's sockets, and only the source address shows
+/// whether the kernel sent a message. This socket is connected to the kernel, so another process that
+/// sends to it gets `ECONNREFUSED`. The socket discards and counts two kinds of messages from other
+/// processes: messages to a multicast group, and messages from before the socket was connected.
 pub struct KernelSocket {
     socket: Socket,
     portid: u32,
-    /// Of the latest request.
+    /// The sequence number of the latest request.
     sequence: u32,
     foreign: u64,
-    /// Whether messages to a multicast group are received, which anybody may send.
+    /// Whether the socket has joined a multicast group. Other processes may send to a group.
     joined: bool,
-    /// The receive error that came behind datagrams.
+    /// A receive error that came after datagrams, for the next call to report.
     failure: Option<Errno>,
 }
 
@@ -78,7 +78,8 @@ impl KernelSocket {
             joined: false,
             failure: None,
         };
-        // The kernel was not asked yet: what is there came from others, between bind and connect.
+        // The kernel was not asked yet. So other processes sent the messages that wait here, between
+        // bind and connect.
         let mut unasked = [0; HEADER_LEN];
         loop {
             match socket.receive(&mut unasked) {
@@ -101,15 +102,15 @@ impl KernelSocket {
         self.foreign
     }
 
-    /// Keeps the socket receiving after an overrun, instead of refusing everything until it has
-    /// been read empty and reporting `ENOBUFS` once.
+    /// Lets the socket receive after an overrun. Without this option it refuses all messages until
+    /// it has been read empty, and reports `ENOBUFS` once.
     pub fn keep_receiving_when_full(&self) -> Result<()> {
         let set = self.socket.set_no_enobufs(true);
         set.map_err(|error| linux_names::Error::io("set NETLINK_NO_ENOBUFS", &error))?;
         Ok(())
     }
 
-    /// How long [`await_many`](Self::await_many) waits at most. Until this is set, it waits for ever.
+    /// Sets how long [`await_many`](Self::await_many) waits at most. By default it waits for ever.
     pub fn set_receive_timeout(&self, time: Duration) -> Result<()> {
         let microseconds = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
         let time = TimeVal::microseconds(microseconds);
@@ -120,8 +121,8 @@ impl KernelSocket {
 
     /// Enlarges the receive buffer to `bytes` of kernel accounting, as far as this process may.
     ///
-    /// Falling short is not an error here: the estimate is generous, and if the buffer does
-    /// overflow, [`receive`](Self::receive) reports it.
+    /// A smaller buffer is not an error here, because the estimate is generous. If the buffer
+    /// overflows, [`receive`](Self::receive) reports it.
     pub fn grow_receive_buffer(&self, bytes: usize) -> Result<()> {
         let failed = |errno| linux_names::Error::new("set SO_RCVBUF", errno);
         if self.receive_capacity()? < bytes {
@@ -136,7 +137,7 @@ impl KernelSocket {
     /// Enlarges the send buffer so that one datagram of `bytes` fits, as far as this process may.
     pub fn grow_send_buffer(&self, bytes: usize) -> Result<()> {
         let failed = |errno| linux_names::Error::new("set SO_SNDBUF", errno);
-        // The kernel takes 32 bytes off the buffer before it compares.
+        // The kernel subtracts 32 bytes from the size of the buffer before it compares.
         let bytes = bytes.saturating_add(32);
         if getsockopt(&self.socket, SndBuf).map_err(failed)? < bytes {
             let half = option_value(bytes);
@@ -149,7 +150,7 @@ impl KernelSocket {
 
     /// Sends one datagram, of one message or several, to the kernel.
     ///
-    /// The kernel works through all of it before this returns.
+    /// The kernel handles all messages before this returns.
     #[inline]
     pub fn send(&self, datagram: &[u8]) -> Result<()> {
         let sent = self.socket.send(datagram, 0).map_err(|error| {
@@ -170,8 +171,8 @@ impl KernelSocket {
 
     /// Receives one datagram from the kernel into `buffer`; `None` if there is none yet.
     ///
-    /// A datagram longer than `buffer` is [`Error::Truncated`], a full receive buffer is
-    /// [`Error::Overrun`]; the socket can be used on after both.
+    /// A datagram longer than `buffer` is [`Error::Truncated`], and a full receive buffer is
+    /// [`Error::Overrun`]. After both errors the socket still works.
     pub fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>> {
         let length = loop {
             let mut free = &mut *buffer;
@@ -194,14 +195,14 @@ impl KernelSocket {
         }
     }
 
-    /// Receives the datagrams that wait, as many as there is room for, in place of those that were in
-    /// `inbox`; tells how many there are now. Behind one that came alone, the next ones come alone, too: to
-    /// know that none is left, receive until there is none.
+    /// Replaces the datagrams in `inbox` by those that wait, as many as there is room for. Returns how many
+    /// `inbox` has now. After a datagram that came alone, the next calls receive one datagram each. So to
+    /// know that none is left, call this until it returns 0.
     ///
-    /// It does not ask for the sender of each: the kernel lets nobody but itself send to a connected
-    /// socket. A socket that has joined a multicast group receives one datagram at a time.
+    /// It does not ask for the sender of each datagram, because only the kernel can send to a socket that
+    /// is connected to it. A socket that has joined a multicast group receives one datagram at a time.
     ///
-    /// A full receive buffer is [`Error::Overrun`]; the socket can be used on.
+    /// A full receive buffer is [`Error::Overrun`]. After this error the socket still works.
     pub fn receive_many(&mut self, inbox: &mut Inbox) -> Result<usize> {
         self.fill(inbox, false)
     }
@@ -209,7 +210,7 @@ impl KernelSocket {
     /// As [`receive_many`](Self::receive_many), but waits for the first datagram if there is none, as long
     /// as [`set_receive_timeout`](Self::set_receive_timeout) allows, or until a signal is handled.
     ///
-    /// That takes one system call, where [`wait`](Self::wait) takes one more.
+    /// This takes one system call. [`wait`](Self::wait) and a receipt take two.
     pub fn await_many(&mut self, inbox: &mut Inbox) -> Result<usize> {
         self.fill(inbox, true)
     }
@@ -229,7 +230,7 @@ impl KernelSocket {
         loop {
             match inbox.fill(self.socket.as_raw_fd(), waits) {
                 Ok(()) | Err(Errno::EAGAIN) => return Ok(inbox.len()),
-                // Whoever waits may want to know of the signal.
+                // The caller may wait for the signal, too.
                 Err(Errno::EINTR) if waits => return Ok(inbox.len()),
                 Err(Errno::EINTR) => {}
                 Err(errno) if inbox.is_empty() => return Err(self.not_received(errno)?),
@@ -241,7 +242,7 @@ impl KernelSocket {
         }
     }
 
-    /// What a failure to receive means.
+    /// The error for a failure to receive.
     #[cold]
     fn not_received(&self, errno: Errno) -> Result<Error> {
         Ok(match errno {
@@ -257,7 +258,7 @@ impl KernelSocket {
         wait(Some(self.as_fd()), deadline, stop)
     }
 
-    /// Joins a multicast group, whose messages are received along with all others.
+    /// Joins a multicast group. Its messages are received with all others.
     pub fn join(&mut self, group: u32) -> Result<()> {
         self.joined = true;
         let joined = self.socket.add_membership(group);
@@ -267,12 +268,12 @@ impl KernelSocket {
         Ok(())
     }
 
-    /// Sends a request that asks for an acknowledgement or a dump, and reads what comes back up to
-    /// its end, which is returned. Everything else goes to `other`.
+    /// Sends a request that asks for an acknowledgement or a dump, and reads the answer to its end.
+    /// Returns the end. `other` gets all other messages.
     ///
-    /// The kernel answers before the send returns, and goes on with a dump whenever it is read.
-    /// So if the socket has been read empty without finding the end, there was no room for it:
-    /// that is `None`. A dump that is not consistent is [`Error::Interrupted`].
+    /// The kernel answers before the send returns, and continues a dump when the program reads it.
+    /// So if the socket is empty before the end was read, the receive buffer had no room for the
+    /// end. Then this returns `None`. A dump that is not consistent is [`Error::Interrupted`].
     pub fn ask(
         &mut self,
         kind: u16,
@@ -427,7 +428,8 @@ mod tests {
         let forged = request(&victim, 16, b"forged");
         let mut inbox = inbox(4);
         for foreign in 1..=2 {
-            // The group gets it. Then the kernel has no socket of this protocol.
+            // The group gets the message. Then the send fails, because the kernel has no socket of this
+            // protocol.
             let error = attacker
                 .send_to(&forged, &SocketAddr::new(0, 1), 0)
                 .unwrap_err();
@@ -451,7 +453,7 @@ mod tests {
         let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
         let mut inbox = inbox(5);
         assert_eq!(socket.receive_many(&mut inbox).unwrap(), 0);
-        // NLMSG_NOOP: nothing is done but acknowledge, with 36 bytes each.
+        // NLMSG_NOOP: the kernel only acknowledges, with 36 bytes each.
         let acknowledged = |sequence| {
             let mut datagram = Vec::new();
             let (kind, flags) = (1, NLM_F_REQUEST | NLM_F_ACK);
@@ -481,7 +483,7 @@ mod tests {
         assert_eq!(sequence, 8);
     }
 
-    /// Requests that the kernel does nothing about but acknowledge.
+    /// Sends requests that the kernel only acknowledges.
     fn ask(socket: &KernelSocket, count: u32) {
         let noop = request(socket, 1, &[]);
         (0..count).for_each(|_| socket.send(&noop).unwrap());
@@ -511,7 +513,7 @@ mod tests {
         let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
         socket.set_receive_timeout(time).unwrap();
         let mut inbox = inbox(4);
-        // Those that came alone before make no difference.
+        // Datagrams that came alone before make no difference.
         for _ in 0..3 {
             let start = Instant::now();
             assert_eq!(socket.await_many(&mut inbox).unwrap(), 0);
@@ -533,7 +535,7 @@ mod tests {
     fn datagram_longer_than_its_place_is_an_error_and_those_around_it_are_not() {
         let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
         let mut inbox = inbox(4);
-        // The answer about an interface that is there is long.
+        // The answer about an interface that exists is long.
         let mut found = [0; 16];
         found[4] = 1;
         let mut none = [0; 16];
@@ -556,7 +558,7 @@ mod tests {
     fn thousand_answers_fit_or_their_loss_is_told() {
         let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
         socket.grow_receive_buffer(1000 * 1024).unwrap();
-        // NLMSG_NOOP: nothing is done but acknowledge.
+        // NLMSG_NOOP: the kernel only acknowledges.
         let noop = request(&socket, 1, &[]);
         socket.send(&noop.repeat(1000)).unwrap();
         let mut buffer = [0; 4096];

@@ -27,9 +27,9 @@ const NLMSGERR_ATTR_OFFS: u16 = 2;
 /// The kernel's answer to a request: an acknowledgement, or an error with its reasons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// What went wrong; `None` in an acknowledgement.
+    /// The error. `None` in an acknowledgement.
     pub errno: Option<Errno>,
-    /// Message type of the request that this answers.
+    /// Message type of the request.
     pub request: u16,
     /// Text of the extended acknowledgement.
     pub text: Option<String>,
@@ -96,7 +96,7 @@ impl Status {
     }
 }
 
-/// Its source is the errno. An acknowledgement, which is no error, has none.
+/// The source is the errno. An acknowledgement is no error, so it has no source.
 impl std::error::Error for Status {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.errno.as_ref().map(|errno| errno as _)
@@ -188,7 +188,7 @@ mod tests {
             end.unwrap().unwrap()
         };
         assert_eq!((end(&[]).errno, end(&[0; 4]).errno), (None, None));
-        // What the dump function returned last, which may be positive.
+        // The code is the last return value of the dump function. It may be positive.
         assert_eq!(end(&36_i32.to_ne_bytes()).errno, None);
         let failed = end(&(-libc::EPERM).to_ne_bytes());
         assert_eq!((failed.errno, failed.request), (Some(Errno::EPERM), 21));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Waiting for a file descriptor, a point in time and the wish to stop, all at once.
+//! Waiting for a file descriptor, a deadline and a request to stop at the same time.
 
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
@@ -12,21 +12,21 @@ use nix::poll::PollTimeout;
 
 use crate::error::Result;
 
-/// What ended a [`wait`].
+/// The event that ended a [`wait`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
     /// There is something to receive.
     Readable,
     /// The deadline passed.
     TimedOut,
-    /// It is time to stop.
+    /// The program must stop.
     Stopped,
 }
 
-/// Blocks until `source` can be read, the deadline passes or `stop` can be read, which tells that it
-/// is time to stop.
+/// Blocks until `source` can be read, the deadline passes, or `stop` can be read. A readable `stop`
+/// means that the program must stop.
 ///
-/// Of several the first in this order is told: stop, source, deadline.
+/// If several of these are true, the result is the first in this order: stop, source, deadline.
 pub fn wait(
     source: Option<BorrowedFd<'_>>,
     deadline: Option<Instant>,
@@ -36,7 +36,7 @@ pub fn wait(
         let timeout = match deadline {
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
-                // Rounded up, or the last fraction of a millisecond would be a busy loop.
+                // Rounded up. Otherwise the last fraction of a millisecond would be a busy loop.
                 let millis = left.as_nanos().div_ceil(1_000_000);
                 PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
             }
@@ -48,7 +48,7 @@ pub fn wait(
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(linux_names::Error::new("poll", errno).into()),
             Ok(_) => {
-                // POLLERR counts too: receiving is what tells the error.
+                // POLLERR counts, too, because the receipt then returns the error.
                 let mut ready = fds.iter().map(|fd| fd.any() == Some(true));
                 if stop.is_some() && ready.next() == Some(true) {
                     return Ok(Wake::Stopped);
