@@ -58,7 +58,7 @@ def test_repeat_passes_the_hook_that_skips_the_mark(load, link, consume):
 
 @pytest.mark.parametrize("skip_mark", [0, 6])
 def test_repeat_is_refused_where_it_would_loop(load, link, peer, skip_mark):
-    """Bug: NF_REPEAT loops: the packet would be queued again for ever."""
+    """Bug: NF_REPEAT loops, so the packet is queued again for ever."""
     load(skip_mark=skip_mark)
     with link.far:
         status, output, errors = peer("queue", "run", "--policy", "icmp repeat mark=5")
@@ -68,7 +68,7 @@ def test_repeat_is_refused_where_it_would_loop(load, link, peer, skip_mark):
 
 
 def test_requeue_hands_packets_on_to_another_queue(module, link, consume):
-    """A chain of consumers: the first one passes packets to the second one, and that one decides."""
+    """A chain of consumers: the first one passes packets to the second one, which decides."""
     second = consume(link.far, "--queue", "9", "--policy", "size=32 drop")
     first = consume(link.far, "--policy", "set mark=0x77 queue 9")
     with link.pinger() as pinger:
@@ -84,7 +84,7 @@ def test_requeue_hands_packets_on_to_another_queue(module, link, consume):
 
 
 def test_requeue_without_listener_drops_or_passes(module, link, consume):
-    """`bypass` in the policy decides which of both happens."""
+    """`bypass` in the policy decides whether the packets pass or are dropped."""
     consumer = consume(link.far, "--policy", "size=32 queue 9 bypass; queue 9")
     with link.pinger() as pinger:
         pinger.send(1, 56)
@@ -94,7 +94,7 @@ def test_requeue_without_listener_drops_or_passes(module, link, consume):
 
 
 def test_requeue_to_itself_is_refused(module, peer):
-    """The packet would go round for ever."""
+    """The command refuses such a policy, because the packet would go round for ever."""
     status, output, errors = peer("queue", "run", "--queue", "0-3", "--policy", "queue 2")
     assert (status, output) == (ERROR, "") and "for ever" in errors
 
@@ -142,7 +142,7 @@ def test_batch_waits_no_longer_than_its_time(module, link, consume):
 
 
 def test_batch_is_sent_when_the_consumer_stops(module, link, consume):
-    """Bug: packets stuck when a consumer exits."""
+    """Bug: packets stay in the queue when a consumer exits."""
     consumer = consume(link.far, "--batch", "1000,60s")
     with link.pinger() as pinger:
         for seq in range(5):
@@ -227,7 +227,7 @@ def test_second_consumer_names_the_first(module, link, consume, peer):
 
 
 def test_show_tells_who_listens(module, link, consume, peer):
-    """The list is from /proc, and has the processes."""
+    """The command reads the list of queues from /proc, and adds the processes."""
     consumer = consume(link.far, "--queue", "7", "--copy", "packet:96")
     with link.far, Listener(300) as listener:
         status, output, errors = peer("-j", "queue", "show")
@@ -276,8 +276,8 @@ def test_more_queues_than_there_is_memory_for_are_refused(module, link, peer):
 
 
 def test_packets_that_wait_together_have_verdicts_of_their_own(module, link, consume):
-    """Bug: a batch message by default, which decides packets that are to be dropped, and hides that
-    some were gone."""
+    """Bug: the command sends batch messages by default. Such a message also decides packets that must be
+    dropped, and hides that some packets were gone."""
     consumer = consume(link.far, "--policy", "type 8 size=5 drop; accept", "--count", "9")
     consumer.pause()
     with link.pinger() as pinger:
@@ -338,7 +338,7 @@ def test_maximum_length_and_fail_open(module, link, consume):
 @pytest.mark.parametrize("options, passing", [((), False), (("--fail-open",), True)],
                          ids=["dropped", "fail-open"])
 def test_full_socket_is_counted_and_survived(module, loopback, consume, options, passing):
-    """Bug: a consumer that dies of ENOBUFS: here the queue has room, the socket has not."""
+    """Bug: a consumer ends at ENOBUFS. Here the queue has room, but the socket has none."""
     with loopback.near, Control() as control:
         control.set(ipv4={ICMP_ECHO_REQUEST})
     consumer = consume(loopback.near, "--max-len", "16", *options)
@@ -398,7 +398,7 @@ def test_interface_that_goes_takes_its_packets_along(module, link, consume):
 
 
 def test_network_that_goes_takes_its_packets_along(module, consume):
-    """The namespaces at both ends, but for what the consumer has of its own; and that, when it stops."""
+    """The namespaces at both ends, except the objects that the consumer made; and these, when it stops."""
     with Monitor() as monitor:
         near, far = Namespace(), Namespace()
         join(near, far)
@@ -491,7 +491,7 @@ def test_rewriting_what_the_kernel_would_drop_is_not_tried(module, link, consume
 
 
 def test_rewriting_leaves_neighbour_discovery_alone(load, routed, consume):
-    """Bug: its hop limit is rewritten. Then hosts discard it, and the network stops working."""
+    """Bug: the program rewrites the hop limit. Then hosts discard the message, and the network stops working."""
     load()
     far = routed.far
     with far, Control() as control:
@@ -537,7 +537,7 @@ def test_rewriting_leaves_alone_what_is_to_be_segmented(module, link, consume):
 
 
 def test_rewriting_in_a_container_is_refused(module, peer_program):
-    """If another user namespace owns the network, the kernel drops rewritten packets and reports nothing."""
+    """If another user namespace owns the network namespace, the kernel drops rewritten packets and reports nothing."""
     done = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--net", peer_program, "queue", "run", "--set",
          "ttl=9"], capture_output=True, text=True, check=False, timeout=DEADLINE)
@@ -760,7 +760,7 @@ def test_rule_follows_the_name_of_an_interface(module, link, consume, quiet):
 
 
 def test_interface_that_comes_later(module, link, peer_program):
-    """Until it exists its rule holds for no packet. The command warns once."""
+    """Until an interface exists, its rule matches no packet. The command warns once."""
     with link.far:
         consumer = Consumer([peer_program, "-j", "queue", "run", "--policy", "in wan drop; in wan drop"])
     assert consumer.event()["event"] == "ready"
@@ -807,7 +807,7 @@ def test_packet_of_which_too_little_is_copied_is_dropped(module, routed, consume
 
 
 def test_rate_lets_so_many_through(module, link, consume):
-    """A token bucket of one second."""
+    """`rate` is a token bucket that holds the tokens of one second."""
     consumer = consume(link.far, "--policy", "rate 5/s accept; drop", "--count", "50")
     with link.pinger() as pinger:
         consumer.pause()

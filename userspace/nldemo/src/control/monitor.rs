@@ -139,8 +139,8 @@ impl Monitor {
                         return Ok(None);
                     }
                 }
-                // First the socket must be read empty. Before that, an answer to a request would be
-                // lost, too.
+                // The socket must be read empty before a request. Otherwise the answer to the
+                // request would be lost, too.
                 Err(knetlink::Error::Overrun { .. }) => self.follower.overrun = true,
                 Err(error) => return Err(error.into()),
             }
