@@ -31,6 +31,14 @@ def without_licence(text):
     return text.partition("\n")[2]
 
 
+def changed(pattern, replacement, text):
+    """The text with every place changed that the pattern finds. A pattern that finds none is out of date."""
+    text, places = re.subn(pattern, replacement, text, flags=re.M)
+    if not places:
+        sys.exit(f"upstream/series.py: no source has /{pattern}/ any more")
+    return text
+
+
 class Patch:
     """A patch at work on a tree."""
 
@@ -116,20 +124,28 @@ class Patch:
         """Adds the module."""
         translation = Translation((CHECKOUT / "net/compat.rs").read_text(), "rust_nldemo")
         root = (CHECKOUT / "rust_nldemo.rs").read_text()
-        self.write(f"{SAMPLES}/rust_nldemo.rs", parameters(translation.source(root).replace("pub mod net;\n", "")))
+        # The tree has net/, and one version for all of it.
+        root = changed(r"^pub mod net;\n", "", changed(r"^net::module_version!\(.*\);\n\n", "", root))
+        self.write(f"{SAMPLES}/rust_nldemo.rs", parameters(translation.source(root)))
         for file in sorted((CHECKOUT / "nldemo").rglob("*.rs")):
             path = file.relative_to(CHECKOUT)
-            self.write(f"{SAMPLES}/{path}", translation.source(self.constants(file.read_text())))
+            text = file.read_text()
+            self.write(f"{SAMPLES}/{path}", translation.source(numbers(text) if path.name == "uapi.rs" else text))
         self.insert(f"{SAMPLES}/Kconfig", without_licence(glue("Kconfig")), r"^config SAMPLE_RUST_HOSTPROGS$")
         self.insert(f"{SAMPLES}/Makefile", "obj-$(CONFIG_SAMPLE_RUST_NLDEMO)		+= rust_nldemo.o\n", r"^\nrust_print-y")
 
-    def constants(self, text):
-        """The numbers of uapi/nldemo.h in place of what bindgen makes of them."""
-        header = (CHECKOUT / "uapi/nldemo.h").read_text()
-        numbers = re.findall(r"^#define (\w+)\s+(\d+)", header, re.M)
-        constants = "".join(f"pub const {name}: u32 = {value};\n" for name, value in numbers)
-        text = re.sub(r", generated from [^\n]*(?=\.\n)", "", text)
-        return re.sub(r"^include!\(.*\);\n", constants, text, flags=re.M)
+
+def numbers(text):
+    """The numbers of uapi/nldemo.h, by their names in C, in place of what bindgen makes of them."""
+    header = (CHECKOUT / "uapi/nldemo.h").read_text()
+    # Macros, and members of enums.
+    found = re.findall(r"^(?:#define |\t)(NLDEMO_\w+)\s+(?:= )?(.*?),?(?:\s*/\*.*)?$", header, re.M)
+    constants = "".join(f"pub(crate) const {name}: u32 = {int(value, 0)};\n" for name, value in found)
+    text = changed(r", generated from `bindings_helper.h`, [^.]*(?=`uapi)", " in ", text)
+    # What bindgen puts around them.
+    text = changed(r"^    (?:non_camel_case_types|non_upper_case_globals|unreachable_pub),\n", "", text)
+    text = changed(r"\n*^pub\(crate\) const (\w+): u32 = \w+_\1;\n", "\n", text)
+    return changed(r"^include!\(.*\);\n", constants, text)
 
 
 def parameters(text):
@@ -139,8 +155,8 @@ def parameters(text):
         f'        {name}: {kind} {{\n            default: {default},\n            description: "{description}",\n        }},\n'
         for description, name, kind, default in re.findall(r"/// (.*)\n\s+(\w+): (\w+) = (.*),\n", declared[0])
     )
-    text = text.replace(declared[0], "").replace('    license: "GPL",\n', f'    license: "GPL",\n    params: {{\n{listed}    }},\n')
-    return re.sub(r"(?<!_)parameters::(\w+)\.value\(\)", r"module_parameters::\1.value()", text)
+    text = changed(r'^    license: "GPL",\n', rf'\g<0>    params: {{\n{listed}    }},\n', text.replace(declared[0], ""))
+    return changed(r"(?<!_)parameters::(\w+)\.value\(\)", r"module_parameters::\1.value()", text)
 
 
 def main():
