@@ -41,16 +41,14 @@ const BURST: i64 = 5;
 
 struct RateLimit {
     begin: Instant<Monotonic>,
-    /// The time when the next message would arrive if all arrived exactly at the rate, in nanoseconds since
-    /// `begin`.
+    /// When the next message would arrive if all arrived exactly at the rate: nanoseconds since `begin`.
     due: Atomic<i64>,
     /// Messages that passed, and those that were dropped.
     counters: Counters<2>,
 }
 
 impl RateLimit {
-    /// Whether one more message may pass. If several CPUs ask at once, the function answers them one after
-    /// the other.
+    /// Whether one more message may pass. CPUs that ask at once get their answers one after the other.
     fn admits(&self) -> bool {
         let now = self.begin.elapsed().as_nanos();
         let mut due = self.due.load(Relaxed);
