@@ -143,7 +143,7 @@ def numbers(text):
     constants = "".join(f"pub(crate) const {name}: u32 = {int(value, 0)};\n" for name, value in found)
     text = changed(r", generated from `bindings_helper.h`, [^.]*(?=`uapi)", " in ", text)
     # What bindgen puts around them.
-    text = changed(r"^    (?:non_camel_case_types|non_upper_case_globals|unreachable_pub),\n", "", text)
+    text = changed(r"^    (?:non_camel_case_types|non_upper_case_globals|unreachable_pub),?\n", "", text)
     text = changed(r"\n*^pub\(crate\) const (\w+): u32 = \w+_\1;\n", "\n", text)
     return changed(r"^include!\(.*\);\n", constants, text)
 
