@@ -62,11 +62,15 @@ fn left_by_group(group: &Path) -> Option<u64> {
     let read = |file| fs::read_to_string(group.join(file)).ok();
     let number = |file| read(file)?.trim().parse::<u64>().ok();
     let (limit, used) = (number("memory.max")?, number("memory.current")?);
-    let cached = read("memory.stat").and_then(|text| {
-        let bytes = text.lines().find_map(|line| line.strip_prefix("file "));
-        bytes?.parse::<u64>().ok()
-    });
-    Some(limit.saturating_sub(used.saturating_sub(cached.unwrap_or(0))))
+    let text = read("memory.stat").unwrap_or_default();
+    let bytes = |name| {
+        let found = text.lines().find_map(|line| line.strip_prefix(name));
+        found.and_then(|bytes| bytes.parse::<u64>().ok())
+    };
+    // Files of tmpfs count as cached, too, but the kernel cannot drop them.
+    let cached = bytes("file ").unwrap_or(0);
+    let dropped_first = cached.saturating_sub(bytes("shmem ").unwrap_or(0));
+    Some(limit.saturating_sub(used.saturating_sub(dropped_first)))
 }
 
 #[cfg(test)]
@@ -92,6 +96,8 @@ mod tests {
         assert_eq!(left("1:name=x:/\n0::/a/b\n"), Some(20));
         group("a", &[("memory.stat", "anon 50\nfile 30\nfile_mapped 1\n")]);
         assert_eq!(left("0::/a/b\n"), Some(50));
+        group("a", &[("memory.stat", "file 30\nshmem 10\n")]);
+        assert_eq!(left("0::/a/b\n"), Some(40));
         assert_eq!((left("0::/c\n"), left("3:memory:/a\n")), (None, None));
         fs::remove_dir_all(&root).unwrap();
     }
