@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Has the measuring program do works, with the subjects taking turns."""
+"""Runs the measuring program for each work. The subjects take turns."""
 
 import contextlib
 import statistics
@@ -18,11 +18,11 @@ ROUNDS = 31
 
 
 class Bench:
-    """Programs, subjects and places. Times are in instructions if the clock counts them."""
+    """Programs, subjects and places. If the guest's clock counts instructions, times are in instructions."""
 
     def __init__(self, programs, ko):
         self.programs = Path(programs)
-        # What a first packet or rule would load otherwise, at its subject's cost.
+        # Otherwise the first packet or rule would load these modules, and its subject would bear the cost.
         run("modprobe", "-a", "veth", "nfnetlink_queue", "nf_tables", "nft_queue")
         self.places = Places()
         self.subjects = {
@@ -38,56 +38,56 @@ class Bench:
             "BPF, looks": Program(self.programs, "look_ipv4", "look_ipv6"),
         }
         _median, least, _most = self.nanoseconds(CLOCK, rounds=100)
-        # Of the shortest round: one that no interrupt has met.
+        # No interrupt came during the shortest round.
         self.instruction = least / 100_000
 
     def _command(self, work, place, times, rounds):
-        """The measuring program, and what it is called with."""
+        """The command line of the measuring program."""
         kind, *arguments = work.command
         if work.far:
             arguments += place.address, place.far.path
         return [str(word) for word in (self.programs / "measure", kind, rounds, times, *arguments)]
 
     def nanoseconds(self, work, place=None, rounds=ROUNDS):
-        """What the work takes once: in the middle of all rounds, at least and at most."""
+        """The time to do the work once: the median of all rounds, the least and the most."""
         place = place or self.places.of(work.hook)
         with place.near:
             return list(map(float, run(*self._command(work, place, work.times, rounds)).split()))
 
     def instructions(self, work, place=None):
-        """What the work takes once."""
+        """The instructions that the work takes once: the median of all rounds."""
         return self.nanoseconds(work, place)[0] / self.instruction
 
     @contextlib.contextmanager
     def beside(self, work):
-        """Another process that does a work over and over."""
+        """Runs another process, which repeats the work until the `with` ends."""
         place = self.places.of(work.hook)
         with place.near:
             process = subprocess.Popen(self._command(work, place, work.times, 1_000_000),
                                        stdout=subprocess.DEVNULL)
         yield
-        assert process.poll() is None, "it has come to its end"
+        assert process.poll() is None, "the process beside the measurement ended too early"
         process.kill()
         process.wait()
 
     def measure(self, works, repetitions):
-        """Does all works with all their subjects, in turns; yields rows, in the works' order."""
+        """Does all works with all their subjects in turns. Yields rows in the order of the works."""
         costs = {}
         for _ in range(repetitions):
             for hook in dict.fromkeys(work.hook for work in works):
                 for name, subject in self.subjects.items():
-                    those = [work for work in works if work.hook == hook and name in work.subjects]
-                    if not those:
+                    here = [work for work in works if work.hook == hook and name in work.subjects]
+                    if not here:
                         continue
                     with subject(hook, self.places.of(hook)):
-                        for work in those:
+                        for work in here:
                             costs.setdefault((work, name), []).append(self.instructions(work))
         for work in works:
             yield row(work, {name: costs[work, name] for name in work.subjects})
 
 
 def row(work, costs):
-    """What came of the repetitions of a work."""
+    """The row of a work, made from the costs of its repetitions."""
     base = costs.get("nothing", [0])
     others = [name for name in work.subjects if name not in ("nothing", work.ours)]
     return Row(

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""What it costs packets that others ask for the configuration, which the hook reads, and the other
-way round."""
+"""The hook reads the configuration. How much slower are packets while another process asks for the
+configuration, and how much slower is asking while packets arrive?"""
 
 import statistics
 
 from rows import Bound, Ratio, Row
 from works import CLOCK, Work
 
-# Few at a time: most rounds must end before the other process has its turn.
+# Few times in a round: most rounds must end before the scheduler switches to the other process.
 GET = Work("config", "asking for the configuration", ("config",), 10)
 ICMP = Work("config", "an ICMP packet, which reads it", ("icmp", 56), 10)
 UDP = Work("config", "a UDP packet, which does not", ("udp", 64, 0), 10, far=True)
@@ -16,7 +16,7 @@ REPETITIONS = 5
 
 
 def under_load(bench):
-    """Either, beside a process that does the other and beside one that uses nothing but the CPU."""
+    """Each work beside a process that does the other work, and beside a process that only uses the CPU."""
     with bench.subjects["module"]("prerouting"):
         for work, load in ((GET, ICMP), (ICMP, GET), (UDP, GET)):
             alone, costs = bench.instructions(work), {CLOCK: [], load: []}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""What an accepted packet costs by the consumer of its queue. All consumers have the same queues and
-the same packets, in turns."""
+"""The cost of an accepted packet with different consumers of its queue. The consumers take turns on the
+same queues and the same packets."""
 
 import os
 import select
@@ -27,14 +27,15 @@ returns each length in a structure of its own."""
 FEW_IN_64 = """\
 With 64 queues, a burst has one or two packets for each queue. So most of the cost is waking the threads, and a batch
 saves little. `nldemo` wakes a thread for each queue where C has a process."""
-# Packets a second: of which consumer, compared to which, and how many where that one has 1.
+# (a consumer, the consumer that it is compared to): the bound of the first one's packets a second,
+# divided by the second one's.
 COMPARED = {
     ("one by one", "C"): Bound(least=1.10),
     ("one by one", "crate nfq"): Bound(least=1.00),
     ("batches", "C, batches"): Bound(least=1.00),
     ("batches", "C, tuned"): Bound(least=1.00, meanwhile=0.95, why=TUNED),
 }
-# Of a burst, each of 64 queues has a packet or two: to wake a thread for these costs more than they do.
+# Each of 64 queues has one or two packets of a burst. Waking the thread costs more than these packets.
 COMPARED_OF_64 = {
     ("one by one", "C"): Bound(least=1.00),
     ("one by one", "crate nfq"): Bound(least=1.00),
@@ -46,16 +47,16 @@ QUEUES = Path("/proc/net/netfilter/nfnetlink_queue")
 
 
 def waiting():
-    """How many packets wait in each queue that somebody has bound."""
+    """The number of waiting packets, by bound queue."""
     try:
         lines = QUEUES.read_text(encoding="ascii").splitlines()
-    except FileNotFoundError:  # before the first consumer asks for it
+    except FileNotFoundError:  # the kernel makes the file for the first consumer
         return {}
     return {int(number): int(total) for number, _portid, total, *_ in map(str.split, lines)}
 
 
 class Consumer:
-    """Programs that have bound so many queues, from the first on."""
+    """Running programs that have bound `queues` queues."""
 
     def __init__(self, commands, queues, output=os.devnull):
         with open(output, "wb") as output:
@@ -73,15 +74,16 @@ class Consumer:
         wait_until(lambda: not waiting())
 
     def cpu_time(self):
-        """How long they have run, in ns."""
+        """The CPU time of all threads of the programs, in ns."""
         tasks = (task for process in self._processes
                  for task in Path(f"/proc/{process.pid}/task").iterdir())
         return sum(int((task / "schedstat").read_text(encoding="ascii").split()[0]) for task in tasks)
 
 
 def cost(consumer):
-    """ns of the consumer's time for a packet, of bursts that wait for it together."""
-    # Replies, which nobody answers. Sockets for ICMP would have a copy each, at the consumer's cost.
+    """The consumer's CPU time for a packet, in ns. The packets of a burst wait together."""
+    # Echo replies: nobody answers them. No socket for ICMP is open: the consumer would bear the cost of its
+    # copy.
     packets = [ipv4("127.0.0.1", host, icmp(0, data=bytes(56))) for host in HOSTS]
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
         before = consumer.cpu_time()
@@ -94,7 +96,7 @@ def cost(consumer):
 
 
 def latency():
-    """ns from an echo request to its reply, both of which pass the queue alone."""
+    """The time from an echo request to its reply, in ns. Each of them is alone in the queue."""
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
         raw.setsockopt(SOL_RAW, ICMP_FILTER, struct.pack("=I", ~1 & 0xFFFFFFFF))  # only replies
         raw.connect(("127.0.0.1", 0))
@@ -109,7 +111,7 @@ def latency():
 
 
 def _commands(bench, program, queues):
-    """The consumers by name, each as the commands that serve the queues."""
+    """The commands that serve the queues, by consumer."""
     def each(name):
         return [[bench.programs / f"consume-{name}", str(queue)] for queue in range(queues)]
 
@@ -125,7 +127,7 @@ def _commands(bench, program, queues):
 
 
 def _measured(bench, program, queues, repetitions):
-    """What each consumer costs, in instructions: of packets, and of echoes."""
+    """The instructions of each consumer: for packets, and for echoes."""
     figures = {}
     for _ in range(repetitions):
         for name, commands in _commands(bench, program, queues).items():
@@ -143,13 +145,13 @@ def _row(what, costs, ratios):
 
 
 def _rate(costs, one, other, bound):
-    """How many packets a second one accepts where the other accepts 1."""
+    """The packets that `one` accepts in the time in which `other` accepts 1."""
     return Ratio.of(f"packets a second, {one} / {other}", costs[other], costs[one], bound=bound,
                     more_is_better=True)
 
 
 def _accepting(bench, program, repetitions):
-    """With one queue and with more, when nothing is told of packets."""
+    """Rows for one queue and for several, while the consumers print nothing."""
     for queues in (1, 2, 4, 64):
         compared = COMPARED_OF_64 if queues == 64 else COMPARED
         with bench.subjects["module"]("prerouting", parameters=f"queues={queues}"):
@@ -162,13 +164,13 @@ def _accepting(bench, program, repetitions):
 
 
 def _telling(bench, program, repetitions):
-    """When each packet is told of, and none left out."""
+    """Rows for a consumer that writes a record for each packet, and leaves none out."""
     one, output = [program, "queue", "run", "--queue", "0"], Path("/tmp/told")
     capture = Path("/tmp/told.pcapng")
     ways = {
         "text": (one, output, b"\n"),
         "JSON": ([*one, "-j"], output, b'"event":"packet"'),
-        # The type of an Enhanced Packet Block, behind the length that ends the block before.
+        # The end of the length that closes the block before, and the type of an Enhanced Packet Block.
         "capture": ([*one, "--quiet", "--pcap", str(capture)], capture, b"\0\0\6\0\0\0"),
     }
     costs = {"C, tells nothing": []}
@@ -188,9 +190,9 @@ def _telling(bench, program, repetitions):
 
 
 def consumers(bench, program, repetitions):
-    """All consumers."""
+    """All rows of consumers."""
     loopback_up()
-    # A burst is sent before any of it is consumed.
+    # So no consumer runs before the whole burst is sent.
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     yield from _accepting(bench, program, repetitions)
     yield from _telling(bench, program, repetitions)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""What costs when there are many: sockets, network namespaces. And what it takes to load and unload
-the modules."""
+"""Do costs grow with the number of sockets or network namespaces? And the time to load and unload the
+modules."""
 
 import resource
 
@@ -20,7 +20,7 @@ Rust's allocator calls `krealloc()` for each. When a namespace ends, the module 
 
 
 def _grown(work, costs, many):
-    """A row of `costs`, as {subject: (with one, with many)}."""
+    """The row of `costs`, which is {subject: (cost with one, cost with many)}."""
     columns = {f"{name}, {count}": cost for name, pair in costs.items()
                for count, cost in zip(("1", f"{many:,}"), pair)}
     ratios = [Ratio(f"growth, {name}", many / one, LITTLE if name == "module" else Bound())
@@ -29,7 +29,7 @@ def _grown(work, costs, many):
 
 
 def sockets(bench):
-    """A round trip while so many sockets take turns."""
+    """A round trip with one socket, and with many sockets that take turns."""
     few, many = echo(64, times=100), echo(64, sockets=SOCKETS, times=100)
     costs = {}
     for name in MODULES:
@@ -39,7 +39,7 @@ def sockets(bench):
 
 
 def namespaces(bench):
-    """In one namespace while there are so many."""
+    """Works in one namespace, while there are few namespaces and while there are many."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (2 * NAMESPACES, 2 * NAMESPACES))
     place, works = Loopback(), (echo(64, times=100), udp("prerouting"))
 
@@ -69,8 +69,8 @@ def namespaces(bench):
 
 
 def times(bench):
-    """How long loading and unloading took at least, in µs: the guest's clock runs ahead when it waits
-    for the host."""
+    """The shortest times of loading and unloading, in µs: the guest's clock also runs while the guest waits
+    for the host, so longer times say nothing."""
     for name in MODULES:
         bench.subjects[name].loading.clear()
         bench.subjects[name].unloading.clear()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Measures all that can be counted in instructions, in a guest whose clock counts them.
+"""Measures in instructions, in a guest whose clock counts instructions.
 
-Usage: instructions.py DIRECTORY-OF-PROGRAMS MODULE PEER|--quick [PART]. Prints a row a line, in JSON.
+Usage: instructions.py DIRECTORY-OF-PROGRAMS MODULE PEER|--quick [PART]. Prints each row as a line of JSON.
 """
 
 import sys

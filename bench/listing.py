@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""What a socket costs that is listed, by `nldemo diag list` and by ss(8). Both ask the kernel for
-sockets of all kinds, and print a line for each."""
+"""The cost of listing a socket with `nldemo diag list` and with ss(8). Both ask the kernel for sockets
+of all kinds, and print a line for each socket."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ NAMES = "nldemo diag list", "ss"
 
 
 def _cpu_time(command):
-    """How long a program runs, in ns, of all its time on a CPU (`cputime_adjust()`)."""
+    """The CPU time of a program, in ns. The sum of user and system time is exact (`cputime_adjust()`)."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _pid, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -25,7 +25,7 @@ def _cpu_time(command):
 
 
 def _connections(listener, count):
-    """So many connected sockets, both ends counted."""
+    """`count` connected sockets; both ends of a connection count."""
     ends = []
     for _ in range(count // 2):
         client = socket.create_connection(listener.getsockname())
@@ -34,7 +34,7 @@ def _connections(listener, count):
 
 
 def sockets(bench, program):
-    """Of what so many more sockets take, what one of them takes."""
+    """The cost of one socket: the difference between many and few sockets, divided by their number."""
     commands = dict(zip(NAMES, ([program, "diag", "list"], ["ss", "-a", "-n"])))
     namespace = Namespace()
     with namespace, socket.create_server(("127.0.0.1", 0)) as listener:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""What a network namespace takes of the kernel's memory, allocation by allocation."""
+"""The kernel memory of a network namespace, from a trace of the allocations."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from works import MODULES
 TRACING = Path("/sys/kernel/tracing")
 EVENTS = ("kmem/kmalloc", "kmem/kmem_cache_alloc", "kmem/kfree", "kmem/kmem_cache_free",
           "percpu/percpu_alloc_percpu", "percpu/percpu_free_percpu")
-# Of per-CPU memory `size` is what one CPU has.
+# `size` of a per-CPU allocation is the size for one CPU.
 EVENT = re.compile(r" (k\w+|percpu_\w+): (?:.* size=(\d+) )?.*?ptr=(\S+)(?:.* bytes_alloc=(\d+))?")
 REPETITIONS = 5
 
@@ -24,8 +24,8 @@ def _write(file, text):
 
 
 def _kept():
-    """Bytes that this thread allocates for a new namespace and does not free again: those that are there
-    once, and those that each CPU has."""
+    """The bytes that this thread allocates for a new namespace and does not free again: bytes that exist
+    once, and bytes that exist for each CPU."""
     _write("trace", "")
     _write("set_event_pid", f"{os.getpid()}\n")
     _write("set_event", "\n".join(EVENTS).replace("/", ":"))
@@ -42,7 +42,7 @@ def _kept():
 
 
 def of_a_namespace(bench):
-    """What it takes more of with either module than without."""
+    """The memory that each module adds to a namespace."""
     found = {}
     for _ in range(REPETITIONS):
         for name in ("nothing", *MODULES):

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Where packets go while they are measured, in network namespaces of their own."""
+"""The network namespaces that measured packets go through."""
 
 from network import Namespace, connect_by_router
 
 
 class Loopback:
-    """Within one namespace."""
+    """Packets stay within one namespace."""
 
     def __init__(self):
         self.near = self.far = self.hooked = Namespace()
@@ -14,7 +14,7 @@ class Loopback:
 
 
 class Router:
-    """From one namespace to another, by way of a third where the hook is."""
+    """Packets go from one namespace to another through a third namespace, which has the hook."""
 
     def __init__(self):
         self.near, self.hooked, self.far = Namespace(), Namespace(), Namespace()
@@ -23,7 +23,7 @@ class Router:
 
 
 class Places:
-    """One for each hook, which passes it."""
+    """A place for each hook: its packets pass the hook."""
 
     def __init__(self):
         self._loopback, self._router = Loopback(), Router()

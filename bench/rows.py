@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""What was found: costs, and ratios of them that have bounds."""
+"""Results: costs, their ratios, and the bounds of the ratios."""
 
 import dataclasses
 import itertools
@@ -10,8 +10,10 @@ import statistics
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """What a ratio is to be at most, or at least, to two places and but for noise; and where that is
-    not reached yet, what it must be meanwhile, and what stands in the way."""
+    """The most or the least that a ratio should be, rounded to two places after noise is subtracted.
+
+    A ratio that does not reach the bound yet must reach `meanwhile`; `why` gives the reason.
+    """
 
     most: float | None = None
     least: float | None = None
@@ -19,12 +21,12 @@ class Bound:
     why: str = ""
 
     def is_met(self, ratio, noise):
-        """Whether it is what it is to be."""
+        """Whether the ratio is within the bound."""
         return ((self.most is None or round(ratio - noise, 2) <= self.most)
                 and (self.least is None or round(ratio + noise, 2) >= self.least))
 
     def allows(self, ratio, noise):
-        """Whether it is no worse than it must be."""
+        """Whether the ratio is within the bound, or within `meanwhile` if that is set."""
         if self.meanwhile is None:
             return self.is_met(ratio, noise)
         return Bound(self.most and self.meanwhile, self.least and self.meanwhile).is_met(ratio, noise)
@@ -37,17 +39,17 @@ class Bound:
 
 @dataclasses.dataclass(frozen=True)
 class Ratio:
-    """How one cost compares to another."""
+    """One cost divided by another."""
 
     name: str
     value: float
     bound: Bound = Bound()
     more_is_better: bool = False
-    spread: float = 0.0  # between repetitions, the largest less the smallest
+    spread: float = 0.0  # the largest ratio of a repetition minus the smallest
 
     @classmethod
     def of(cls, name, one, other, base=(0,), **options):
-        """Of the medians of repeated costs, less those of what is part of both."""
+        """The ratio of the medians of repeated costs. `base`, which is part of both costs, is subtracted."""
         median = statistics.median
         values = [(a - c) / (b - c) for a, b, c in zip(one, other, itertools.cycle(base))]
         return cls(name, (median(one) - median(base)) / (median(other) - median(base)),
@@ -65,7 +67,7 @@ class Row:
     ratios: list[Ratio] = dataclasses.field(default_factory=list)
 
     def json(self):
-        """What the report is made from."""
+        """The row as the reporter reads it."""
         ratios = [{"name": ratio.name, "value": ratio.value, "spread": ratio.spread,
                    "more_is_better": ratio.more_is_better, "bound": str(ratio.bound),
                    "met": ratio.bound.is_met(ratio.value, ratio.spread),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""How large the modules are, and what the larger one's code is for."""
+"""The size of the modules, and how much code the module has for each purpose."""
 
 import re
 
@@ -13,7 +13,7 @@ SECTIONS = {
     "constants": r"\.rodata",
     "data": r"\.(data|bss)",
 }
-# By names of functions; the first that fits counts.
+# By names of functions. If several patterns match a function, the first one counts.
 PARTS = {
     "statistics": r"stats|percpu|dump",
     "configuration and its events": r"::control|::events|config|multicast|OutOfRange|loaded|points|Subsystem>::load",
@@ -38,7 +38,7 @@ def _functions(file):
 
 
 def sections(bench):
-    """As they are in memory."""
+    """The sizes of the modules in memory, by kind of section."""
     found = {name: _sections(bench.subjects[name].file) for name in MODULES}
     for kind, pattern in SECTIONS.items():
         yield Row("module", kind, "bytes", {
@@ -47,7 +47,7 @@ def sections(bench):
 
 
 def parts(bench):
-    """What the module's code is for."""
+    """The size of the module's code, by purpose."""
     sizes = dict.fromkeys(PARTS, 0)
     for function, size in _functions(bench.subjects["module"].file):
         sizes[next(part for part, names in PARTS.items() if re.search(names, function))] += size

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""What is measured against each other; each is in place for as long as a `with` takes."""
+"""The subjects that are compared with each other. A subject is active while its `with` lasts."""
 
 import subprocess
 import time
@@ -14,7 +14,7 @@ HOOKNUM = {"prerouting": 0, "input": 1, "forward": 2, "output": 3, "postrouting"
 
 
 class Nothing:
-    """No hook and no socket: what a path costs by itself."""
+    """No hook and no socket: the cost of the path alone."""
 
     def __init__(self, hook, place):
         self._hook, self._place = hook, place
@@ -49,7 +49,7 @@ class Rules(Nothing):
 
 
 class Program:
-    """BPF programs at the hooks, which let packets pass."""
+    """BPF programs at the hooks. They let all packets pass."""
 
     def __init__(self, programs, ipv4, ipv6):
         self._hook = self._place = self._process = None
@@ -71,7 +71,7 @@ class Program:
 
 
 class Module:
-    """A module, in every network namespace. Takes note of how long it takes to come and to go."""
+    """A module, in every network namespace. Records how long loading and unloading take."""
 
     def __init__(self, file, name, hooks=True):
         self.file, self._name, self._hooks = file, name, hooks

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Measures what needs several CPUs, by the time that it takes.
+"""Measures the works that need several CPUs, in time.
 
-Usage: timed.py DIRECTORY-OF-PROGRAMS MODULE. Prints a row a line, in JSON. Exits with status 1 without
-KVM.
+Usage: timed.py DIRECTORY-OF-PROGRAMS MODULE. Prints each row as a line of JSON. Exits with status 1
+without KVM.
 """
 
 import statistics
@@ -21,7 +21,8 @@ CLOCKS = Path("/sys/devices/system/clocksource/clocksource0/available_clocksourc
 
 
 def threads(bench, count):
-    """A round trip in each of so many threads at once, of the round that was disturbed least."""
+    """The time of a round trip while `count` threads send at once: the shortest round, which was disturbed
+    least."""
     work = echo(64, threads=count, section="threads", times=TIMES)
     times = {name: [] for name in MODULES}
     for _ in range(REPETITIONS):
@@ -35,7 +36,7 @@ def threads(bench, count):
 
 def main(programs, ko):
     if "kvm-clock" not in CLOCKS.read_text(encoding="ascii").split():
-        sys.exit("this guest runs without KVM: what takes how long depends on the emulator, so there is nothing"
+        sys.exit("this guest runs without KVM: times would be those of the emulator, so there is nothing"
                  " to measure; scripts/bench without --time counts instructions")
     bench = Bench(programs, ko)
     for count in (1, 2, 4):

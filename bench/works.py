@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The works that are measured, and what the module's costs must be."""
+"""The works that are measured, and the bounds of the module's costs."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from rows import Bound
 MODULES = ("floor", "twin", "module")
 HOOKED = ("nothing", *MODULES, "nft")
 PASSING = (*HOOKED, "BPF, empty", "BPF, looks")
-# With equal duties the language makes the difference.
+# The module and the twin have equal duties: the difference is the language.
 ECHO = Bound(most=1.00, meanwhile=1.01)
 PASSES = Bound(most=1.00)
 QUEUED = Bound(most=1.00)
@@ -19,20 +19,20 @@ HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Work:
-    """What the measuring program is called with.
+    """The arguments of the measuring program, and the subjects.
 
-    Where "nothing" is among the subjects the others are compared by what they add to it.
+    If "nothing" is a subject, its cost is subtracted before the other subjects are compared.
     """
 
     section: str
     name: str
     command: tuple  # the program's work, and its arguments behind ROUNDS and TIMES
-    times: int = 20  # in one round: few for what is long, so that rounds pass between two ticks
+    times: int = 20  # in one round; few for a long work, so that most rounds meet no timer interrupt
     subjects: tuple = MODULES
     ours: str = "module"  # the subject that the others are compared to
     hook: str = "prerouting"
-    far: bool = False  # whether the program is told of the packets' destination
-    bounds: dict = dataclasses.field(default_factory=dict)  # by what the module is compared to
+    far: bool = False  # whether the program's arguments include the packets' destination
+    bounds: dict = dataclasses.field(default_factory=dict)  # by the subject that the module is compared to
 
 
 def echo(size, floor=None, *, batch=1, sockets=1, threads=1, section="echo", times=10):
@@ -60,7 +60,7 @@ def icmpv6(extensions):
 
 
 def and_bare(work):
-    """The same, with the twin that has no calls for tracing and no stack protectors."""
+    """The work with one more subject: the twin without calls for tracing and stack protectors."""
     return dataclasses.replace(work, subjects=(*work.subjects, "twin, bare"))
 
 

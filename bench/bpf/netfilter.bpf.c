@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * BPF programs for Netfilter hooks that let every packet pass: the rival of a hook in a
- * module. Such a program cannot hand a packet to a queue (nf_is_valid_access() and the range
- * that the verifier has for the result).
+ * BPF programs for Netfilter hooks that let every packet pass: the alternative to a hook in a
+ * module. A BPF program cannot queue a packet: the verifier allows only NF_DROP and NF_ACCEPT as
+ * its result.
  */
 #include <stdbool.h>
 #include <linux/bpf.h>
@@ -31,7 +31,7 @@ int empty(struct bpf_nf_ctx *ctx)
 	return NF_ACCEPT;
 }
 
-/* Of ICMP. */
+/* The number of ICMP packets. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -48,7 +48,7 @@ static __always_inline int count(void)
 	return NF_ACCEPT;
 }
 
-/* The module's first look, which decides about packets that are not ICMP. */
+/* The module's first check, which is the only one for most packets that are not ICMP. */
 SEC("netfilter")
 int look_ipv4(struct bpf_nf_ctx *ctx)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * An NFQUEUE consumer on libnetfilter_queue that accepts every packet, with one
- * verdict for the packets that wait together, or for 64 of them.
+ * An NFQUEUE consumer on libnetfilter_queue that accepts every packet. It sends one verdict for
+ * all waiting packets, at most for 64 or a few more.
  */
 #include <arpa/inet.h>
 #include <errno.h>

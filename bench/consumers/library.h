@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What consumers on libnetfilter_queue begin with. */
+/* Code that the consumers on libnetfilter_queue share. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@ static void die(const char *what)
 	exit(2);
 }
 
-/* Binds the queue that the only argument names, and has whole packets copied. */
+/* Binds the queue that the only argument names. The kernel will copy whole packets. */
 static struct nfq_handle *open_queue(int argc, char **argv, nfq_callback *callback, void *data,
 				     struct nfq_q_handle **queue)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * An NFQUEUE consumer on libnetfilter_queue as its documentation has it: accepts every
- * packet, with a verdict of its own for each.
+ * An NFQUEUE consumer on libnetfilter_queue, written like the example in its documentation. It
+ * accepts every packet, and sends one verdict for each.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * An NFQUEUE consumer without a library that accepts every packet with as few system
- * calls as there can be: one receives the packets that wait together, one has their
- * verdict. It looks at each packet's id and at nothing else.
+ * An NFQUEUE consumer without a library that accepts every packet with as few system calls as
+ * possible: one call receives all waiting packets, one call sends their verdict. It reads each
+ * packet's id and nothing else.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,7 +19,7 @@
 #include <linux/netlink.h>
 
 #define BATCH 64
-/* Of a packet and what is told of it: packets that are not measured could be longer. */
+/* Room for a packet and its attributes. Only measured packets are sure to fit. */
 #define ROOM 4096
 #define QUEUE_MESSAGE(type) (NFNL_SUBSYS_QUEUE << 8 | (type))
 
@@ -66,7 +66,7 @@ static int bind_queue(uint16_t queue)
 
 	if (fd < 0)
 		die("socket");
-	/* With a destination, so that the kernel alone is heard. */
+	/* A connected netlink socket receives from its peer only: here, the kernel. */
 	if (connect(fd, (struct sockaddr *)&kernel, sizeof(kernel)))
 		die("connect");
 	if (send(fd, &configuration, sizeof(configuration), 0) < 0)
@@ -79,7 +79,7 @@ static int bind_queue(uint16_t queue)
 	return fd;
 }
 
-/* The kernel puts what has the id first. */
+/* The kernel puts the attribute with the id first. */
 static uint32_t packet_id(const char *message)
 {
 	const struct nlmsghdr *header = (const void *)message;
@@ -124,7 +124,7 @@ int main(int argc, char **argv)
 		}
 		for (int i = 0; i < n; i++)
 			verdict.verdict.id = packet_id(buffers[i]);
-		/* Of all packets up to the last. */
+		/* A batch verdict decides all packets up to this id. */
 		verdict.header.nlmsg_type =
 			QUEUE_MESSAGE(n > 1 ? NFQNL_MSG_VERDICT_BATCH : NFQNL_MSG_VERDICT);
 		if (send(fd, &verdict, sizeof(verdict), 0) < 0)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What an instruction takes, for a clock that counts them. */
+/* The time of an instruction, for a clock that counts instructions. */
 #include "measure.h"
 
-/* A hundred thousand instructions, and a handful. */
+/* A hundred thousand instructions, and a few more. */
 static void loop(void *context, unsigned int n)
 {
 	uint32_t left = 50000;

@@ -14,19 +14,19 @@
 /* Where attributes start. */
 #define START ((ssize_t)NLMSG_LENGTH(GENL_HDRLEN))
 
-/* A request, or a reply: all attributes that are used here fit. */
+/* A request or a reply. All attributes that are used here fit. */
 struct message {
 	struct nlmsghdr header;
 	struct genlmsghdr head;
 	uint8_t attributes[64];
 };
 
-/* Every answer of a round has a place of its own. */
+/* Each answer of a round has its own buffer. */
 struct client {
 	int fd;
 	struct message request;
 	struct message *answers;
-	ssize_t *lengths; /* of what was received */
+	ssize_t *lengths; /* results of recv() */
 };
 
 static int open_socket(void)
@@ -58,7 +58,7 @@ static void put(struct message *message, uint16_t type, const void *value, size_
 	message->header.nlmsg_len += (uint32_t)(NLA_HDRLEN + NLA_ALIGN(size));
 }
 
-/* The value of an attribute of so many bytes; NULL if there is none. */
+/* The value of the attribute with this type and size; NULL if there is none. */
 static const void *find(const uint8_t *bytes, ssize_t len, uint16_t type, size_t size)
 {
 	while (len >= NLA_HDRLEN) {
@@ -74,7 +74,7 @@ static const void *find(const uint8_t *bytes, ssize_t len, uint16_t type, size_t
 	return NULL;
 }
 
-/* The message type by which the family goes. */
+/* The message type that genetlink.c gave the family. */
 static uint16_t family(int fd)
 {
 	struct {
@@ -122,7 +122,7 @@ static bool is_right(const struct client *client, unsigned int n)
 
 	if (client->lengths[n] < START || answer->header.nlmsg_seq != n)
 		return false;
-	/* An acknowledgement has its error where a reply has its command. */
+	/* In an acknowledgement, the error is at the offset of a reply's command. */
 	if (client->request.head.cmd != COUNTER_CMD_GET)
 		return answer->header.nlmsg_type == NLMSG_ERROR && !*(const int *)&answer->head;
 	number = find(answer->attributes, client->lengths[n] - START,
@@ -159,13 +159,13 @@ static void measure_requests(char **arguments, uint8_t command, uint16_t flags)
 	print(measure(&work, often), often.rounds);
 }
 
-/* ROUNDS TIMES: asking for a counter. */
+/* ROUNDS TIMES: ask for a counter. */
 void measure_counter_get(char **arguments)
 {
 	measure_requests(arguments, COUNTER_CMD_GET, 0);
 }
 
-/* ROUNDS TIMES: adding to a counter, acknowledged; nobody listens. */
+/* ROUNDS TIMES: add to a counter, with an acknowledgement; nobody listens to the events. */
 void measure_counter_add(char **arguments)
 {
 	measure_requests(arguments, COUNTER_CMD_ADD, NLM_F_ACK);

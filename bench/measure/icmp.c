@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* ICMP and ICMPv6, which hooks queue: echo replies, which nobody answers. */
+/* ICMP and ICMPv6, which hooks queue. The packets are echo replies, because nobody answers them. */
 #include <arpa/inet.h>
 #include <netinet/icmp6.h>
 #include <netinet/ip.h>
@@ -60,7 +60,7 @@ static void measure_replies(char **arguments, void (*between)(void))
 	measure_pair(&pair, often);
 }
 
-/* ROUNDS TIMES SIZE: messages with so much data to 127.0.0.1. */
+/* ROUNDS TIMES SIZE: messages with SIZE bytes of data to 127.0.0.1. */
 void measure_icmp(char **arguments)
 {
 	measure_replies(arguments, NULL);
@@ -91,7 +91,7 @@ static void consume(void)
 		die("verdict");
 }
 
-/* ROUNDS TIMES SIZE: the same, each of which queue 0 hands to this program first. */
+/* ROUNDS TIMES SIZE: the same messages. Each waits in queue 0 until this program accepts it. */
 void measure_queued(char **arguments)
 {
 	struct nfq_q_handle *queue;
@@ -105,7 +105,7 @@ void measure_queued(char **arguments)
 	measure_replies(arguments, consume);
 }
 
-/* Extension headers before the message. */
+/* The number of extension headers before the message. */
 static size_t extensions;
 
 static void make_reply6(uint8_t *packet, size_t size, uint32_t seed)
@@ -117,7 +117,7 @@ static void make_reply6(uint8_t *packet, size_t size, uint32_t seed)
 	struct ip6_hdr ip = {
 		.ip6_src = IN6ADDR_LOOPBACK_INIT, .ip6_dst = IN6ADDR_LOOPBACK_INIT,
 	};
-	/* Of the addresses in the pseudo-header, two ones are left. */
+	/* In the pseudo-header, each ::1 adds 1 to the sum. */
 	uint32_t pseudo = (uint32_t)(size - start) + IPPROTO_ICMPV6 + 1 + 1;
 
 	ip.ip6_flow = htonl(6U << 28);
@@ -138,7 +138,7 @@ static void make_reply6(uint8_t *packet, size_t size, uint32_t seed)
 	memcpy(message, &header, sizeof(header));
 }
 
-/* ROUNDS TIMES SIZE EXTENSIONS: ICMPv6 to ::1 behind so many extension headers. */
+/* ROUNDS TIMES SIZE EXTENSIONS: ICMPv6 messages to ::1 behind EXTENSIONS extension headers. */
 void measure_icmpv6(char **arguments)
 {
 	struct repetition often = repetition(arguments);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* usage: measure WORK ROUNDS TIMES ARGUMENTS...: prints ns, in the middle, least, most. */
+/* usage: measure WORK ROUNDS TIMES ARGUMENTS...: prints the median, the least and the most ns. */
 #include <stdio.h>
 #include <string.h>
 

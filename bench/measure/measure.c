@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Clock, repetition and judgement. */
+/* The clock, the repetition of a work, and the check of its answers. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ unsigned long number(const char *name, const char *text, unsigned long least, un
 	unsigned long value = text ? strtoul(text, &end, 10) : 0;
 
 	if (!text || !*text || *end || value < least || value > most) {
-		fprintf(stderr, "%s is to be %lu to %lu\n", name, least, most);
+		fprintf(stderr, "%s must be %lu to %lu\n", name, least, most);
 		exit(2);
 	}
 	return value;
@@ -51,7 +51,7 @@ static uint64_t nanoseconds(void)
 {
 	struct timespec now;
 
-	/* A clock that is read without a system call, so that it always takes the same. */
+	/* Reading this clock needs no system call, so it always takes the same time. */
 	clock_gettime(CLOCK_MONOTONIC_RAW, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
@@ -91,7 +91,7 @@ static void nothing(void *context, unsigned int n)
 	(void)n;
 }
 
-/* What a round takes by itself: asking the clock, and calling the work. */
+/* The time of a round without work: reading the clock and calling a function. */
 static double overhead(unsigned int times)
 {
 	struct work work = { .once = nothing };

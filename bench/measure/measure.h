@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What all works have in common: the clock, repetition, and how to fail. */
+/* Functions that all works share. */
 #ifndef MEASURE_H
 #define MEASURE_H
 
@@ -8,46 +8,46 @@
 #include <stdint.h>
 
 /*
- * One thing to measure. Answers land in buffers of their own while the clock
- * runs and are judged when it does not.
+ * One thing to measure. While the clock runs, answers are only stored, each in its own buffer.
+ * They are checked after the clock stopped.
  */
 struct work {
-	/* Gets ready for a round of n times; may be NULL. */
+	/* Prepares a round of n times; may be NULL. */
 	void (*prepare)(void *context, unsigned int n);
-	/* Does it for the n-th time of a round. */
+	/* Does the work for the n-th time of a round. */
 	void (*once)(void *context, unsigned int n);
 	/* Whether the answers of all n times are right; may be NULL. */
 	bool (*right)(void *context, unsigned int n);
 	void *context;
 };
 
-/* How often: so many rounds of so many times each. */
+/* The number of rounds, and how many times a round does the work. */
 struct repetition {
 	unsigned int rounds, times;
 };
 
-/* Ends the program; what says why, errno is added if there is one. */
+/* Ends the program with a message: "what", and the text of errno if it is not 0. */
 _Noreturn void die(const char *what);
 
-/* The argument called name, in the range given. */
+/* The number in text. Ends the program with an error that names it if it is out of range. */
 unsigned long number(const char *name, const char *text, unsigned long least, unsigned long most);
 
-/* The first two arguments, which all works have. */
+/* ROUNDS and TIMES: the first two arguments of every work. */
 struct repetition repetition(char **arguments);
 
 /* Memory that is zero. */
 void *allocate(size_t count, size_t size);
 
 /*
- * Does the work in rounds, after one that does not count. Returns the nanoseconds that
- * one time takes, for every round; what the clock takes is left out.
+ * Does the work in rounds, after a first round that does not count. Returns for every round the
+ * nanoseconds that the work takes once, without the time for reading the clock.
  */
 double *measure(const struct work *work, struct repetition often);
 
-/* Prints how long one time takes: that in the middle of so many, the least and the most. */
+/* Prints the median, the least and the most of "count" times. */
 void print(double *took, size_t count);
 
-/* A payload that differs between messages and has no short period. */
+/* Fills a payload. It differs between messages and has no short period. */
 void fill(uint8_t *bytes, size_t len, uint32_t seed);
 bool is_filled(const uint8_t *bytes, size_t len, uint32_t seed);
 

@@ -12,22 +12,22 @@
 
 #define SOCKET_BUFFER (8 << 20)
 
-/* What is sent, and how much of it. */
+/* The kind and number of messages that a client sends. */
 struct trip {
 	uint16_t type, flags;
 	size_t size;		/* of the payload */
 	unsigned int batch;	/* messages sent at once */
-	unsigned int sockets;	/* that take turns */
+	unsigned int sockets;	/* they take turns */
 };
 
-/* Every message of a round, and every answer, has a place of its own. */
+/* Each message of a round, and each answer, has its own buffer. */
 struct client {
 	struct trip trip;
 	struct repetition often;
 	int *sockets;
 	size_t message_room, answer_room;
 	uint8_t *messages, *answers;
-	ssize_t *lengths;	/* of what was received */
+	ssize_t *lengths;	/* results of recv() */
 	uint32_t seq;		/* of the round's first message */
 	double *took;
 	pthread_t thread;
@@ -151,7 +151,7 @@ static void *run(void *context)
 	};
 
 	client->message_room = NLMSG_SPACE(trip->size);
-	/* All other answers are short. */
+	/* An answer to any other request is short. */
 	client->answer_room = NLMSG_SPACE(trip->type == NLDEMO_MSG_ECHO ? trip->size : 512);
 	client->messages = allocate(messages, client->message_room);
 	client->answers = allocate(messages, client->answer_room);
@@ -170,7 +170,10 @@ static void measure_trips(struct trip trip, struct repetition often, unsigned in
 
 	for (unsigned int i = 0; i < threads; i++)
 		clients[i] = (struct client) { .trip = trip, .often = often };
-	/* The first thread is this one: a lone thread has its sockets for itself. */
+	/*
+	 * Client 0 runs in this thread. With one client there is only one thread, so system calls
+	 * look up its files without a reference count.
+	 */
 	for (unsigned int i = 1; i < threads; i++) {
 		errno = pthread_create(&clients[i].thread, NULL, run, &clients[i]);
 		if (errno)
@@ -185,7 +188,7 @@ static void measure_trips(struct trip trip, struct repetition often, unsigned in
 	print(took, threads * often.rounds);
 }
 
-/* ROUNDS TIMES: the least that netlink answers, an acknowledgement of nothing. */
+/* ROUNDS TIMES: NLMSG_NOOP with NLM_F_ACK: no answer of netlink takes less. */
 void measure_floor(char **arguments)
 {
 	struct trip trip = {
@@ -207,7 +210,7 @@ void measure_echo(char **arguments)
 	measure_trips(trip, often, number("THREADS", arguments[5], 1, 1000));
 }
 
-/* ROUNDS TIMES: asking for the configuration. */
+/* ROUNDS TIMES: ask for the configuration. */
 void measure_config(char **arguments)
 {
 	struct trip trip = {

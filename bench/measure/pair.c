@@ -34,7 +34,7 @@ static void once(void *context, unsigned int n)
 		die("send");
 	if (pair->between)
 		pair->between();
-	/* A stream may come in pieces. */
+	/* One recv() may return only a part of a stream. */
 	while (len < pair->received_size) {
 		ssize_t more = recv(pair->to, received(pair, n) + len, pair->received_size - len, 0);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Packets that go from one socket to another, and must arrive as they were sent. */
+/* Packets that go from one socket to another, and must arrive unchanged. */
 #ifndef PAIR_H
 #define PAIR_H
 
@@ -7,17 +7,17 @@
 
 struct pair {
 	int from, to;
-	/* What is sent, from sent_start on, is what is received from received_start on. */
+	/* The sent bytes from sent_start on must equal the received bytes from received_start on. */
 	size_t sent_size, sent_start, received_size, received_start;
-	/* Writes the packet of that number; fill() unless it is set. */
+	/* Writes a packet that depends on the seed. measure_pair() sets NULL to fill(). */
 	void (*make)(uint8_t *packet, size_t size, uint32_t seed);
-	/* What happens between sending and receiving, and behind both; may be NULL. */
+	/* Called between sending and receiving, and after receiving; may be NULL. */
 	void (*between)(void), (*after)(void);
 	uint8_t *sent, *received;
 	uint32_t seed;
 };
 
-/* Measures and prints what sending a packet and receiving it takes. */
+/* Measures and prints the time to send a packet and receive it. */
 void measure_pair(struct pair *pair, struct repetition often);
 
 #endif

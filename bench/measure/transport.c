@@ -42,7 +42,7 @@ static int open_netns(const char *path)
 	return fd;
 }
 
-/* Makes a socket with a free port of ADDRESS in the network namespace at the path NETNS. */
+/* Makes a socket in the network namespace at path NETNS, and binds it to ADDRESS and a free port. */
 static int open_far(int type, char **arguments, struct sockaddr_in *address)
 {
 	int home = open_netns("/proc/thread-self/ns/net");
@@ -52,9 +52,9 @@ static int open_far(int type, char **arguments, struct sockaddr_in *address)
 	errno = 0;
 	*address = (struct sockaddr_in) { .sin_family = AF_INET };
 	if (!arguments[0] || inet_pton(AF_INET, arguments[0], &address->sin_addr) != 1)
-		die("ADDRESS is to be one of IPv4");
+		die("ADDRESS must be an IPv4 address");
 	if (!arguments[1])
-		die("NETNS is needed");
+		die("the argument NETNS is missing");
 	enter(open_netns(arguments[1]));
 	fd = open_socket(type);
 	if (bind(fd, (struct sockaddr *)address, len) ||
@@ -65,8 +65,8 @@ static int open_far(int type, char **arguments, struct sockaddr_in *address)
 }
 
 /*
- * ROUNDS TIMES SIZE SEGMENT ADDRESS NETNS: datagrams. Those of more than SEGMENT bytes,
- * if that is not 0, are of several segments which stay together.
+ * ROUNDS TIMES SIZE SEGMENT ADDRESS NETNS: datagrams. If SEGMENT is not 0, a datagram consists of
+ * segments of at most SEGMENT bytes, which stay together (UDP_SEGMENT and UDP_GRO).
  */
 void measure_udp(char **arguments)
 {
@@ -89,7 +89,7 @@ void measure_udp(char **arguments)
 /* The two ends of a connection. */
 static int near, far;
 
-/* Data goes the other way too, so that no acknowledgement goes alone or late. */
+/* Sends a byte back, so that TCP sends no acknowledgement alone or late. */
 static void respond(void)
 {
 	char byte = 0;
@@ -98,7 +98,7 @@ static void respond(void)
 		die("response");
 }
 
-/* ROUNDS TIMES SIZE ADDRESS NETNS: so much over a connection, and a byte back. */
+/* ROUNDS TIMES SIZE ADDRESS NETNS: SIZE bytes over a connection, and a byte back. */
 void measure_tcp(char **arguments)
 {
 	struct repetition often = repetition(arguments);

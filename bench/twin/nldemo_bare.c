@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The twin once more. Kbuild compiles it without what the kernel's own compiler flags add to functions
- * of C, and rustc adds to none of the module: the call for tracing (__fentry__) and stack protectors.
+ * The twin without the call for tracing (__fentry__) and without stack protectors. The kernel's
+ * compiler flags add both to C functions; rustc adds neither to the module's functions.
  */
 #include "nldemo_twin.c"

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Netlink echo and ICMP to NFQUEUE as a kernel developer would write them first in C: no
- * statistics, no configuration at run time, no checks but those that keep from reading out of
- * bounds. The least that the job takes.
+ * Netlink echo and ICMP to NFQUEUE as a kernel developer would first write them in C: no
+ * statistics, no configuration at run time, and only the checks that prevent out-of-bounds reads.
  */
 #include <linux/icmpv6.h>
 #include <linux/ip.h>
@@ -88,7 +87,7 @@ static unsigned int floor_hook_ipv4(void *priv, struct sk_buff *skb,
 {
 	const struct iphdr *iph = ip_hdr(skb);
 
-	/* A packet socket's ring and an xfrm interface leave it in fragments. */
+	/* Packets from a packet socket's ring or an xfrm interface may have the header in fragments. */
 	if (unlikely(skb_headlen(skb) < sizeof(*iph)))
 		return floor_ipv4_elsewhere(skb);
 	if (iph->protocol != IPPROTO_ICMP || iph->frag_off & htons(IP_OFFSET))

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What rust_nldemo does for each packet and message, in C, with equal duties: a
- * configuration under RCU in each network namespace, counters for each CPU, sets of ICMP types,
- * the skip mark, the checks of headers, the spreading over queues, echoes that send the
- * request's buffer back. There is no way to change the configuration or to ask for the
- * counters. What differs from nldemo_floor is what the duties cost, and what differs from the
- * Rust module is the language.
+ * The work of rust_nldemo for each packet and message, in C, with equal duties: a configuration
+ * under RCU in each network namespace, counters for each CPU, sets of ICMP types, the skip mark,
+ * the checks of headers, the spreading over queues, echoes that send the request's buffer back. No
+ * request changes the configuration or asks for the counters. The difference to nldemo_floor is
+ * the cost of the duties; the difference to the Rust module is the language.
  */
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -43,7 +42,7 @@ MODULE_PARM_DESC(hooks, "Hook points, bit n for NF_INET_* number n");
 
 enum family { IPV4, IPV6, FAMILIES };
 
-/* By type of ICMP message. */
+/* A bit for each ICMP type. */
 struct type_set {
 	u8 bits[32];
 };
@@ -79,7 +78,7 @@ struct twin_net {
 
 static unsigned int twin_net_id;
 
-/* --- What a packet is ---------------------------------------------------------------- */
+/* --- The class of a packet ----------------------------------------------------------- */
 
 enum packet_class { ICMP, OTHER, LATER_FRAGMENT, MALFORMED };
 
@@ -119,7 +118,7 @@ static __always_inline enum packet_class classify_ipv4(struct sk_buff *skb, u8 *
 	return classify_message(skb, header_len, total_len, type);
 }
 
-/* Those of RFC 8200 and later ones, and none that hide what follows. */
+/* The extension headers of RFC 8200 and of later RFCs, without ESP, which encrypts what follows. */
 static __always_inline bool is_extension(u8 next)
 {
 	switch (next) {
@@ -147,7 +146,7 @@ static __always_inline enum packet_class classify_ipv6(struct sk_buff *skb, u8 *
 	ip6h = skb_header_pointer(skb, 0, sizeof(buffer), &buffer);
 	if (!ip6h)
 		return MALFORMED;
-	/* 0 for a jumbogram. */
+	/* 0 if the packet may be a jumbogram. */
 	end = ntohs(ip6h->payload_len) ? sizeof(*ip6h) + ntohs(ip6h->payload_len) : 0;
 	next = ip6h->nexthdr;
 	for (;;) {
@@ -188,7 +187,7 @@ static __always_inline enum packet_class classify_ipv6(struct sk_buff *skb, u8 *
 	}
 }
 
-/* --- Where it goes ------------------------------------------------------------------- */
+/* --- The queue of a packet ----------------------------------------------------------- */
 
 static u64 mix(u64 bits)
 {
@@ -199,7 +198,7 @@ static u64 mix(u64 bits)
 	return bits ^ (bits >> 33);
 }
 
-/* The same for both directions. */
+/* Both directions of a flow give the same value. */
 static u32 flow_ipv4(struct sk_buff *skb, u64 seed)
 {
 	__be32 buffer[2];
@@ -270,7 +269,7 @@ static __always_inline unsigned int decide(const struct twin_net *twin, struct s
 		this_cpu_inc(packets[SKIPPED]);
 		return NF_ACCEPT;
 	}
-	/* Met before, by a device of the VRF. */
+	/* The hook saw the packet before, when its input device was a device of the VRF. */
 	if (state->hook == NF_INET_PRE_ROUTING && state->in && netif_is_l3_master(state->in) &&
 	    skb->pkt_type != PACKET_LOOPBACK) {
 		this_cpu_inc(packets[SKIPPED]);
@@ -293,7 +292,7 @@ static noinline unsigned int decide_ipv6(const struct twin_net *twin, struct sk_
 	return decide(twin, skb, state, IPV6);
 }
 
-/* The protocol is all that most packets are looked at for. */
+/* For most packets the hook reads only the protocol. */
 static unsigned int twin_hook_ipv4(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	if (likely(skb_headlen(skb) >= sizeof(struct iphdr)) && ip_hdr(skb)->protocol != IPPROTO_ICMP)
@@ -315,8 +314,8 @@ static unsigned int twin_hook_ipv6(void *priv, struct sk_buff *skb, const struct
 /* --- Messages ------------------------------------------------------------------------ */
 
 /*
- * The request's own buffer, if there is nothing else in it and nobody else has it. A buffer of
- * vmalloc() must not be cloned: netlink_skb_destructor() frees it with the first owner.
+ * Whether the request's own buffer can be the reply: it has no other message, and no other owner. A
+ * buffer of vmalloc() must not be cloned: netlink_skb_destructor() frees it with the first owner.
  */
 static bool can_send_back(const struct sk_buff *skb, const struct nlmsghdr *nlh)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What was measured before, and what is worse now.
+//! The record of earlier measurements, and the ratios that are worse now.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -23,10 +23,10 @@ pub(crate) struct Entry {
     pub(crate) ratios: BTreeMap<String, f64>,
 }
 
-/// What ratios may differ by between runs of the same.
+/// The most that a ratio differs between two runs of the same code.
 const NOISE: f64 = 0.005;
 
-/// Rows that are the same wherever they are measured.
+/// The rows in instructions: they are the same on every machine.
 fn counted(rows: &[Row]) -> impl Iterator<Item = &Row> {
     rows.iter().filter(|row| row.unit == "instructions")
 }
@@ -36,7 +36,7 @@ fn rounded(value: f64) -> f64 {
 }
 
 impl Entry {
-    /// What there is to record of rows.
+    /// The record of `rows`.
     pub(crate) fn new(date: &str, commit: &str, kernel: &str, rows: &[Row]) -> Self {
         Self {
             date: date.into(),
@@ -58,8 +58,8 @@ impl Entry {
         }
     }
 
-    /// In words, each ratio that is worse than it was. Ratios, since costs also depend on the kernel
-    /// and on the compilers.
+    /// A sentence for each ratio that is worse than in this record. Costs are not compared, because they
+    /// also depend on the kernel and on the compilers.
     pub(crate) fn regressions(&self, rows: &[Row]) -> Vec<String> {
         let mut found = Vec::new();
         for row in counted(rows) {
@@ -90,7 +90,6 @@ pub(crate) fn latest(file: &Path) -> io::Result<Option<Entry>> {
     }
 }
 
-/// Adds a record.
 pub(crate) fn append(file: &Path, entry: &Entry) -> io::Result<()> {
     let mut file = OpenOptions::new().create(true).append(true).open(file)?;
     writeln!(file, "{}", serde_json::to_string(entry)?)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Makes tables, plots and history of what the benchmark's guests printed, and tells whether it is
-//! good enough.
+//! Makes tables, plots and a history from the rows that the benchmark's guests printed, and checks the
+//! bounds of the ratios.
 
 mod history;
 mod plot;
@@ -18,31 +18,31 @@ use clap::Parser;
 
 use crate::history::Entry;
 
-/// Prints tables of what was measured. Exit status 1 if a ratio is outside of its bounds or worse than
-/// when it was recorded last.
+/// Prints tables of the measurements. Exit status 1 if a ratio is outside its bounds or worse than in
+/// the latest record.
 #[derive(Parser)]
 struct Options {
-    /// Files of rows, as the guests print them
+    /// Files of rows that the guests printed
     #[arg(required = true, value_name = "ROWS")]
     rows: Vec<PathBuf>,
 
-    /// What was recorded before
+    /// The record of earlier measurements
     #[arg(long, value_name = "FILE")]
     history: PathBuf,
 
-    /// When it was measured
+    /// The date of the measurement
     #[arg(long)]
     date: String,
 
-    /// What was measured
+    /// The commit that was measured
     #[arg(long)]
     commit: String,
 
-    /// On which kernel
+    /// The kernel of the guests
     #[arg(long)]
     kernel: String,
 
-    /// What else the report is to say of the circumstances
+    /// A further line for the head of the report
     #[arg(long, value_name = "WHAT=VALUE", value_parser = pair)]
     about: Vec<(String, String)>,
 

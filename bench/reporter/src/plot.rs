@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Bars, as SVG that can be read on light and dark ground.
+//! Bar charts as SVG that is readable on a light and on a dark background.
 
 use std::error::Error;
 
@@ -9,20 +9,20 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::table::number;
 
-/// The colour of text and lines on light ground, which the style sheet swaps on dark.
+/// The colour of text and lines on a light background. The style sheet replaces it on a dark one.
 const INK: RGBColor = RGBColor(0x1f, 0x23, 0x28);
 const STYLE: &str = "<!-- SPDX-License-Identifier: GPL-2.0 -->\
                      <style>text { font-family: system-ui, sans-serif } \
                      @media (prefers-color-scheme: dark) { \
                      [fill=\"#1F2328\"] { fill: #e6edf3 } [stroke=\"#1F2328\"] { stroke: #e6edf3 } }</style>";
 
-/// Colours that stand out on either ground.
+/// Colours that are visible on both backgrounds.
 pub(crate) const MODULE: RGBColor = RGBColor(0x2f, 0x81, 0xf7);
 pub(crate) const TWIN: RGBColor = RGBColor(0x8b, 0x94, 0x9e);
 pub(crate) const OTHER: RGBColor = RGBColor(0xd2, 0x99, 0x22);
 pub(crate) const RIVAL: RGBColor = RGBColor(0xa3, 0x71, 0xf7);
 
-/// One colour of bars.
+/// The bars of one colour.
 pub(crate) struct Series {
     pub(crate) name: &'static str,
     pub(crate) color: RGBColor,
@@ -31,7 +31,7 @@ pub(crate) struct Series {
 /// Bars side by side.
 pub(crate) struct Group {
     pub(crate) label: String,
-    /// Of each series, in order.
+    /// A value for each series, in the order of the chart's series.
     pub(crate) values: Vec<f64>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Chart {
     pub(crate) title: &'static str,
     pub(crate) series: Vec<Series>,
     pub(crate) groups: Vec<Group>,
-    /// Where a line is drawn for what bars are to be compared to.
+    /// The value where a line is drawn, to compare the bars with.
     pub(crate) reference: Option<f64>,
     pub(crate) decimals: bool,
 }
@@ -63,7 +63,7 @@ impl Chart {
         }
     }
 
-    /// Draws it.
+    /// The chart as SVG.
     pub(crate) fn svg(&self) -> Result<String, Box<dyn Error>> {
         let bars = i32::try_from(self.series.len())?;
         let row = bars * BAR + GAP;
@@ -111,7 +111,7 @@ impl Chart {
                 let end = (x(*value), y + BAR - 3);
                 area.draw(&Rectangle::new([(x(0.0), y), end], series.color.filled()))?;
                 let place = y + BAR / 2 - 1;
-                // Where there is a line behind the bars, numbers stand within them.
+                // A reference line could cross numbers behind the bars, so then they are inside the bars.
                 let (text, style) = if self.reference.is_some() {
                     ((end.0 - 5, place), style(15, HPos::Right).color(&WHITE))
                 } else {
@@ -164,7 +164,8 @@ mod tests {
         ] {
             assert!(svg.contains(part), "{part} in {svg}");
         }
-        // Title, legend and label, not the number within the bar; the line; and the style sheet.
+        // The title, the legend, the label and the style sheet have this fill. The number inside the bar
+        // is white. The reference line and the style sheet have this stroke.
         assert_eq!(svg.matches("fill=\"#1F2328\"").count(), 3 + 1);
         assert_eq!(svg.matches("stroke=\"#1F2328\"").count(), 1 + 1);
         Ok(())

@@ -12,7 +12,7 @@ use crate::row::{Ratio, Row};
 use crate::section::{SECTIONS, Section};
 use crate::table::table;
 
-/// The sections that there are rows of.
+/// The sections that have rows.
 fn sections(rows: &[Row]) -> impl Iterator<Item = (&'static Section, Vec<&Row>)> {
     SECTIONS.iter().filter_map(|section| {
         let rows: Vec<_> = rows
@@ -32,7 +32,7 @@ pub(crate) fn tables(rows: &[Row]) -> String {
     text
 }
 
-/// Works and ratios of which `holds` is so, in words.
+/// A sentence for each ratio for which `holds` returns true.
 pub(crate) fn ratios(rows: &[Row], holds: impl Fn(&Ratio) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     for row in rows {
@@ -46,7 +46,7 @@ pub(crate) fn ratios(rows: &[Row], holds: impl Fn(&Ratio) -> bool) -> Vec<String
 
 /// A plot and how it is drawn.
 struct Plot {
-    /// Where it belongs; none for the one that stands at the top.
+    /// The key of its section; empty for the plot at the top of the page.
     section: &'static str,
     file: &'static str,
     alt: &'static str,
@@ -57,7 +57,7 @@ const PLOTS: [Plot; 4] = [
     Plot {
         section: "",
         file: "overview.svg",
-        alt: "What the module costs, where its twin in C costs 1",
+        alt: "The module's cost divided by that of its twin in C",
         draw: overview,
     },
     Plot {
@@ -105,7 +105,7 @@ fn overview(rows: &[Row]) -> Chart {
         Some(Group { label, values })
     };
     Chart {
-        title: "What the module costs, where its twin in C costs 1 (instructions)",
+        title: "The module's cost divided by that of its twin in C (instructions)",
         series: vec![Series {
             name: "Rust module",
             color: MODULE,
@@ -263,17 +263,17 @@ const HEAD: &str = "\
 # What the module costs
 
 `make bench` measures all of this again, on any machine: the guest's clock counts instructions
-(`-icount`), so figures do not depend on how fast the machine is or what else it does, only on the
-kernel, the compilers and the CPU that is emulated. All take turns in one boot, and every answer is
-checked. Numbers in parentheses are bounds; what is not met is bold. The module is compared with
+(`-icount`), so figures do not depend on the machine's speed or load, only on the kernel, the
+compilers and the emulated CPU. All subjects take turns in one boot, and every answer is checked.
+Numbers in parentheses are bounds; a ratio that misses its bound is bold. The module is compared with
 
-- the **twin** ([`nldemo_twin.c`](../twin/nldemo_twin.c)): C with equal duties. What differs is the
-  language and its compiler. Some rows have it bare ([`nldemo_bare.c`](../twin/nldemo_bare.c)), too:
-  without the calls for tracing and the stack protectors that the kernel's flags give code in C alone;
+- the **twin** ([`nldemo_twin.c`](../twin/nldemo_twin.c)): C with equal duties. Only the language and
+  its compiler differ. Some rows also have the bare twin ([`nldemo_bare.c`](../twin/nldemo_bare.c)). It
+  lacks the calls for tracing and the stack protectors, which the kernel's flags add to C code only;
 - the **floor** ([`nldemo_floor.c`](../twin/nldemo_floor.c)): C without statistics, configuration and
-  most checks, which copies every echo. What differs is the duties and the algorithm;
-- rules of **nftables** that do the hook's job, and programs of **BPF**, which cannot: they may let a
-  packet pass or drop it, not queue it. The empty one is the least that such a program takes; the
-  other looks at the protocol, as the module's hook does.
+  most checks, which copies every echo. The duties and the algorithm differ;
+- rules of **nftables** that do the hook's job, and **BPF** programs, which cannot do it: a BPF program
+  can let a packet pass or drop it, but cannot queue it. The empty program shows the least cost of a BPF
+  program; the other one reads the protocol, as the module's hook does.
 
 ";

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the guest measured: the rows that it prints.
+//! The rows that the guest prints.
 
 use std::path::Path;
 use std::{fs, io};
 
 use serde::Deserialize;
 
-/// How one cost compares to another.
+/// One cost divided by another.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Ratio {
     pub(crate) name: String,
     pub(crate) value: f64,
-    /// Between repetitions, the largest less the smallest.
+    /// The largest ratio of a repetition minus the smallest.
     pub(crate) spread: f64,
     pub(crate) more_is_better: bool,
-    /// In words; empty if there is none.
+    /// As text, for example "≤ 1.00"; empty if there is none.
     pub(crate) bound: String,
     pub(crate) met: bool,
-    /// Whether it is at least as good as it must be while the bound is not met.
+    /// Whether the ratio meets its bound, or the weaker bound that holds until then.
     pub(crate) allowed: bool,
-    /// What stands in the way of a bound that is not met; empty if that is not known.
+    /// The reason why the bound is not met; empty if the reason is not known.
     pub(crate) why: String,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct Row {
     pub(crate) section: String,
     pub(crate) work: String,
     pub(crate) unit: String,
-    /// By what bore them, in the order of columns.
+    /// By subject, in the order of columns.
     pub(crate) costs: Vec<(String, f64)>,
     pub(crate) ratios: Vec<Ratio>,
 }
@@ -46,13 +46,13 @@ impl Row {
         self.ratios.iter().find(|ratio| ratio.name == name)
     }
 
-    /// What it costs more than the path by itself; all of it if that is no cost of the row.
+    /// The cost minus that of the path alone. If the row has no such cost, nothing is subtracted.
     pub(crate) fn added(&self, by: &str) -> Option<f64> {
         Some(self.cost(by)? - self.cost(PATH).unwrap_or(0.0))
     }
 }
 
-/// Who bears the cost of a path without a hook.
+/// The subject without a hook: its cost is that of the path alone.
 pub(crate) const PATH: &str = "nothing";
 
 /// Reads rows, one a line.

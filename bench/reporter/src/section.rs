@@ -1,86 +1,88 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The parts of the report.
+//! The sections of the report.
 
-/// A part: rows of one kind.
+/// A section: rows of one kind.
 pub(crate) struct Section {
-    /// What rows call it.
+    /// The name that rows have in `section`.
     pub(crate) key: &'static str,
     pub(crate) title: &'static str,
     pub(crate) about: &'static str,
 }
 
-/// All of them, in the order of the report.
+/// All sections, in the order of the report.
 pub(crate) const SECTIONS: [Section; 10] = [
     Section {
         key: "echo",
         title: "Echo round trips",
-        about: "A request sent and its answer received, with the client's system calls, which are most of \
-                it. The acknowledgement of nothing (`NLMSG_NOOP` with `NLM_F_ACK`) is the least that \
-                netlink answers.",
+        about: "A client sends a request and receives its answer. The client's system calls are included, \
+                and are most of the cost. No answer of netlink takes less than the acknowledgement of \
+                nothing (`NLMSG_NOOP` with `NLM_F_ACK`).",
     },
     Section {
         key: "passing",
         title: "Packets that are not ICMP",
-        about: "What a hook adds to the way of a packet from a socket to a socket, over the loopback \
-                device, or by way of a router for `forward`. A row of TCP is a write and a response: \
-                several packets. Ratios are those of what is added.",
+        about: "The cost that a hook adds to a packet's way from one socket to another: over the loopback \
+                device, or for `forward` through a router. A row of TCP is a write and a response: several \
+                packets. Ratios compare the added costs.",
     },
     Section {
         key: "queued",
         title: "ICMP packets",
-        about: "Those that a hook hands to the queue: with nobody there to listen, who lets them pass \
-                (`bypass`), and with a listener who accepts them. The floor neither counts them nor can be \
-                configured.",
+        about: "Packets that a hook queues. If nobody listens, the kernel lets them pass (`bypass`); a \
+                listener accepts them. The floor neither counts packets nor can be configured.",
     },
     Section {
         key: "families",
         title: "Families of generic netlink",
         about: "A request to the family of `examples/counter` and its answer, with the client's system \
-                calls, beside the same in C: as many checks by as many policies. Netlink itself is most of it.",
+                calls. The family in C has the same policies and makes the same checks. Most of the cost is \
+                netlink itself.",
     },
     Section {
         key: "consumers",
         title: "The queue's consumer",
-        about: "CPU time that `nldemo queue run` takes for an accepted packet, of bursts that wait for it, \
-                and the time from an echo request to its reply when both wait for a verdict alone. C is a \
-                consumer on libnetfilter_queue with one verdict a packet, with one for the packets that \
-                wait together (batches), or on system calls alone, as few as there can be (tuned). The crate \
-                nfq is another one for Rust, with one verdict a packet. All these look at a packet's id only, \
-                and have a process for each queue. A packet is told of as a \
-                line of text, one of JSON, or a record of a capture; none is left out. `nldemo` receives up to \
-                64 packets by one system call, and sends their verdicts by one, with a message for each packet \
-                (one by one) or for all (batches). Where nothing in packets matters, no content is copied to it.",
+        about: "The CPU time that a consumer takes for an accepted packet, while the packets of a burst wait \
+                together; and the time from an echo request to its reply, while each waits for its verdict \
+                alone. The consumers in C use libnetfilter_queue with one verdict for each packet (C), the \
+                same library with one verdict for all waiting packets (C, batches), or as few system calls as \
+                possible without a library (C, tuned). The consumer of the crate nfq sends one verdict for \
+                each packet. All these read only a packet's id, and have a process for each queue. \
+                `nldemo queue run` receives up to 64 packets with one system call, and sends their verdicts \
+                with one: a message for each packet (one by one), or one message for all (batches). The \
+                kernel copies no content to it, because accepting needs none. In the last row it writes each \
+                packet as a line of text, as a line of JSON, or as a record of a capture, and leaves none \
+                out.",
     },
     Section {
         key: "growth",
         title: "Growth",
-        about: "The same work when there is one of something, and when there are many.",
+        about: "The same work with one socket or namespace, and with many.",
     },
     Section {
         key: "listing",
         title: "Listing sockets",
-        about: "What each socket adds to the CPU time of `nldemo diag list` and of `ss -a -n`, the kernel's \
-                part included.",
+        about: "The CPU time that each socket adds to `nldemo diag list` and to `ss -a -n`, including time \
+                in the kernel.",
     },
     Section {
         key: "config",
         title: "Configuration under load",
-        about: "The hook reads its configuration for every ICMP packet, while another process asks for it \
-                without rest; and the other way round. All share one CPU.",
+        about: "The hook reads its configuration for every ICMP packet. Packets are measured while another \
+                process asks for the configuration all the time; asking is measured while packets arrive all \
+                the time. All share one CPU.",
     },
     Section {
         key: "threads",
         title: "Several threads",
         about: "An echo round trip of 64 bytes in each of several threads at once, on two CPUs. The modules \
-                take turns. This is time and not instructions, so it depends on the machine and on what else \
-                it does. The spread is that of the ratios of single rounds.",
+                take turns. This is time and not instructions, so it depends on the machine and its load.",
     },
     Section {
         key: "module",
         title: "The modules themselves",
-        about: "Times are the guest's, most of which is reading the file and waiting for grace periods. The \
-                code of floor and twin does no more than receive, reply and queue; below is what the module's is \
-                for.",
+        about: "Times are those of the guest's clock; most of a time is reading the file and waiting for \
+                grace periods. The code of floor and twin only receives, replies and queues. The rows \"code \
+                for\" show the purposes of the module's code.",
     },
 ];

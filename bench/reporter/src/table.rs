@@ -23,7 +23,7 @@ pub(crate) fn number(value: f64) -> String {
     format!("{sign}{grouped}{rest}")
 }
 
-/// A ratio with its bound; bold if that is not met.
+/// A ratio with its bound; bold if the bound is not met.
 fn ratio(ratio: &Ratio) -> String {
     let value = format!("{:.3}", ratio.value);
     match (ratio.bound.as_str(), ratio.met) {
@@ -33,7 +33,7 @@ fn ratio(ratio: &Ratio) -> String {
     }
 }
 
-/// The distinct items, in the order in which they come first.
+/// The distinct items, in the order of their first occurrence.
 fn distinct<'a>(items: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut found = Vec::new();
     for item in items {
@@ -44,7 +44,7 @@ fn distinct<'a>(items: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     found
 }
 
-/// A cost: what it adds to the path by itself, if the row knows that.
+/// A cost: the part that is added to the path alone, if the row has the path's cost.
 fn cost(row: &Row, of: &str) -> String {
     match (row.cost(of), row.cost(PATH)) {
         (None, _) => String::new(),
@@ -53,7 +53,7 @@ fn cost(row: &Row, of: &str) -> String {
     }
 }
 
-/// The rows of one section, which have one unit unless they say otherwise.
+/// The rows of one section. If their units differ, each row names its unit.
 pub(crate) fn table(rows: &[&Row]) -> String {
     let costs = distinct(
         rows.iter()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An NFQUEUE consumer on the crate `nfq` as its documentation has it: accepts every packet of the
-//! queue that the only argument names.
+//! An NFQUEUE consumer on the crate `nfq`, written like the example in its documentation. It accepts
+//! every packet of the queue that the only argument names.
 
 use std::error::Error;
 
