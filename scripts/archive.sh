@@ -27,7 +27,7 @@ use_archive() {
 	mkdir -p "$apt_dir/lists/partial" "$apt_dir/archives/partial" "$apt_dir/kernels"
 	: >"$apt_dir/status"
 	mirror=${NLDEMO_MIRROR:-$(host_mirror)}
-	# What mmdebstrap would use by itself.
+	# The mirror that mmdebstrap would choose.
 	# shellcheck disable=SC2016 # the hook's own shell expands it
 	[[ $mirror ]] || mirror=$(mmdebstrap --variant=custom --skip=update --setup-hook='cat "$1/etc/apt/sources.list" >&3; exit 1' \
 		"--mode=$mode" "$1" - 3>&1 >/dev/null 2>&1 | awk -v suite="$1" '$1 == "deb" { for (i = 2; i < NF; i++) if ($(i + 1) == suite) { print $i; exit } }') || true
@@ -38,8 +38,8 @@ use_archive() {
 	printf '%s\n' 'Package: src:linux src:linux-signed-amd64 linux-*' 'Pin: release n=trixie-backports' \
 		'Pin-Priority: 900' >"$apt_dir/preferences"
 	{
-		# The host's proxy and its timeouts, and nothing else of its
-		# configuration (its hooks would run, its pins would count).
+		# The host's proxy and timeouts. The rest of the host's configuration is left out: its hooks
+		# would run, and its pins would apply.
 		apt-config dump --no-empty Acquire | grep -v '^Acquire::IndexTargets' || true
 		cat <<-EOF
 			Dir::Etc::main "/dev/null";
@@ -71,10 +71,10 @@ update_lists() {
 	apt apt-get update >"$log" 2>&1 && return
 	compgen -G "$apt_dir/lists/*Packages*" >/dev/null ||
 		explain_failure "$log" "apt-get update" || exit 1
-	say "cannot update the package lists (see $log); trying with those of the last time"
+	say "cannot update the package lists (see $log); using the lists of the last update"
 }
 
-# megabytes DIR <URIS: how much of what apt's --print-uris names is not in DIR yet.
+# megabytes DIR <URIS: the size of the files that are not in DIR yet. URIS is the output of apt's --print-uris.
 megabytes() {
 	local uri file size _ sum=0
 	while read -r uri file size _; do

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Prints what the workspace's cargo may know of the configuration of the user's cargo.
+"""Prints the part of the user's cargo configuration that the workspace's cargo may read.
 
 usage: cargo_config.py FILE PATH
 
-That is how to reach registries: their names and replacements, the proxy, the certificates. The rest
-would change what is built: wrappers, linkers, targets, flags. FILE is the configuration, and PATH is
-where it is on the user's machine.
+That part says how to reach registries: their names and replacements, the proxy, the certificates. The
+rest would change the build: wrappers, linkers, targets, flags. FILE is the configuration, and PATH is its
+path on the user's machine.
 
-Comments come first: "# cainfo: PATH" is the file of the certificates, "# needs: PATH" anything else
-on the user's machine that cargo is going to read.
+Comments come first: "# cainfo: PATH" is the file of the certificates, "# needs: PATH" any other file
+of the user's machine that cargo will read.
 """
 
 import json
@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 KEPT = ("http", "net", "registries", "source")
-# What has a path of the user's machine for its value.
+# The keys whose values are paths on the user's machine.
 PATHS = {"cainfo", "directory", "local-registry", "proxy-cainfo"}
 
 
@@ -29,12 +29,12 @@ def toml(value):
         return "{" + ", ".join(f"{toml(key)} = {toml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(toml, value)) + "]"
-    # Of scalars, JSON's notation is also TOML's.
+    # TOML writes scalars as JSON does.
     return json.dumps(value, ensure_ascii=False)
 
 
 def tables(value):
-    """A table and those in it."""
+    """The table and all tables inside it."""
     if isinstance(value, dict):
         yield value
         for item in value.values():
@@ -48,7 +48,7 @@ def main():
     for table in tables(config):
         for key, value in table.items():
             if key in PATHS:
-                # Relative to where the directory is that the file is in.
+                # Cargo resolves the path relative to the parent of the file's directory.
                 table[key] = str(path.parent.parent / value)
                 needs.append(table[key])
             elif isinstance(value, str) and value.removeprefix("sparse+").startswith("file:"):

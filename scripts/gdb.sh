@@ -4,23 +4,25 @@
 # For scripts/vm --gdb: a socket for QEMU and gdb, and a script for gdb. The script attaches, and loads the
 # module's symbols at the module's addresses. scripts/vm sources this file.
 
-# prepare_gdb JOB: what QEMU opens. The guest writes to `gdb-from` and waits for a line in `gdb-to`.
+# prepare_gdb JOB: makes the files that QEMU opens. The guest writes to `gdb-from` and waits for a line in
+# `gdb-to`.
 prepare_gdb() {
 	mkfifo "$1/gdb-to"
 	: >"$1/gdb-from"
-	# QEMU would wait for a writer.
+	# Otherwise QEMU would wait for a writer.
 	exec 5<>"$1/gdb-to"
 }
 
-# gdb_options: those of QEMU, for virtme-run.
+# gdb_options: QEMU's options for gdb, for virtme-run.
 gdb_options() {
 	printf '%s\n' -q=-gdb "-q=unix:/nldemo-vm/gdb-socket,server=on,wait=off" \
 		-q=-chardev "-q=file,id=nldemo-gdb,path=/nldemo-vm/gdb-from,input-path=/nldemo-vm/gdb-to" \
 		-q=-device "-q=virtserialport,name=nldemo.gdb,chardev=nldemo-gdb"
 }
 
-# offer_gdb JOB PID MODULE COMMAND: writes the script when the guest, process PID, has said where the sections
-# of MODULE are, and says how to use it. With it, a COMMAND goes on when gdb has attached.
+# offer_gdb JOB PID MODULE COMMAND: waits until the guest, process PID, has sent the addresses of MODULE's
+# sections. Then it writes the script for gdb and prints how to use the script. If there is a COMMAND, the
+# script starts it after gdb has attached.
 offer_gdb() {
 	local job=$1 module=$3 section address arguments=''
 	while read -r section address; do

@@ -7,13 +7,13 @@
 #
 # shellcheck disable=SC2154 # $kernel, $architecture, $apt_dir and the variables that choose_kernel sets
 
-# What the archive has of kernels, "PACKAGE VERSION" a line.
+# The kernel packages of the archive, "PACKAGE VERSION" a line.
 archive_kernels() {
 	apt apt-cache pkgnames linux- | grep -E '^linux-(image|headers|source)-[0-9]' |
 		APT_CONFIG=$apt_dir/apt.conf xargs apt-cache madison | awk '{ sub(/:.*/, "", $1); print $1, $3 }'
 }
 
-# The files of a kernel are listed in a file of their own, once all of them are there.
+# A list file names the files of a kernel. It is written after all of them were downloaded.
 have_packages() { [[ -f $1 ]] && (cd -- "${1%/*}" && xargs -a "$1" ls >/dev/null 2>&1); }
 kept_kernels() {
 	local list
@@ -22,8 +22,8 @@ kept_kernels() {
 	done
 }
 
-# kernel_closure VERSION PACKAGE...: these packages of a kernel, and those of it that they depend on,
-# "PACKAGE=VERSION FILE" a line.
+# kernel_closure VERSION PACKAGE...: these packages of a kernel and the packages of the same kernel that
+# they depend on, "PACKAGE=VERSION FILE" a line.
 kernel_closure() {
 	local version=$1 package name fields
 	local -A seen=()
@@ -33,7 +33,7 @@ kernel_closure() {
 		shift
 		[[ ! -v seen[$name] ]] || continue
 		seen[$name]=1
-		# The programs that build modules are for this machine, the rest is the kernel's.
+		# The programs that build modules have this machine's architecture, other packages the kernel's.
 		for package in "$name" "$name:$architecture"; do
 			fields=$(apt apt-cache show "$package=$version" 2>/dev/null || true)
 			[[ $fields ]] || continue
@@ -91,7 +91,7 @@ unpack_kernel() ( # LIST TREE
 )
 # </kernel>
 
-# choose_and_download NAME: sets kernel_release, kernel_version, and packages_list to the list of its files.
+# choose_and_download NAME: sets kernel_release, kernel_version, and packages_list to the kernel's list file.
 choose_and_download() {
 	local table
 	table=$(archive_kernels)
@@ -103,7 +103,7 @@ choose_and_download() {
 	download_kernel "$packages_list"
 }
 
-# start_unpacking: in the background, while the root is made. finish_tree waits for it.
+# start_unpacking: unpacks the kernel in the background, while the root is made. finish_tree waits for it.
 start_unpacking() {
 	tree=$CACHE/kernels/$kernel_release-$kernel_version-$(tree_key) unpacking=''
 	[[ ! -d $tree ]] || return 0
@@ -113,7 +113,7 @@ start_unpacking() {
 	unpacker=$!
 }
 
-# finish_tree LINK: with the root, in which depmod is.
+# finish_tree LINK: makes LINK point to the finished tree. It needs the root, because depmod is there.
 finish_tree() {
 	local log=$CACHE/log/kernel.log
 	if [[ $unpacking ]]; then

@@ -4,7 +4,7 @@
 # Functions that the scripts here share: a known environment, messages, the cache, locks, the
 # workspace of each kernel. Source this file after `set -euo pipefail`.
 
-# What programs may learn from the user's environment, in the workspace too.
+# The variables of the user's environment that programs get, also in the workspace.
 ENVIRONMENT=(TERM COLORTERM NO_COLOR COLUMNS CI RUST_BACKTRACE SOURCE_DATE_EPOCH V W TZ
 	http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY all_proxy ALL_PROXY
 	"${!CARGO_NET_@}" "${!CARGO_HTTP_@}" "${!CARGO_TERM_@}" "${!CARGO_REGISTRIES_@}" "${!CARGO_SOURCE_@}")
@@ -25,7 +25,7 @@ if [[ ! ${NLDEMO_CLEAN-} ]]; then
 	exec env -i "${environment[@]}" "$BASH" "${options[@]}" -- "$0" "$@"
 fi
 unset NLDEMO_CLEAN # A script that this one calls starts again, too.
-# In a guest, other users than the owner read what is built here.
+# In a guest, other users than the owner read the built files.
 umask 022
 
 CHECKOUT=$(cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
@@ -36,7 +36,7 @@ START=${EPOCHREALTIME/[.,]/}
 # shellcheck source=scripts/kernels.sh
 . "$CHECKOUT/scripts/kernels.sh"
 
-# No script stops without a word.
+# A script that fails always prints a message.
 set -E
 trap 'note "stopped by status $? of: $BASH_COMMAND (${BASH_SOURCE[0]##*/} line $LINENO)"' ERR
 
@@ -58,7 +58,7 @@ usage_error() {
 	exit 2
 }
 
-# Its path becomes part of the paths of mounts and checkouts.
+# TMPDIR becomes part of the paths of mounts and checkouts.
 if [[ -v TMPDIR && ! ($TMPDIR == /* && $TMPDIR != *[[:space:]:\\\"\',]* && -d $TMPDIR && -w $TMPDIR) ]]; then
 	note "TMPDIR '$TMPDIR' is no writable directory with a plain absolute path; /tmp is used"
 	unset TMPDIR
@@ -67,7 +67,7 @@ fi
 # The help text of a script is the comment block at its top.
 help_text() { sed -n '4,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$0"; }
 
-# kbuild splits M= at white space, and so does virtme's initramfs.
+# kbuild and virtme's initramfs split paths at white space.
 check_paths() {
 	local p
 	for p in "$CHECKOUT" "$CACHE"; do
@@ -79,7 +79,8 @@ check_paths() {
 	done
 }
 
-# lock FD FILE WHAT [-s]: wait for a lock, exclusive or (-s) shared, saying for what.
+# lock FD FILE WHAT [-s]: waits for an exclusive or (-s) shared lock. If another run has the lock, it prints
+# that the other run does WHAT.
 lock() {
 	mkdir -p -- "${2%/*}" || die "cannot create ${2%/*}"
 	eval "exec $1>>\"\$2\"" || die "cannot write to $2"
@@ -89,15 +90,15 @@ lock() {
 	say "the other run is done"
 }
 
-# put FILE DEST: a copy of FILE as DEST, which is in the checkout, if it differs. Who reads
-# DEST finds the old file or the new one, and nothing between.
+# put FILE DEST: copies FILE to DEST, which is in the checkout, if they differ. DEST is replaced in one
+# step, so a reader never sees a partly written file.
 put() {
 	local new=$CHECKOUT/build/.new.$$
 	cmp -s -- "$1" "$2" && return
 	cp -- "$1" "$new" && mv -f -- "$new" "$2"
 }
 
-# explain_failure LOG WHAT: the end of a log, and what to do about it.
+# explain_failure LOG WHAT: prints the end of a log and a remedy. Returns 1.
 explain_failure() {
 	{
 		echo "---- the end of $1:"
@@ -116,11 +117,11 @@ explain_failure() {
 	return 1
 }
 
-# check_free_space MB WHAT: stop early rather than in the middle.
+# check_free_space MB WHAT: stops now if the disk lacks space, rather than in the middle of WHAT.
 check_free_space() {
 	local have dirs=("$CACHE")
 	mkdir -p -- "$CACHE" || die "cannot create the cache $CACHE"
-	# Inside scripts/enter this one is a mount of its own.
+	# Inside scripts/enter, $CACHE/sdk is a separate mount.
 	[[ ! -d $CACHE/sdk ]] || dirs+=("$CACHE/sdk")
 	have=$(df --output=avail -B1M -- "${dirs[@]}" | tail -n +2 | sort -n | head -n 1)
 	((have >= $1)) ||
@@ -133,7 +134,7 @@ remove_tree() {
 	local dir=$1 m
 	[[ $dir == "$CACHE"/?*/?* ]] || die "refusing to remove '$dir', which is not in the cache"
 	[[ -e $dir || -L $dir ]] || return 0
-	# The last mounted goes first.
+	# In reverse order of mounting.
 	while read -r m; do
 		umount -- "$m" || umount -l -- "$m" || die "cannot unmount $m"
 	done < <(awk -v d="$dir/" 'index($5 "/", d) == 1 { print $5 }' /proc/self/mountinfo | tac)
@@ -143,9 +144,9 @@ remove_tree() {
 		die "cannot remove $dir"
 }
 
-# remove_unlinked DIR [WHAT]: what is kept in DIR by links to directories: the links that
-# were not used for two weeks, and directories without a link, which a killed run left or
-# another one replaced. One in use is locked.
+# remove_unlinked DIR [WHAT]: in DIR, links point to the directories that are kept. Removes links that were
+# not used for two weeks, and directories without a link: a killed run left them, or another run replaced
+# them. A directory in use is locked, and stays.
 remove_unlinked() {
 	local d linked
 	find -H "$1" -maxdepth 1 -type l -mtime +14 -delete
@@ -164,9 +165,9 @@ remove_unlinked() {
 	done
 }
 
-# root_link KERNEL [TESTS]: where the finished root for a kernel is, with what only tests need or
-# without: a link that setup moves in one step. The key of a root is what it is made from: the text
-# of the part that makes it (packages and hooks are all there).
+# root_link KERNEL [TESTS]: the link to the finished root for a kernel. With TESTS, the root also has the
+# packages that only tests need. setup replaces the link in one step. The key of a root is the text of the
+# part of scripts/root.sh that makes it, with all packages and hooks.
 root_link() {
 	local name key
 	name=$(kernel_suite "$1")
@@ -175,7 +176,7 @@ root_link() {
 	printf '%s/roots/%s%s-%s\n' "$CACHE" "$name" "${2:+-tests}" "$key"
 }
 
-# find_root KERNEL: the root_link to use. A debug kernel needs what tests do.
+# find_root KERNEL: the root_link to use. A debug kernel needs the packages for tests.
 find_root() {
 	local link
 	link=$(root_link "$1" tests)
@@ -183,16 +184,16 @@ find_root() {
 	echo "$link"
 }
 
-# guest_link KERNEL: where the root of its guests is, if it is for another architecture. Others have the
-# root that they are built in.
+# guest_link KERNEL: the link to the root of its guests, if the kernel has another architecture. Guests of
+# other kernels use the root that the kernel's modules are built in.
 guest_link() {
 	printf '%s/roots/%s-%s-guest-%s\n' "$CACHE" "$(kernel_suite "$1")" "$(kernel_architecture "$1")" \
 		"$(sed -n '/^# <guest>/,/^# <\/guest>/p' "$CHECKOUT/scripts/guest-root.sh" | sha256sum | cut -c1-12)"
 }
 have_guest_root() { [[ $(kernel_architecture "$1") == amd64 || -d $(guest_link "$1")/. ]]; }
 
-# kernel_link NAME: where the finished tree of a distribution's kernel is, of debug kernels that of stock:
-# a link, which setup moves to the tree that it chose by that name.
+# kernel_link NAME: the link to the finished tree of a distribution's kernel; for a debug kernel, to the tree
+# of stock. setup moves the link to the tree that it chose for NAME.
 kernel_link() {
 	local name=$1 key
 	! is_debug "$name" || name=stock
@@ -202,8 +203,8 @@ kernel_link() {
 # The key of a tree is the text that makes it.
 tree_key() { sed -n '/^# <kernel>/,/^# <\/kernel>/p' "$CHECKOUT/scripts/kernel-tree.sh" | sha256sum | cut -c1-12; }
 
-# package_versions PATTERN FILE...: of the packages with names of PATTERN, the versions that FILEs of
-# dpkg's database tell, "NAME Version: VERSION" a line.
+# package_versions PATTERN FILE...: the versions of the packages whose names match PATTERN, from FILEs of
+# dpkg's database, "NAME Version: VERSION" a line.
 package_versions() {
 	local pattern=$1 file
 	shift
@@ -214,8 +215,8 @@ package_versions() {
 		}'
 }
 
-# debug_config NAME: the configuration of a debug kernel. What a variant has in kernels/NAME.config replaces
-# lines of kernels/debug.config.
+# debug_config NAME: the configuration of a debug kernel. The lines of a variant's kernels/NAME.config replace
+# those of kernels/debug.config.
 debug_config() {
 	local files=("$CHECKOUT/kernels/debug.config")
 	[[ $1 == debug ]] || files=("$CHECKOUT/kernels/$1.config" "${files[@]}")
@@ -226,8 +227,8 @@ debug_config() {
 		file == 1 || !(option in first)' "${files[@]}"
 }
 
-# debug_key NAME FILE...: the key of a debug kernel: its configuration, the script that builds it, and the
-# source and toolchain, of which the FILEs of dpkg tell.
+# debug_key NAME FILE...: the key of a debug kernel: its configuration, the text that builds it, and the
+# versions of source and toolchain, from FILEs of dpkg's database.
 debug_key() {
 	local name=$1
 	shift
@@ -238,8 +239,8 @@ debug_key() {
 	} | sha256sum | cut -c1-12
 }
 
-# need_root KERNEL, need_kernel KERNEL, need_workspace KERNEL: makes what is missing of the root,
-# the kernel's tree, its SDK; with TESTS, of what only tests need.
+# need_root KERNEL, need_kernel KERNEL, need_workspace KERNEL [TESTS]: make the root, also the kernel's tree,
+# or also its SDK, if missing. With TESTS, the root also has the packages that only tests need.
 need_root() { [[ -d $(find_root "$1")/. ]] || "$CHECKOUT/scripts/setup" --kernel "$1" --root-only || exit; }
 need_kernel() {
 	[[ -d $(find_root "$1")/. && -d $(kernel_link "$1")/. ]] ||
@@ -251,8 +252,8 @@ need_workspace() { # KERNEL [TESTS]
 	find_sdk "$1" || die "scripts/setup made no workspace for kernel '$1'"
 }
 
-# find_sdk KERNEL: the SDK of a kernel in $sdk, what it replaces in $headers.
-# For a debug kernel, $debug is the directory with the rest of it.
+# find_sdk KERNEL: sets $sdk to the SDK of a kernel, and $headers to the directory that the SDK replaces.
+# For a debug kernel, sets $debug to the directory of the whole kernel.
 find_sdk() {
 	local root kernel rel version
 	debug=
@@ -272,7 +273,7 @@ find_sdk() {
 	[[ -d $sdk ]]
 }
 
-# kernel_release KERNEL: what uname -r says there. debug_release NAME VERSION: of a debug kernel.
+# kernel_release KERNEL: the release that uname -r prints. debug_release NAME VERSION: that of a debug kernel.
 kernel_release() {
 	local rel version
 	read -r rel version <"$(kernel_link "$1")/release"

@@ -8,7 +8,7 @@ A table is between the comments "spec: WHAT" and "/spec" of docs/protocol.md. WH
 name of a set of attributes. --check writes nothing, and only compares. The kernel's own generator
 (ynl_gen_rst.py) is not used: it writes neither numbers nor ranges, and only for Sphinx.
 
-Exit status: 0 done, or the tables are right; 1 they are not, 2 usage error.
+Exit status: 0 done, or the tables are right; 1 the tables differ, 2 usage error.
 """
 
 import re
@@ -23,7 +23,7 @@ PLACE = re.compile(r"(<!-- spec: ([\w-]+) -->\n).*?(<!-- /spec -->)", re.DOTALL)
 
 
 def constant(prefix, name):
-    """A name as the C header has it."""
+    """The constant in the C header for a name of the specification."""
     return f"{prefix}{name}".upper().replace("-", "_")
 
 
@@ -39,7 +39,7 @@ def table(head, rows):
 
 
 def kind(attribute, spec):
-    """The type of an attribute, with what its value may be."""
+    """The type of an attribute, with its range, its length or its values."""
     checks = dict(attribute.get("checks", {}))
     constants = {entry["name"]: entry.get("value") for entry in spec["definitions"] if entry["type"] == "const"}
     enums = {entry["name"]: entry for entry in spec["definitions"] if entry["type"] in ("enum", "flags")}
@@ -97,7 +97,7 @@ def operations(spec):
 
 
 def main():
-    """Writes, or checks."""
+    """Writes or checks the tables."""
     if sys.argv[1:] not in ([], ["--check"]):
         print(__doc__, file=sys.stderr)
         sys.exit(2)

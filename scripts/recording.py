@@ -4,10 +4,10 @@
 
 usage: COMMAND | recording.py TITLE >FILE.svg
 
-Reads the output as it comes, and records the time of each line. The recording is a terminal of ROWS lines
-that scrolls at the speed of the output, with two exceptions: a pause is at most LONGEST, and a heading
-("== ...") is shown for at least HEADING. The file has the text once. A CSS animation moves the group of all
-lines. A viewer without animations, or whose user wants no motion, shows the first lines.
+Reads the output line by line, and records the time of each line. The recording is a terminal of ROWS lines
+that scrolls at the speed of the output, with two exceptions: a pause takes at most LONGEST, and the pause
+before a heading ("== ...") takes at least HEADING. The file has the text once. A CSS animation moves the
+group of all lines. A viewer without animations, or with motion turned off, shows the first lines.
 """
 
 import re
@@ -16,11 +16,11 @@ import time
 from xml.sax.saxutils import escape
 
 ROWS, FONT, LINE, PAD = 24, 12, 17, 12
-# Of a monospaced font, in parts of its height.
+# The width of a character of a monospaced font, divided by the font's height.
 WIDTH_OF_CHARACTER = 0.602
-# Seconds.
+# In seconds.
 LONGEST, HEADING, END = 1.2, 1.8, 5.0
-# Output that comes so close together is one move.
+# Lines that follow each other within AT_ONCE seconds are one move.
 AT_ONCE = 0.05
 CLASSES = {"\x1b[1m": "h", "\x1b[2m": "c"}
 
@@ -34,7 +34,7 @@ def read(stream):
 
 
 def moves(lines):
-    """When how many lines have been printed: (seconds from the start, number of lines)."""
+    """The moves of the screen, as (seconds from the start, number of lines printed until then)."""
     now, before, found = 0.0, lines[0][0], []
     for count, (moment, style, _) in enumerate(lines, 1):
         pause = min(moment - before, LONGEST)
@@ -50,7 +50,7 @@ def moves(lines):
 
 
 def svg(title, lines):
-    """The recording."""
+    """The recording as SVG."""
     steps = moves(lines)
     duration = steps[-1][0] + END
     width = round(max(len(text) for _, _, text in lines) * FONT * WIDTH_OF_CHARACTER) + 2 * PAD

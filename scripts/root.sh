@@ -1,8 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Makes the Debian root in which everything is built and booted: the toolchain, QEMU and the tests'
-# programs. Kernels are beside it (scripts/kernel-tree.sh). scripts/setup sources this file.
+# Makes the Debian root in which everything is built and booted. It has the toolchain, QEMU and the
+# programs that tests use. Kernels have their own trees (scripts/kernel-tree.sh). scripts/setup sources
+# this file.
 #
 # shellcheck disable=SC2154 # $suite, $architecture, $tests, $mode, $use_sudo and $apt_dir, which setup sets
 #
@@ -60,10 +61,10 @@ finish_root() {
 }
 # </root>
 
-# Programs of amd64 run in the root, those of another architecture do not.
+# amd64 is first: its programs run in the root. Programs of another architecture do not run.
 root_architectures() { if [[ $architecture == amd64 ]]; then echo amd64; else echo "amd64,$architecture"; fi; }
 
-# download_root: its packages.
+# download_root: downloads the packages of the root.
 download_root() {
 	local uris log=$CACHE/log/download.log
 	[[ ! $tests ]] || packages+=("${test_packages[@]}")
@@ -94,20 +95,20 @@ make_root() {
 	# shellcheck disable=SC2064 # $tmp is a local variable
 	trap "remove_tree '$tmp'" EXIT
 	say "making the Debian root ($suite; about a minute; log: $log)"
-	# In namespaces of its own, and killed with this script: what it mounts and
-	# starts goes with it, however it ends.
+	# mmdebstrap runs in its own namespaces and is killed together with this script. So its mounts and
+	# processes always disappear with it.
 	alone=(setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc)
 	if ((EUID == 0)); then
 		(cd "$apt_dir" && exec "${alone[@]}" mmdebstrap "${args[@]}" "$suite" "$tmp" sources.list)
 	else
 		if [[ $use_sudo ]]; then alone=(sudo "--preserve-env=TMPDIR" "${alone[@]}"); else alone=(); fi
-		# As a tar stream, so that the files are this user's.
+		# As a tar stream, so that this user owns the files.
 		(cd "$apt_dir" && exec env TMPDIR=/var/tmp "${alone[@]}" \
 			mmdebstrap --format=tar "${args[@]}" "$suite" - sources.list) |
 			tar -x --no-same-owner --exclude=./dev/\* -C "$tmp"
 	fi >"$log" 2>&1 </dev/null || explain_failure "$log" "making the root" || exit 1
 	finish_root "$tmp" >>"$log" 2>&1 || explain_failure "$log" "making the root" || exit 1
-	# The link moves last and at once: without it the root does not count.
+	# The link is replaced last, in one step: a root without a link is not used.
 	ln -s "${tmp##*/}" "$tmp.link"
 	mv -T "$tmp.link" "$link"
 	trap - EXIT

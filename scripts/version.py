@@ -5,8 +5,8 @@
 usage: version.py            prints the version, if it is the same in all places
        version.py VERSION    makes a release: writes VERSION to all places, and dates the changelogs
 
-The place that counts is userspace/Cargo.toml. The others need a copy, because rustc, dpkg and readers do not
-look there.
+userspace/Cargo.toml is the source of the version. The other files need a copy, because rustc, dpkg and
+readers do not read that file.
 
 Exit status: 0 done, 1 places differ, 2 usage error.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 VERSION = r"(\d+\.\d+\.\d+)"
 CRATES = "knetlink|linux-names|nfnetlink-queue|nldemo|sockdiag|sockfilter"
-# Files, what precedes the version in them, and how often that is there.
+# Files, a pattern for the text before the version, and how many times the version is there.
 PLACES = [
     ("userspace/Cargo.toml", r'^version = "', 1),
     ("userspace/Cargo.toml", r'^[\w-]+ = \{ path = "\w+", version = "', 5),
@@ -30,7 +30,7 @@ PLACES = [
 # The latest entry of a changelog is the first.
 CHANGELOGS = [("debian/changelog", r"\Arust-nldemo \("), ("packaging/sdk/debian/changelog", r"\Alinux-rust-sdk \(")]
 UNRELEASED = "## Unreleased\n"
-# What a manifest asks for: versions that are compatible.
+# A manifest names only the first two numbers: it accepts compatible versions.
 README, ASKED = "userspace/nfqueue/README.md", r'(nfnetlink-queue = \{ version = ")(\d+\.\d+)"'
 
 
@@ -57,7 +57,7 @@ def differing(version):
 
 
 def write(version):
-    """Makes a release of what is there."""
+    """Writes the version to all places, and makes a chapter or entry in the changelogs."""
     now = datetime.now(timezone.utc)
     for path, before, _ in PLACES:
         text = re.sub(f"({before}){VERSION}", rf"\g<1>{version}", read(path), flags=re.MULTILINE)
@@ -65,7 +65,7 @@ def write(version):
     for path, _ in CHANGELOGS:
         text = read(path)
         package, maintainer = text.split(" ", 1)[0], re.search(r"^ -- (.*?)  ", text, re.MULTILINE)[1]
-        entry = (f"{package} ({version}) unstable; urgency=medium\n\n  * CHANGELOG.md has what changed.\n\n"
+        entry = (f"{package} ({version}) unstable; urgency=medium\n\n  * CHANGELOG.md lists the changes.\n\n"
                  f" -- {maintainer}  {now:%a, %d %b %Y %H:%M:%S} +0000\n\n")
         (ROOT / path).write_text(entry + text, encoding="utf-8")
     compatible = version.rsplit(".", 1)[0]
@@ -75,7 +75,7 @@ def write(version):
 
 
 def main():
-    """Prints or writes."""
+    """Prints or writes the version."""
     if sys.argv[2:] or (sys.argv[1:] and not re.fullmatch(VERSION, sys.argv[1])):
         print(__doc__, file=sys.stderr)
         sys.exit(2)
@@ -84,7 +84,7 @@ def main():
     version = re.search(PLACES[0][1] + VERSION, read(PLACES[0][0]), re.MULTILINE)[1]
     found = list(differing(version))
     if found:
-        sys.exit(f"userspace/Cargo.toml has version {version}; others have another one:\n" + "\n".join(found))
+        sys.exit(f"userspace/Cargo.toml has version {version}; these files have another version:\n" + "\n".join(found))
     print(version)
 
 
