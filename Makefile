@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# The front door; `make help` lists what is behind it. kbuild reads Kbuild
+# The commands of the project. `make help` lists the targets. kbuild reads Kbuild
 # instead of this file.
 #
 #   KERNEL=NAME                     a kernel of the workspace (default: stock; see
 #                                   scripts/setup --help)
-#   KDIR=DIR                        instead: a kernel build directory of this machine,
+#   KDIR=DIR                        a kernel build directory of this machine instead,
 #                                   with this machine's compilers
-#   T=TEST                          make test: only this one; or arguments of pytest
-#   KERNELS=NAMES                   make matrix: only these
-#   TIME=SECONDS                    for how long to fuzz
-#   MAINTAINER='NAME <ADDRESS>'     whom packages name
+#   T=TEST                          make test: only this test, or arguments of pytest
+#   KERNELS=NAMES                   make matrix: only these kernels
+#   TIME=SECONDS                    make fuzz: the time for all fuzzers
+#   MAINTAINER='NAME <ADDRESS>'     make deb: the maintainer of the packages
 KERNEL ?= stock
 T :=
 TIME ?= 600
 MAINTAINER ?=
 
-# Objects lie in build/RELEASE, and with KDIR= in a directory for that, so that one kernel's
-# never meet another's. What two runs at once would both write is locked, and moved to its
-# place when it is complete.
+# Objects are in build/RELEASE, and with KDIR= in a directory for that KDIR, so that objects of
+# different kernels never mix. Files that two runs at once would both write are locked, and moved
+# to their place when they are complete.
 .PHONY: all module peer demo test quick shell kunit mutants churn bench fuzz check docs rust-analyzer matrix deb test-packages \
 	upstream clean help setup
 all: module peer ## build rust_nldemo.ko and the peer (the default)
@@ -30,8 +30,8 @@ module:
 	@test -f '$(kdir)/Makefile' || { \
 		echo "make: KDIR=$(KDIR) is not a kernel build directory" >&2; exit 1; }
 	@test -f '$(kdir)/rust/libkernel.rmeta' || { \
-		echo "make: KDIR=$(KDIR) has no Rust SDK (no rust/libkernel.rmeta): headers of distributions come" >&2; \
-		echo "      without. scripts/sdk makes one for an installed kernel and prints the KDIR= to use." >&2; \
+		echo "make: KDIR=$(KDIR) has no Rust SDK (no rust/libkernel.rmeta): headers of distributions have" >&2; \
+		echo "      none. scripts/sdk makes the SDK of an installed kernel and prints the KDIR= to use." >&2; \
 		exit 1; }
 	@mkdir -p '$(out)' && exec 9>>'$(out)/.lock' && flock 9 && \
 		$(MAKE) --no-print-directory -C '$(kdir)' M='$(CURDIR)' MO='$(out)' && \
@@ -50,25 +50,25 @@ module: ## build rust_nldemo.ko (KERNEL=NAME, or KDIR=DIR)
 	@scripts/build-module --kernel '$(KERNEL)' --copy
 peer: ## build build/nldemo, the userspace peer
 	@scripts/build-peer
-rust-analyzer: ## write rust-project.json, by which editors know the module (KERNEL=NAME, or KDIR=DIR)
+rust-analyzer: ## write rust-project.json, for editors (KERNEL=NAME, or KDIR=DIR)
 	@scripts/rust-analyzer --kernel '$(KERNEL)'
 endif
 
-demo: ## from nothing to the module at work, narrated
+demo: ## show the module at work, step by step; makes what is missing first
 	@scripts/demo
-test: ## from nothing to all tests; or one: T=test_hook.py::test_name, T='-k expression'
+test: ## all tests, or one: T=test_hook.py::test_name, T='-k expression'; makes what is missing first
 	@scripts/test --kernel '$(KERNEL)' $(if $(T),guest $(T))
-quick: ## for between two changes: check, host and peer tests, some guest tests (a minute)
+quick: ## after each change: checks, host and peer tests, some guest tests (a minute)
 	@scripts/test --kernel '$(KERNEL)' --quick
 shell: ## a shell in the virtual machine, with the module loaded and nldemo in PATH
 	@scripts/vm --kernel '$(KERNEL)'
 kunit: ## the module's KUnit suites, on the debug kernel
 	@scripts/kunit
-mutants: ## break the module on purpose: is each mistake noticed by its test or detector?
+mutants: ## make mistakes in the module on purpose: does its test or detector notice each one?
 	@scripts/mutants
-churn: ## wear the module out on the debug kernel, and say what it survived (half an hour)
+churn: ## stress the module on the debug kernel (half an hour)
 	@scripts/churn
-bench: ## measure against C and nftables, in instructions (5 min; scripts/bench --quick: less)
+bench: ## compare with C, nftables and BPF, in instructions (5 min; scripts/bench --quick: less)
 	@scripts/bench
 fuzz: ## look for bugs with libFuzzer, in the module and in userspace (TIME=600 seconds)
 	@scripts/fuzz --time '$(TIME)'
@@ -86,7 +86,7 @@ upstream: ## write net/ and the module as patches for the kernel tree, in build/
 	@scripts/upstream
 setup: ## make the workspace now (other targets do it when they need it)
 	@scripts/setup --kernel '$(KERNEL)'
-clean: ## remove what was built here (the workspace's cache stays)
+clean: ## remove the built files of this checkout (the workspace's cache stays)
 	rm -rf build rust_nldemo.ko rust-project.json
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile

@@ -12,26 +12,26 @@ from pathlib import Path
 import corpus
 from libfuzzer import result
 
-# How long one that is killed may take to end, in seconds.
+# The time that a killed fuzzer may take to end, in seconds.
 PATIENCE = 30
 
 
 def parse():
-    """The arguments."""
+    """The parsed command line."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--programs", type=Path, required=True, help="where they are")
+    parser.add_argument("--programs", type=Path, required=True, help="the directory of the fuzzers")
     parser.add_argument("--module", type=Path, help="the module's file")
     parser.add_argument("--seconds", type=int, default=0)
     parser.add_argument("--runs", type=int, default=-1)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--describe", action="store_true", help="show what the inputs stand for")
-    parser.add_argument("--merge", action="store_true", help="leave out inputs that add nothing")
-    parser.add_argument("targets", nargs="+", metavar="TARGET=FILE", help="with the inputs in FILE")
+    parser.add_argument("--describe", action="store_true", help="show the meaning of the inputs")
+    parser.add_argument("--merge", action="store_true", help="leave out inputs that add no coverage")
+    parser.add_argument("targets", nargs="+", metavar="TARGET=FILE", help="a fuzzer, and the file with its inputs")
     return parser.parse_args()
 
 
 def start(options, run):
-    """Starts all, each by `run` with its program, its inputs and its limits."""
+    """Starts all fuzzers: calls `run` with each program, its inputs and its limits."""
     limits = {"seconds": options.seconds, "runs": options.runs, "seed": options.seed}
     fuzzers = []
     for word in options.targets:
@@ -45,14 +45,14 @@ def start(options, run):
 
 
 def conclude(options, fuzzer, seconds, **more):
-    """Prints what came of one that has run for so long; false if it found something, or will not end."""
+    """Ends a fuzzer that ran for `seconds`, and prints its result. False if it found something, or does not end."""
     if fuzzer.process.poll() is None:
         fuzzer.process.kill()
         try:
             fuzzer.process.wait(PATIENCE)
             fuzzer.process.returncode = 0
         except subprocess.TimeoutExpired:
-            # The kernel does not let it go.
+            # The process hangs in the kernel.
             fuzzer.process.returncode = -signal.SIGKILL
     found = result(fuzzer, seconds)
     if options.merge and not found["status"]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Inputs of fuzzers in files: one a line, in hexadecimal; lines that begin with "#" say what they are.
+"""Files with inputs of fuzzers. Each line is an input, in hexadecimal. Lines that begin with "#" are comments.
 
-One of them says how much code the fuzzer came by, beginning with these inputs, when they were written.
+The comment "# reached: N" is written with the inputs: N places in the code ran when the fuzzer began with them.
 """
 
 import re
@@ -12,7 +12,7 @@ HEADER = "# SPDX-License-Identifier: GPL-2.0\n"
 
 
 def read(file):
-    """The inputs in a file; none if there is no such file."""
+    """The inputs in a file. If the file does not exist, there are none."""
     if not Path(file).exists():
         return []
     lines = Path(file).read_text(encoding="ascii").splitlines()
@@ -28,10 +28,10 @@ def write(file, inputs, reached=0):
 
 
 def least(file):
-    """How much a fuzzer has to come by that begins with the inputs in a file.
+    """The least number of places that a fuzzer must reach when it begins with the inputs in a file.
 
-    Some of what it found is by luck, and the code changes; a generator of inputs that has lost its way
-    comes by less.
+    The limit is 80 % of the recorded number: some places are reached by luck, and the code changes. A
+    broken generator of inputs reaches fewer places.
     """
     text = Path(file).read_text(encoding="ascii") if Path(file).exists() else ""
     reached = re.search(r"^# reached: (\d+)$", text, re.MULTILINE)

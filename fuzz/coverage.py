@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Which of the module's code was run: by file, function and line.
+"""The module's code that ran, by file, function and line.
 
-Code is counted at the places where KCOV looks, of which the compiler makes one for each way that the
-code can go. Such a place stands for the line of the module's own sources that it was made from, if
-need be by way of what was inlined there. Left out are KUnit's tests, the code of libraries, and what
-can only report a bug: panics and KASAN's checks.
+The compiler inserts a call of KCOV at each branch of the code. Coverage counts these places. A place belongs
+to a line of the module's own sources, or to the line into which library code was inlined. Not counted are
+KUnit's tests, the code of libraries, and code that only reports a bug: panics and KASAN's checks.
 """
 
 import json
@@ -17,24 +16,24 @@ from typing import NamedTuple
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SOURCES = ("net/", "nldemo/", "rust_nldemo.rs")
-# How long the instruction is that calls KCOV, which goes by where it returns to.
+# The length of the instruction that calls KCOV. KCOV records the address after it.
 CALL = 5
 
 
-# What code calls that only reports a bug: of memory, or of the program, which then panics.
+# The functions that code calls only to report a bug: KASAN's reports and panics.
 REPORT = re.compile(r"__asan_report_|__asan_handle_no_return|9panicking|rust_build_error")
 
 
-# A line that a function begins with, or an instruction with the symbol that it refers to.
+# The first line of a function, or an instruction with the symbol that it refers to.
 INSTRUCTION = re.compile(r"^[0-9a-f]+ <([^>]+)>:$"
                          r"|^ *([0-9a-f]+):\s+(\S+)[ \t]*([^\n]*)(?:\n\t\t[0-9a-f]+:\s+\S+\s+(\S+))?$",
                          re.MULTILINE)
-# The part of a mangled name that says that the function is one of a suite of KUnit.
+# The part of a mangled name that functions of KUnit suites have.
 TESTS = "5tests"
 
 
 class Place(NamedTuple):
-    """What an offset in the module's code stands for."""
+    """The place in the sources for an offset in the module's code."""
 
     file: str
     function: str
@@ -42,7 +41,7 @@ class Place(NamedTuple):
 
 
 class Instruction(NamedTuple):
-    """One instruction; `symbol` is what it refers to outside of its section, or behind a relocation."""
+    """An instruction. `symbol` is the symbol of its relocation, or empty."""
 
     mnemonic: str
     operands: str
@@ -52,12 +51,12 @@ class Instruction(NamedTuple):
 
 
 def is_call(instruction, name):
-    """Whether it calls a function whose name begins so."""
+    """Whether the instruction calls a function whose name begins with `name`."""
     return instruction.mnemonic.startswith("call") and instruction.symbol.startswith(name)
 
 
 class Code:
-    """The module's code, as far as it takes to tell what an instruction leads to."""
+    """The module's instructions, to follow the code after an instruction."""
 
     # A check or a report has fewer instructions.
     SHORT = 16
@@ -72,7 +71,7 @@ class Code:
         function = ""
         for symbol, offset, mnemonic, operands, refers in INSTRUCTION.findall(listing):
             if symbol:
-                # Not the constants among the code.
+                # Symbols of constants among the code are no functions.
                 function = symbol if symbol.startswith("_R") else function
                 continue
             if before is not None:
@@ -85,7 +84,7 @@ class Code:
                                            refers, before)
 
     def sites(self):
-        """Where calls return to that tell of coverage, which is what they tell."""
+        """The offsets after the calls of KCOV, which are the offsets that KCOV records."""
         return self._sites
 
     def _walk(self, offset):
@@ -97,7 +96,7 @@ class Code:
             offset = one.target if one.mnemonic == "jmp" and not one.symbol else one.following
 
     def reports(self, offset):
-        """Whether all that is done from there on is to report a bug."""
+        """Whether the code from there on only reports a bug."""
         for one in self._walk(offset):
             if one.mnemonic.startswith("call") or one.symbol and one.mnemonic == "jmp":
                 return REPORT.search(one.symbol) is not None
@@ -106,7 +105,7 @@ class Code:
         return False
 
     def checks(self, offset):
-        """Whether all that is done from there on is to look whether KASAN has to report one."""
+        """Whether the code from there on only checks whether KASAN must report a bug."""
         masked = False
         for one in self._walk(offset):
             if one.mnemonic.startswith("and") and one.operands.startswith("$0x7,"):
@@ -119,22 +118,22 @@ class Code:
 
 
 def place_of(frames):
-    """The place in the sources; `frames` are the functions that were inlined, the innermost first."""
+    """The place in the sources. `frames` are the inlined functions, the innermost first."""
     for frame in frames:
         path = Path(frame["FileName"])
         if path.is_relative_to(CHECKOUT):
             file = str(path.relative_to(CHECKOUT))
             if file.startswith(SOURCES):
-                # Whatever types it was made for.
+                # Without type arguments, so that all instances of a function are one.
                 return Place(file, re.sub(r"<.*", "", frame["FunctionName"]), frame["Line"])
     return None
 
 
 def places(module):
-    """What the offsets stand for, as far as that is in the sources."""
+    """The places of the offsets that belong to the module's sources."""
     code = Code(module)
     offsets = [offset for offset in code.sites() if not code.reports(offset) and not code.checks(offset)]
-    # Within the call, not behind it.
+    # The address of the call, not the address after it.
     addresses = "".join(f"{offset - CALL:#x}\n" for offset in offsets)
     symbols = subprocess.run(["llvm-symbolizer-19", f"--obj={module}", "--output-style=JSON"],
                              input=addresses, check=True, capture_output=True, text=True).stdout
@@ -148,7 +147,7 @@ def places(module):
 
 
 def report(module, covered):
-    """A table, and the lines that were not run: (text, {file: lines})."""
+    """A table of the coverage, and the lines that did not run: (text, {file: lines})."""
     known = places(module)
     total, run = defaultdict(lambda: defaultdict(set)), defaultdict(lambda: defaultdict(set))
     for offset, place in known.items():

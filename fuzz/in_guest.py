@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Runs fuzzers of the module inside a guest, side by side, for scripts/fuzz.
+"""Runs fuzzers of the module in a guest, all at the same time, for scripts/fuzz.
 
-What came of each is a line of JSON on standard output, progress is on standard error.
+The result of each fuzzer is a line of JSON on standard output. Progress is on standard error.
 """
 
 import sys
@@ -23,7 +23,8 @@ def progress(fuzzer):
 
 def main():
     options = command.parse()
-    # Each hook point has a hook of the initial namespace: registering another patches no code.
+    # The initial namespace has a hook at each hook point. So the kernel patches no code when a fuzzer
+    # registers another hook.
     module.insert(options.module, "hooks=31")
     prepare()
     with tempfile.TemporaryDirectory() as directory:
@@ -35,8 +36,8 @@ def main():
     if all(good):
         module.remove_when_unused()
         return
-    # Who knows what else the kernel is able to: it restarts, which ends the guest, as soon as what
-    # was said is out.
+    # After a fault the kernel may be in any state. So the guest ends by a restart, after the output has
+    # reached the host.
     sys.stdout.flush()
     time.sleep(3)
     Path("/proc/sysrq-trigger").write_text("b", encoding="ascii")

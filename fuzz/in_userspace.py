@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Runs fuzzers of userspace, side by side, for scripts/fuzz: as in_guest.py does with the module's."""
+"""Runs fuzzers of userspace, all at the same time, for scripts/fuzz. in_guest.py runs the module's fuzzers."""
 
 import tempfile
 from pathlib import Path

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The fuzzers of the module (fuzz/guest), each in a network namespace of its own."""
+"""The fuzzers of the module (fuzz/guest). Each runs in its own network namespace."""
 
 import fcntl
 import os
@@ -17,12 +17,12 @@ from places import TARGETS  # noqa: E402
 
 TUNSETIFF = 0x400454CA
 IFF_TUN, IFF_NO_PI, IFF_VNET_HDR = 0x0001, 0x1000, 0x4000
-# Red Hat's, and QEMU's "inter-VM shared memory".
+# The PCI vendor (Red Hat) and device (QEMU's "inter-VM shared memory").
 SHARED_MEMORY = ("0x1af4", "0x1110")
 
 
 def shared_memory():
-    """The file of the memory that `scripts/vm --keep` gives to the guest, if it did."""
+    """The file of the memory that `scripts/vm --keep` gives to the guest, or None."""
     for device in Path("/sys/bus/pci/devices").iterdir():
         names = (device / "vendor", device / "device")
         if tuple(name.read_text(encoding="ascii").strip() for name in names) == SHARED_MEMORY:
@@ -31,24 +31,24 @@ def shared_memory():
 
 
 def tun(name):
-    """A TUN device in the namespace of the calling thread: the file that packets are written to."""
+    """Makes a TUN device in the namespace of the calling thread. Returns the file to write packets to."""
     fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR))
     return fd
 
 
 def network_for_packets():
-    """A namespace through which packets can go every way, and the file of a device that they arrive at."""
+    """A namespace that accepts and forwards all packets, and the file of the device that they arrive at."""
     namespace = Namespace()
     with namespace:
         fd = tun(b"tun0")
     namespace.ip(
-        # Nobody reads what leaves by it.
+        # Packets that leave by tun0 are not read.
         "link set tun0 mtu 9216 txqueuelen 1",
         "address add 10.0.0.2/24 dev tun0",
         "address add fd00::2/64 dev tun0 nodad",
         "link set tun0 up",
-        # No addresses of hardware, so that there are no neighbours to look for.
+        # Without hardware addresses, the kernel looks for no neighbours.
         "link add dummy0 type dummy",
         "link set dummy0 arp off mtu 9216 up",
         "route add 10.1.0.0/16 dev dummy0",
@@ -87,12 +87,12 @@ class KernelFuzzer(LibFuzzer):
 
     @property
     def tally(self):
-        """How much it has sent."""
+        """The number of messages or packets that it has sent."""
         return int(self._tally.read_text(encoding="ascii") or 0) if self._tally.exists() else 0
 
     @property
     def coverage(self):
-        """The offsets in the module's code that its inputs came by; known at its end."""
+        """The offsets in the module's code that its inputs reached. Known after the fuzzer has ended."""
         if not self._coverage.exists():
             return set()
         return {int(line, 16) for line in self._coverage.read_text(encoding="ascii").split()}
@@ -112,6 +112,6 @@ class KernelFuzzer(LibFuzzer):
 
 
 def prepare():
-    """Gets the kernel ready for them; the module is loaded already."""
-    # Of clients' sockets, whose answers are not to be lost.
+    """Prepares the kernel for the fuzzers. The module is loaded already."""
+    # Clients need large receive buffers, so that no answers are lost.
     Path("/proc/sys/net/core/rmem_max").write_text(f"{1 << 24}\n", encoding="ascii")

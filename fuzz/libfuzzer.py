@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-# What no input may take, on whatever machine.
+# No input may take as long, on any machine. In seconds.
 TIMEOUT = 300
 LENGTH_MAX = 2048
 
@@ -19,7 +19,7 @@ class LibFuzzer:
 
     def __init__(self, program, directory, inputs, *, seconds=0, runs=-1, seed=1, environment=None,
                  stdin=subprocess.DEVNULL):
-        """It begins with `inputs`, and goes on for so long or so often; 0 is for ever, -1 too."""
+        """Starts the program with `inputs`. It ends after `seconds` or `runs`; 0 seconds and -1 runs mean no limit."""
         self.target = Path(program).name
         self._command = [program, f"-seed={seed}", f"-artifact_prefix={directory}/", "-rss_limit_mb=0",
                          f"-timeout={TIMEOUT}", "-reload=0", f"-max_len={LENGTH_MAX}", "-len_control=0"]
@@ -38,41 +38,41 @@ class LibFuzzer:
                                     stdin=self._stdin, stdout=log, stderr=log)
 
     def close(self):
-        """Ends it."""
+        """Ends the program."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
 
     @property
     def log(self):
-        """What it said."""
+        """The program's output."""
         return (self._directory / "log").read_text(encoding="utf-8", errors="replace")
 
     @property
     def executed(self):
-        """How many inputs it has tried."""
+        """The number of inputs that it has tried."""
         return max(map(int, re.findall(r"^#(\d+)\s", self.log, re.MULTILINE)), default=0)
 
     @property
     def reached(self):
-        """How much code it came by, as far as it can tell itself."""
+        """The number of places in the code that it reached, as libFuzzer prints it."""
         return max(map(int, re.findall(r"\bcov: (\d+) ", self.log)), default=0)
 
     @property
     def inputs(self):
-        """All inputs that it found worth keeping."""
+        """All inputs that libFuzzer kept, because they add coverage."""
         return [file.read_bytes() for file in sorted(self._corpus.iterdir())]
 
     @property
     def finding(self):
-        """The input that made it stop, if one did."""
+        """The input that stopped the program, or None."""
         for kind in ("crash", "timeout", "oom"):
             for file in self._directory.glob(f"{kind}-*"):
                 return file.read_bytes()
         return None
 
     def merge(self):
-        """Leaves out the inputs that add nothing to what the shorter ones cover."""
+        """Leaves out the inputs that add nothing to the coverage of shorter inputs."""
         merged = self._directory / "merged"
         merged.mkdir()
         self.process = self._start("-merge=1", merged, self._corpus)
@@ -80,7 +80,7 @@ class LibFuzzer:
         self._corpus = merged
 
     def describe(self, data):
-        """What an input stands for."""
+        """The meaning of an input, as text."""
         file = self._directory / "described"
         file.write_bytes(data)
         text = self._directory / "description"
@@ -92,7 +92,7 @@ class LibFuzzer:
 
 
 def wait(programs, progress):
-    """Waits until all have ended or one has found something; says every few seconds what is done."""
+    """Waits until all programs have ended or one has found something. Prints the progress every ten seconds."""
     start = last = time.monotonic()
     while any(program.process.poll() is None for program in programs):
         if any(program.process.poll() for program in programs):
@@ -107,7 +107,7 @@ def wait(programs, progress):
 
 
 def result(program, seconds):
-    """What came of one, for fuzz/report.py; its inputs are not among it."""
+    """The result of a program for fuzz/report.py, without its inputs."""
     status = program.process.poll()
     finding = program.finding
     if status:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Where a guest keeps the inputs that are being tried (fuzz/guest/kcov.c)."""
+"""The memory in which a guest keeps the inputs that are being tried (fuzz/guest/kcov.c)."""
 
-# Those of the module, in the order of their places.
+# The fuzzers of the module, in the order of their places in the memory.
 TARGETS = ("netlink", "packets")
 SIZE = 256 << 10
 
 
 def kept(file):
-    """The last input of each target, if there was one."""
+    """The last input of each target that has tried one."""
     memory = file.read_bytes() if file.exists() else b""
     found = {}
     for number, target in enumerate(TARGETS):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Tells what came of fuzzing, for scripts/fuzz.
+"""Prints the results of the fuzzers, for scripts/fuzz.
 
-What was found is written to OUTPUT/findings, what of the module was not covered to
-OUTPUT/unreached.txt. Ends with a line "N passed, N failed", counting fuzzers.
+Writes findings to OUTPUT/findings, and the lines of the module that did not run to OUTPUT/unreached.txt. Ends
+with a line "N passed, N failed", which counts fuzzers.
 """
 
 import argparse
@@ -24,13 +24,13 @@ SENT = {"netlink": "messages", "packets": "packets"}
 
 def parse():
     parser = argparse.ArgumentParser()
-    parser.add_argument("results", type=Path, help="a line of JSON for each fuzzer")
+    parser.add_argument("results", type=Path, help="a file with a line of JSON for each fuzzer")
     parser.add_argument("output", type=Path)
-    parser.add_argument("--kept", type=Path, required=True, help="what the guest left (scripts/vm --keep)")
+    parser.add_argument("--kept", type=Path, required=True, help="the memory that the guest wrote (scripts/vm --keep)")
     parser.add_argument("--module", type=Path, required=True, help="the module's file")
-    parser.add_argument("--corpus", type=Path, required=True, help="what they began with")
-    parser.add_argument("--replayed", action="store_true", help="they had no time to go on")
-    parser.add_argument("--update", action="store_true", help="write what they found to the corpus")
+    parser.add_argument("--corpus", type=Path, required=True, help="the directory of the first inputs")
+    parser.add_argument("--replayed", action="store_true", help="the fuzzers only tried the given inputs")
+    parser.add_argument("--update", action="store_true", help="write the kept inputs to the corpus")
     return parser.parse_args()
 
 
@@ -42,7 +42,7 @@ def tell_finding(output, target, data):
 
 
 def tell(one, options):
-    """What came of one fuzzer; whether it is as it should be."""
+    """Prints the result of one fuzzer. Returns whether it passed."""
     target = one["target"]
     least = 0 if options.replayed else corpus.least(options.corpus / f"{target}.txt")
     if one["status"]:
@@ -50,7 +50,7 @@ def tell(one, options):
     elif not one["executed"] or not one.get("sent", True):
         wrong = "tried nothing"
     elif one["reached"] < least:
-        wrong = f"came by {one['reached']} places in the code, which were to be {least} at least"
+        wrong = f"reached {one['reached']} places in the code, but must reach at least {least}"
     else:
         wrong = None
     sent = ""
@@ -61,7 +61,7 @@ def tell(one, options):
     if wrong:
         print(f"        it {wrong}")
     if one["status"]:
-        # The kernel may have ended it before it could tell.
+        # If the kernel ended the fuzzer, there is no finding, but the memory has the last input.
         data = kept(options.kept).get(target, b"") if one["finding"] is None else bytes.fromhex(one["finding"])
         tell_finding(options.output, target, data)
     return not wrong
@@ -71,11 +71,11 @@ def main():
     options = parse()
     done = [json.loads(line) for line in options.results.read_text(encoding="ascii").splitlines()]
     good = [tell(one, options) for one in done]
-    # The guest did not live to tell: one of these did it, unless it takes more than one.
+    # A fuzzer without a result died with the guest. One of the kept inputs, or several together, caused that.
     told = {one["target"] for one in done}
     for target, data in kept(options.kept).items():
         if target in told and not all(good):
-            print(f"the input of {target} at that time, if it was not the other fuzzer's:")
+            print(f"the last input of {target}, in case it caused the failure of the other fuzzer:")
             tell_finding(options.output, target, data)
         elif target not in told:
             print(f"FAILED  {target}: the guest died")

@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What a module with net/ in its crate needs of kbuild. README.md shows a whole module. Its Kbuild:
+# The kbuild rules for a module with net/ in its crate. README.md shows a whole module. Its Kbuild:
 #
 #	obj-m := my_module.o
 #	include $(src)/net/module.mk
 #
 # These variables, which are all optional, must be set before the include:
 #
-#   net-crates   the crates with net/ in them, by the names of their files without .rs. The default
+#   net-crates   the crates with net/ in them: the names of their files without .rs. The default
 #                is all of obj-m; a module of several objects (my_module-y := ...) must name its crate.
 #   net-bindgen  C items for these crates, as HEADER:ITEM[,ITEM]..., with the path of a header below
-#                $(src) and regular expressions for the names of items. The crate has them by
+#                $(src) and regular expressions for the names of items. The crate includes them with
 #                include!(concat!(env!("NET_OUT"), "/HEADER.rs")).
-#   net-kunit    y: builds the KUnit suites of net/ too. The names of suites belong to the whole
-#                kernel, so of the modules that are loaded at a time, one may have them.
+#   net-kunit    y: also builds the KUnit suites of net/. The names of suites are unique in the whole
+#                kernel, so only one of the modules that are loaded at a time may have them.
 
 net-dir := $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))
 net-crates ?= $(patsubst %.o,%,$(filter %.o,$(obj-m)))
 
-# Other compilers than the kernel's fail, with errors that do not tell why: rustc reads no
-# crates of another rustc, and an older or other C compiler does not know the options.
+# A build with other compilers than the kernel's fails, and its errors do not show the reason: rustc
+# cannot read the crates of another rustc, and an older or different C compiler does not know all options.
 ifdef CONFIG_RUST
 net-rustc-of-kernel := $(subst ",,$(CONFIG_RUSTC_VERSION_TEXT))
 net-rustc-here := $(shell $(RUSTC) --version 2>/dev/null)
@@ -42,19 +42,19 @@ endif
 # compat.rs bridges what kernels before 7.3 lack.
 net-before-7.3 := $(call test-lt, $(shell expr $(VERSION) \* 1000 + $(PATCHLEVEL)), 7003)
 
-# As rust/Makefile calls them.
+# The names of the targets in rust/Makefile.
 net-target-x86 := x86_64-linux-gnu
 net-target-arm64 := aarch64-linux-gnu
 
-# Clang parses the headers: it gets what defines the layout of types, not the
-# code generation flags of the compiler that built the kernel.
+# Clang parses the headers. It gets the flags that affect the layout of types, but not the code
+# generation flags of the compiler that built the kernel.
 net-cflags = -nostdinc -D__KERNEL__ -D__BINDGEN__ -DMODULE $(LINUXINCLUDE) \
 	-include $(srctree)/include/linux/compiler_types.h \
 	$(filter -D%,$(KBUILD_CFLAGS)) -DKBUILD_MODNAME='"$(firstword $(net-crates))"' \
 	-DKBUILD_MODFILE='"$(firstword $(net-crates))"' -std=gnu11 -fms-extensions \
 	-fshort-wchar -funsigned-char -fno-builtin -w --target=$(net-target-$(SRCARCH))
 
-# Only the items named are generated, and none that they depend on.
+# bindgen generates only the named items, without the items that they depend on.
 quiet_cmd_net_bindgen = BINDGEN $@
       cmd_net_bindgen = \
 	$(BINDGEN) $< --rust-target 1.85 --use-core --with-derive-default \
@@ -63,9 +63,10 @@ quiet_cmd_net_bindgen = BINDGEN $@
 		$(foreach i,$(net-items),--allowlist-item '$(i)') \
 		-o $@ -- $(net-cflags) -Wp,-MMD,$(depfile)
 
-# What kernel::bindings lacks, which before 7.3 is more; it has the types that these mention. It has the
-# integers, too, but bindgen makes a type Copy only if it knows those of its fields. kbuild takes X.rs for the
-# source of X.o, so the names of generated files have a dot, which that of a crate cannot have.
+# The C items that kernel::bindings lacks; before 7.3 it lacks more. The types that these items mention come
+# from kernel::bindings. It also has the integer types, but bindgen derives Copy for a type only if bindgen
+# itself generates the types of its fields. kbuild uses X.rs as the source of X.o, so the names of generated
+# files have a dot: the name of a crate cannot have a dot.
 net-generated := net.bindings.rs
 $(obj)/net.bindings.rs: private net-items := \
 	nf_hook_ops nf_hook_ops_type nf_hook_state nf_hookfn \
@@ -97,13 +98,13 @@ $(foreach b,$(net-bindgen),$(eval $(call net-bindgen-rule,$(word 1,$(subst :, ,$
 
 targets += $(net-generated)
 
-# The crates include the generated files, which lie among the objects.
+# The crates include the generated files, which are in the objects' directory.
 net-objects := $(patsubst %,$(obj)/%.o,$(net-crates))
 $(net-objects): export NET_OUT = $(abspath $(obj))
 $(net-objects): $(addprefix $(obj)/,$(net-generated))
-# By default rustc compiles what generic code could call, whether or not the module has use for it. If all
-# functions count as inlinable, rustc compiles those that are called: a module that uses nothing of net/
-# has 6.5 kB less.
+# By default, rustc also compiles functions that only generic code could call, even if the module does not
+# use them. If all functions count as inlinable, rustc compiles only the functions that are called. That saves
+# 6.5 kB in a module that uses nothing of net/.
 net-rustflags := -Zcross-crate-inline-threshold=always $(if $(filter y,$(net-kunit)),--cfg net_kunit) \
 	$(if $(net-before-7.3),--cfg before_7_3)
 $(foreach c,$(net-crates),$(eval RUSTFLAGS_$(c).o += $(net-rustflags)))

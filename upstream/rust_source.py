@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0
 """Changes Rust sources of this repository into those of the kernel tree.
 
-The sources are written as if they were in the tree. What differs:
+The sources are written as if they were in the tree. The differences:
 
-- The crate knows `net/` as `crate::net`, and a module of the tree as `kernel::net`.
-- The tree has all C items in one crate, and no older kernels. What net/bindings.rs and net/compat.rs
-  pass on is imported from where the tree has it.
+- Here, a module imports `net/` as `crate::net`; in the tree, as `kernel::net`.
+- The tree has all C items in one crate, and supports no older kernels. The items that net/bindings.rs and
+  net/compat.rs re-export are imported from their place in the tree.
 - The tree always builds the tests of net/.
 - The tree runs examples as tests.
-- The type of a module must be one of the module's own crate, so `module_pernet_subsystem!` makes one.
-- A module of the tree has its parameters by `module!`, and no generated C items.
+- The type of a module must belong to the module's own crate, so `module_pernet_subsystem!` makes a type.
+- In the tree, `module!` declares a module's parameters, and a module has no generated C items.
 """
 
 import re
 
-# An import, without the attributes of it.
+# An import, without its attributes.
 IMPORT = re.compile(r"^(?P<indent> *)(?P<visibility>pub(?:\([a-z]+\))? )?use (?P<tree>[^;]+);\n", re.M)
-# Imports that stand together. One with an attribute or a visibility stands alone.
+# Imports that follow each other. An import with an attribute or a visibility stands alone.
 IMPORTS = re.compile(r"(?<!\]\n)(?:^(?P<indent> *)use [^;]+;\n(?:\n(?=(?P=indent)use ))?)+", re.M)
 MODULE = re.compile(r"^(?P<attributes>(?:#\[[^\n]*\n)*)(?:pub )?mod (?P<name>[a-z_]+);\n", re.M)
-# What documentation links to: [`this`], or [text](this).
+# The targets of links in documentation: [`this`], or [text](this).
 LINK = re.compile(r"(?:\[`|\]\()[^`)]*")
 EXAMPLE = re.compile(r"^(?P<comment> *//[/!]) ```\n(?:(?P=comment)(?! ```)[^\n]*\n)*(?P=comment) ```\n", re.M)
 
@@ -46,7 +46,7 @@ def place(name):
 
 
 def import_tree(paths, indent=""):
-    """The reverse, in the vertical form of the coding guidelines."""
+    """The tree of imports for these paths, in the vertical form of the coding guidelines."""
     children = {}
     for path in sorted(paths, key=lambda path: place(path.partition("::")[0])):
         head, _, rest = path.partition("::")
@@ -62,20 +62,20 @@ def import_tree(paths, indent=""):
 
 
 def newest(compat):
-    """What net/compat.rs has for the newest kernel, as {its name: the path in the tree}."""
+    """The items of net/compat.rs for the newest kernel, as {name: path in the tree}."""
     paths = [leaf for found in IMPORT.finditer(compat.split("#[cfg(before_7_3)]")[0]) for leaf in leaves(found["tree"])]
     return {path.rpartition("::")[2]: path for path in paths}
 
 
 class Translation:
-    """The way of a source to a crate of the tree."""
+    """Translates sources for a crate of the tree."""
 
     def __init__(self, compat, crate):
         self.compat = newest(compat)
         self.crate = crate # "kernel", or the name of a module
 
     def path(self, path):
-        """Where the tree has what a source imports."""
+        """The path in the tree for an imported path."""
         root, _, below = path.partition("::")
         if root == "crate" and below.startswith("net::"):
             root, below = "net", below.removeprefix("net::")
@@ -90,7 +90,7 @@ class Translation:
         return path if self.crate != "kernel" else re.sub(r"^kernel::", "crate::", path)
 
     def imports(self, found):
-        """Imports that stand together, by the crates that they are from."""
+        """Imports that follow each other, grouped by crate."""
         indent = found["indent"]
         groups = {}
         for one in IMPORT.finditer(found[0]):
@@ -130,7 +130,7 @@ def blocks(docs):
 
 
 def cut(text, present):
-    """A mod.rs as long as only the modules `present` are there: without what leads to others."""
+    """A mod.rs for a tree that has only the modules `present`: without code and links for other modules."""
     missing = {found["name"] for found in MODULE.finditer(text)} - set(present)
 
     def exports(found):
@@ -157,16 +157,16 @@ def cut(text, present):
 
 
 def unused(text):
-    """A mod.rs whose modules have items that only later patches use or export."""
+    """A mod.rs whose modules have items that only later patches use or export: without warnings for them."""
     return re.sub(r"\A(//[^!][^\n]*\n\n(?://![^\n]*\n)*)", r"\1\n#![allow(dead_code, unreachable_pub)] // Until all users are there.\n", text)
 
 
 def merged(tree, ours):
-    """The tree's mod.rs with the documentation and the modules of ours."""
+    """The tree's mod.rs, with the documentation and the modules of this repository's mod.rs."""
     head, docs, code = re.match(r"(//[^!][^\n]*\n\n)((?://![^\n]*\n)*)(.*)", ours, re.S).groups()
     theirs = re.sub(r"\A//[^!][^\n]*\n\n(?://![^\n]*\n)*\n*", "", tree)
     known = {found["name"] for found in MODULE.finditer(theirs)}
     code = MODULE.sub(lambda found: "" if found["name"] in known else found[0], code)
-    # Attributes of a crate that is not the kernel's.
+    # Attributes of the whole crate belong to the kernel crate.
     code = re.sub(r"^(?://[^\n]*\n)*#!\[[^\n]*\n", "", code, flags=re.M)
     return f"{head}{docs}\n{theirs}\n{code.strip()}\n"

@@ -3,8 +3,8 @@
 
 usage: series.py cover                         prints the cover letter
        series.py count                         prints the number of patches
-       series.py apply NUMBER SOURCE TREE      changes TREE as the patch of that number (from 0) does, and prints
-                                               its message. TREE is SOURCE with the patches before that one
+       series.py apply NUMBER SOURCE TREE      applies the patch with that number (from 0) to TREE, and prints its
+                                               message. TREE is SOURCE with all earlier patches
 """
 
 import re
@@ -22,17 +22,17 @@ SAMPLES = "samples/rust"
 
 
 def glue(name):
-    """A text that the tree has beside the sources of this repository."""
+    """A text for the tree that is not made from sources of this repository."""
     return (HERE / f"glue/{name}.in").read_text()
 
 
 def without_licence(text):
-    """What becomes a part of a file that has its own."""
+    """The text without its licence line, for a file that has one already."""
     return text.partition("\n")[2]
 
 
 def changed(pattern, replacement, text):
-    """The text with every place changed that the pattern finds. A pattern that finds none is out of date."""
+    """Replaces all matches of the pattern. A pattern without a match is out of date."""
     text, places = re.subn(pattern, replacement, text, flags=re.M)
     if not places:
         sys.exit(f"upstream/series.py: no source has /{pattern}/ any more")
@@ -40,7 +40,7 @@ def changed(pattern, replacement, text):
 
 
 class Patch:
-    """A patch at work on a tree."""
+    """Applies patches to a tree."""
 
     def __init__(self, source, tree):
         self.source, self.tree = source, tree
@@ -63,20 +63,20 @@ class Patch:
         (self.tree / path).write_text(text)
 
     def insert(self, path, text, before):
-        """Adds text to a file, in front of the one place that `before` finds."""
+        """Adds text to a file, before the only match of `before`."""
         old = self.read(path)
         place, = re.finditer(before, old, re.M)
         self.write(path, old[: place.start()] + text + old[place.start() :])
 
     def bindings(self):
-        """Adds headers in the order of their names, and constants behind the last one."""
+        """Adds headers in the order of their names, and constants to the list of constants."""
         ours = (CHECKOUT / "net/bindings_helper.h").read_text()
         tree = self.read(BINDINGS)
         start, end = tree.index("#include <linux/acpi.h>"), tree.index("#include <trace/events/rust_sample.h>")
         known = tree[start:end].split("\n")
         headers = [line for line in re.findall(r"^#include <.*>$", ours, re.M) if line not in tree]
         for header in headers:
-            # Those of drm/ are where the tree has them.
+            # The tree's headers of drm/ are not in the order of names.
             place = next((i for i, line in enumerate(known) if line > header and "<drm/" not in line), len(known) - 1)
             known.insert(place, header)
         tree = tree[:start] + "\n".join(known) + tree[end:]
@@ -95,7 +95,7 @@ class Patch:
             self.write(f"{NET}/netlink/mod.rs", glue("netlink_mod.rs"))
 
     def net(self, files, before, later):
-        """Adds files of net/. The files `before` are there already, and those `later` will come."""
+        """Adds files of net/. The tree has the files `before` already; later patches add the files `later`."""
         translation = Translation((CHECKOUT / "net/compat.rs").read_text(), "kernel")
         for file in files:
             if file.endswith("/mod.rs"):
@@ -117,14 +117,14 @@ class Patch:
             }
             if target in theirs:
                 text = merged(theirs[target], text)
-            # What holds for net/mod.rs holds for what is below.
+            # The attributes of net/mod.rs also apply to the modules below it.
             self.write(target, unused(text) if later and folder == Path() else text)
 
     def sample(self):
         """Adds the module."""
         translation = Translation((CHECKOUT / "net/compat.rs").read_text(), "rust_nldemo")
         root = (CHECKOUT / "rust_nldemo.rs").read_text()
-        # The tree has net/, and one version for all of it.
+        # In the tree, net/ is a part of the kernel crate, and modules have no version of their own.
         root = changed(r"^pub mod net;\n", "", changed(r"^net::module_version!\(.*\);\n\n", "", root))
         self.write(f"{SAMPLES}/rust_nldemo.rs", parameters(translation.source(root)))
         for file in sorted((CHECKOUT / "nldemo").rglob("*.rs")):
@@ -136,20 +136,20 @@ class Patch:
 
 
 def numbers(text):
-    """The numbers of uapi/nldemo.h, by their names in C, in place of what bindgen makes of them."""
+    """Replaces bindgen's items by constants with the numbers and C names of uapi/nldemo.h."""
     header = (CHECKOUT / "uapi/nldemo.h").read_text()
     # Macros, and members of enums.
     found = re.findall(r"^(?:#define |\t)(NLDEMO_\w+)\s+(?:= )?(.*?),?(?:\s*/\*.*)?$", header, re.M)
     constants = "".join(f"pub(crate) const {name}: u32 = {int(value, 0)};\n" for name, value in found)
     text = changed(r", generated from `bindings_helper.h`, [^.]*(?=`uapi)", " in ", text)
-    # What bindgen puts around them.
+    # Allowed lints and re-exports that only bindgen's items need.
     text = changed(r"^    (?:non_camel_case_types|non_upper_case_globals|unreachable_pub),?\n", "", text)
     text = changed(r"\n*^pub\(crate\) const (\w+): u32 = \w+_\1;\n", "\n", text)
     return changed(r"^include!\(.*\);\n", constants, text)
 
 
 def parameters(text):
-    """Parameters by `module!` in place of those by `module_parameters!`."""
+    """Replaces the parameters of `module_parameters!` by parameters of `module!`."""
     declared = re.search(r"^///[^\n]*\nmod parameters \{\n.*?\n\}\n\n", text, re.M | re.S)
     listed = "".join(
         f'        {name}: {kind} {{\n            default: {default},\n            description: "{description}",\n        }},\n'

@@ -53,8 +53,8 @@ impl Counters {
     }
 
     fn find(&self, attributes: &Attributes<'_>) -> Result<(usize, &Atomic<u64>), Refusal> {
-        let unsaid = Refusal::new(EINVAL, c"Which counter is not said");
-        let number = attributes.get(&NUMBER).ok_or(unsaid)? as usize;
+        let missing = Refusal::new(EINVAL, c"The request names no counter");
+        let number = attributes.get(&NUMBER).ok_or(missing)? as usize;
         Ok((number, self.0.get(number).ok_or(ERANGE)?))
     }
 }
@@ -95,7 +95,7 @@ impl generic::Family for Counters {
     ];
 }
 
-/// All counters, one message for each.
+/// A dump of all counters: a message for each.
 struct All;
 
 impl Dump<Counters, Command> for All {

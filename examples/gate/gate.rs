@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Drops the packets that come from one address by one device. A netlink client with
-//! `CAP_NET_ADMIN` can change this rule while packets pass. Each packet meets either the whole old
-//! rule or the whole new one.
+//! Drops the packets that arrive from one address at one device. A netlink client with
+//! `CAP_NET_ADMIN` can change this rule while packets pass. The hook reads either the whole old rule
+//! or the whole new rule.
 
 #![deny(unsafe_code)]
 
@@ -22,7 +22,7 @@ module! {
     type: pernet::Module<Gate>,
     name: "gate",
     authors: ["The rust_nldemo developers"],
-    description: "Drops what comes from an address by a device, in every network namespace",
+    description: "Drops packets from one address at one device, in every network namespace",
     license: "GPL",
 }
 
@@ -36,7 +36,7 @@ const DEVICE: Attribute<i32> = Attribute::new(1).range(0, i32::MAX as i64).requi
 const SOURCE: Attribute<[u8; 4]> = Attribute::new(2).required();
 static SET_POLICY: Policy = Policy::new(&[DEVICE.rule(), SOURCE.rule()]);
 
-/// Which packets are dropped.
+/// The packets that are dropped.
 #[derive(Clone, Copy, Default)]
 struct Rule {
     device: i32,

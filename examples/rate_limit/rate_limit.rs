@@ -36,7 +36,7 @@ const COUNTS: MessageType = MessageType::new(uapi::RATE_LIMIT_MSG_COUNTS);
 
 /// The time between two messages, in nanoseconds. So ten messages pass in a second.
 const INTERVAL: i64 = NSEC_PER_SEC / 10;
-/// How many messages pass at once after a pause.
+/// The number of messages that pass at once after a pause.
 const BURST: i64 = 5;
 
 struct RateLimit {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Puts `kcov.c` between libFuzzer and what it calls for each input.
+//! Links `kcov.c` between libFuzzer and the function that it calls for each input.
 
 fn main() {
     println!("cargo:rerun-if-changed=kcov.c");

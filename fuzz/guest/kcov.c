@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The module's coverage for libFuzzer: what the kernel tells of an input (KCOV,
- * Documentation/dev-tools/kcov.rst) becomes counters beside those of the program,
- * which has none. The linker has libFuzzer call __wrap_LLVMFuzzerTestOneInput().
+ * The module's coverage for libFuzzer. The kernel records the code that ran for an input (KCOV,
+ * Documentation/dev-tools/kcov.rst). This file turns the record into libFuzzer's extra counters; the
+ * program itself has no counters. A linker option makes libFuzzer call __wrap_LLVMFuzzerTestOneInput().
  *
- * The environment says
- *   NLDEMO_FUZZ_TEXT      where the module's code starts
- *   NLDEMO_FUZZ_COVERAGE  the file for what was covered at all, when the program ends
- *   NLDEMO_FUZZ_LAST      if it is there: the file, and
- *   NLDEMO_FUZZ_PLACE     where in it, to keep the input that is being tried
+ * Variables of the environment:
+ *   NLDEMO_FUZZ_TEXT      the address of the module's code
+ *   NLDEMO_FUZZ_COVERAGE  the file to which all covered offsets are written when the program ends
+ *   NLDEMO_FUZZ_LAST      optional: the file that keeps the input that is being tried
+ *   NLDEMO_FUZZ_PLACE     the number of the place in that file
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -22,19 +22,19 @@
 #include <sys/mman.h>
 #include <linux/kcov.h>
 
-/* Room for what one input runs; what is beyond is not recorded. */
+/* Room for the record of one input. KCOV does not record more. */
 #define TRACE_WORDS (1UL << 19)
-/* A power of two, well above the number of edges that the module has. */
+/* A power of two, much larger than the number of the module's edges. */
 #define COUNTERS (1UL << 16)
-/* More than the module's code has bytes. */
+/* Larger than the module's code, in bytes. */
 #define TEXT_MAX (4UL << 20)
-/* What the host finds: the length, then as many bytes. */
+/* The size of a place that the host reads. A place has the length and then the bytes of an input. */
 #define PLACE_SIZE (256UL << 10)
 
 int __real_LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int __wrap_LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* libFuzzer looks for a section of this name; nothing here reads what is written to it. */
+/* libFuzzer reads the section with this name. This program only writes to it. */
 __attribute__((used, retain, section("__libfuzzer_extra_counters"))) static uint8_t counters[COUNTERS];
 
 static uint64_t *trace;
@@ -102,7 +102,7 @@ static void start(void)
 		die("atexit");
 }
 
-/* Whatever becomes of the kernel, the host has it. */
+/* Keeps the input for the host, which can read it even after the guest's kernel crashed. */
 static void remember(const uint8_t *data, size_t size)
 {
 	uint64_t length = size < PLACE_SIZE - sizeof(length) ? size : PLACE_SIZE - sizeof(length);
@@ -111,7 +111,7 @@ static void remember(const uint8_t *data, size_t size)
 	memcpy(last + sizeof(length), data, length);
 }
 
-/* Which way the code was run through: its edges, not how often. */
+/* Sets the counters of the edges that ran. The number of runs does not matter. */
 static void collect(void)
 {
 	uint64_t count = __atomic_load_n(&trace[0], __ATOMIC_ACQUIRE);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module's parsers on any bytes, against independent ones.
+//! Compares the module's parsers with independent parsers, on any bytes.
 
 #![no_main]
 
@@ -9,14 +9,14 @@ use std::num::NonZero;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 
-// The sources under test, and what they are held against.
+// The sources under test, and the parsers that they are compared with.
 #[path = "../../../../net/netlink/attribute.rs"]
-#[allow(dead_code)] // What only the rest of the module uses.
+#[allow(dead_code)] // The rest of the module uses these items.
 mod attribute;
 #[path = "../../../../nldemo/classify/mod.rs"]
 mod classify;
 #[path = "../../../../tests/host/src/etherparse_says.rs"]
-#[allow(dead_code)] // What the tests make of it.
+#[allow(dead_code)] // The host tests use these items.
 mod etherparse_says;
 #[path = "../../../../net/netlink/message.rs"]
 #[allow(dead_code, unused_imports)] // As above; its suite is not built.
@@ -106,7 +106,7 @@ fuzz_target!(|input: Input<'_>| match input {
             spread::flow_ipv4(packet, seed),
             spread::flow_ipv6(packet, seed),
         ];
-        // Who has two addresses has a hash.
+        // A packet with two whole addresses has a hash.
         assert_eq!(
             hashes.map(|hash| hash.is_some()),
             [packet.len() >= 20, packet.len() >= 40]

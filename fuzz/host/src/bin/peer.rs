@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Everything in the peer that reads what a kernel sends, or what a user writes.
+//! Runs the peer's code that reads messages of the kernel or arguments of the user.
 
 #![no_main]
 
@@ -19,17 +19,17 @@ mod decode;
 
 #[derive(Debug, Arbitrary)]
 enum Input<'a> {
-    /// What a socket receives.
+    /// A buffer that a socket receives.
     Datagram(&'a [u8]),
-    /// What `nldemo config set` is given.
+    /// An argument of `nldemo config set`.
     Setting(&'a str),
-    /// What `nldemo queue run` is given.
+    /// An argument of `nldemo queue run`.
     Policy(&'a str),
-    /// Likewise.
+    /// Another argument of `nldemo queue run`.
     Replacement(&'a str),
 }
 
-/// What is read of messages makes the same messages again.
+/// Checks that the parsed messages and settings, written again, are read as the same values.
 fn write_again(datagram: &[u8]) {
     for message in Messages::new(datagram).flatten() {
         let mut again = Vec::new();
@@ -41,7 +41,7 @@ fn write_again(datagram: &[u8]) {
                 let mut again = Vec::new();
                 setting.append_to(&mut again);
                 let attribute = Attributes::new(&again).next().expect("an attribute");
-                let read = Setting::decode(&attribute.expect("a sound one"));
+                let read = Setting::decode(&attribute.expect("a sound attribute"));
                 assert_eq!(read.expect("a value"), Some(setting));
             }
         }
