@@ -234,7 +234,7 @@ def load(ko, kernel_log, left_behind):
 
 @pytest.fixture
 def start(load):
-    """Starts workers, which come to an end before the module is unloaded."""
+    """Starts workers, which end before the module is unloaded."""
     with contextlib.ExitStack() as workers:
         def start(function, *arguments):
             worker = Worker(function, *arguments)

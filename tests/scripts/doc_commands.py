@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The commands that the documentation shows, and running them as they are written.
+"""Checks and runs the commands that the documentation shows, exactly as written.
 
-usage: doc_commands.py            lists the commands that no test runs, with the reasons; checks all
-       doc_commands.py files      lists the files that it looks at
-       doc_commands.py host DIR   runs those for the host, with DIR for files, which must be empty; boots guests
-                                  (tests/guest/peer/test_documents.py runs those for the guest)
+usage: doc_commands.py            checks all commands, and lists those that no test runs, with the reasons
+       doc_commands.py files      lists the documents
+       doc_commands.py host DIR   runs the commands for the host, some of which boot guests. DIR is an empty
+                                  directory for files
+                                  (tests/guest/peer/test_documents.py runs the commands for the guest)
 
-Commands are the lines behind "$ " and "# " in fenced blocks of `console`. A comment right above each such block,
-and above each block of `sh`, says what becomes of it:
+Commands are the lines after "$ " and "# " in fenced blocks of `console`. A comment directly above each of these
+blocks, and above each block of `sh`, says where its commands run:
 
     <!-- run: host -->              in the checkout
     <!-- run: module -->            on the host, in a folder with the module that net/README.md shows, and with the
@@ -17,15 +18,16 @@ and above each block of `sh`, says what becomes of it:
     <!-- run by: COMMAND -->        another test runs the block: "tests/scripts/run NAME", "scripts/test-packages NAME"
     <!-- not run: REASON -->
 
-More lines in the comment are about single commands of a block that is run:
+If a block runs, more lines in the comment can name single commands:
 
     not `COMMAND`: REASON
     `COMMAND` fails
 
 A comment "output of `COMMAND`" above a block of `text` says that a command for the host prints these lines. "[...]"
-stands for any lines, and numbers may differ. "the same as in FILE" above a block of `rs` says that FILE has its lines, too.
+stands for any lines, and numbers may differ. "the same as in FILE" above a block of `rs` says that FILE has the same
+lines.
 
-Exit status: 0 all is well, 1 something is not.
+Exit status: 0 all is right, 1 there is a mistake.
 """
 
 import html
@@ -48,16 +50,16 @@ WHERE = {"host": "run on the host", "module": "run on the host", "guest": "run i
 
 
 class Wrong(Exception):
-    """What is wrong with the documentation, with its place."""
+    """A mistake in the documentation, with its place."""
 
 
 @dataclass
 class Command:
-    """A command as the documentation has it."""
+    """A command of the documentation."""
 
     text: str
     fails: bool = False
-    # Why no test runs it, or none.
+    # The reason why no test runs it; empty if a test does.
     not_run: str = ""
 
 
@@ -68,12 +70,12 @@ class Block:
     place: str
     # "host", "module", "guest", "by" or "nowhere".
     where: str
-    # By whom it is run.
+    # The test that runs it, if `where` is "by".
     by: str
     commands: list
 
     def script(self):
-        """What bash is to run, which ends at the first command that does not do what it should."""
+        """A script for bash, which ends at the first command that does not succeed or fail as it should."""
         lines = ["set -e"]
         for command in self.commands:
             if not command.not_run:
@@ -83,12 +85,12 @@ class Block:
 
 
 def documents():
-    """The files, as paths below the checkout."""
+    """The documents, as paths below the checkout."""
     return sorted(path.relative_to(ROOT) for glob in DOCUMENTS for path in ROOT.glob(glob))
 
 
 def fenced():
-    """All blocks that could have commands or their output: (place, mark, language, lines)."""
+    """All blocks that can have commands or their output, as (place, mark, language, lines)."""
     for document in documents():
         text = (ROOT / document).read_text(encoding="utf-8")
         for match in BLOCK.finditer(text):
@@ -128,12 +130,12 @@ def blocks():
 
 
 def has(path, text):
-    """Whether a file of the checkout is there and contains a text."""
+    """Whether a file of the checkout exists and contains a text."""
     return (ROOT / path).is_file() and text in (ROOT / path).read_text(encoding="utf-8")
 
 
 def judge_command(place, text):
-    """Whether a command can be right: targets, scripts and tests that it names exist."""
+    """Raises `Wrong` if a target, script or test that the command names does not exist."""
     words = text.split()
     if re.match(r"make [a-z-]+( |$)", text) and not has("Makefile", f"\n{words[1]}: "):
         raise Wrong(f"{place}: make has no target '{words[1]}'")
@@ -150,14 +152,14 @@ def judge_command(place, text):
 
 
 def judge_test(place, text):
-    """Whether a test that is said to run a block exists."""
+    """Raises `Wrong` if the test that runs a block does not exist."""
     program, _, name = text.partition(" ")
     if not has(program, f"test_{name}() {{"):
         raise Wrong(f"{place}: there is no test '{text}'")
 
 
 def judge(all_blocks):
-    """Finds what is wrong without running anything."""
+    """Finds mistakes without running commands."""
     for block in all_blocks:
         if block.where == "by":
             judge_test(block.place, block.by)
@@ -171,13 +173,13 @@ def judge(all_blocks):
 
 
 def plain(line):
-    """A line without what differs from run to run."""
+    """A line without the parts that differ from run to run."""
     line = re.sub(r"\x1b\[[0-9]*m", "", line)
     return re.sub(r"\s+", " ", re.sub(r"\d[\d.,]*", "0", line)).strip()
 
 
 def judge_output(place, wanted, output):
-    """Whether a command prints these lines."""
+    """Raises `Wrong` if the command's output does not have these lines."""
     printed, at = [plain(line) for line in output.splitlines()], 0
     for part in "\n".join(wanted).split("[...]"):
         lines = [plain(line) for line in part.strip("\n").splitlines()]
@@ -188,7 +190,7 @@ def judge_output(place, wanted, output):
 
 
 def judge_recording(output):
-    """Whether docs/demo.svg shows this output of the demo."""
+    """Raises `Wrong` if docs/demo.svg does not show this output of the demo."""
     def steady(lines):
         return [plain(line) for line in lines if line.strip() and not re.match(r"[0-9a-f]{4}  ", line)]
 
@@ -199,11 +201,11 @@ def judge_recording(output):
     printed = steady(output.splitlines())
     if shown != printed:
         before, now = next((pair for pair in zip(shown, printed) if pair[0] != pair[1]), (len(shown), len(printed)))
-        raise Wrong(f"docs/demo.svg is of another demo (scripts/record-demo makes it): '{before}' is now '{now}'")
+        raise Wrong(f"docs/demo.svg is outdated (scripts/record-demo makes it): '{before}' is now '{now}'")
 
 
 def make_module(directory):
-    """What net/README.md tells to write into a folder of one's own."""
+    """Writes the module that net/README.md shows."""
     readme = (ROOT / "net/README.md").read_text(encoding="utf-8")
     for language, file in (("make", "Kbuild"), ("rust", "my_module.rs")):
         block = re.search(rf"^```{language}\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)[1]
@@ -211,7 +213,7 @@ def make_module(directory):
 
 
 def run_on_host(all_blocks, directory):
-    """Runs what is for the host, and compares the output that the documentation shows of it."""
+    """Runs the blocks for the host, and compares their output with the output that the documentation shows."""
     outputs = {}
     make_module(directory)
     for block in all_blocks:
@@ -236,7 +238,7 @@ def run_on_host(all_blocks, directory):
 
 
 def main():
-    """Does what the arguments say."""
+    """Parses the arguments, and checks, lists or runs commands."""
     all_blocks = list(blocks())
     judge(all_blocks)
     if sys.argv[1:2] == ["host"] and len(sys.argv) == 3:

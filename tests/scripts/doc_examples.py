@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Makes modules of the examples in the documentation, so that a compiler sees them.
+"""Makes modules from the examples in the documentation, so that the compiler checks them.
 
 usage: doc_examples.py DIR
 
-Examples are the fenced blocks of Rust in comments of net/, and in Markdown outside of userspace/, where
-cargo compiles them. An example with `module!` becomes a crate of its own. The others become functions of
-one crate; what is inside may use `?` and `net::`, and has kernel::prelude. As rustdoc has it, a line that
-begins with "# " belongs to the example and is not shown, a block in a comment is Rust if it says nothing
-else, and none is left out ("ignore"). net/README.md is left to another test, which does what it says.
+Examples are the fenced blocks of Rust in comments of net/ and nldemo/, and in Markdown files. Files of
+userspace/ are left out, because cargo compiles their examples. An example with `module!` becomes a crate. All
+other examples become functions of one crate. They can use `?`, `net::` and kernel::prelude. The rules of
+rustdoc hold: a line that begins with "# " belongs to the example but is not shown, and a block in a comment is
+Rust if it names no language. But no block may be left out ("ignore"). Another test builds the module of
+net/README.md.
 
-DIR has Kbuild and the crates then. Prints how many examples there are.
+Writes Kbuild and the crates to DIR. Prints the number of examples.
 
 Exit status: 0 done, 1 there is an example that cannot be compiled.
 """
@@ -52,14 +53,14 @@ impl kernel::Module for Examples {
 
 
 def comments(text):
-    """The documentation in a Rust source: its lines, or none where there is code."""
+    """The lines of documentation in a Rust source. A line of code gives None."""
     for line in text.splitlines():
         match = re.match(r" *//[/!](?: (.*)|)$", line)
         yield (match[1] or "") if match else None
 
 
 def blocks(lines, plain):
-    """The examples, as (line number, text); `plain` says whether Rust is what is not said to be anything."""
+    """The examples, as (line number, text). `plain` says whether a block without a language is Rust."""
     language, start, found = None, 0, []
     for number, line in enumerate(lines, 1):
         fence = FENCE.fullmatch(line) if line is not None else None

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Checks that links within the documentation lead somewhere, and that the files in drawings exist.
+"""Checks that the targets of links within the documentation exist, and the files that drawings name.
 
 usage: doc_links.py
 
-A link leads to a file or folder of the checkout, and behind a "#" to a heading of it. Links to the network are
-not followed. In blocks of `text`, whatever begins as a folder of the checkout does is a path.
+The target of a link is a file or folder of the checkout. After a "#" it is a heading of the file. Links to the
+network are not followed. In blocks of `text`, a word that begins with the name of a folder of the checkout is a
+path.
 
-Exit status: 0 all lead somewhere, 1 some do not.
+Exit status: 0 all targets exist, 1 some do not.
 """
 
 import re
@@ -22,19 +23,19 @@ FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
 
 
 def without_code(text):
-    """A document without its code, in which brackets are no links. The text of a link may be code."""
+    """A document without its code, because brackets in code are no links. The text of a link may be code."""
     text = re.sub(r"\[`([^`\n]*)`\]", r"[\1]", FENCED.sub("", text))
     return re.sub(r"`[^`\n]*`", "", text)
 
 
 def anchors(path):
-    """The headings of a document, as GitHub makes anchors of them."""
+    """The anchors that GitHub makes from the headings of a document."""
     headings = re.findall(r"^#+ (.*)$", FENCED.sub("", path.read_text(encoding="utf-8")), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def broken():
-    """What leads nowhere."""
+    """Messages about the targets that do not exist."""
     for document in documents():
         path = ROOT / document
         for match in LINK.finditer(without_code(path.read_text(encoding="utf-8"))):
@@ -54,7 +55,7 @@ def broken():
 
 
 def main():
-    """Prints what is wrong."""
+    """Prints the mistakes."""
     found = list(broken())
     print("\n".join(found))
     sys.exit(bool(found))

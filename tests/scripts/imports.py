@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 
-"""Checks that no files of a crate import each other, directly or by way of others: of the kernel module,
-with net/ in it, and of the crates of the peer.
+"""Checks that no two files of a crate import each other, directly or through other files. The crates are those of
+the kernel module, which includes net/, and of the peer.
 
-Cargo sees to that between crates. Within one, a file imports the modules that it declares and what
-it names of others; so none takes anything from the file that declares it. Tests may take whatever
-they like. Nor may net/, a library, import anything of the module that has it in its crate.
+Between crates, cargo allows no circles. Within a crate, a file imports the modules that it declares and the
+modules whose items it names. So a file must not use items of the file that declares it. Tests may use any
+items. net/ is a library, so it must not import files of the module that includes it.
 
 Exit status: 0 there is no circle, 1 there is one.
 """
@@ -23,7 +23,7 @@ PATH = re.compile(r"\b((?:crate|super)(?:::\w+)+)")
 
 
 def crates():
-    """The files with which the module, libraries and programs begin."""
+    """The root files of the module, libraries and programs."""
     yield ROOT / "rust_nldemo.rs"
     for manifest in sorted((ROOT / "userspace").glob("**/Cargo.toml")):
         source = manifest.parent / "src"
@@ -46,7 +46,7 @@ def modules(start):
 
 
 def code(file):
-    """What a file has besides tests and comments."""
+    """The code of a file without tests and comments."""
     return re.sub(r"//.*", "", TESTS.split(file.read_text(encoding="utf-8"))[0])
 
 
@@ -68,10 +68,10 @@ def leaves(tree):
 
 
 def imports(path, text, files):
-    """The modules that a module names: its own, and what it takes from others."""
+    """The modules that a module imports: the ones that it declares, and the ones whose items it names."""
     yield from (child for child in files if child[:-1] == path and child != path)
     used = (leaf for tree in USE.findall(text) for leaf in leaves(tree))
-    # What is behind "use" is in there as a whole.
+    # The paths of "use" are expanded already, so they are removed before other paths are searched.
     for named in {*used, *PATH.findall(USE.sub("", text))}:
         words = named.split("::")
         if words[0] not in ("crate", "super", "self"):

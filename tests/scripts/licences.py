@@ -1,36 +1,36 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 
-"""Checks that every file says under which licence it is, and that it is that of its folder; likewise
-what the manifests of the peer's crates say, and COPYING.
+"""Checks that every file names the licence of its folder. The manifests of the peer's crates and COPYING must
+name the same licences.
 
 usage: licences.py <LIST
 
-LIST is the files to check, each with a NUL behind it.
+LIST has the files to check. A NUL ends each file name.
 
-Exit status: 0 all have theirs, 1 some have not.
+Exit status: 0 all licences are right, 1 some are not.
 """
 
 import re
 import sys
 from pathlib import Path
 
-# The longest that a file's path begins with counts.
+# The longest prefix of a file's path counts.
 FOLDERS = {
     "": "GPL-2.0",
-    # What the kernel's YNL takes, and no other.
+    # The kernel's YNL tools accept no other licence.
     "uapi/": "((GPL-2.0 WITH Linux-syscall-note) OR BSD-3-Clause)",
     "specs/": "((GPL-2.0 WITH Linux-syscall-note) OR BSD-3-Clause)",
-    # Crates for others.
+    # Crates that any program can use.
     "userspace/system/": "MIT OR Apache-2.0",
     "userspace/netlink/": "MIT OR Apache-2.0",
     "userspace/nfqueue/": "MIT OR Apache-2.0",
     "userspace/sockdiag/": "MIT OR Apache-2.0",
     "userspace/sockfilter/": "MIT OR Apache-2.0",
 }
-# As a manifest has it.
+# The names of the licences in manifests.
 PACKAGES = {"GPL-2.0": "GPL-2.0-only", "MIT OR Apache-2.0": "MIT OR Apache-2.0"}
-# What has no place for it, and the licences themselves.
+# Files that have no place for a licence, and the licences themselves.
 SILENT = re.compile(
     r"\.(md|lock|json|jsonl|txt|log)$"
     r"|(^|/)(LICENSE[^/]*|COPYING|\.gitattributes|\.gitignore|debian/(changelog|copyright|source/format))$"
@@ -39,19 +39,19 @@ SAID = re.compile(r"SPDX-License-Identifier: ([^\n]*?)(?: *(?:\*/|-->).*)?$", re
 
 
 def folder(path):
-    """The one of FOLDERS that a file is in."""
+    """The entry of FOLDERS for a file."""
     return max((folder for folder in FOLDERS if path.startswith(folder)), key=len)
 
 
 def said(path):
-    """What the first lines of a file say."""
+    """The licence in the first three lines of a file."""
     with open(path, encoding="utf-8", errors="replace") as file:
         found = SAID.search("".join(file.readline() for _ in range(3)))
     return found and found[1]
 
 
 def licence_of(manifest, workspace):
-    """The licence of a package, which may be that of its workspace."""
+    """The licence of a package. It may come from the workspace."""
     text = Path(manifest).read_text(encoding="utf-8")
     if "\nlicense.workspace = true\n" in text:
         text = workspace

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Checks that the series for the kernel tree has what its sources use.
+"""Checks that the series for the kernel tree has all names that its sources use.
 
 usage: series_names.py TREE        TREE is the source of the kernel with the series
 
-Not all of this repository comes to the tree: macros stay behind, and so does what bindgen makes of C headers. A source
-that uses such a name fails only when the tree is built, which takes minutes. Here, each word of a source of the series
-is looked up instead: a word that is a name in this repository must be one in the tree.
+The series leaves out some parts of this repository: macros, and items that bindgen makes from C headers. A source that
+uses one of their names fails only when the tree is built, which takes minutes. This check takes less time. It looks up
+each word in the sources of the series: a word that is a name in this repository must also be a name in the tree.
 
 Exit status: 0 the series has all names, 1 it lacks some.
 """
@@ -18,13 +18,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 ITEM = re.compile(r"\b(?:const|enum|fn|static|struct|trait|type|union) (?:mut )?(\w+)")
-# Modules and macros are known by what is behind their names: variables have such names, too.
+# Variables can have the same names as modules and macros. So only a name before "::" is a module, and only a name
+# before "!" is a macro.
 MODULE = re.compile(r"\bmod (\w+)")
 MACRO = re.compile(r"\bmacro_rules! (\w+)")
 WORDS = [re.compile(word) for word in (r"\w+", r"\w+::", r"\w+!")]
-# Constants of C that bindgen evaluates. The tree has a prefix for them.
+# Constants of C that bindgen evaluates. In the tree their names have a prefix.
 EVALUATED = re.compile(r"^(?:static )?const \w+ (?:RUST_CONST_HELPER_)?(\w+) =", re.MULTILINE)
-# Numbers of the protocol: bindgen puts the name of an enum before those of its members.
+# Numbers of the protocol. bindgen prefixes the names of an enum's members with the enum's name.
 PROTOCOL = re.compile(r"\w*NLDEMO_\w+")
 
 
@@ -34,7 +35,7 @@ def code(file):
 
 
 def names(files, helper):
-    """What Rust sources define, and the C header that bindgen evaluates."""
+    """The names that Rust sources and the C header for bindgen define."""
     text = "".join(map(code, files))
     return {
         *ITEM.findall(text),
@@ -47,7 +48,7 @@ def names(files, helper):
 def main(tree):
     rust, samples = tree / "rust", tree / "samples/rust"
     series = [*(rust / "kernel/net").rglob("*.rs"), samples / "rust_nldemo.rs", *(samples / "nldemo").rglob("*.rs")]
-    # What net/compat.rs passes on, the tree has. upstream/rust_source.py changes the imports.
+    # The tree has the items that net/compat.rs re-exports. upstream/rust_source.py changes their imports.
     ours = [ROOT / "rust_nldemo.rs", *(ROOT / "nldemo").rglob("*.rs"), *(ROOT / "net").rglob("*.rs")]
     here = names([file for file in ours if file != ROOT / "net/compat.rs"], ROOT / "net/bindings_helper.h")
     theirs = [file for crate in ("kernel", "macros", "pin-init") for file in (rust / crate).rglob("*.rs")]

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Holds docs/unsafe.md against the sources: every item of net/ with unsafe code has its row, with what is
-unsafe in it and a test that exists. The tests and mutants that docs/soundness.md names must exist, too.
+"""Compares docs/unsafe.md with the sources. Every item of net/ with unsafe code must have a row, which counts the
+unsafe code and names a test that exists. The tests and mutants that docs/soundness.md names must exist, too.
 
 usage: soundness.py [--rows]
 
-A row is "| `Item` | what | why | tests |" below a heading "## `net/FILE`". What is unsafe is the number of
-`unsafe` blocks, behind "fn" for an unsafe function, or "impl" or "trait". A name in the last column is that
-of a test in tests/guest or tests/host, SUITE.TEST of KUnit or a mutant; "none: WHY" stands for none.
+A row is "| `Item` | what | why | tests |" below a heading "## `net/FILE`". "what" is the number of `unsafe` blocks,
+with "fn" before it for an unsafe function; or it is "impl" or "trait". A name in the last column is a test in
+tests/guest or tests/host, SUITE.TEST of KUnit, or a mutant. "none: WHY" says why there is no test.
 
-  --rows  only prints the rows that there should be, as far as the sources tell
+  --rows  only prints the first columns of all rows, from the sources
 
 Exit status: 0 all agrees, 1 something does not.
 """
@@ -32,7 +32,7 @@ def code(text):
 
 
 def without_generics(text):
-    """A header without what is in angle brackets."""
+    """A header without the parts in angle brackets."""
     text, found = text.replace("->", ""), 1
     while found:
         text, found = re.subn(r"<[^<>]*>", "", text)
@@ -40,7 +40,7 @@ def without_generics(text):
 
 
 def scope(header):
-    """What a brace opens: the part of an item's name, and what is unsafe of it by itself."""
+    """For the text before a brace: the part of the item's name, and "fn", "impl" or "trait" if that is unsafe."""
     plain = " ".join(without_generics(header).split())
     if match := re.search(r"\b(unsafe )?(?:extern \"\" )?fn (\w+)", plain):
         return match[2], "fn" if match[1] else None
@@ -54,7 +54,7 @@ def scope(header):
 
 
 def unsafe_items(text):
-    """Maps items to what is unsafe in them."""
+    """Maps items to their unsafe code, in the form of the column "what"."""
     names, header, blocks, functions, others = [], "", Counter(), set(), {}
     for part in re.split(r"([{};])", code(text)):
         if part == "{":
@@ -83,7 +83,7 @@ def unsafe_items(text):
 
 
 def from_sources():
-    """Maps files and items to what is unsafe in them."""
+    """Maps files and items to their unsafe code, from the sources."""
     return {
         (str(path.relative_to(ROOT)), item): what
         for path in sorted(ROOT.glob("net/**/*.rs"))
@@ -92,7 +92,7 @@ def from_sources():
 
 
 def from_document(text):
-    """The same as the document tells it, with the column of tests."""
+    """Maps files and items to their unsafe code and the column of tests, from the document."""
     file, rows = None, {}
     for line in text.splitlines():
         if line.startswith("#"):

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Runs a command on a terminal of its own, as a user at the keys would.
+"""Runs a command on a new terminal, and types keys like a user.
 
 usage: terminal.py COMMAND... <STEPS
 
-A step is a line: "type TEXT" with Python's escapes, or "wait TEXT" for what the command has written
-since the last one; or, as the last step, "close", as when a window is closed. All that it writes is
+A step is a line. "type TEXT" types TEXT, with Python's escapes. "wait TEXT" waits until the command's output after the
+last wait has TEXT. "close", as the last step, closes the terminal like a closed window. The command's output is
 printed. The terminal has 33 lines of 99 columns, and its settings must be the same at the end.
 
-Exit status: the command's, or 128 and the signal it died of; 1 if something was not as it should be.
+Exit status: the command's, or 128 plus the signal that killed it; 1 if a step failed.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ import sys
 import termios
 import time
 
-# In seconds, for a slow machine.
+# The limit for a step in seconds, long enough for a slow machine.
 PATIENCE = 600
 
 
@@ -35,7 +35,7 @@ class Terminal:
         self._new = b""
 
     def _read(self, timeout):
-        """Whether there was something, or the end; the end is an OSError."""
+        """Reads the new output, if there is any. At the end of the output it raises an OSError."""
         if select.select([self._fd], [], [], timeout)[0]:
             data = os.read(self._fd, 65536)
             sys.stdout.buffer.write(data)
@@ -58,7 +58,7 @@ class Terminal:
         self._fd = None
 
     def finish(self):
-        """The command's exit status, when it has closed the terminal."""
+        """Waits until the command has closed the terminal. Returns its exit status."""
         deadline = time.monotonic() + PATIENCE
         try:
             while self._fd is not None:

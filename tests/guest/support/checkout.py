@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Where the checkout is."""
+"""The path of the checkout."""
 
 from pathlib import Path
 

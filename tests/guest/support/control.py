@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""A client of the control plane, independent of the project's own peer and of YNL on purpose."""
+"""A client of the control plane. It shares no code with the project's peer and with YNL, on purpose."""
 
 import os
 import struct
@@ -43,27 +43,27 @@ STATS = members("NLDEMO_STATS_A_")
 PACKETS = members("NLDEMO_PACKETS_A_")
 NETNS = members("NLDEMO_NETNS_A_")
 
-# How integers look like; counters, which are not among them, have the length that they need.
+# The formats of integers, except counters, which are as short as their value allows.
 FORMATS = {"enabled": "=B", "queue": "=H", "queues": "=H", "spread": "=B", "bypass": "=B",
            "hooks": "=B", "priority": "=i", "skip-mark": "=I", "event": "=I", "hooked": "=B",
            "cpu": "=I", "cookie": "=Q"}
 
-# What statistics tell beside counters.
+# The attributes of statistics that are no counters.
 NO_COUNTERS = {"cpu", "hooked"}
 
 ALL_TYPES = frozenset(range(8 * NLDEMO_TYPES_LEN))
-# What the module starts with unless told otherwise.
+# The module's configuration without parameters.
 DEFAULTS = {"enabled": 1, "queue": 0, "queues": 1, "spread": 0, "bypass": 1, "hooks": 1,
             "priority": 0, "skip-mark": 0, "ipv4": ALL_TYPES, "ipv6": frozenset({128, 129})}
 
 
 def told(event, hooked=1):
-    """What a configuration tells beside what can be set."""
+    """The attributes of a configuration that cannot be set."""
     return {"event": event, "hooked": hooked}
 
 
 class Refused(OSError):
-    """What the kernel says to a request that fails."""
+    """The kernel's answer to a request that fails."""
 
     def __init__(self, ack):
         def number(kind):
@@ -71,20 +71,20 @@ class Refused(OSError):
 
         found = ack.attributes
         self.text = found.get(NLMSGERR_ATTR_MSG, b"").rstrip(b"\0").decode()
-        # Where the offending attribute starts, counted from the start of the message.
+        # The offset of the wrong attribute in the message.
         self.offset = number(NLMSGERR_ATTR_OFFS)
-        # The attribute that is missing, and where the nest starts that lacks it.
+        # The number of a missing attribute, and the offset of the nest that lacks it.
         self.missing, self.nest = number(NLMSGERR_ATTR_MISS_TYPE), number(NLMSGERR_ATTR_MISS_NEST)
         super().__init__(ack.errno, f"{os.strerror(ack.errno)}: {self.text}")
 
 
 def type_set(types):
-    """A set of ICMP types as on the wire."""
+    """A set of ICMP types in the format of the wire."""
     return sum(1 << kind for kind in types).to_bytes(NLDEMO_TYPES_LEN, "little")
 
 
 def encode(name, value):
-    """One attribute of a configuration; sets of types are sets of numbers."""
+    """An attribute of a configuration. The value of a set of types is a set of numbers."""
     if name in ("ipv4", "ipv6"):
         types = value if isinstance(value, bytes) else type_set(value)
         return attribute(CONFIG[name] | NLA_F_NESTED, attribute(NLDEMO_FAMILY_A_TYPES, types))
@@ -96,7 +96,7 @@ def encode_all(values):
 
 
 def _decode(numbers, payload):
-    """Attributes by name; all must have one."""
+    """Attributes by name. Each attribute must have a name."""
     names = {number: name for name, number in numbers.items()}
     return {names[kind]: value for kind, value in attributes(payload).items()}
 
@@ -121,7 +121,7 @@ def decode_stats(payload):
 
     def count(raw):
         number = int.from_bytes(raw, "little")
-        # As short as it can be.
+        # The module must use the shortest length.
         assert len(raw) == (4 if number < 1 << 32 else 8)
         return number
 
@@ -141,13 +141,13 @@ def decode_event(message):
 
 
 def difference(before, after):
-    """What was counted between two readings of the statistics."""
+    """The increase of the counters between two readings of the statistics."""
     return {name: difference(before[name], count) if isinstance(count, dict)
             else count - before[name] for name, count in after.items() if name not in NO_COUNTERS}
 
 
 def total(rows):
-    """The sums over the rows of all CPUs."""
+    """The sums of the rows of all CPUs."""
     first, *others = rows
     return {name: total([row[name] for row in rows]) if isinstance(count, dict)
             else sum(row[name] for row in rows)
@@ -155,7 +155,7 @@ def total(rows):
 
 
 class Control(Client):
-    """Asks the module, in the network namespace of the calling thread."""
+    """Sends requests to the module, in the network namespace of the calling thread."""
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
@@ -191,7 +191,7 @@ class Control(Client):
         return decode_config(answer.payload)
 
     def settings(self):
-        """What can be set of the configuration, as it is."""
+        """The current values of the attributes that can be set."""
         return {name: value for name, value in self.config().items() if name not in told(0)}
 
     def set(self, **values):
@@ -207,7 +207,7 @@ class Control(Client):
         return decode_stats(answer.payload)
 
     def start_dump(self):
-        """Asks for the statistics of each CPU; `answers()` has them."""
+        """Asks for the statistics of each CPU. `answers()` returns them."""
         self._seq += 1
         self.send(pack(NLDEMO_MSG_STATS_GET, flags=NLM_F_REQUEST | NLM_F_DUMP, seq=self._seq))
 
@@ -222,7 +222,7 @@ class Monitor(Client):
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
-        # Events go to sockets that have an address.
+        # Only a bound socket gets events.
         self.socket.bind((0, 0))
         self.option(NETLINK_ADD_MEMBERSHIP, NLDEMO_GROUP_EVENTS)
 
@@ -230,5 +230,5 @@ class Monitor(Client):
         return decode_event(self.receive())
 
     def events(self):
-        """Those that wait."""
+        """The events that wait."""
         return [decode_event(message) for message in self.drain()]

@@ -14,7 +14,8 @@ ATTR_ALERT_MODE, ALERT_MODE_PACKET = 1, 1
 
 
 class DropMonitor:
-    """Keeps a clone of what is dropped while the block runs. They are freed at its end, or earlier."""
+    """Lets the kernel keep clones of the packets that it drops while the block runs. The clones are freed at the
+    end of the block, or earlier."""
 
     def __enter__(self):
         run("modprobe", "drop_monitor")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Pings of both families, where tests are the same for them."""
+"""Pings of IPv4 and IPv6, for tests that are the same for both."""
 
 import select
 import socket
@@ -14,7 +14,7 @@ ICMPV6_FILTER = 1
 
 
 class Family(NamedTuple):
-    """What is different between them."""
+    """The values that differ between IPv4 and IPv6."""
 
     name: str
     number: int
@@ -42,7 +42,7 @@ class Echo:
     def __init__(self, family, path):
         self._family, (_, self._destination) = family, family.ends(path)
         self.socket = path.near.socket(family.number, socket.SOCK_RAW, family.protocol)
-        # All but replies are kept off.
+        # The socket receives only echo replies.
         if family.name == "ipv4":
             self.socket.setsockopt(SOL_RAW, ICMP_FILTER, struct.pack("=I", ~1 & 0xFFFFFFFF))
         else:
@@ -56,7 +56,7 @@ class Echo:
         self.socket.close()
 
     def send(self, data=b""):
-        """Sends a request. If it is of ICMPv6, the kernel makes its checksum right."""
+        """Sends a request. For ICMPv6, the kernel writes the checksum."""
         self.socket.sendto(icmp(self._family.request, data=data), (self._destination, 0))
 
     def waiting(self, timeout=0):
@@ -67,5 +67,5 @@ class Echo:
         """The data of the next reply."""
         assert self.waiting(DEADLINE), "no echo reply"
         packet = self.socket.recv(1 << 17)
-        # Only with IPv4 its header comes along.
+        # A raw socket of IPv4 also receives the IP header.
         return packet[28:] if self._family.name == "ipv4" else packet[8:]

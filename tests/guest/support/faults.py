@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Has the kernel's allocations fail, one after the other (Documentation/fault-injection)."""
+"""Makes the kernel's allocations fail, one after the other (Documentation/fault-injection)."""
 
 import itertools
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 
 DEBUG = Path("/sys/kernel/debug")
 FAIL_NTH = Path("/proc/thread-self/fail-nth")
-# Where modules are (MODULES_VADDR to MODULES_END of x86-64): what they allocate, and what the kernel
-# does on their behalf. All else of a system call works, or it would seldom get as far as the module.
+# The addresses of modules (MODULES_VADDR to MODULES_END of x86-64). Only allocations by modules, or by kernel
+# functions that modules call, fail. Otherwise a system call would seldom reach the module.
 MODULES = 0xFFFF_FFFF_A000_0000, 0xFFFF_FFFF_FF00_0000
 ANYWHERE = 0, 0xFFFF_FFFF_FFFF_FFFF
 # Every allocation.
@@ -20,7 +20,7 @@ ALL = {
 
 
 def _function(name):
-    """The range of addresses of a function of the kernel's."""
+    """The range of addresses of a kernel function."""
     lines = Path("/proc/kallsyms").read_text(encoding="ascii").splitlines()
     symbols = [(int(address, 16), symbol) for address, _, symbol, *_ in map(str.split, lines)]
     starts = [address for address, symbol in symbols if symbol == name]
@@ -29,16 +29,16 @@ def _function(name):
 
 
 def contiguous_pages():
-    """The allocations of more than one page in a row, except those of new slabs: with the red zones of
-    KASAN, two objects of 4 KiB do not fit a page, and the kernel has no smaller slab to try."""
+    """The allocations of several contiguous pages, except those for new slabs. A slab cannot use single pages
+    instead: with the red zones of KASAN, an object of 4 KiB does not fit into a page."""
     start, end = map(hex, _function("new_slab"))
     return {"fail_page_alloc": {**ALL["fail_page_alloc"], "min-order": "1",
                                 "reject-start": start, "reject-end": end}}
 
 
 class Faults:
-    """Lets allocations of some kinds fail that are made by code within a range of addresses, in
-    whatever depth: of the calling thread as it asks for, and so many percent of everybody's."""
+    """Makes allocations of some kinds fail if a function in a range of addresses is in their call chain: the
+    ones that the calling thread chooses, and `percent` of the allocations of all threads."""
 
     def __init__(self, percent=0, *, kinds=None, within=MODULES):
         self._percent, self._kinds, self._within = percent, kinds or ALL, within
@@ -62,13 +62,13 @@ class Faults:
             setting.write_text(before, encoding="ascii")
 
     def fail(self, number):
-        """Has the allocation of that number fail, counted from here on; 0 for none."""
+        """Makes the allocation with this number fail, counted from here on. 0 means none."""
         os.pwrite(self._fd, b"%d" % number, 0)
 
     def one_by_one(self, attempt, check):
-        """Calls `attempt()` with its first allocation failing, then with its second, and so on, until
-        there is none that fails. Behind each call `check(error)` sees what came of it: the OSError,
-        or None if it worked all the same. Returns how many allocations failed."""
+        """Calls `attempt()` while its first allocation fails, then while its second fails, and so on, until
+        it makes no more allocations. After each call, `check()` gets the OSError of the call, or None if the
+        call succeeded. Returns the number of failed allocations."""
         for number in itertools.count(1):
             error = None
             self.fail(number)
@@ -80,8 +80,8 @@ class Faults:
                 left = int(os.pread(self._fd, 20, 0))
                 self.fail(0)
             if left:
-                assert error is None, f"nothing was made to fail: {error}"
+                assert error is None, f"an error although no allocation failed: {error}"
                 check(None)
-                print(f"{number - 1} allocations were made to fail")
+                print(f"{number - 1} allocations failed")
                 return number - 1
             check(error)

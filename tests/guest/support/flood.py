@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Numbered echo requests by the hundred: one system call sends them and one reads their replies, so
+"""Numbered echo requests, hundreds at a time: one system call sends them and one reads their replies, so
 that Python's share of the time is small."""
 
 import ctypes
@@ -13,8 +13,8 @@ from netlink import DEADLINE, SO_RCVBUFFORCE
 from network import ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, ICMP_FILTER, SOL_RAW, icmp
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
-# Id and sequence number together are the number, which the data has inverted: so the checksum is
-# the same for all.
+# Id and sequence number together are the number. The data is the inverted number, so all requests have
+# the same checksum.
 _NUMBER = struct.Struct(">II")
 _REQUEST = icmp(ICMP_ECHO_REQUEST, data=b"\xff" * 4)[:4]
 # The IP header, type, code and checksum.
@@ -43,7 +43,7 @@ class _Message(ctypes.Structure):
 
 
 class _Burst:
-    """Up to `count` messages: what all begin with, and their numbers one behind the other."""
+    """Up to `count` messages. All begin with the bytes `start`; their numbers follow each other in `numbers`."""
 
     def __init__(self, count, start):
         self.start, self.numbers = bytearray(start), bytearray(count * _NUMBER.size)
@@ -57,7 +57,7 @@ class _Burst:
 
 
 def pack_numbers(first, count):
-    """So many numbers as packets have them."""
+    """`count` numbers in the format of packets."""
     return b"".join(_NUMBER.pack(number, number ^ 0xFFFFFFFF)
                     for number in range(first, first + count))
 
@@ -66,7 +66,7 @@ class Flood:
     """Echo requests to one address, and the replies to them."""
 
     def __init__(self, namespace, destination, most):
-        """At most so many requests are sent at once."""
+        """At most `most` requests are sent at once."""
         self.socket = namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
         self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         self.socket.setsockopt(SOL_RAW, ICMP_FILTER,
@@ -84,13 +84,13 @@ class Flood:
         return done
 
     def send(self, packed):
-        """Sends requests with these numbers, packed."""
+        """Sends requests with these numbers, which `pack_numbers()` packed."""
         self._requests.numbers[:len(packed)] = packed
         count = len(packed) // _NUMBER.size
         assert self._call(_LIBC.sendmmsg, self._requests, count, 0) == count
 
     def replies(self, length):
-        """The numbers of replies as they come, until there are so many bytes of them."""
+        """The numbers of replies in the order of their arrival: `length` bytes."""
         found = bytearray()
         while len(found) < length:
             assert select.select([self.socket], [], [], DEADLINE)[0], "replies are missing"

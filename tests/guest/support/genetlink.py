@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Families of generic netlink: what the kernel tells of them, and their messages."""
+"""Families of generic netlink: the kernel's data about them, and their messages."""
 
 import struct
 
@@ -15,7 +15,7 @@ FAMILY_ID, FAMILY_NAME, OPS, MCAST_GROUPS, POLICY, OP_POLICY = 1, 2, 6, 7, 8, 9
 
 
 def message(command, payload=b"", *, version=1, reserved=0):
-    """The payload of a message as netlink has it."""
+    """The payload of a netlink message for a family."""
     return HEAD.pack(command, version, reserved) + payload
 
 
@@ -50,7 +50,7 @@ class Family:
         return [taken_apart(part) for part in self.client.dump(self.number, message(command, payload))]
 
     def policies(self):
-        """What the kernel tells of its policies, as (operations, attributes): raw."""
+        """The family's policies as the kernel exports them: (policies by operation, rules by policy)."""
         operations, found = {}, {}
         request = message(GETPOLICY, attribute(FAMILY_NAME, self.name.encode() + b"\0"))
         for part in self.client.dump(CONTROLLER, request):
@@ -65,7 +65,7 @@ class Family:
 
 
 def is_there(name):
-    """Whether there is a family of that name."""
+    """Whether the kernel has a family with that name."""
     with Client(PROTOCOL) as client:
         try:
             return bool(Family(client, name).number)

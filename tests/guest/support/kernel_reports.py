@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Finds what the kernel reports about itself, by the list that scripts/kernel-log-oracle uses."""
+"""Finds the kernel's reports of its own faults, with the list that scripts/kernel-log-oracle uses."""
 
 import re
 from checkout import CHECKOUT
@@ -9,7 +9,7 @@ LIST = CHECKOUT / "scripts" / "kernel-reports"
 
 
 def _expressions():
-    """The list's three kinds: of reports, of the middle of reports, of what is none."""
+    """The list's three kinds of expressions: for reports, for the middle of reports, for messages that are none."""
     kinds = {"": [], "+ ": [], "! ": []}
     for line in LIST.read_text(encoding="ascii").splitlines():
         if line and line[0] not in "#\t":
@@ -22,7 +22,7 @@ REPORT, MIDDLE, NONE = _expressions()
 
 
 def reports(messages):
-    """Those of the kernel's messages, without level and time, that are reports."""
+    """The messages that are reports. `messages` are those of the kernel log, without level and time."""
     excused = False
     for message in messages:
         text = message.lstrip(" ")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Finds and frees what a test leaves behind: it would keep the module in use, or a network namespace
-alive, and the tests after it would fail."""
+"""Finds and frees processes, files, namespaces and threads that a test leaves behind. They would keep the
+module in use, or a network namespace alive, and later tests would fail."""
 
 import ctypes
 import gc
@@ -28,8 +28,8 @@ def adopt_orphans():
         raise OSError(ctypes.get_errno(), "prctl")
 
 
-# Each kind has a function that lists all of it, as {key: description}, and a function that frees what a
-# key stands for and returns whether that worked. What has no description is freed but not reported.
+# Each kind has a function that lists its objects, as {key: description}, and a function that frees the object
+# of a key and returns whether that worked. An object without a description is freed but not reported.
 
 def _places():
     place = os.readlink("/proc/thread-self/ns/net")
@@ -42,7 +42,7 @@ def _go_home(_):
 
 
 def _processes():
-    """The children of this process. Those that have ended have no description."""
+    """The children of this process. Children that have ended have no description."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -61,7 +61,7 @@ def _processes():
 
 
 def _kill(pid):
-    # It stays a zombie, and its number its own, until it is waited for.
+    # Until waitpid(), the process stays a zombie, and no other process gets its number.
     os.kill(pid, signal.SIGKILL)
     process = os.pidfd_open(pid)
     try:
@@ -79,7 +79,7 @@ def _descriptors():
         try:
             file = os.readlink(f"/proc/self/fd/{number}")
         except FileNotFoundError:
-            # The list's own.
+            # The descriptor of the listing itself.
             continue
         if file != os.devnull:
             found[int(number), file] = f"file descriptor {number}: {file}"
@@ -87,7 +87,7 @@ def _descriptors():
 
 
 def _close(key):
-    """Lets go of the file, but keeps the number in use: the object that has it may still close it."""
+    """Closes the file, but keeps the number in use, because the object that owns the number may still close it."""
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, key[0], inheritable=False)
     os.close(null)
@@ -95,7 +95,7 @@ def _close(key):
 
 
 def _mounts():
-    """Namespaces that have a name, as `ip netns add` gives them one."""
+    """Namespaces with a name, as `ip netns add` makes them."""
     lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     places = {line.split()[4] for line in lines if " - nsfs " in line}
     return {place: f"network namespace mounted at {place}" for place in places}
@@ -112,7 +112,7 @@ def _threads():
 
 
 def _join(thread):
-    # Nothing can end a thread, but what this one waited for may just have been freed.
+    # A thread cannot be ended. But it may have waited for an object that was freed just now.
     thread.join(DEADLINE / 20)
     return not thread.is_alive()
 
@@ -122,14 +122,14 @@ _KINDS = ((_places, _go_home), (_processes, _kill), (_descriptors, _close), (_mo
 
 
 class Leftovers:
-    """Whatever has come since this was made and is still there."""
+    """The objects that were made after this one, and still exist."""
 
     def __init__(self):
         self._before = {there: set(there()) for there, _ in _KINDS}
         self._namespaces = numbered()
 
     def free(self):
-        """Frees all of it; returns {description: whether that worked}."""
+        """Frees all these objects. Returns {description: whether that worked}."""
         found = {}
         for there, free in _KINDS:
             seen = self._before[there].copy()
@@ -150,17 +150,17 @@ class Leftovers:
         return found
 
     def namespaces_are_gone(self):
-        """Whether all network namespaces that were made since are gone."""
+        """Whether all network namespaces that were made after this object are gone."""
         return numbered() <= self._namespaces
 
     def wait_for_namespaces(self):
-        """Waits until they are, or for so long that they never will be; returns what `free()` does.
+        """Waits until they are gone, at most for the deadline. Returns a result like that of `free()`.
 
-        The kernel takes a namespace apart some time after its last file was closed: it frees sockets
+        The kernel destroys a namespace some time after its last file was closed, because it frees sockets
         after a grace period of RCU.
         """
         try:
-            # Each look takes as long as the kernel is slow.
+            # On a slow kernel each check takes long, so the checks are less frequent.
             wait_until(self.namespaces_are_gone, interval=0.005 * SLOW)
             return {}
         except TimeoutError:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Loads and unloads the kernel module, and takes note of what the kernel logs."""
+"""Loads and unloads the kernel module, and collects the messages of the kernel log."""
 
 import ctypes
 import errno
@@ -27,13 +27,13 @@ def _syscall(number, *arguments):
 
 
 def insert(path, parameters=""):
-    """Loads the module in the file; raises the kernel's error."""
+    """Loads the module from a file. Raises the kernel's error."""
     with open(path, "rb") as file:
         _syscall(_FINIT_MODULE, file.fileno(), parameters.encode(), 0)
 
 
 def remove(name=NAME):
-    """Unloads the module; raises the kernel's error, EWOULDBLOCK if it is in use."""
+    """Unloads the module. Raises the kernel's error: EWOULDBLOCK if the module is in use."""
     _syscall(_DELETE_MODULE, name.encode(), os.O_NONBLOCK)
 
 
@@ -54,8 +54,8 @@ def is_loaded(name=NAME):
 
 
 def is_any_loaded():
-    """Whether a module is loaded that the kernel did not come with."""
-    # The flags that a module taints the kernel with end its line.
+    """Whether a module is loaded that is not a part of the kernel's tree."""
+    # The end of a module's line shows the flags of its taint.
     lines = Path("/proc/modules").read_text(encoding="ascii").splitlines()
     return any("O" in line.rpartition("(")[2] for line in lines if line.endswith(")"))
 
@@ -75,7 +75,7 @@ def make_twin(path, directory):
 
 
 class KernelLog:
-    """What the kernel has logged since this was made."""
+    """The messages of the kernel log after this object was made."""
 
     def __init__(self):
         self._fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
@@ -102,6 +102,6 @@ class KernelLog:
         return list(kernel_reports.reports(self.lines))
 
     def of_module(self, name=NAME):
-        """What the module itself logged."""
+        """The messages that the module itself logged."""
         return [line for line in self.lines if line.startswith(f"{name}:")
                 and "taint" not in line and "verification failed" not in line]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""A raw netlink client, independent of the project's own peer on purpose."""
+"""A raw netlink client. It shares no code with the project's peer, on purpose."""
 
 import collections
 import os
@@ -44,13 +44,14 @@ NLA_F_NESTED = 0x8000
 NLA_F_NET_BYTEORDER = 0x4000
 
 HEADER = struct.Struct("=IHHII")
-# How many times slower than others the kernel is: the debug kernel, say. Tests do less work there.
+# The slowness of the kernel, compared with the stock kernel. On slow kernels, such as the debug kernel, tests
+# do less work.
 SLOW = float(os.environ.get("NLDEMO_SLOW", "1"))
-# How long anything may take that ought to happen at once, in seconds. It is longer where the kernel is
-# slow, or the machine, as scripts/vm has measured. All other time limits go by this one.
+# The time limit for anything that should happen at once, in seconds. It is longer if the kernel is slow, or if
+# the machine is slow, which scripts/vm measures. All other time limits depend on it.
 DEADLINE = 20.0 * SLOW * float(os.environ.get("NLDEMO_SLOWNESS", "1"))
 
-# What the contract calls the messages of the module's protocol.
+# The messages of the module's protocol.
 PROTOCOL = 23
 ECHO = 16
 HELLO = 0
@@ -58,7 +59,7 @@ HELLO_REPLY = 23
 
 
 class Message(NamedTuple):
-    """A netlink message as it was received."""
+    """A received netlink message."""
 
     length: int
     kind: int
@@ -85,7 +86,7 @@ def align(length):
 
 
 def pack(kind, payload=b"", *, flags=NLM_F_REQUEST, seq=0, pid=0, length=None, pad=True):
-    """A message, with the true length unless told otherwise."""
+    """A message. By default, its header has the true length."""
     true_length = HEADER.size + len(payload)
     header = HEADER.pack(true_length if length is None else length, kind, flags, seq, pid)
     padding = bytes(align(true_length) - true_length) if pad else b""
@@ -98,7 +99,7 @@ def attribute(kind, payload):
 
 
 def attributes(data):
-    """The attributes in `data`, which must be nothing else, as {type: payload}."""
+    """The attributes in `data` as {type: payload}. `data` must have nothing else."""
     found = {}
     while data:
         length, kind = struct.unpack_from("=HH", data)
@@ -109,7 +110,7 @@ def attributes(data):
 
 
 def ack(message):
-    """Takes an NLMSG_ERROR apart."""
+    """Parses an NLMSG_ERROR."""
     assert message.kind == NLMSG_ERROR, message
     (error,) = struct.unpack_from("=i", message.payload)
     rest = message.payload[4:]
@@ -128,7 +129,7 @@ class Client:
     """A user socket of a netlink protocol, in the network namespace of the calling thread."""
 
     def __init__(self, protocol=PROTOCOL, *, portid=None, buffers=None, kind=socket.SOCK_RAW):
-        # Messages that came together with the one that was received.
+        # Messages that arrived in one buffer with a received message.
         self._early = collections.deque()
         self.socket = socket.socket(AF_NETLINK, kind, protocol)
         if buffers is not None:
@@ -148,19 +149,19 @@ class Client:
 
     @property
     def portid(self):
-        """The address that the kernel knows the socket by; 0 before the first use."""
+        """The address of the socket; 0 before the first use."""
         return self.socket.getsockname()[0]
 
     @property
     def cookie(self):
-        """What the kernel calls the socket's network namespace."""
+        """The kernel's cookie for the socket's network namespace."""
         return struct.unpack("=Q", self.socket.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8))[0]
 
     def option(self, option, on=1):
         self.socket.setsockopt(SOL_NETLINK, option, on)
 
     def send(self, data):
-        """Sends one buffer to the kernel, all of it."""
+        """Sends a whole buffer to the kernel."""
         assert self.socket.sendto(data, (0, 0)) == len(data)
 
     def receive(self, *, timeout=DEADLINE):
@@ -169,17 +170,17 @@ class Client:
             return self._early.popleft()
         if not select.select([self.socket], [], [], timeout)[0]:
             raise TimeoutError("no message from the kernel")
-        # With MSG_TRUNC the true length is returned, whatever the room.
+        # With MSG_TRUNC, the call returns the true length, even if the room is too small.
         length = self.socket.recv_into(bytearray(1), 1, socket.MSG_PEEK | socket.MSG_TRUNC)
         data, _, msg_flags, source = self.socket.recvmsg(length)
         assert not msg_flags & socket.MSG_TRUNC
-        # The groups are those of a multicast message.
+        # `groups` are the groups of a multicast message.
         portid, self.groups = source
         assert portid == 0, f"not from the kernel but from {source}"
         while data:
             header = HEADER.unpack_from(data)
             length, padded = header[0], align(header[0])
-            # Only what is part of a dump has others beside it.
+            # Only messages of a dump may share a buffer.
             assert padded == len(data) or padded < len(data) and header[2] & NLM_F_MULTI, \
                 f"nlmsg_len {length} in a datagram of {len(data)}"
             self._early.append(Message(*header, data[HEADER.size:length], data[length:padded]))
@@ -187,11 +188,11 @@ class Client:
         return self._early.popleft()
 
     def waiting(self):
-        """Whether a message waits; the kernel has answered by the time that a send returns."""
+        """Whether a message waits. When a send returns, the kernel has answered."""
         return bool(self._early or select.select([self.socket], [], [], 0)[0])
 
     def room(self):
-        """How much of the receive buffer is free, as the kernel counts it."""
+        """The free part of the receive buffer, as the kernel counts it."""
         used, size = struct.unpack_from(
             "=II", self.socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36))
         return size - used
@@ -207,7 +208,7 @@ class Client:
         return ack(self.receive())
 
     def dump(self, kind, payload=b""):
-        """All messages of an answer that the kernel gives piece by piece."""
+        """All messages of a dump."""
         self.send(pack(kind, payload, flags=NLM_F_REQUEST | NLM_F_DUMP))
         messages = []
         while (message := self.receive()).kind != NLMSG_DONE:
@@ -216,7 +217,7 @@ class Client:
         return messages
 
     def echo(self, payload, *, seq=1, flags=NLM_F_REQUEST, pid=0, kind=ECHO):
-        """Sends a message and returns the next one that comes."""
+        """Sends a message and returns the next message that arrives."""
         self.send(pack(kind, payload, seq=seq, flags=flags, pid=pid))
         return self.receive()
 
@@ -226,7 +227,7 @@ def wait_until(condition, timeout=DEADLINE, interval=0.005):
     deadline = time.monotonic() + timeout
     while not (result := condition()):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"still not so after {timeout} s: {condition}")
+            raise TimeoutError(f"still not true after {timeout} s: {condition}")
         time.sleep(interval)
     return result
 

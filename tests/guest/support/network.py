@@ -20,7 +20,7 @@ RTGENMSG, IFF_RUNNING = bytes(4), 0x40
 NETNSA_NSID, NETNSA_FD = 1, 3
 NETLINK_NETFILTER, NFNL_MSG_HOOK_GET = 12, 12 << 8
 NFNLA_HOOK_HOOKNUM, NFNLA_HOOK_PRIORITY, NFNLA_HOOK_MODULE_NAME = 1, 2, 5
-# As nftables calls them; hook points in the order of their numbers.
+# The names of nftables. Hook points are in the order of their numbers.
 FAMILIES = {"ip": socket.AF_INET, "ip6": socket.AF_INET6}
 HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 ANY_NUMBER = -1
@@ -31,7 +31,7 @@ ICMP_ECHO_REPLY, ICMP_UNREACHABLE, ICMP_ECHO_REQUEST = 0, 3, 8
 
 
 def run(*command, **options):
-    """Runs a command that must succeed; its output is in the exception if it does not."""
+    """Runs a command that must succeed. If it fails, the exception has its output."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           check=False, timeout=3 * DEADLINE, **options)
     assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.stdout}"
@@ -53,7 +53,7 @@ _INITIAL = Client(NETLINK_ROUTE)
 def unshare():
     """Puts the calling thread into a new network namespace with lo up, and returns a descriptor of it.
 
-    The initial namespace has a number for it until the kernel begins to take it apart.
+    The initial namespace has a number for the new one until the kernel begins to destroy it.
     """
     os.unshare(os.CLONE_NEWNET)
     fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
@@ -68,7 +68,7 @@ def unshare():
 
 
 def numbered():
-    """The numbers of all namespaces that were made by `unshare()` and that the kernel still has."""
+    """The numbers of all existing namespaces that `unshare()` made."""
     with Client(NETLINK_ROUTE) as client:
         found = (attributes(message.payload[len(RTGENMSG):])[NETNSA_NSID]
                  for message in client.dump(RTM_GETNSID, RTGENMSG))
@@ -77,7 +77,7 @@ def numbered():
 
 @contextlib.contextmanager
 def named(name):
-    """A network namespace with a name as of `ip netns`, which has a number, too."""
+    """A network namespace with a name of `ip netns` and with a number."""
     run("ip", "netns", "add", name)
     run("ip", "netns", "set", name, "auto")
     try:
@@ -87,12 +87,11 @@ def named(name):
 
 
 def await_carrier(*devices):
-    """Returns when the devices, which are set up at both ends, send what they are given, in the network
-    namespace of the calling thread.
+    """Waits until the devices can send, in the network namespace of the calling thread. Both ends must be up.
 
-    A device that was set up before its other end was has its carrier later. Until a worker of the
-    kernel has dealt with that, the device drops what it is to send, and nobody is told. Before the
-    kernel answers a question about the device, it does that work at once.
+    If a device was set up before its other end, it gets its carrier later, from a worker of the kernel. Until
+    then the device silently drops the packets that it should send. When a program asks for the device, the
+    kernel does the worker's task before it answers.
     """
     with Client(NETLINK_ROUTE) as client:
         for name in devices:
@@ -108,7 +107,7 @@ def nft(ruleset):
 
 
 def crowd(point):
-    """Rules of nftables that take all places of a hook point of IPv4 (MAX_HOOK_COUNT)."""
+    """Rules of nftables that use all places of an IPv4 hook point (MAX_HOOK_COUNT)."""
     chains = "".join(f"chain c{number} {{ type filter hook {point} priority 1; }}\n"
                      for number in range(1024))
     return f"table ip crowd {{ {chains} }}"
@@ -143,7 +142,7 @@ class Namespace:
         os.close(home)
 
     def close(self):
-        """Gives up the namespace; it goes when no socket or process uses it."""
+        """Closes the namespace. It is destroyed when no socket or process uses it."""
         os.close(self.fd)
 
     @property
@@ -176,7 +175,7 @@ class Namespace:
             Path("/proc/sys/net", name).write_text(f"{value}\n", encoding="ascii")
 
     def hooks(self, module):
-        """Where the module's hooks are: {("ip", "prerouting", priority), ...}."""
+        """The points of the module's hooks: {("ip", "prerouting", priority), ...}."""
         found = []
         with self.client(NETLINK_NETFILTER) as client:
             for (family, number), (hook, point) in itertools.product(FAMILIES.items(), enumerate(HOOKS)):
@@ -186,7 +185,7 @@ class Namespace:
                     told = attributes(message.payload[4:])
                     if told.get(NFNLA_HOOK_MODULE_NAME) == module.encode() + b"\0":
                         found.append((family, point, *struct.unpack(">i", told[NFNLA_HOOK_PRIORITY])))
-        assert len(found) == len(set(found)), f"twice at one place: {found}"
+        assert len(found) == len(set(found)), f"two hooks at one point: {found}"
         return set(found)
 
     def counters(self):
@@ -198,8 +197,8 @@ class Namespace:
 
 
 def connect_by_router(near, router, far):
-    """Lets two namespaces reach each other by way of a third: 192.0.2.1 or fd00:1::1 is near,
-    198.51.100.1 or fd00:2::1 far. All know their neighbours for good: nobody asks in between."""
+    """Connects two namespaces through a third: 192.0.2.1 or fd00:1::1 is near, 198.51.100.1 or fd00:2::1
+    far. The neighbours are permanent entries, so no neighbour discovery occurs."""
     for number, end, host, via, network in (
             (0, near, "192.0.2.1", "192.0.2.254", "fd00:1::"),
             (1, far, "198.51.100.1", "198.51.100.254", "fd00:2::")):
@@ -236,7 +235,7 @@ def _connect(devices, address, other, other_lladdr):
 
 
 def join(near, far):
-    """Puts a pair of devices named veth0 between two namespaces: 192.0.2.1 is near, 192.0.2.2 far."""
+    """Connects two namespaces by a pair of devices named veth0: 192.0.2.1 is near, 192.0.2.2 far."""
     near_lladdr, far_lladdr = "02:00:00:00:00:01", "02:00:00:00:00:02"
     with near, Devices() as devices:
         devices.add_pair("veth0", near_lladdr, "veth0", far_lladdr, far.fd)
@@ -248,7 +247,7 @@ def join(near, far):
 
 
 class Path4:
-    """A path for IPv4 packets from `near` to `far` and back, which may be one namespace."""
+    """A path for IPv4 packets from `near` to `far` and back. Both may be the same namespace."""
 
     def __init__(self, near, near_address, far, far_address):
         self.near, self.near_address = near, near_address
@@ -268,10 +267,10 @@ class Path4:
             marker.close()
 
     def settle(self):
-        """Waits until all that was sent before has arrived, and what it caused has too.
+        """Waits until all packets that were sent before, and their replies, have arrived.
 
-        A UDP packet goes there and back behind it. Each device hands packets over in order, to
-        the CPU that they were sent on, to which the test is pinned.
+        A UDP packet goes there and back after them. Each device delivers packets in order, to the CPU that
+        they were sent on. The test is pinned to this CPU.
         """
         near, far = self._markers
         for sender, receiver in ((near, far), (far, near)):
@@ -283,8 +282,8 @@ class Path4:
         return Pinger(self.near, self.far_address)
 
     def unanswered(self):
-        """How many echo requests the kernel took and sent no reply to. icmp_reply() drops a reply if another
-        one is being sent on its CPU: on PREEMPT_RT, by a task that was preempted."""
+        """The number of echo requests that the kernel received but did not answer. icmp_reply() drops a reply
+        while its CPU sends another reply. On PREEMPT_RT, a preempted task may be sending that reply."""
         icmp = self.far.counters()["Icmp"]
         return icmp["InEchos"] - icmp["OutEchoReps"]
 
@@ -309,7 +308,7 @@ def icmp(kind, code=0, rest=bytes(4), data=b""):
 
 def ipv4(source, destination, payload, *, protocol=socket.IPPROTO_ICMP, version=4, ihl=None,
          length=None, fragment=0, options=b"", identification=0x1234, check=None):
-    """An IPv4 packet, true and whole unless told otherwise."""
+    """An IPv4 packet. By default, all its fields are correct."""
     true_ihl = 5 + len(options) // 4
     header = struct.pack(
         ">BBHHHBBH4s4s", version << 4 | (true_ihl if ihl is None else ihl), 0,
@@ -322,7 +321,7 @@ def ipv4(source, destination, payload, *, protocol=socket.IPPROTO_ICMP, version=
 
 def ipv6(source, destination, payload, *, following=socket.IPPROTO_ICMPV6, version=6, length=None,
          hop_limit=64):
-    """An IPv6 packet, true and whole unless told otherwise."""
+    """An IPv6 packet. By default, all its fields are correct."""
     return struct.pack(
         ">IHBB16s16s", version << 28, len(payload) if length is None else length, following, hop_limit,
         socket.inet_pton(socket.AF_INET6, source), socket.inet_pton(socket.AF_INET6, destination)
@@ -338,7 +337,7 @@ class Pinger:
         self.ident = next(self._idents) & 0xFFFF
         self.destination = destination
         self.socket = namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-        # As much as an unprivileged user may have, and for echo replies alone.
+        # The kernel limits the buffers to the size for unprivileged users. The socket receives only replies.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.socket.setsockopt(SOL_RAW, ICMP_FILTER, struct.pack("=I", ~1 & 0xFFFFFFFF))
@@ -355,7 +354,7 @@ class Pinger:
         self.socket.close()
 
     def send(self, seq=1, size=56):
-        """Sends an echo request with `size` bytes of data, all of which the reply must have."""
+        """Sends an echo request with `size` bytes of data. The reply must have the same data."""
         self._data[seq] = bytes((seq + i) & 0xFF for i in range(256)) * (size // 256 + 1)
         self._data[seq] = self._data[seq][:size]
         rest = struct.pack(">HH", self.ident, seq)
@@ -381,7 +380,7 @@ class Pinger:
         return seq
 
     def replies(self):
-        """The numbers of the replies that are there."""
+        """The numbers of the replies that wait."""
         found = []
         while (seq := self._next(0)) is not None:
             found.append(seq)
@@ -394,7 +393,7 @@ class Pinger:
 
 @contextlib.contextmanager
 def pinned(cpu=None):
-    """Keeps the calling thread, and so the packets that it sends, on one CPU, by default the first."""
+    """Keeps the calling thread, and so the packets that it sends, on one CPU. The default is the first CPU."""
     cpus = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cpus) if cpu is None else cpu})
     try:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""A listener to a NFQUEUE queue, independent of the project's own peer on purpose."""
+"""A listener to an NFQUEUE queue. It shares no code with the project's peer, on purpose."""
 
 import collections
 import errno
@@ -48,7 +48,7 @@ class Queued(NamedTuple):
     indev: int
     outdev: int
     payload: bytes
-    # The protocol family of the hook, and all that the kernel tells: {attribute: payload}.
+    # The protocol family of the hook, and all attributes of the message: {attribute: payload}.
     family: int
     told: dict
 
@@ -58,14 +58,14 @@ class Listener:
 
     def __init__(self, queue=0, *, maxlen=None, flags=0):
         self.queue = queue
-        # Packets that came while an answer was waited for.
+        # Packets that arrived before an expected answer.
         self._early = collections.deque()
         self._seq = 0
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
         try:
             self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         except PermissionError:
-            # Not for the owner of a user namespace.
+            # The owner of a user namespace may not do this.
             pass
         try:
             self._config(attribute(NFQA_CFG_CMD, struct.pack(">BxH", NFQNL_CFG_CMD_BIND,
@@ -100,7 +100,7 @@ class Listener:
         self._answer()
 
     def _answer(self):
-        """Waits for the acknowledgement of what was sent last; raises the error in it."""
+        """Waits for the acknowledgement of the last message. Raises its error."""
         while True:
             data = self.socket.recv(1 << 17)
             _, kind, _, seq, _ = HEADER.unpack_from(data)
@@ -116,15 +116,15 @@ class Listener:
 
     @property
     def portid(self):
-        """The address by which the kernel names the holder of the queue."""
+        """The portid that the kernel shows for the queue."""
         return self.socket.getsockname()[0]
 
     def waiting(self):
-        """Whether there is a packet."""
+        """Whether a packet waits."""
         return bool(self._early or select.select([self.socket], [], [], 0)[0])
 
     def receive(self, timeout=DEADLINE):
-        """The next packet. Raises what the kernel says of an earlier `decide`."""
+        """The next packet. Raises the kernel's error for an earlier `decide`."""
         if self._early:
             data = self._early.popleft()
         elif select.select([self.socket], [], [], timeout)[0]:
@@ -134,7 +134,7 @@ class Listener:
         length, kind, _, _, _ = HEADER.unpack_from(data)
         if kind == NLMSG_ERROR:
             self._raise_error(data)
-        # This part of the kernel leaves out the padding behind a message.
+        # nfnetlink_queue leaves out the padding after a message.
         assert kind == MSG_PACKET and len(data) in (length, align(length))
         assert struct.unpack_from(">H", data, HEADER.size + 2)[0] == self.queue
         found = attributes(data[HEADER.size + 4:length])
@@ -145,20 +145,20 @@ class Listener:
                       data[HEADER.size], found)
 
     def drain(self):
-        """All packets that are there."""
+        """All packets that wait."""
         packets = []
         while self.waiting():
             packets.append(self.receive())
         return packets
 
     def verdict(self, packet, verdict):
-        """Decides one packet. Raises what the kernel answers, ENOENT for a packet that is gone."""
+        """Decides one packet. Raises the kernel's error: ENOENT if the packet is not queued any more."""
         header = struct.pack(">II", verdict, packet.id)
         self._send(MSG_VERDICT, attribute(NFQA_VERDICT_HDR, header), NLM_F_REQUEST | NLM_F_ACK)
         self._answer()
 
     def decide(self, packet, verdict, mark=None):
-        """Decides one packet, and may mark it, without asking how that went."""
+        """Decides one packet, and may mark it. Does not ask for an acknowledgement."""
         decision = attribute(NFQA_VERDICT_HDR, struct.pack(">II", verdict, packet.id))
         if mark is not None:
             decision += attribute(NFQA_MARK, struct.pack(">I", mark))
@@ -171,22 +171,22 @@ class Listener:
 
 
 def is_bound(queue):
-    """Whether somebody listens to the queue in the thread's network namespace."""
+    """Whether a program listens to the queue in the thread's network namespace."""
     return queue in statistics()
 
 
 def statistics():
-    """What the kernel counts, by queue: (waiting, dropped, user_dropped)."""
+    """The kernel's counters by queue: (waiting, dropped, user_dropped)."""
     return {row[0]: (row[2], row[5], row[6]) for row in _table()}
 
 
 def last_ids():
-    """The id of each queue's latest packet, which are counted from 1."""
+    """The id of each queue's latest packet. Ids are counted from 1."""
     return {row[0]: row[7] for row in _table()}
 
 
 def copy_modes():
-    """What each queue's listener gets to see of packets, `NFQNL_COPY_*`."""
+    """The copy mode of each queue, `NFQNL_COPY_*`."""
     return {row[0]: row[3] for row in _table()}
 
 

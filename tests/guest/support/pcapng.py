@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""A reader of capture files, independent of the project's own peer on purpose."""
+"""A reader of capture files. It shares no code with the project's peer, on purpose."""
 
 import struct
 
 
 def pcapng_packets(data):
-    """The packets in a capture file: (link type, interface's name, time in ns, bytes, comment)."""
+    """The packets in a capture file, as (link type, interface name, time in ns, bytes, comment)."""
     interfaces, packets, offset = [], [], 0
 
     def options(body):

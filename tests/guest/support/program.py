@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Programs of ours as processes that run beside the test; the peer prints a JSON object a line."""
+"""The project's programs as processes that run beside the test. The peer prints each JSON object as a line."""
 
 import json
 import os
@@ -12,12 +12,12 @@ from pathlib import Path
 
 from netlink import DEADLINE, wait_until
 
-# System calls by their numbers, on x86-64 and elsewhere. Where there is no poll(), programs call ppoll().
+# The numbers of system calls, on x86-64 and on other architectures. Without poll(), programs call ppoll().
 WRITE, POLL, RECVFROM = (1, 7, 45) if os.uname().machine == "x86_64" else (64, 73, 207)
 
 
 def as_nobody():
-    """Options of a process without any right."""
+    """The options for a process without privileges."""
     nobody = pwd.getpwnam("nobody")
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
@@ -37,7 +37,7 @@ class Program:
         self._output = b""
 
     def wait_for(self, words):
-        """Reads what it prints until that has these words."""
+        """Reads the program's output until it has these words."""
         while words not in self._output:
             assert select.select([self.process.stdout], [], [], DEADLINE)[0], \
                 f"no {words!r} in {self._output}"
@@ -46,7 +46,7 @@ class Program:
             self._output += more
 
     def event(self):
-        """The next line that it prints."""
+        """The next line of the program's output."""
         self.wait_for(b"\n")
         line, self._output = self._output.split(b"\n", 1)
         return json.loads(line)
@@ -55,9 +55,9 @@ class Program:
         self.process.send_signal(number)
 
     def pause(self):
-        """Stops it where it is, and returns when it does not run any more. It may have ended before."""
+        """Pauses the program, and returns when it does not run any more. It may have ended before."""
         self.signal(signal.SIGSTOP)
-        # Sending a signal takes note of the end of a process.
+        # send_signal() sets the returncode of a process that has ended.
         if self.process.returncode is None:
             os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
@@ -65,7 +65,7 @@ class Program:
         self.signal(signal.SIGCONT)
 
     def rest(self):
-        """What it still prints; and it must end well."""
+        """The rest of the program's output. The program must exit with 0."""
         output, errors = self.process.communicate(timeout=DEADLINE)
         assert (self.process.returncode, errors) == (0, b"")
         return [json.loads(line) for line in (self._output + output).splitlines()]
@@ -80,7 +80,7 @@ class Consumer(Program):
     """A running `nldemo -j queue run`."""
 
     def finish(self):
-        """What it still prints, events first, the summary last; and it must end well."""
+        """The rest of the program's output: (events, summary). The program must exit with 0."""
         *events, summary = self.rest()
         assert summary["event"] == "summary"
         return events, summary

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Prints a failure when it happens: the guest may be stopped before pytest's summary comes."""
+"""Prints each failure at once, because the guest may stop before pytest prints its summary."""
 
 import pytest
 
 
 class AtOnce:
-    """A plugin of pytest, which prints all that its summary would."""
+    """A plugin of pytest that prints a failure like pytest's summary does."""
 
     def __init__(self, config):
         self._config = config
@@ -34,5 +34,5 @@ class AtOnce:
             self._print(report.nodeid, report.longreprtext)
 
     def pytest_sessionfinish(self):
-        # Once is enough.
+        # The summary must not print the failures again.
         self._config.option.tbstyle = "no"

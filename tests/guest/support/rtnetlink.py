@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Network devices and what belongs to them. In an emulated guest ip(8) takes longer to start than the
-kernel takes for all that it is asked for."""
+"""Network devices with their addresses, neighbours and routes. This replaces ip(8), because in an emulated
+guest the start of ip(8) takes longer than the kernel's work."""
 
 import socket
 import struct
@@ -23,7 +23,7 @@ RTA_GATEWAY, RT_TABLE_MAIN, RTPROT_BOOT, RTN_UNICAST = 5, 254, 3, 1
 
 
 def _family(address):
-    """The family of an address in words, and the address as the kernel takes it."""
+    """The family of an address, and its bytes."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     return family, socket.inet_pton(family, address)
 
@@ -37,7 +37,7 @@ def _ethernet(lladdr):
 
 
 class Devices:
-    """Those of the network namespace that the calling thread is in; it may leave later."""
+    """The devices of the calling thread's network namespace. Later the thread may leave the namespace."""
 
     def __init__(self):
         self._client = Client(NETLINK_ROUTE)
@@ -57,7 +57,7 @@ class Devices:
         self._change(kind, request, NLM_F_CREATE | NLM_F_EXCL)
 
     def add_pair(self, name, lladdr, peer, peer_lladdr, namespace):
-        """Makes a pair of devices; the peer is in the namespace that the descriptor is of."""
+        """Makes a pair of devices. The peer is in the namespace of the file descriptor `namespace`."""
         other = IFINFOMSG.pack(0, 0, 0, 0, 0) + _device(peer, peer_lladdr) + attribute(
             IFLA_NET_NS_FD, struct.pack("=I", namespace))
         info = attribute(IFLA_INFO_KIND, b"veth") + attribute(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, other))
@@ -68,13 +68,13 @@ class Devices:
         self._change(RTM_SETLINK, IFINFOMSG.pack(0, 0, index, IFF_UP, IFF_UP))
 
     def add_address(self, index, address, prefix):
-        """Nobody is asked whether another has it."""
+        """Adds an address without duplicate address detection."""
         family, number = _family(address)
         self._add(RTM_NEWADDR, struct.pack("=BBBBI", family, prefix, IFA_F_NODAD, 0, index)
                   + attribute(IFA_LOCAL, number) + attribute(IFA_ADDRESS, number))
 
     def add_neighbour(self, index, address, lladdr):
-        """One that is known for good."""
+        """Adds a permanent neighbour."""
         family, number = _family(address)
         self._add(RTM_NEWNEIGH, struct.pack("=BxxxiHBB", family, index, NUD_PERMANENT, 0, 0)
                   + attribute(NDA_DST, number) + attribute(NDA_LLADDR, _ethernet(lladdr)))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""A raw client of sock_diag: which sockets there are, and how to take one from its owner."""
+"""A raw client of sock_diag, which lists and destroys sockets."""
 
 import socket
 import struct
@@ -12,14 +12,14 @@ NETLINK_SOCK_DIAG = 4
 SOCK_DIAG_BY_FAMILY, SOCK_DESTROY = 20, 21
 ESTABLISHED, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE_WAIT = 1, 4, 5, 6, 8
 ALL_STATES = 0xFFFFFFFF
-# struct inet_diag_sockid, and what is around it in struct inet_diag_req_v2.
+# Parts of struct inet_diag_sockid in struct inet_diag_req_v2.
 SOCKID = struct.Struct(">HH16s16s")
 ADDRESS_LENGTHS = {socket.AF_INET: 4, socket.AF_INET6: 16}
 NO_INTERFACE, NO_COOKIE = bytes(4), b"\xff" * 8
 
 
 class Socket(NamedTuple):
-    """A socket: its state, and both ends of it as (address, port)."""
+    """A socket: its state, and both ends as (address, port)."""
 
     state: int
     local: tuple
@@ -38,7 +38,7 @@ class SockDiag(Client):
         self.send(pack(kind, header + sockid + NO_INTERFACE + NO_COOKIE, flags=NLM_F_REQUEST | flags))
 
     def sockets(self):
-        """All of the protocol that there are."""
+        """All sockets of the protocol."""
         self._request(SOCK_DIAG_BY_FAMILY, bytes(SOCKID.size), NLM_F_DUMP)
         found = []
         while (message := self.receive()).kind != NLMSG_DONE:
@@ -49,7 +49,7 @@ class SockDiag(Client):
         return found
 
     def destroy(self, local, remote):
-        """Ends a socket by its two ends, as tcp_abort() or udp_abort() do; 0 or the error."""
+        """Destroys the socket with these two ends (tcp_abort() or udp_abort()). Returns 0 or the error."""
         sockid = SOCKID.pack(local[1], remote[1],
                              *(socket.inet_pton(self._family, address).ljust(16, b"\0")
                                for address, *_ in (local, remote)))

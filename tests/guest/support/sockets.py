@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Sockets of every kind and in every state, and what ss(8) tells of them."""
+"""Sockets of every kind and in every state, and the output of ss(8) about them."""
 
 import contextlib
 import fcntl
@@ -21,9 +21,8 @@ LINGER_RESET = struct.pack("=ii", 1, 0)
 TCP_STATES = ["established", "syn-sent", "syn-recv", "fin-wait-1", "fin-wait-2", "time-wait",
               "close", "close-wait", "last-ack", "listen", "closing"]
 
-# Acknowledgements of handshakes with port 81 get lost (not so resets: what they end would keep its
-# listener, and the namespace with it, until it gave up), and so does all that is sent to port 82, and
-# that nothing more is sent to port 87.
+# Drops acknowledgements of handshakes with port 81, everything to port 82, and FIN to port 87. Resets to port
+# 81 pass: without them, a half-open connection would keep its listener and the namespace until a timeout.
 LOSSES = """
 table inet losses {
     chain output {
@@ -37,7 +36,7 @@ table inet losses {
 
 
 def states(namespace, port):
-    """The states of the sockets of IPv4 whose own port or the other end's is `port`."""
+    """The states of the IPv4 TCP sockets that have `port` at one of their ends."""
     with namespace:
         lines = Path("/proc/thread-self/net/tcp").read_text(encoding="ascii").splitlines()[1:]
     columns = [line.split() for line in lines]
@@ -46,7 +45,7 @@ def states(namespace, port):
 
 
 def _unacknowledged(one):
-    """How many bytes the other end has not told to have got."""
+    """The number of sent bytes that the other end has not acknowledged."""
     return struct.unpack("=i", fcntl.ioctl(one, termios.TIOCOUTQ, bytes(4)))[0]
 
 
@@ -56,8 +55,8 @@ def _lose_what_is_unsent(one):
 
 
 class Sockets(contextlib.ExitStack):
-    """Sockets of a network namespace with lo, which are closed together. Those of TCP are reset:
-    one that has a word to say yet would keep the namespace until it gave up."""
+    """Sockets of a network namespace with lo, which are closed together. TCP connections are reset: with
+    unsent data, a connection would keep the namespace until a timeout."""
 
     def __init__(self, namespace):
         super().__init__()
@@ -90,51 +89,51 @@ class Sockets(contextlib.ExitStack):
         return new
 
     def pair(self, listener, family=None):
-        """A client's socket and the one that was accepted."""
+        """A client's socket, and the socket that the listener accepted."""
         client = self.connect(listener.getsockname(), family or listener.family)
         return client, self.accept(listener)
 
     def half_open(self):
-        """A listener and a client's socket; the former has not heard of the connection's end."""
+        """A listener and a client's socket. The last packet of the handshake is lost."""
         self.namespace.nft(LOSSES)
-        # Or the listener would give up after a minute.
+        # Otherwise the listener would give up after a minute.
         self.namespace.sysctl("ipv4/tcp_synack_retries", 100)
         self.listener(("127.0.0.1", 81))
         self.connect(("127.0.0.1", 81))
         wait_until(lambda: "syn-recv" in states(self.namespace, 81))
 
     def unheard(self):
-        """Connections that one end has closed, or both, and the other has not heard of it."""
+        """Connections that one end or both have closed, while the other end has not received the FIN."""
         listener = self.listener(("127.0.0.1", 87))
         (first, _), (both, other), (last, before) = (self.pair(listener) for _ in range(3))
         before.shutdown(socket.SHUT_WR)
-        # Nothing that it still has to acknowledge is to be lost with its own farewell.
+        # An acknowledgement must not be lost together with the FIN of the same packet.
         wait_until(lambda: {"close-wait", "fin-wait-2"} < set(states(self.namespace, 87)))
         for one in (first, both, other, last):
             one.shutdown(socket.SHUT_WR)
-        # Each as seen by the client and by who accepted it, and the listener.
+        # The states of both ends of each connection, and of the listener.
         wait_until(lambda: states(self.namespace, 87) == sorted((
             "fin-wait-1", "established", "closing", "fin-wait-2", "last-ack", "fin-wait-2", "listen")))
 
     def leaving(self, listener):
-        """A connection that the client has no more to say on; the other end knows, and may."""
+        """A connection that the client has shut down for sending. The other end knows, and can still send."""
         client, _ = self.pair(listener)
         client.shutdown(socket.SHUT_WR)
         port = client.getsockname()[1]
         wait_until(lambda: states(self.namespace, port) == ["close-wait", "fin-wait-2"])
 
     def unread(self, listener):
-        """A connection with data that has arrived, and nobody reads."""
+        """A connection with data that has arrived, but is not read."""
         client, _ = self.pair(listener)
         client.send(b"not read yet")
         wait_until(lambda: not _unacknowledged(client))
 
     def time_wait(self, listener):
-        """A connection that is over; returns the address of its end that remembers it."""
+        """A closed connection. Returns the address of the end that is in the state time-wait."""
         client, accepted = self.pair(listener)
         address = client.getsockname()
         client.close()
-        # If the other end did not know, both would be first to close, and both would remember it.
+        # If the other end closed before it received the FIN, both ends would be in time-wait.
         assert accepted.recv(1) == b""
         accepted.close()
         wait_until(lambda: states(self.namespace, address[1]) == ["time-wait"])
@@ -143,7 +142,7 @@ class Sockets(contextlib.ExitStack):
 
 @contextlib.contextmanager
 def busy(namespace):
-    """Sockets of every kind, and of TCP in every state, which are what they will be."""
+    """Sockets of every kind, and TCP sockets in every state. The states do not change any more."""
     with Sockets(namespace) as all_:
         _open_all(all_)
         yield all_
@@ -214,15 +213,15 @@ _STATES = {"ESTAB": "established", "UNCONN": "close"}
 
 
 def ss(*arguments):
-    """The lines of ss(8) in the calling thread's network namespace, as lists of their words, the
-    first being the state as the peer calls it."""
+    """The lines of ss(8) in the calling thread's network namespace, as lists of words. The first word is the
+    state, with the peer's name for it."""
     lines = run("ss", "-HanOe", *arguments, errors="surrogateescape").splitlines()
     return [[_STATES.get(word, word.lower()) for word in words[:1]] + words[1:]
             for words in map(str.split, lines)]
 
 
 def ss_of_ip(option):
-    """What ss(8) tells of sockets of IP: {cookie: (state, receive queue, send queue, local end,
+    """The IP sockets in the output of ss(8): {cookie: (state, receive queue, send queue, local end,
     remote end, inode)}."""
     found = {}
     for state, receive, send, local, remote, *rest in ss(option):
@@ -234,8 +233,8 @@ def ss_of_ip(option):
 
 
 def ss_of_unix():
-    """What ss(8) tells of unix sockets: {(inode, type, state, receive queue, send queue, inode of
-    the other end), ...}. Names can have anything in them, and follow on the queues."""
+    """The unix sockets in the output of ss(8): {(inode, type, state, receive queue, send queue, inode of
+    the other end), ...}. The names come after the queues, and can have any bytes."""
     found = set()
     line = re.compile(r"^u_(\w+) +(\S+) +(\d+) +(\d+) .*?(\d+) +\* +(\d+) ", re.MULTILINE | re.DOTALL)
     for kind, state, *numbers in line.findall(run("ss", "-HanOex", errors="surrogateescape")):
@@ -248,6 +247,6 @@ def _end(text):
     """("::1", 80, "eth0") of [::1]%eth0:80."""
     address, port = text.rsplit(":", 1)
     address, _, device = address.partition("%")
-    # A socket of IPv6 that has IPv4, too.
+    # ss prints "*" for an IPv6 socket that also receives IPv4.
     address = "::" if address == "*" else address.strip("[]")
     return address, 0 if port == "*" else int(port), device or None

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The numbers of the wire protocol, out of its header: `from uapi import NLDEMO_MSG_ECHO`."""
+"""The numbers of the wire protocol, from its C header: `from uapi import NLDEMO_MSG_ECHO`."""
 
 import re
 from checkout import CHECKOUT
@@ -19,9 +19,9 @@ def __getattr__(name):
 
 
 def members(prefix):
-    """The numbers that begin with `prefix`, by what their names add to it, as YNL spells it.
+    """The numbers whose names begin with `prefix`, by the rest of the name in YNL's spelling.
 
-    The highest of them, which C calls MAX, is no member.
+    The constant MAX is left out.
     """
     return {name.removeprefix(prefix).lower().replace("_", "-"): number
             for name, number in NUMBERS.items() if name.startswith(prefix) and name != f"{prefix}MAX"}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Users without rights, and the namespaces of their own in which they have all."""
+"""Users without privileges, and the namespaces in which they have all privileges."""
 
 import ctypes
 import os
@@ -11,17 +11,17 @@ PR_SET_DUMPABLE = 4
 
 
 def become(uid):
-    """Gives up all rights of the calling process for good."""
+    """Changes the calling process to this user, and drops all privileges."""
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
 
 
 def enter_new_namespaces():
-    """Puts the calling process into a user namespace, whose root it is, and a network namespace."""
+    """Puts the calling process into a new user namespace, where it is root, and a new network namespace."""
     uid, gid = os.getuid(), os.getgid()
     os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNET)
-    # As unshare --map-root-user does; a process that changed its user must be allowed to.
+    # The same as unshare --map-root-user. A process that changed its user must be dumpable to write these files.
     assert ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1) == 0
     for name, value in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"),
                         ("gid_map", f"0 {gid} 1")):

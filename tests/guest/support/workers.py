@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Processes that work beside a test, and report what went wrong in them."""
+"""Processes that work beside a test, and report their errors to the test."""
 
 import os
 import select
@@ -9,12 +9,12 @@ import traceback
 
 from netlink import DEADLINE
 
-# For what hangs.
+# A worker that runs longer is killed.
 TIME_LIMIT = int(9 * DEADLINE)
 
 
 class Worker:
-    """Runs `function(*arguments)` in a process of its own."""
+    """Runs `function(*arguments)` in a separate process."""
 
     def __init__(self, function, *arguments):
         self._pipe, write_end = os.pipe()
@@ -35,7 +35,7 @@ class Worker:
         os.close(write_end)
 
     def result(self):
-        """Waits for the end; returns what the function did, as text, or raises what it raised."""
+        """Waits until the worker ends. Returns the function's result as text, or raises an error with its traceback."""
         chunks = []
         while chunk := os.read(self._pipe, 1 << 16):
             chunks.append(chunk)
@@ -45,7 +45,7 @@ class Worker:
         return text
 
     def kill(self, signum=signal.SIGKILL):
-        """Ends it in the middle of what it does."""
+        """Kills the worker while it works."""
         if self._pipe is None:
             return
         self.check()
@@ -54,7 +54,7 @@ class Worker:
             self._reap()
 
     def check(self):
-        """Its result, if it has come to its end since the last time; raises what it raised."""
+        """The result if the worker has ended, else None. Raises an error if the function failed."""
         if self._pipe is not None and select.select([self._pipe], [], [], 0)[0]:
             return self.result()
         return None
@@ -66,7 +66,7 @@ class Worker:
 
 
 class Stop:
-    """A request to all workers to come to an end."""
+    """A request to all workers to end."""
 
     def __init__(self):
         self._read, self._write = os.pipe()
@@ -84,7 +84,7 @@ class Stop:
         return self.wait(0)
 
     def wait(self, timeout):
-        """Waits for it, for so many seconds at most; whether it has come."""
+        """Waits for the request, at most `timeout` seconds. Returns whether it came."""
         return bool(select.select([self._read], [], [], timeout)[0])
 
     def close(self):

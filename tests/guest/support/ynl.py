@@ -22,7 +22,7 @@ CLI = TREE / "tools" / "net" / "ynl" / "pyynl" / "cli.py"
 SCHEMA = TREE / "Documentation" / "netlink" / "netlink-raw.yaml"
 SPEC = CHECKOUT / "specs" / "nldemo.yaml"
 
-# What the client imports takes most of its time, so it is done once.
+# Most of the client's time is spent on imports, so they are done once here.
 sys.path.append(str(CLI.parent))
 importlib.import_module("lib")
 
@@ -32,7 +32,7 @@ def _arguments(*arguments):
 
 
 def _main(arguments):
-    """The client as a program: its exit status and what it printed."""
+    """Runs the client as a program. Returns its exit status, its output and its errors."""
     sys.argv = _arguments(*arguments)
     status = 0
     with contextlib.redirect_stdout(io.StringIO()) as out, \
@@ -59,7 +59,7 @@ def run(*arguments):
 
 
 def request(*arguments, **attributes):
-    """What it makes of the answer to a request that must succeed."""
+    """The client's output for the answer to a request that must succeed."""
     if attributes:
         arguments += ("--json", json.dumps({name.replace("_", "-"): value
                                             for name, value in attributes.items()}))
