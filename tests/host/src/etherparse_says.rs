@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What class a packet has by etherparse, an independent parser.
+//! The class of a packet, derived from the results of etherparse, an independent parser.
 //!
-//! Where the classifier differs on purpose, that is a [`Difference`]: what etherparse says must
-//! hold exactly, and the class is derived from it.
+//! The classifier differs from etherparse on purpose in some cases. Each case is a [`Difference`]. The
+//! code here first checks that etherparse's result is exactly that of the case, and then derives the
+//! class.
 
 use etherparse::{
     err::{
@@ -28,44 +29,44 @@ use etherparse::{
 
 use crate::classify::Class;
 
-/// Where the classifier differs from etherparse, and why.
+/// A case in which the classifier differs from etherparse, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Difference {
-    /// Etherparse wants a sound IP header. A packet of another protocol leaves the classifier
-    /// before anything else is looked at, which is what makes it cheap.
+    /// Etherparse requires a valid IP header. For a packet of another protocol, the classifier reads
+    /// only the protocol, to be fast.
     BrokenPacketOfAnotherProtocol,
-    /// Etherparse wants all options of an IPv4 header. A later fragment is none of our business,
-    /// whatever becomes of them.
+    /// Etherparse requires all options of an IPv4 header. The classifier ignores the options of a later
+    /// fragment.
     LaterFragmentWithoutItsOptions,
-    /// Etherparse takes an IPv4 total length below the header's for one not set yet.
+    /// If the IPv4 total length is less than the header's length, etherparse treats it as not set yet.
     TotalLengthBelowTheHeader,
-    /// Strictly, etherparse wants all data of an IPv4 packet. Its header is all that we read.
+    /// In strict mode, etherparse requires all data of an IPv4 packet. The classifier reads only headers.
     TotalLengthBeyondThePacket,
-    /// Etherparse wants a timestamp message to have 20 bytes. Messages of a wrong length are for
-    /// their receiver.
+    /// Etherparse requires 20 bytes of a timestamp message. The classifier leaves wrong lengths to the
+    /// receiver.
     TimestampOfAnotherLength,
-    /// Etherparse reads on behind the header of a later IPv6 fragment, where data is.
+    /// In a later IPv6 fragment, etherparse reads the data after the fragment header as headers.
     LaterFragmentReadOn,
     /// Etherparse accepts fragments of jumbograms, which RFC 2675 forbids and the kernel drops.
     FragmentOfAJumbogram,
-    /// Etherparse wants hop-by-hop options to come first. The kernel's `ipv6_skip_exthdr()` and
-    /// `ipv6_find_hdr()` do not, nor do we.
+    /// Etherparse requires hop-by-hop options to come first. The kernel's `ipv6_skip_exthdr()` and
+    /// `ipv6_find_hdr()`, and the classifier, do not.
     HopByHopNotFirst,
-    /// Etherparse ends at mobility, host identity and Shim6 headers.
+    /// Etherparse stops at mobility, host identity and Shim6 headers.
     HeaderThatEtherparseDoesNotWalk,
-    /// Etherparse wants an authentication header to have 12 bytes. The kernel goes by the length
-    /// that it says, of which 8 is the least.
+    /// Etherparse requires 12 bytes of an authentication header. The kernel uses the length in the
+    /// header, which is at least 8.
     ShortAuthenticationHeader,
-    /// Etherparse wants all of an extension header. Where that says that another protocol follows,
-    /// the packet is nothing to us.
+    /// Etherparse requires the whole extension header. If the present part says that another protocol
+    /// follows, the classifier ignores the packet.
     CutHeaderSaysAnotherProtocol,
     /// Etherparse has no limit on the number of extension headers.
     TooManyHeaders,
-    /// Etherparse takes a payload length of 0 for one not set yet, or that of a jumbogram. If there
-    /// are no hop-by-hop options, the kernel takes it for what it says.
+    /// Etherparse treats a payload length of 0 as not set yet, or as that of a jumbogram. Without
+    /// hop-by-hop options, the kernel treats it as a length of 0.
     MessageInAnEmptyPayload,
-    /// Etherparse, if lax, uses what there is of a payload. That an IPv6 packet has less than it
-    /// says has it refused by the kernel and by us.
+    /// In lax mode, etherparse uses the present part of a payload. The kernel and the classifier refuse
+    /// an IPv6 packet that is shorter than its header says.
     PayloadLengthBeyondThePacket,
 }
 
@@ -93,7 +94,7 @@ impl Difference {
     ];
 }
 
-/// How many extension headers an IPv6 packet may have.
+/// The most extension headers that an IPv6 packet may have.
 const MAX_EXTENSION_HEADERS: usize = 12;
 
 /// The class of an IPv4 packet.
@@ -146,7 +147,7 @@ fn ipv4_without_header(
         Some(_) => {}
     }
     if matches!(error, ipv4::HeaderSliceError::Len(_)) {
-        // What would the header be, were it all there?
+        // The header, completed with zeros.
         let mut whole = packet.to_vec();
         whole.resize(60, 0);
         if let Ok(header) = Ipv4HeaderSlice::from_slice(&whole) {
@@ -161,16 +162,16 @@ fn ipv4_without_header(
     Class::Malformed
 }
 
-/// Whether ICMPv6 may be behind what has that number.
+/// Whether a header with this number is ICMPv6, or can be followed by ICMPv6.
 fn leads_to_icmpv6(next: IpNumber) -> bool {
     use ip_number::*;
     next == IPV6_ICMP || next.is_ipv6_ext_header_value() && ![ENCAP_SEC, EXP0, EXP1].contains(&next)
 }
 
-/// The extension headers in a slice of them.
+/// The extension headers in a slice.
 ///
-/// Etherparse's own iterator goes on for as long as a header says that another follows, and reads
-/// beyond the slice if it was cut short of that. So it is asked for no more than there is.
+/// Etherparse's own iterator continues as long as a header says that another one follows. If the slice
+/// ends earlier, the iterator reads beyond it. So this function stops at the end of the slice.
 fn walked_over<'a>(
     extensions: &Ipv6ExtensionsSlice<'a>,
 ) -> impl Iterator<Item = Ipv6ExtensionSlice<'a>> {
@@ -238,7 +239,7 @@ pub(crate) fn ipv6(packet: &[u8], differ: &mut impl FnMut(Difference)) -> Class 
         let error = error.map(|(error, _)| error);
         let walked = match (last, &error) {
             (ip_number::IPV6_ICMP, None) => break message(packet, &header, behind, differ),
-            // Etherparse takes it as the first one.
+            // Etherparse treats this header as the first one.
             (
                 ip_number::IPV6_HOP_BY_HOP,
                 Some(ipv6_exts::HeaderSliceError::Content(

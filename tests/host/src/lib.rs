@@ -3,14 +3,14 @@
 //! The module's pure logic in userspace: its KUnit suites as ordinary tests, and tests with
 //! generated input.
 //!
-//! The sources are the module's own. A file joins by a line in the list below; what it uses of the
-//! kernel crate is in `kernel/`.
+//! The sources are the module's own, and the list below names them. `kernel/` has the parts of the kernel
+//! crate that they use.
 
 #![cfg(test)]
 
 // The sources under test.
 #[path = "../../../net/netlink/attribute.rs"]
-#[allow(dead_code)] // What only the rest of the module uses.
+#[allow(dead_code)] // The rest of the module uses these items.
 mod attribute;
 #[path = "../../../nldemo/classify/mod.rs"]
 mod classify;
@@ -41,13 +41,13 @@ mod net {
     pub(crate) use crate::stack;
 }
 
-// The tests with generated input, beside the suites that the sources bring along.
+// The tests with generated input. The sources have their own suites, too.
 mod test_attribute;
 mod test_classify;
 mod test_message;
 mod test_spread;
 
-// What they share.
+// Code that the tests share.
 mod etherparse_says;
 mod netlink_packet_core_says;
 mod packets;

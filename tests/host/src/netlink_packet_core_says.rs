@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is wrong with a message's attributes by netlink-packet-core, an independent parser; and the
-//! policy that it is about.
+//! The expected refusal of a message's attributes, derived from the results of netlink-packet-core, an
+//! independent parser; and the policy of the test.
 
 use kernel::prelude::{
     Error,
@@ -35,11 +35,11 @@ pub(crate) static POLICY: Policy = Policy::new(&[
     INNER.rule(),
 ]);
 
-/// What is expected of a message: the first thing wrong with it, and where.
+/// The expected result for a message: the error of its first mistake, and the offset.
 pub(crate) type Expected = Result<(), (Error, Option<usize>)>;
 
-/// The verdict on attributes that start at `offset`, by the parser of netlink-packet-core.
-/// `value_is_fine` judges one by its number and its value.
+/// The expected result for attributes that start at `offset`, derived from the parser of
+/// netlink-packet-core. `value_is_fine` checks the number and the value of an attribute.
 fn expected(
     bytes: &[u8],
     offset: usize,
@@ -54,7 +54,7 @@ fn expected(
         };
         let refused = Err((EINVAL, Some(offset + at)));
         if seen.contains(&attribute.kind()) || attribute.network_byte_order_flag() {
-            // Which of the two comes first makes no difference to what is said.
+            // Both mistakes give the same error, so their order does not matter.
             return refused;
         }
         seen.push(attribute.kind());
@@ -70,7 +70,7 @@ fn expected(
     }
 }
 
-/// What is expected of a message with [`POLICY`].
+/// The expected result for a message with [`POLICY`].
 pub(crate) fn message(message: &[u8]) -> Expected {
     expected(message, 0, None, |attribute, at| {
         let value = attribute.value();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Packets: well-formed ones, ones that lie, and ones that were tampered with.
+//! Packets: some are well-formed, some have wrong lengths, and some have changed bytes.
 
 use proptest::{
     collection::vec,
@@ -8,16 +8,16 @@ use proptest::{
     sample::select, //
 };
 
-/// Numbers that mean something somewhere in a header: protocols, lengths and types.
+/// Numbers with a meaning in some field of a header: protocols, lengths and types.
 const TELLING: [u8; 24] = [
     0, 1, 2, 3, 4, 5, 6, 8, 17, 41, 43, 44, 50, 51, 58, 59, 60, 0x45, 0x60, 128, 135, 139, 140, 255,
 ];
 
-/// ICMP's echo and its reply, unreachable, redirect and timestamps, ICMPv6's packet too big, echo
-/// and its reply, listener query and report, neighbour advertisement.
+/// Types of ICMP: echo, echo reply, unreachable, redirect, timestamp and its reply. Types of `ICMPv6`:
+/// packet too big, echo, echo reply, listener query and report, neighbour advertisement.
 const TYPES: [u8; 12] = [8, 0, 3, 5, 13, 14, 2, 128, 129, 130, 143, 136];
 
-/// A protocol number, most often of something that leads on.
+/// A protocol number. Most are ICMP or an extension header.
 fn next_header() -> impl Strategy<Value = u8> {
     prop_oneof![
         6 => Just(58),
@@ -26,12 +26,12 @@ fn next_header() -> impl Strategy<Value = u8> {
     ]
 }
 
-/// The fragment field of an IPv6 packet, or of an IPv4 one in other bits.
+/// The fragment field of an IPv6 packet. An IPv4 packet has the same values in other bits.
 fn fragment_field() -> impl Strategy<Value = u16> {
     prop_oneof![4 => Just(0), 2 => Just(1), 1 => 0..16u16, 1 => any::<u16>()]
 }
 
-/// How far the length that a header says is from the truth, and `None` for a length of 0.
+/// The difference between the length in a header and the true length. `None` means a length of 0.
 fn lie() -> impl Strategy<Value = Option<i16>> {
     prop_oneof![
         12 => Just(Some(0)),
@@ -41,13 +41,13 @@ fn lie() -> impl Strategy<Value = Option<i16>> {
     ]
 }
 
-/// What a header says of a length of `truth`.
+/// The length field of a header, for the true length `truth`.
 fn told(truth: usize, lie: Option<i16>) -> [u8; 2] {
     let told = lie.map_or(0, |lie| truth as i64 + i64::from(lie));
     (told.clamp(0, u16::MAX.into()) as u16).to_be_bytes()
 }
 
-/// A message, or less, most often of a type that means something.
+/// A message, or its first bytes. Most have a known type.
 fn message() -> impl Strategy<Value = Vec<u8>> {
     let start = prop_oneof![3 => select(&TYPES[..]), 1 => any::<u8>()];
     let bytes = prop_oneof![1 => vec(any::<u8>(), 0..9), 4 => vec(any::<u8>(), 8..40)];
@@ -59,7 +59,7 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// An IPv4 packet, most often of ICMP.
+/// An IPv4 packet. Most are ICMP.
 fn ipv4() -> impl Strategy<Value = Vec<u8>> {
     (
         prop_oneof![8 => Just(4u8), 1 => 0..16u8],
@@ -83,7 +83,7 @@ fn ipv4() -> impl Strategy<Value = Vec<u8>> {
         })
 }
 
-/// An extension header: its type, and its bytes but for the number of what follows.
+/// An extension header: its type, and its bytes without the number of the next header.
 fn extension_header() -> impl Strategy<Value = (u8, Vec<u8>)> {
     let generic =
         (select(&[0u8, 43, 60, 60, 135, 139, 140][..]), 0..3u8).prop_map(|(kind, len)| {
@@ -103,7 +103,7 @@ fn extension_header() -> impl Strategy<Value = (u8, Vec<u8>)> {
     prop_oneof![6 => generic, 2 => fragment, 1 => authentication]
 }
 
-/// An IPv6 packet, most often of ICMPv6.
+/// An IPv6 packet. Most are `ICMPv6`.
 fn ipv6() -> impl Strategy<Value = Vec<u8>> {
     (
         prop_oneof![8 => Just(6u8), 1 => 0..16u8],
@@ -120,7 +120,7 @@ fn ipv6() -> impl Strategy<Value = Vec<u8>> {
             let mut packet = vec![0; 40];
             packet[0] = version << 4;
             packet[8..40].copy_from_slice(&[0xfd; 32]);
-            // Where the last header says what follows it.
+            // The place of the last header's "next header" field.
             let mut next = 6;
             for (kind, bytes) in headers {
                 packet[next] = kind;
@@ -135,13 +135,13 @@ fn ipv6() -> impl Strategy<Value = Vec<u8>> {
         })
 }
 
-/// Tampers with a packet, as the bits of `how` say.
+/// Changes a packet. The bits of `how` choose the change.
 fn tamper(packet: &mut Vec<u8>, how: u64) {
     let [kind, place0, place1, value, ..] = how.to_le_bytes();
     if packet.is_empty() {
         return;
     }
-    // Most decisions are made near the beginning.
+    // The classifier reads mostly the beginning, so half of the changes are there.
     let reach = if kind & 1 == 0 {
         packet.len().min(64)
     } else {
@@ -157,7 +157,7 @@ fn tamper(packet: &mut Vec<u8>, how: u64) {
     }
 }
 
-/// A packet as it was made, and what is done to it one by one.
+/// A packet, and a series of changes to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Tampered {
     packet: Vec<u8>,
@@ -165,9 +165,9 @@ pub(crate) struct Tampered {
 }
 
 impl Tampered {
-    /// How many packets it stands for, as a rule.
+    /// The number of packets that `each()` makes from it.
     pub(crate) const PACKETS: u32 = 65;
-    /// How often one packet is tampered with.
+    /// The most changes to one packet.
     const DEPTH: usize = 4;
 
     /// Calls `test` with every packet.
@@ -189,12 +189,12 @@ fn tampered(packet: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Tam
         .prop_map(|(packet, tampering)| Tampered { packet, tampering })
 }
 
-/// IPv4 packets that were tampered with.
+/// IPv4 packets with changes.
 pub(crate) fn tampered_ipv4() -> impl Strategy<Value = Tampered> {
     tampered(ipv4())
 }
 
-/// IPv6 packets that were tampered with.
+/// IPv6 packets with changes.
 pub(crate) fn tampered_ipv6() -> impl Strategy<Value = Tampered> {
     tampered(ipv6())
 }

@@ -12,8 +12,8 @@ use proptest::{
     },
 };
 
-/// Runs `test` on as many values as `PROPTEST_CASES` says, or on `cases`: always on the same ones,
-/// unless `PROPTEST_RNG_SEED` says with which number to begin.
+/// Runs `test` on `cases` values, or on as many as `PROPTEST_CASES` says. The values are always the same,
+/// unless `PROPTEST_RNG_SEED` sets another seed.
 pub(crate) fn check<S: Strategy>(
     cases: u32,
     strategy: &S,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The validation of attributes, on any bytes, against an independent parser.
+//! Compares the validation of attributes with an independent parser, on any bytes.
 
 use proptest::{
     collection::vec,
@@ -16,7 +16,7 @@ use crate::{
     property,
 };
 
-/// An attribute, nearly always one that the policy knows, with about the right value.
+/// An attribute. In most cases the policy has it, and its value is right or nearly right.
 fn attribute() -> impl Strategy<Value = Vec<u8>> {
     let value = prop_oneof![
         vec(any::<u8>(), 0..9),
@@ -55,7 +55,7 @@ fn messages_are_judged_as_an_independent_parser_does() {
     property::check(1_000_000, &messages, |message| {
         let judged = Attributes::parse(&message, &POLICY).map(|_| ());
         if let Err(refusal) = &judged {
-            // It is said what is wrong, and it is one attribute that is wrong or missing.
+            // The refusal has a text, and names either a wrong or a missing attribute.
             prop_assert!(refusal.message().is_some());
             prop_assert_eq!(
                 refusal.missing_attribute(),
@@ -73,6 +73,6 @@ fn messages_are_judged_as_an_independent_parser_does() {
         prop_assert_eq!(judged, netlink_packet_core_says::message(&message));
         Ok(())
     });
-    // Neither side of the judgement is there for show.
+    // Both results must be frequent, or the test would show little.
     assert!(fine > refused / 100 && refused > fine / 100);
 }

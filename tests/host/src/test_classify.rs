@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The classifier against etherparse, and against packets that change while it reads.
+//! Compares the classifier with etherparse, and runs it on packets that change while it reads.
 
 use std::{
     cell::{
@@ -32,10 +32,10 @@ use crate::{
     read_at::ReadAt,
 };
 
-/// How many packets a family is tested with, unless `PROPTEST_CASES` says otherwise.
+/// The number of packets for each family, unless `PROPTEST_CASES` is set.
 const PACKETS: u32 = 5_000_000;
 
-/// The class of a packet, by both steps that the hook takes.
+/// The class of a packet, by the two steps of the hook.
 fn class(family: Family, packet: &(impl ReadAt + ?Sized)) -> Class {
     if may_be_icmp(family, packet) {
         classify(family, packet)
@@ -52,15 +52,15 @@ fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
     class(Family::Ipv6, packet)
 }
 
-/// The bytes of a packet, to try it elsewhere.
+/// The bytes of a packet in hexadecimal, to repeat a failure.
 fn hex(packet: &[u8]) -> String {
     packet
         .iter()
         .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
-/// Compares the classes of all packets of a strategy, and sees to it that no class is rare and no
-/// difference is a mere claim.
+/// Compares the classes of all packets of a strategy. Also checks that no class is rare, and that each
+/// difference occurs.
 fn compare(
     packets: &impl Strategy<Value = Tampered>,
     ours: impl Fn(&[u8]) -> Class,
@@ -147,8 +147,8 @@ fn other_protocols_take_one_read() {
         assert_eq!(ipv4(&packet), Class::Other);
         assert_eq!(packet.reads.get(), 1);
     }
-    // In IPv6 a few rare ones take another. These do not: IPv4, TCP, UDP, IPv6, GRE, ESP, nothing,
-    // EIGRP, OSPF, PIM, SCTP and UDP-Lite.
+    // In IPv6, extension headers need more reads. These protocols need one: IPv4, TCP, UDP, IPv6, GRE,
+    // ESP, no next header, EIGRP, OSPF, PIM, SCTP and UDP-Lite.
     for protocol in [4, 6, 17, 41, 47, 50, 59, 88, 89, 103, 132, 136] {
         let mut packet = [0; 40];
         packet[6] = protocol;
@@ -158,7 +158,7 @@ fn other_protocols_take_one_read() {
     }
 }
 
-/// A packet of which some bytes lie elsewhere: the first ones alone are read.
+/// A packet of which only the first bytes can be read.
 struct Cut<'a> {
     packet: &'a [u8],
     linear: usize,
@@ -176,7 +176,7 @@ impl ReadAt for Cut<'_> {
 
 #[test]
 fn bytes_that_are_not_read_make_a_packet_malformed_and_nothing_else() {
-    // Of the packet's class and of malformed.
+    // How often the class was that of the whole packet, and how often it was malformed.
     let counts = [Cell::new(0u64), Cell::new(0)];
     let each = |family, whole: &dyn Fn(&[u8]) -> Class, tampered: &Tampered| {
         tampered.each(|packet| {
@@ -207,7 +207,7 @@ fn bytes_that_are_not_read_make_a_packet_malformed_and_nothing_else() {
     assert!(counts.iter().all(|count| count.get() > 10_000));
 }
 
-/// A packet in memory that a program writes to: every read returns what it happens to find.
+/// A packet in memory that a program writes to: every read returns other bytes.
 struct Changing {
     len: usize,
     state: Cell<u64>,
@@ -228,8 +228,8 @@ impl ReadAt for Changing {
             state ^= state << 17;
             self.state.set(state);
             let [choice, value, ..] = state.to_le_bytes();
-            // For the most part sound first bytes, extension headers that are short, fragments that
-            // are the first ones, and numbers that lead on: the walk is to be a long one.
+            // Most values make a long walk: valid first bytes, short extension headers, first fragments,
+            // and numbers of extension headers.
             match (offset + i, i, choice) {
                 (0, _, 0..128) => 0x60,
                 (0, _, 128..240) => 0x45,
@@ -249,7 +249,7 @@ impl ReadAt for Changing {
 
 #[test]
 fn packet_that_changes_meanwhile_is_read_a_few_times_within_its_bounds() {
-    // A peek, two of the header, twelve extension headers and the message.
+    // The first check, two reads of the header, twelve extension headers and the message.
     const MOST_READS: u32 = 16;
 
     let strategy = (0..1500usize, 1..=u64::MAX);

@@ -15,7 +15,7 @@ use crate::{
     property, walk,
 };
 
-/// A message whose header says about the truth of its length.
+/// A message. In most cases the length in its header is right.
 fn message() -> impl Strategy<Value = Vec<u8>> {
     let lie = prop_oneof![8 => Just(0), 1 => -20..20i64, 1 => any::<i32>().prop_map(i64::from)];
     (vec(any::<u8>(), 12), vec(any::<u8>(), 0..40), lie).prop_map(|(header, payload, lie)| {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How packets spread over queues, for any packet and for sets of addresses as networks have them.
+//! The spreading of packets over queues, for any packet and for sets of addresses of real networks.
 
 use std::num::NonZero;
 
@@ -18,9 +18,9 @@ use crate::{
     },
 };
 
-/// How many flows a set has.
+/// The number of flows in a set.
 const FLOWS: u32 = 4096;
-/// How many seeds each set is tried with.
+/// The number of seeds for each set.
 const SEEDS: u64 = 32;
 
 fn ipv4(a: u32, b: u32, seed: u64) -> u32 {
@@ -41,7 +41,7 @@ fn ipv6(a: u128, b: u128, seed: u64) -> u32 {
 fn packets_of_a_flow_share_a_hash() {
     let strategy = (uniform32(any::<u8>()), uniform32(any::<u8>()), any::<u64>());
     property::check(100_000, &strategy, |(one, other, seed)| {
-        // Two packets that have nothing in common but the two addresses, in either order.
+        // Two packets have only the two addresses in common, in opposite order.
         let (mut there, mut back) = (one, other);
         back[12..16].copy_from_slice(&there[16..20]);
         back[16..20].copy_from_slice(&there[12..16]);
@@ -69,7 +69,7 @@ fn queue_is_one_of_the_range() {
     });
 }
 
-/// The hash of a set's `n`th flow, by a seed.
+/// The hash of a set's `n`th flow with a seed.
 type Hash = fn(u32, u64) -> u32;
 
 /// Sets of flows.
@@ -127,7 +127,7 @@ fn flows_spread_evenly() {
                 for n in 0..FLOWS {
                     counts[usize::from(by_hash(hash(n, seed), queues))] += 1;
                 }
-                // What a random choice stays within but for one time in three million.
+                // A random choice exceeds this limit once in three million times.
                 let share = f64::from(FLOWS) / f64::from(queues.get());
                 let deviation = (share * (1.0 - 1.0 / f64::from(queues.get()))).sqrt();
                 for &count in &counts {
@@ -149,7 +149,7 @@ fn another_seed_is_another_choice() {
             let stay = (0..FLOWS)
                 .filter(|&n| by_hash(hash(n, seed), queues) == by_hash(hash(n, seed + 1), queues))
                 .count();
-            // A quarter stays where it was, by chance.
+            // By chance, a quarter of the flows stays in its queue.
             assert!(
                 (924..1124).contains(&stay),
                 "{name}, seed {seed}: {stay} stay"

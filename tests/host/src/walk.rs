@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the walk over netlink messages promises, whatever the bytes are.
+//! The properties of the walk over netlink messages, for any bytes.
 
 use crate::message::{
     Header,
@@ -8,7 +8,7 @@ use crate::message::{
     ALIGNMENT, //
 };
 
-/// Walks a buffer: messages lie in it one behind the other, up to one that cannot be.
+/// Checks the walk over a buffer: messages follow each other, up to the first impossible length.
 pub(crate) fn check(buffer: &[u8]) {
     let mut end = 0;
     for message in Messages::new(buffer) {
@@ -20,7 +20,7 @@ pub(crate) fn check(buffer: &[u8]) {
         );
         end += len.next_multiple_of(ALIGNMENT);
     }
-    // What is left starts with no message that could be walked.
+    // The rest of the buffer does not begin with a valid message.
     if let Some((len, _)) = buffer.get(end..).and_then(<[u8]>::split_first_chunk) {
         let len = u32::from_ne_bytes(*len) as usize;
         let rest = buffer.len() - end;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Allocations that may fail, and here do not.
+//! The kernel's fallible allocations. In userspace they do not fail.
 
 use std::ops::{
     Deref,
@@ -11,11 +11,11 @@ use std::ops::{
 #[derive(Debug)]
 pub struct AllocError;
 
-/// How to allocate.
+/// Flags of an allocation.
 #[derive(Clone, Copy)]
 pub struct Flags(());
 
-/// In process context.
+/// The flags for process context.
 pub const GFP_KERNEL: Flags = Flags(());
 
 /// A vector whose growth may fail.
@@ -29,7 +29,7 @@ impl<T> KVec<T> {
         Self(Vec::new())
     }
 
-    /// Appends clones of what is in `other`.
+    /// Appends clones of the elements of `other`.
     pub fn extend_from_slice(&mut self, other: &[T], _flags: Flags) -> Result<(), AllocError>
     where
         T: Clone,

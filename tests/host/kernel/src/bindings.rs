@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Numbers of C headers, of the type that bindgen gives them.
+//! Numbers of C headers, with the type that bindgen gives them.
 
 macro_rules! constants {
     ($($name:ident)*) => {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the module's pure logic uses of the kernel crate, for userspace.
+//! The parts of the kernel crate that the module's pure logic uses, for userspace.
 //!
-//! The same names with the same meaning, as far as the sources under test need them.
+//! Names have the same meaning as in the kernel. Only the names that the sources under test use exist.
 
 pub mod alloc;
 pub mod bindings;
 pub mod error;
 
-/// What every kernel source imports.
+/// The items that every kernel source imports.
 pub mod prelude {
     pub use crate::{
         alloc::{

@@ -4,7 +4,7 @@
 
 use proc_macro::TokenStream;
 
-/// Makes a KUnit suite, which is a module of `#[test]` functions, one that cargo runs.
+/// Lets cargo run a KUnit suite, which is a module of `#[test]` functions.
 #[proc_macro_attribute]
 pub fn kunit_tests(_suite: TokenStream, module: TokenStream) -> TokenStream {
     let mut tests: TokenStream = "#[cfg(test)]".parse().expect("an attribute");
