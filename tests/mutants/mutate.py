@@ -4,7 +4,7 @@
 
 usage: mutate.py [--check] NAME...
 
-Edits the sources of this checkout; with --check, only sees whether each of the mutants fits them.
+Edits the sources of this checkout. With --check, it only checks that each mutant fits the sources.
 
 NAME.mutant has a head of comments, then replacements:
 
@@ -12,12 +12,11 @@ NAME.mutant has a head of comments, then replacements:
     -        Ok(()) if request.header().wants_ack() => {
     +        Ok(()) if false && request.header().wants_ack() => {
 
-The lines behind "-" are found by themselves, wherever they are in the file: they must be there once.
-White space in them stands for any white space and comments, and a line with nothing but a comment for
-any such lines or none. Those behind "+" come in their place. A "-" behind a "+" begins the next
-replacement, and so does one behind an empty line.
+The lines after "-" are searched in the whole file, and must be there once. White space in them matches any white
+space and comments. A line that has only a comment matches any number of comment lines, also none. The lines after
+"+" replace them. The next replacement begins with a "-" after a "+", or with a "-" after an empty line.
 
-Exit status: 0 done, 1 one does not fit.
+Exit status: 0 done, 1 a mutant does not fit.
 """
 
 import re
@@ -27,17 +26,17 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-# What stands for white space between words, and for lines with nothing but a comment.
+# The expressions for white space between words, and for comment lines.
 SPACE = r"(?:\s|//[^\n]*\n)+"
 COMMENTS = r"(?://[^\n]*\s+)*"
 
 
 class Misfit(Exception):
-    """Why a mutant cannot be made."""
+    """The reason why a mutant does not fit."""
 
 
 class Replacement:
-    """Lines that stand in the place of others, which are in a file once."""
+    """Old lines, which are once in a file, and the new lines."""
 
     def __init__(self, file, number):
         self.file = file
@@ -46,7 +45,7 @@ class Replacement:
         self.new = []
 
     def place(self, source):
-        """Where the old text is."""
+        """The start and the end of the old text in the source."""
         pattern, words = "", []
         for line in (line.strip() for line in self.old):
             if not line.startswith("//"):
@@ -62,7 +61,7 @@ class Replacement:
             raise Misfit(f"line {self.number}: what it replaces is {found} in {self.file}")
         start, end = places[0].span()
         if not self.text():
-            # With its lines.
+            # If nothing replaces the text, its lines are removed, too.
             before = len(source[:start]) - len(source[:start].rstrip(" \t"))
             behind = re.compile(r"[ \t]*\n").match(source, end)
             if behind and source[:start - before][-1:] in ("", "\n"):
@@ -70,12 +69,12 @@ class Replacement:
         return start, end
 
     def text(self):
-        """The new text; it begins where the old one's first word does, and ends likewise."""
+        """The new text, without white space at its beginning and end."""
         return "\n".join(self.new).strip()
 
 
 def replacements(path):
-    """Those that a mutant consists of."""
+    """The replacements of a mutant."""
     file, last, found = None, None, []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         kind, rest = line[:1], line[1:]
@@ -98,7 +97,7 @@ def replacements(path):
 
 
 def mutated(path):
-    """The files that a mutant changes, with what is in them then."""
+    """The files that a mutant changes, as (file, new content)."""
     files = {}
     for replacement in replacements(path):
         files.setdefault(replacement.file, []).append(replacement)
