@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 GUEST = Path(__file__).resolve().parent
-# What the tests of all rooms share.
+# The folder of the code that all tests share.
 sys.path.insert(0, str(GUEST / "support"))
 
 import module as modules  # noqa: E402 # found by the line above

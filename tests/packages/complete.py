@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 
-"""Has an interactive shell complete a command line, as a person would, and run it.
+"""Types a command line into an interactive shell, lets the shell complete it, and runs it.
 
 usage: complete.py TYPED EXPECTED SHELL [ARGUMENT...]
 
-TYPED is what is typed once the shell waits, with \\t for the key that completes. EXPECTED must appear
-in what the shell and the command write then.
+TYPED is typed when the shell waits for a line. In it, \\t is the key that completes. EXPECTED must then appear
+in the output of the shell and the command.
 
-Exit status: 0 it did; 1 it did not within a minute.
+Exit status: 0 EXPECTED appeared; 1 it did not appear within a minute.
 """
 
 import os
@@ -23,7 +23,7 @@ QUIET = 2.0
 
 
 def read_until(terminal, enough):
-    """What is written until `enough` of it, which gets all text and the seconds since the last."""
+    """The output until `enough(text, quiet)` is true. `quiet` is the time since the last output, in seconds."""
     text, last, end = b"", time.monotonic(), time.monotonic() + DEADLINE
     while time.monotonic() < end and not enough(text, time.monotonic() - last):
         if select.select([terminal], [], [], 0.1)[0]:
@@ -41,7 +41,7 @@ def main():
     if pid == 0:
         os.execvp(shell[0], shell)
     said = read_until(terminal, lambda text, quiet: text and quiet > QUIET)
-    # One part after the other: some shells drop what is typed while they complete.
+    # One part after the other, because some shells drop keys while they complete.
     for part in typed.replace(b"\\t", b"\0\t\0").split(b"\0"):
         os.write(terminal, part)
         said += read_until(terminal, lambda text, quiet: quiet > QUIET / 2)

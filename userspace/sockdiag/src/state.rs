@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::Serializer;
 use serde::de::Error;
 
-/// The kernel's number of a state, one of `TCP_*` in its `net/tcp_states.h`.
+/// The kernel's number for a state: a constant `TCP_*` of `include/net/tcp_states.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State(pub u8);
 

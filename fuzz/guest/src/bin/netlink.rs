@@ -34,7 +34,7 @@ enum Deed {
         messages: Vec<Message>,
         /// The number of bytes to remove at the end of the buffer, or to add there.
         end: i8,
-        /// The receivers of the message beside the module.
+        /// The multicast group that also gets the message.
         group: Option<u32>,
     },
     /// Sends a series of messages. Each differs from the first in one value.
@@ -85,7 +85,7 @@ impl<'a> Arbitrary<'a> for Step {
             51..=56 => Deed::Switch(bytes.arbitrary()?, bytes.arbitrary()?),
             57..=60 => Deed::Membership(
                 match bytes.arbitrary()? {
-                    // The initial network namespace has the events.
+                    // Mostly the group of the module's events.
                     0..=191_u8 => 1,
                     _ => bytes.int_in_range(0..=33)?,
                 },
@@ -112,7 +112,7 @@ struct Fuzzer {
 
 impl Fuzzer {
     fn run(&mut self, steps: &[Step]) {
-        // Messages that are left of the last input.
+        // Discards messages of the last input.
         self.clients.iter_mut().for_each(Client::renew);
         if mem::take(&mut self.changed) {
             self.buffer.clear();

@@ -139,7 +139,7 @@ fn condition<'a>(key: &str, value: &'a str) -> Result<Condition, &'a str> {
     })
 }
 
-/// Reads values with commas between them.
+/// Parses values that are separated by commas.
 fn all<'a, T>(value: &'a str, one: impl Fn(&'a str) -> Option<T>) -> Result<Vec<T>, &'a str> {
     value.split(',').map(|text| one(text).ok_or(text)).collect()
 }

@@ -93,7 +93,8 @@ impl Table {
         text
     }
 
-    /// The same, and removes the rows. Columns keep their widths, for more rows below.
+    /// Renders the rows and then removes them. The columns keep their widths, so that later rows line up
+    /// with these.
     pub(crate) fn drain(&mut self, output: &Output) -> String {
         let text = self.render(output);
         self.rows.clear();
