@@ -265,14 +265,14 @@ impl State {
     /// The device that received the packet. `None` at points where the kernel does not name it.
     #[inline]
     pub fn in_device(&self) -> Option<NetDevice<'_>> {
-        // SAFETY: Null or, by the type invariants, valid.
+        // SAFETY: By the type invariants the pointer is null or valid.
         unsafe { NetDevice::from_raw(self.0.in_) }
     }
 
     /// The device that will send the packet. `None` at points where the kernel does not name it.
     #[inline]
     pub fn out_device(&self) -> Option<NetDevice<'_>> {
-        // SAFETY: Null or, by the type invariants, valid.
+        // SAFETY: By the type invariants the pointer is null or valid.
         unsafe { NetDevice::from_raw(self.0.out) }
     }
 }

@@ -154,7 +154,7 @@ def try_one(run, *tests):
 
 def main():
     plan = (DIRECTORY / "plan").read_text(encoding="ascii").splitlines()
-    # The parent imports all test files once, for all its children. An import takes longer than many a test.
+    # The parent imports all test files once, for all its children. An import takes longer than most tests.
     run_tests({test.partition("::")[0] for line in plan for test in line.split()[1:]},
               "--collect-only", "-q")
     adopt_orphans()

@@ -484,7 +484,7 @@ def _as_nobody():
 
 
 def test_unprivileged_user_may_only_look(control, start):
-    """Bug: there is no capability check, or one that also refuses questions."""
+    """Bug: the capability check is missing, or it also refuses requests that only read."""
     start(_as_nobody).result()
     assert control.config() == {**DEFAULTS, **told(0)}
 

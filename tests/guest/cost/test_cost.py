@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The cost of the control plane for packets. The clock counts instructions (--icount)."""
+"""Requests of the control plane must not slow packets. The clock counts instructions (--icount)."""
 
 import contextlib
 import gc

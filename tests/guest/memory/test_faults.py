@@ -269,8 +269,8 @@ def test_request_in_memory_of_vmalloc(client):
 
 # Loads that fail while a program has a socket open.
 
-# So many namespaces, and the first of their allocations that may fail. It is far behind those of the
-# initial namespace: a program has time to open a socket there. And it is before those of the last one.
+# The number of namespaces, and the number of the first allocation that may fail. Many namespaces are set up before
+# this allocation, so a program has time to open a socket in the initial one. The last namespace is set up after it.
 MANY, LATE = 10, 250
 
 

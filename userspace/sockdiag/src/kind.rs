@@ -55,7 +55,7 @@ impl Kind {
         }
     }
 
-    /// Whether such sockets have IP addresses.
+    /// Whether sockets of this kind have IP addresses.
     #[must_use]
     pub fn is_ip(self) -> bool {
         matches!(self, Self::Tcp | Self::Udp | Self::Raw | Self::Icmp)

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-/// The lowest similarity of two words for a suggestion. Equal words have 1.
+/// The lowest similarity of two words for a suggestion. The similarity of equal words is 1.
 const LIKENESS: f64 = 0.75;
 
 /// The name that is most similar to a word, if one is similar.

@@ -112,7 +112,7 @@ struct Fuzzer {
 
 impl Fuzzer {
     fn run(&mut self, steps: &[Step]) {
-        // Discards messages of the last input.
+        // The last input may have changed the sockets.
         self.clients.iter_mut().for_each(Client::renew);
         if mem::take(&mut self.changed) {
             self.buffer.clear();

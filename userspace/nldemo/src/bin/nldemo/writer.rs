@@ -2,10 +2,10 @@
 
 //! Writing from a thread of its own, so that nobody waits for a file.
 //!
-//! No way to write without a thread is sure not to block. `O_NONBLOCK` belongs to the open file,
-//! which other programs share. After `poll` says that there is room, another writer may take it, a
-//! terminal may be stopped in the middle of a line, and for regular files on a slow disk `poll` says
-//! so always. `RWF_NOWAIT` is for some kinds of files only.
+//! Without a thread, every way to write can block. `O_NONBLOCK` belongs to the open file, which other
+//! programs share. After `poll` says that there is room, another writer may use the room, or a terminal
+//! may be stopped in the middle of a line. For regular files on a slow disk, `poll` always says that
+//! there is room. `RWF_NOWAIT` works with some kinds of files only.
 
 use std::fs::File;
 use std::io;
