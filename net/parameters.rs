@@ -41,8 +41,8 @@ use kernel::{
 /// `modinfo` shows the doc comment as the description. Declare parameters in a `mod` of their own:
 /// a local variable cannot have the name of a `static` in scope.
 ///
-/// A module that declares a name twice does not compile. Built-in code with a parameter does not compile
-/// either.
+/// A module that declares a name twice does not compile. Built-in code with a parameter does not
+/// compile either.
 #[allow(unused_macros)] // A module need not have parameters.
 macro_rules! module_parameters {
     ($(

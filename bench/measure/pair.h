@@ -7,7 +7,7 @@
 
 struct pair {
 	int from, to;
-	/* The sent bytes from sent_start on must equal the received bytes from received_start on. */
+	/* Sent bytes from sent_start on must equal received bytes from received_start on. */
 	size_t sent_size, sent_start, received_size, received_start;
 	/* Writes a packet that depends on the seed. measure_pair() sets NULL to fill(). */
 	void (*make)(uint8_t *packet, size_t size, uint32_t seed);

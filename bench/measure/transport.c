@@ -42,7 +42,7 @@ static int open_netns(const char *path)
 	return fd;
 }
 
-/* Makes a socket in the network namespace at path NETNS, and binds it to ADDRESS and a free port. */
+/* Makes a socket in the network namespace at path NETNS, bound to ADDRESS and a free port. */
 static int open_far(int type, char **arguments, struct sockaddr_in *address)
 {
 	int home = open_netns("/proc/thread-self/ns/net");

@@ -87,7 +87,7 @@ static unsigned int floor_hook_ipv4(void *priv, struct sk_buff *skb,
 {
 	const struct iphdr *iph = ip_hdr(skb);
 
-	/* Packets from a packet socket's ring or an xfrm interface may have the header in fragments. */
+	/* A packet socket's ring or an xfrm interface may leave the header in fragments. */
 	if (unlikely(skb_headlen(skb) < sizeof(*iph)))
 		return floor_ipv4_elsewhere(skb);
 	if (iph->protocol != IPPROTO_ICMP || iph->frag_off & htons(IP_OFFSET))

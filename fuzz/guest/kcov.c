@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The module's coverage for libFuzzer. The kernel records the code that ran for an input (KCOV,
- * Documentation/dev-tools/kcov.rst). This file turns the record into libFuzzer's extra counters; the
- * program itself has no counters. A linker option makes libFuzzer call __wrap_LLVMFuzzerTestOneInput().
+ * Documentation/dev-tools/kcov.rst). This file turns the record into libFuzzer's extra counters;
+ * the program itself has no counters. A linker option makes libFuzzer call
+ * __wrap_LLVMFuzzerTestOneInput().
  *
  * Variables of the environment:
  *   NLDEMO_FUZZ_TEXT      the address of the module's code
@@ -28,7 +29,7 @@
 #define COUNTERS (1UL << 16)
 /* Larger than the module's code, in bytes. */
 #define TEXT_MAX (4UL << 20)
-/* The size of a place that the host reads. A place has the length and then the bytes of an input. */
+/* The size of a place, which the host reads. It has the length and the bytes of an input. */
 #define PLACE_SIZE (256UL << 10)
 
 int __real_LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Preloaded into a consumer. Of every three sends of NFQUEUE verdicts, the first fails with ENOBUFS and the
-// second with EAGAIN. These two do not reach the kernel.
+// Preloaded into a consumer. Of every three sends of NFQUEUE verdicts, the first fails with ENOBUFS
+// and the second with EAGAIN. These two do not reach the kernel.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
