@@ -108,16 +108,22 @@ impl Inbox {
         self.lengths.clear();
     }
 
-    pub(crate) fn place_length(&self) -> usize {
-        self.place_length
+    /// The place for a datagram that is received alone.
+    pub(crate) fn first_place(&mut self) -> &mut [u8] {
+        &mut self.room[..self.place_length]
+    }
+
+    /// Notes that the first place has a datagram, which had this length before truncation.
+    pub(crate) fn filled(&mut self, length: usize) {
+        self.lengths.clear();
+        self.lengths.push(length);
     }
 
     /// Replaces all datagrams by one that was received before.
     pub fn replace(&mut self, datagram: &[u8]) {
-        self.lengths.clear();
         let length = datagram.len().min(self.place_length);
         self.room[..length].copy_from_slice(&datagram[..length]);
-        self.lengths.push(datagram.len());
+        self.filled(datagram.len());
     }
 
     /// Receives one datagram, or as many as there is room for. May wait for the first one.
@@ -146,8 +152,8 @@ impl Inbox {
     fn receive_one(&mut self, socket: RawFd, waits: bool) -> nix::Result<()> {
         let mut flags = MsgFlags::MSG_TRUNC;
         flags.set(MsgFlags::MSG_DONTWAIT, !waits);
-        let length = recv(socket, &mut self.room[..self.place_length], flags)?;
-        self.lengths.push(length);
+        let length = recv(socket, self.first_place(), flags)?;
+        self.filled(length);
         Ok(())
     }
 

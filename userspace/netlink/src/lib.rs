@@ -45,4 +45,5 @@ pub use socket::KernelSocket;
 pub use socket::RECEIVE_LEN;
 pub use status::Status;
 pub use wait::Wake;
+pub use wait::already_readable;
 pub use wait::wait;

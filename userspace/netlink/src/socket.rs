@@ -31,6 +31,7 @@ use crate::message::HEADER_LEN;
 use crate::message::Message;
 use crate::status::Status;
 use crate::wait::Wake;
+use crate::wait::already_readable;
 use crate::wait::wait;
 
 /// The port number of every kernel socket.
@@ -39,6 +40,9 @@ const KERNEL_PORTID: u32 = 0;
 /// Length of a buffer that any datagram fits, except an echo of a longer one. A part of a dump has
 /// up to 32 KiB. A queued packet is one attribute of up to 64 KiB and some others.
 pub const RECEIVE_LEN: usize = 128 * 1024;
+
+/// The longest timeout of a receipt: 68 years, which `timeval` can hold on every machine.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs((1 << 31) - 1);
 
 /// A raw netlink socket whose other end is the kernel.
 ///
@@ -110,12 +114,18 @@ impl KernelSocket {
         Ok(())
     }
 
-    /// Sets how long [`await_many`](Self::await_many) waits at most. By default it waits for ever.
+    /// Sets the longest time that [`await_many`](Self::await_many) waits. By default it waits for ever.
+    ///
+    /// A part of a microsecond counts as a whole one. Zero is `EINVAL`, because the kernel would wait for
+    /// ever.
     pub fn set_receive_timeout(&self, time: Duration) -> Result<()> {
-        let microseconds = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
-        let time = TimeVal::microseconds(microseconds);
-        let set = setsockopt(&self.socket, ReceiveTimeout, &time);
-        set.map_err(|errno| linux_names::Error::new("set SO_RCVTIMEO", errno))?;
+        let failed = |errno| linux_names::Error::new("set SO_RCVTIMEO", errno);
+        if time.is_zero() {
+            return Err(failed(Errno::EINVAL)
+                .with_fix("a timeout must be longer than 0")
+                .into());
+        }
+        setsockopt(&self.socket, ReceiveTimeout, &timeout_value(time)).map_err(failed)?;
         Ok(())
     }
 
@@ -174,12 +184,30 @@ impl KernelSocket {
     /// A datagram longer than `buffer` is [`Error::Truncated`], and a full receive buffer is
     /// [`Error::Overrun`]. After both errors the socket still works.
     pub fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>> {
-        let length = loop {
+        self.report_failure()?;
+        let Some(length) = self.receive_from_kernel(buffer, false)? else {
+            return Ok(None);
+        };
+        let capacity = buffer.len();
+        match buffer.get(..length) {
+            Some(datagram) => Ok(Some(datagram)),
+            None => Err(Error::Truncated { length, capacity }),
+        }
+    }
+
+    /// Receives one datagram, discards those of other senders, and returns its length before truncation.
+    ///
+    /// If it `waits`, a handled signal and a datagram of another sender end the wait without a datagram.
+    /// So other senders cannot prolong it.
+    fn receive_from_kernel(&mut self, buffer: &mut [u8], waits: bool) -> Result<Option<usize>> {
+        // With MSG_TRUNC the kernel returns the length before truncation.
+        let flags = libc::MSG_TRUNC | if waits { 0 } else { libc::MSG_DONTWAIT };
+        loop {
             let mut free = &mut *buffer;
-            // With MSG_TRUNC the kernel returns the length before truncation.
-            let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
             match self.socket.recv_from(&mut free, flags) {
-                Ok((length, source)) if source.port_number() == KERNEL_PORTID => break length,
+                Ok((length, source)) if source.port_number() == KERNEL_PORTID => {
+                    return Ok(Some(length));
+                }
                 Ok(_) => self.foreign += 1,
                 Err(error) => match errno_of(&error) {
                     Errno::EAGAIN => return Ok(None),
@@ -187,11 +215,18 @@ impl KernelSocket {
                     errno => return Err(self.not_received(errno)?),
                 },
             }
-        };
-        let capacity = buffer.len();
-        match buffer.get(..length) {
-            Some(datagram) => Ok(Some(datagram)),
-            None => Err(Error::Truncated { length, capacity }),
+            if waits {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Fails if an earlier receipt has left an error.
+    #[inline]
+    fn report_failure(&mut self) -> Result<()> {
+        match self.failure.take() {
+            Some(errno) => Err(self.not_received(errno)?),
+            None => Ok(()),
         }
     }
 
@@ -208,7 +243,8 @@ impl KernelSocket {
     }
 
     /// As [`receive_many`](Self::receive_many), but waits for the first datagram if there is none, as long
-    /// as [`set_receive_timeout`](Self::set_receive_timeout) allows, or until a signal is handled.
+    /// as [`set_receive_timeout`](Self::set_receive_timeout) allows, or until a signal is handled or a
+    /// message of another process was discarded.
     ///
     /// This takes one system call. [`wait`](Self::wait) and a receipt take two.
     pub fn await_many(&mut self, inbox: &mut Inbox) -> Result<usize> {
@@ -217,15 +253,9 @@ impl KernelSocket {
 
     fn fill(&mut self, inbox: &mut Inbox, waits: bool) -> Result<usize> {
         inbox.clear();
+        self.report_failure()?;
         if self.joined {
-            let mut buffer = vec![0; inbox.place_length()];
-            if let Some(datagram) = self.receive(&mut buffer)? {
-                inbox.replace(datagram);
-            }
-            return Ok(inbox.len());
-        }
-        if let Some(errno) = self.failure.take() {
-            return Err(self.not_received(errno)?);
+            return self.fill_one(inbox, waits);
         }
         loop {
             match inbox.fill(self.socket.as_raw_fd(), waits) {
@@ -242,6 +272,14 @@ impl KernelSocket {
         }
     }
 
+    /// Receives one datagram of a socket to which others than the kernel may send.
+    fn fill_one(&mut self, inbox: &mut Inbox, waits: bool) -> Result<usize> {
+        if let Some(length) = self.receive_from_kernel(inbox.first_place(), waits)? {
+            inbox.filled(length);
+        }
+        Ok(inbox.len())
+    }
+
     /// The error for a failure to receive.
     #[cold]
     fn not_received(&self, errno: Errno) -> Result<Error> {
@@ -255,6 +293,9 @@ impl KernelSocket {
 
     /// Blocks until there is something to receive, the deadline passes or `stop` can be read.
     pub fn wait(&self, deadline: Option<Instant>, stop: Option<BorrowedFd<'_>>) -> Result<Wake> {
+        if self.failure.is_some() {
+            return already_readable(stop);
+        }
         wait(Some(self.as_fd()), deadline, stop)
     }
 
@@ -331,6 +372,12 @@ fn option_value(bytes: usize) -> usize {
     bytes.div_ceil(2).min(i32::MAX as usize / 2)
 }
 
+/// A timeout as the kernel takes it. It is rounded up, because 0 would mean for ever.
+fn timeout_value(time: Duration) -> TimeVal {
+    let microseconds = time.min(LONGEST_TIMEOUT).as_nanos().div_ceil(1000);
+    TimeVal::microseconds(i64::try_from(microseconds).unwrap_or(i64::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use std::thread;
@@ -347,6 +394,8 @@ mod tests {
     // Every Linux has these two, and asking them needs no privilege.
     const NETLINK_ROUTE: u8 = 0;
     const NETLINK_USERSOCK: u8 = 2;
+    /// A group of `NETLINK_ROUTE` that gets no messages.
+    const RTNLGRP_NOP4: u32 = 17;
 
     fn request(socket: &KernelSocket, kind: u16, payload: &[u8]) -> Vec<u8> {
         let mut datagram = Vec::new();
@@ -427,17 +476,18 @@ mod tests {
         let attacker = Socket::new(isize::from(NETLINK_USERSOCK)).unwrap();
         let forged = request(&victim, 16, b"forged");
         let mut inbox = inbox(4);
-        for foreign in 1..=2 {
+        for foreign in 1..=3 {
             // The group gets the message. Then the send fails, because the kernel has no socket of this
             // protocol.
             let error = attacker
                 .send_to(&forged, &SocketAddr::new(0, 1), 0)
                 .unwrap_err();
             assert_eq!(errno_of(&error), Errno::ECONNREFUSED);
-            if foreign == 1 {
-                assert_eq!(victim.receive(&mut [0; 64]).unwrap(), None);
-            } else {
-                assert_eq!(victim.receive_many(&mut inbox).unwrap(), 0);
+            match foreign {
+                1 => assert_eq!(victim.receive(&mut [0; 64]).unwrap(), None),
+                2 => assert_eq!(victim.receive_many(&mut inbox).unwrap(), 0),
+                // This would wait for ever. The discarded message ends the wait.
+                _ => assert_eq!(victim.await_many(&mut inbox).unwrap(), 0),
             }
             assert_eq!(victim.foreign(), foreign);
         }
@@ -509,26 +559,66 @@ mod tests {
 
     #[test]
     fn first_datagram_is_awaited_as_long_as_it_may_take() {
-        let time = Duration::from_millis(50);
-        let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
-        socket.set_receive_timeout(time).unwrap();
-        let mut inbox = inbox(4);
-        // Datagrams that came alone before make no difference.
-        for _ in 0..3 {
-            let start = Instant::now();
-            assert_eq!(socket.await_many(&mut inbox).unwrap(), 0);
-            assert!(start.elapsed() >= time);
-            ask(&socket, 1);
+        let alone = KernelSocket::open(NETLINK_ROUTE).unwrap();
+        let mut joined = KernelSocket::open(NETLINK_ROUTE).unwrap();
+        joined.join(RTNLGRP_NOP4).unwrap();
+        for mut socket in [alone, joined] {
+            let time = Duration::from_millis(50);
+            socket.set_receive_timeout(time).unwrap();
+            let mut inbox = inbox(4);
+            // Datagrams that came alone before make no difference.
+            for _ in 0..3 {
+                let start = Instant::now();
+                assert_eq!(socket.await_many(&mut inbox).unwrap(), 0);
+                assert!(start.elapsed() >= time, "joined: {}", socket.joined);
+                ask(&socket, 1);
+                assert_eq!(socket.await_many(&mut inbox).unwrap(), 1);
+            }
+            socket.set_receive_timeout(Duration::MAX).unwrap();
+            let (asking, noop) = (
+                socket.as_fd().try_clone_to_owned().unwrap(),
+                request(&socket, 1, &[]),
+            );
+            let asking = thread::spawn(move || send(asking.as_raw_fd(), &noop, MsgFlags::empty()));
             assert_eq!(socket.await_many(&mut inbox).unwrap(), 1);
+            asking.join().unwrap().unwrap();
         }
-        socket.set_receive_timeout(Duration::from_secs(60)).unwrap();
-        let (asking, noop) = (
-            socket.as_fd().try_clone_to_owned().unwrap(),
-            request(&socket, 1, &[]),
-        );
-        let asking = thread::spawn(move || send(asking.as_raw_fd(), &noop, MsgFlags::empty()));
-        assert_eq!(socket.await_many(&mut inbox).unwrap(), 1);
-        asking.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn timeout_is_rounded_up_and_never_means_for_ever() {
+        let microseconds = |time| timeout_value(time).num_microseconds();
+        assert_eq!(microseconds(Duration::from_nanos(1)), 1);
+        assert_eq!(microseconds(Duration::from_nanos(2001)), 3);
+        assert_eq!(microseconds(Duration::from_secs(5)), 5_000_000);
+        let socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
+        let kept = || getsockopt(&socket, ReceiveTimeout).unwrap();
+        for time in [Duration::from_nanos(1), Duration::MAX] {
+            socket.set_receive_timeout(time).unwrap();
+            assert!(kept().num_microseconds() > 0, "{time:?}");
+        }
+        assert_eq!(kept().num_seconds(), (1 << 31) - 1);
+        let error = socket.set_receive_timeout(Duration::ZERO).unwrap_err();
+        assert_eq!(error.errno(), Some(Errno::EINVAL));
+        assert_eq!(kept().num_seconds(), (1 << 31) - 1);
+    }
+
+    #[test]
+    fn error_behind_datagrams_is_left_for_the_next_receipt_of_any_kind() {
+        let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
+        let mut inbox = inbox(4);
+        let mut buffer = [0; 64];
+        for many in [false, true] {
+            socket.failure = Some(Errno::ENOBUFS);
+            assert_eq!(socket.wait(None, None).unwrap(), Wake::Readable);
+            let error = if many {
+                socket.receive_many(&mut inbox).unwrap_err()
+            } else {
+                socket.receive(&mut buffer).unwrap_err()
+            };
+            assert!(matches!(error, Error::Overrun { .. }), "{error}");
+            assert_eq!(socket.receive(&mut buffer).unwrap(), None);
+        }
     }
 
     #[test]

@@ -64,6 +64,14 @@ pub fn wait(
     }
 }
 
+/// As [`wait`] for a source that can be read. It does not block, and only looks at `stop`.
+pub fn already_readable(stop: Option<BorrowedFd<'_>>) -> Result<Wake> {
+    Ok(match wait(None, Some(Instant::now()), stop)? {
+        Wake::TimedOut => Wake::Readable,
+        woken => woken,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -101,8 +109,10 @@ mod tests {
         assert_eq!(wait(source, past, stop).unwrap(), Wake::TimedOut);
         sending.write_all(b"!").unwrap();
         assert_eq!(wait(source, past, stop).unwrap(), Wake::Readable);
+        assert_eq!(already_readable(stop).unwrap(), Wake::Readable);
         stopping.write_all(b"!").unwrap();
         assert_eq!(wait(source, past, stop).unwrap(), Wake::Stopped);
         assert_eq!(wait(None, None, stop).unwrap(), Wake::Stopped);
+        assert_eq!(already_readable(stop).unwrap(), Wake::Stopped);
     }
 }
