@@ -150,6 +150,23 @@ def peer_program():
         yield shutil.copy(path, directory)
 
 
+@pytest.fixture(scope="session")
+def preloaded(tmp_path_factory):
+    """Builds a library from support/, and returns the environment of a program whose calls it makes fail."""
+    if os.uname().machine != "x86_64":
+        pytest.skip("the programs for other machines are static, and load no library")
+    directory = tmp_path_factory.mktemp("preloaded")
+
+    def preloaded(name):
+        library = directory / f"{name}.so"
+        if not library.exists():
+            run("gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library,
+                GUEST / "support" / f"{name}.c")
+        return {"LD_PRELOAD": str(library)}
+
+    return preloaded
+
+
 @pytest.fixture
 def peer(peer_program):
     """Runs the peer to its end: (exit status, standard output, standard error)."""

@@ -18,7 +18,7 @@ import nfqueue
 from checkout import CHECKOUT
 from control import Control
 from netlink import DEADLINE, SO_SNDBUFFORCE, wait_until
-from network import ICMP_ECHO_REQUEST, icmp, run
+from network import ICMP_ECHO_REQUEST, icmp
 from program import Program
 
 EXAMPLES = Path(os.environ.get("NLDEMO", CHECKOUT / "build" / "nldemo")).parent / "examples"
@@ -71,13 +71,12 @@ def example(load):
         program.close()
 
 
-@pytest.fixture(scope="session")
-def no_buffers(tmp_path_factory):
-    """An environment in which two of three sends of verdicts fail."""
-    library = tmp_path_factory.mktemp("preload") / "no_buffers.so"
-    run("gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library,
-        Path(__file__).parents[1] / "support" / "no_buffers.c")
-    return {"LD_PRELOAD": str(library)}
+@pytest.fixture
+def no_buffers(preloaded, tmp_path):
+    """An environment in which two of three sends of verdicts fail, and do so at least once."""
+    failed = tmp_path / "failed"
+    yield {**preloaded("no_buffers"), "NO_BUFFERS_FAILED": str(failed)}
+    assert failed.exists(), "no send has failed"
 
 
 def drops_the_secret_alone(link, rounds):
@@ -141,10 +140,10 @@ def test_rewrite(module, link, example):
 
 
 @pytest.mark.parametrize("failing", [False, True], ids=["sent", "failing"])
-def test_stream_delays_packets_in_their_order(module, link, example, no_buffers, failing):
+def test_stream_delays_packets_in_their_order(module, link, example, request, failing):
     """A stream within select, each packet of which is kept, and verdicts that are gathered for a
     time. Those of the last packets have nothing but that time to be sent by."""
-    example(link.far, "delay", "200", **(no_buffers if failing else {}))
+    example(link.far, "delay", "200", **(request.getfixturevalue("no_buffers") if failing else {}))
     with link.pinger() as pinger:
         for burst in range(2):
             start = time.monotonic()

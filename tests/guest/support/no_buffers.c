@@ -1,30 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0
 
 // Preloaded into a consumer. Of every three sends of NFQUEUE verdicts, the first fails with ENOBUFS
-// and the second with EAGAIN. These two do not reach the kernel.
+// and the second with EAGAIN. These two do not reach the kernel. If the environment has
+// NO_BUFFERS_WHILE, all sends fail with ENOBUFS instead, while the file of that name exists. Each
+// failure adds a byte to the file NO_BUFFERS_FAILED.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/netlink.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
-typedef ssize_t send_to(int, const void *, size_t, int, const struct sockaddr *, socklen_t);
-
-ssize_t sendto(int fd, const void *message, size_t length, int flags,
-	       const struct sockaddr *to, socklen_t to_length)
+static int is_verdict(const struct nlmsghdr *header, size_t length)
 {
-	static int calls;
-	static send_to *real;
-	const struct nlmsghdr *header = message;
-
-	if (!real)
-		real = (send_to *)dlsym(RTLD_NEXT, "sendto");
 	// NFNL_SUBSYS_QUEUE with NFQNL_MSG_VERDICT or NFQNL_MSG_VERDICT_BATCH.
-	if (length >= sizeof(*header) &&
-	    (header->nlmsg_type == 0x301 || header->nlmsg_type == 0x303) && ++calls % 3) {
-		errno = calls % 3 == 1 ? ENOBUFS : EAGAIN;
-		return -1;
-	}
-	return real(fd, message, length, flags, to, to_length);
+	return length >= sizeof(*header) && (header->nlmsg_type == 0x301 || header->nlmsg_type == 0x303);
+}
+
+static int failure(void)
+{
+	static const int in_turn[] = { ENOBUFS, EAGAIN, 0 };
+	static unsigned int calls;
+	const char *path = getenv("NO_BUFFERS_WHILE");
+
+	if (path)
+		return access(path, F_OK) ? 0 : ENOBUFS;
+	return in_turn[calls++ % 3];
+}
+
+static void count(void)
+{
+	int file = open(getenv("NO_BUFFERS_FAILED"), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+
+	if (file < 0 || write(file, "!", 1) != 1)
+		abort();
+	close(file);
+}
+
+ssize_t send(int fd, const void *message, size_t length, int flags)
+{
+	ssize_t (*real)(int, const void *, size_t, int) = dlsym(RTLD_NEXT, "send");
+	int error = is_verdict(message, length) ? failure() : 0;
+
+	if (!error)
+		return real(fd, message, length, flags);
+	count();
+	errno = error;
+	return -1;
 }
