@@ -105,10 +105,10 @@ def fill(consumer, link, pinger, count=COUNT):
         assert nfqueue.statistics()[0][0] == count
 
 
-def fail_under_pings(consumer, link, queue):
-    """Sends pings while a consumer that has bound the queue cannot start; returns what it says."""
+def fail_under_pings(consumer, link):
+    """Sends pings while a consumer that has bound queue 0 cannot start; returns what it says."""
     with link.far:
-        wait_until(lambda: nfqueue.is_bound(queue))
+        wait_until(lambda: nfqueue.is_bound(0))
     with link.pinger() as pinger:
         pinger.send(0)
         assert consumer.process.poll() is None, "it ended before there was a packet"
@@ -169,18 +169,22 @@ def test_queue_that_is_taken_costs_no_packet_in_those_before_it(module, link, co
     with link.far:
         wait_until(lambda: nfqueue.is_bound(400))
     starting = consumer(link.far, "--queue", "0-400", stays=False, stdout=subprocess.PIPE)
-    errors = fail_under_pings(starting, link, 0)
+    errors = fail_under_pings(starting, link)
     assert "EBUSY" in errors or "queue 400" in errors, errors
 
 
-def test_thread_that_cannot_start_costs_no_packet(load, link, consumer):
-    """Bug: what waits in queues is lost when there cannot be a thread for each."""
-    load(queue=399)
+def test_thread_that_cannot_start_costs_nothing(link, consumer, tmp_path):
+    """Bug: the queues are bound, and the capture is emptied, before there is a thread for each."""
+    path = tmp_path / "seen.pcapng"
+    path.write_bytes(b"of earlier")
     with control_group(pids_max=200) as join:
-        starting = consumer(link.far, "--queue", "0-399", stays=False, stdout=subprocess.PIPE,
-                            preexec_fn=join)
-        errors = fail_under_pings(starting, link, 399)
-        assert "start a thread" in errors and "EAGAIN" in errors, errors
+        starting = consumer(link.far, "--queue", "0-399", "--pcap", str(path), stays=False,
+                            stdout=subprocess.PIPE, preexec_fn=join)
+        output, errors = starting.process.communicate(timeout=DEADLINE)
+    assert starting.process.returncode == ERROR and path.read_bytes() == b"of earlier"
+    # No queue was bound.
+    assert output == b""
+    assert b"start a thread" in errors and b"EAGAIN" in errors, errors
 
 
 def test_capture_stays_as_it_is_when_the_queue_is_taken(module, link, consumer, tmp_path):

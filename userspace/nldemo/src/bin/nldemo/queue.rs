@@ -13,6 +13,7 @@ mod session;
 mod show;
 mod sink;
 mod text;
+mod threads;
 mod totals;
 
 use clap::Subcommand;

@@ -6,7 +6,6 @@ use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -31,6 +30,7 @@ use super::session::Shared;
 use super::sink;
 use super::sink::Sink;
 use super::sink::Telling;
+use super::threads::Threads;
 use super::totals::Totals;
 use crate::arguments::Module;
 use crate::arguments::count;
@@ -225,33 +225,75 @@ pub(crate) fn run(args: &Args, output: &Output, stop: &Stop) -> Result<(), Failu
     };
     let capture = file.as_ref().map(File::try_clone).transpose();
     let capture = capture.map_err(|error| Error::io("duplicate a descriptor", &error))?;
-    let mut shared = Shared {
+    let shared = Shared {
         policy,
         links: links.transpose()?,
         replacements: &args.set,
         sink: Sink::new(output, telling, file, stop)?,
         stop,
-        deadline: None,
         limit: args.count,
         packets: AtomicU64::new(0),
     };
-    // From here on packets may wait. Whatever fails, they are decided.
-    let (queues, bound) = bind(args);
-    let begun = bound.and_then(|()| {
-        if let (Some(path), Some(file), false) = (&args.pcap, &capture, telling.aside) {
-            sink::begin(path, file)?;
-        }
-        shared.sink.ready(&queues)
-    });
-    if begun.is_err() {
-        stop.request();
-    }
-    let start = Instant::now();
-    shared.deadline = args.timeout.and_then(|timeout| start.checked_add(timeout));
-    let (totals, served) = serve(queues, &shared);
-    begun?;
-    let told = shared.sink.finish(totals, start.elapsed().as_secs_f64());
+    let capture = args.pcap.as_deref().zip(capture.as_ref());
+    let capture = capture.filter(|_| !telling.aside);
+    let ((totals, served), time) = listen(args, capture, &shared)?;
+    let told = shared.sink.finish(totals, time.as_secs_f64());
     served.and(told)
+}
+
+/// Binds the queues, and decides packets until it is time to stop. Empties the capture file when all
+/// queues are bound. Returns the totals, and the time that this took since then.
+fn listen(
+    args: &Args,
+    capture: Option<(&Path, &File)>,
+    shared: &Shared<'_>,
+) -> Result<(Served, Duration), Failure> {
+    thread::scope(|scope| {
+        let serve =
+            |bound: Bound| Session::new(bound.queue, bound.index, shared, bound.deadline).run();
+        let threads = Threads::start(scope, args.queue.0.len(), serve)?;
+        // From here on packets may wait. Whatever fails, they are decided.
+        let (queues, bound) = bind(args);
+        let begun = bound.and_then(|()| {
+            if let Some((path, file)) = capture {
+                sink::begin(path, file)?;
+            }
+            shared.sink.ready(&queues)
+        });
+        if begun.is_err() {
+            shared.stop.request();
+        }
+        let start = Instant::now();
+        let deadline = args.timeout.and_then(|timeout| start.checked_add(timeout));
+        let bound = (0..).zip(queues).map(|(index, queue)| Bound {
+            queue,
+            index,
+            deadline,
+        });
+        let served = sum(threads.run(bound));
+        begun?;
+        Ok((served, start.elapsed()))
+    })
+}
+
+/// A queue that is bound, for the thread that reads it.
+struct Bound {
+    queue: Queue,
+    index: u32,
+    deadline: Option<Instant>,
+}
+
+/// The totals of queues, and the first failure.
+type Served = (Totals, Result<(), Failure>);
+
+fn sum(all: Vec<Served>) -> Served {
+    let sum = all
+        .into_iter()
+        .reduce(|(mut all, served), (totals, result)| {
+            all.add(&totals);
+            (all, served.and(result))
+        });
+    sum.unwrap_or_else(|| (Totals::of_queue(0), Ok(())))
 }
 
 /// The number of bytes of each packet that a policy can read.
@@ -276,51 +318,6 @@ fn bind(args: &Args) -> (Vec<Queue>, Result<(), Failure>) {
         _ => Ok(()),
     };
     (queues, rewritable)
-}
-
-/// Reads each queue in a thread of its own, the first one in this thread. Returns the totals of all
-/// queues, and the first failure. If it is time to stop already, decides the packets that wait.
-fn serve(queues: Vec<Queue>, shared: &Shared<'_>) -> (Totals, Result<(), Failure>) {
-    let serve = |(index, queue)| Session::new(queue, index, shared).run();
-    thread::scope(|scope| {
-        let (mut threads, mut here) = (Vec::new(), Vec::new());
-        let mut started = Ok(());
-        for place in (0_u32..).zip(queues) {
-            if here.is_empty() || started.is_err() {
-                here.push(place);
-                continue;
-            }
-            // The queue follows its thread: a thread that cannot be started would drop it, and what waits.
-            let (give, take) = mpsc::channel();
-            let thread = move || take.recv().ok().map(serve);
-            match thread::Builder::new().spawn_scoped(scope, thread) {
-                Ok(thread) => {
-                    threads.push(thread);
-                    here.extend(give.send(place).err().map(|unsent| unsent.0));
-                }
-                Err(error) => {
-                    shared.stop.request();
-                    here.push(place);
-                    started = Err(Error::io("start a thread for each queue", &error).into());
-                }
-            }
-        }
-        let here = here.into_iter().map(serve);
-        let threads = threads
-            .into_iter()
-            .filter_map(|thread| match thread.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            });
-        let all = here
-            .chain(threads)
-            .reduce(|(mut all, served), (totals, result)| {
-                all.add(&totals);
-                (all, served.and(result))
-            });
-        let (totals, served) = all.unwrap_or_else(|| (Totals::of_queue(0), Ok(())));
-        (totals, started.and(served))
-    })
 }
 
 /// Fails if the policy would queue packets again for ever.

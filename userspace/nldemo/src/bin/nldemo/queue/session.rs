@@ -52,7 +52,6 @@ pub(super) struct Shared<'a> {
     pub(super) replacements: &'a [Replacement],
     pub(super) sink: Sink<'a>,
     pub(super) stop: &'a Stop,
-    pub(super) deadline: Option<Instant>,
     /// The limit for the number of packets, over all queues.
     pub(super) limit: Option<u64>,
     /// The number of packets so far, if there is a limit.
@@ -75,6 +74,8 @@ pub(super) struct Session<'s, 'a> {
     shared: &'s Shared<'a>,
     /// The decision about every packet, if no packet needs to be read.
     unseen: Option<Decision>,
+    /// The time when the session ends by itself.
+    deadline: Option<Instant>,
     totals: Totals,
     /// The time when the first packet came whose verdict was not sent yet.
     timed: Option<Instant>,
@@ -85,7 +86,12 @@ pub(super) struct Session<'s, 'a> {
 }
 
 impl<'s, 'a> Session<'s, 'a> {
-    pub(super) fn new(queue: Queue, index: u32, shared: &'s Shared<'a>) -> Self {
+    pub(super) fn new(
+        queue: Queue,
+        index: u32,
+        shared: &'s Shared<'a>,
+        deadline: Option<Instant>,
+    ) -> Self {
         let looked_at =
             shared.sink.is_used() || !shared.replacements.is_empty() || shared.limit.is_some();
         Self {
@@ -95,6 +101,7 @@ impl<'s, 'a> Session<'s, 'a> {
             shared,
             unseen: shared.policy.constant().filter(|_| !looked_at),
             timed: None,
+            deadline,
             known: Known::default(),
             untold: Untold::default(),
             seen: Vec::new(),
@@ -126,7 +133,7 @@ impl<'s, 'a> Session<'s, 'a> {
 
     fn serve(&mut self, inbox: &mut Inbox) -> Result<(), Failure> {
         let _others = StopOthers(self.shared.stop);
-        let Shared { stop, deadline, .. } = *self.shared;
+        let (stop, deadline) = (self.shared.stop, self.deadline);
         let mut served = Ok(());
         let mut soon = false;
         // Time and signals are also checked between packets, because under load the program never
