@@ -187,6 +187,14 @@ def test_thread_that_cannot_start_costs_nothing(link, consumer, tmp_path):
     assert b"start a thread" in errors and b"EAGAIN" in errors, errors
 
 
+def test_error_is_told_when_no_thread_can_start(peer_program):
+    """Bug: errors are written by a thread, and are lost if there can be none."""
+    with control_group(pids_max=1) as join:
+        refused = subprocess.run([peer_program, "queue", "run"], stdin=subprocess.DEVNULL,
+                                 capture_output=True, preexec_fn=join, timeout=DEADLINE, check=False)
+    assert refused.returncode == ERROR and b"EAGAIN" in refused.stderr, refused.stderr
+
+
 def test_capture_stays_as_it_is_when_the_queue_is_taken(module, link, consumer, tmp_path):
     """It is emptied when the queues are bound, and not before."""
     path = tmp_path / "seen.pcapng"

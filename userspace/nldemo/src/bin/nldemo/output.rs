@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io;
 use std::io::IsTerminal;
 use std::io::Stdout;
+use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -207,15 +208,24 @@ pub(crate) fn print_error(color: ColorChoice, failure: &dyn fmt::Display) {
 /// Writes to standard error. If that is a stopped terminal, this waits for a while.
 pub(crate) fn complain(text: String) {
     let (done, waiting) = mpsc::channel::<()>();
-    let written = thread::Builder::new().spawn(move || {
-        // A failure of this write cannot be reported anywhere.
-        let _ = patient::write_all(io::stderr(), text.as_bytes());
+    let text = Arc::new(text);
+    let theirs = Arc::clone(&text);
+    let started = thread::Builder::new().spawn(move || {
+        write_error(&theirs);
         drop(done);
     });
-    if written.is_ok() {
+    if started.is_ok() {
         // No value is sent. The wait ends when the thread drops its end.
         let _ = waiting.recv_timeout(PATIENCE);
+    } else {
+        // Without a thread, a stopped terminal may keep this waiting, but the text is not lost.
+        write_error(&text);
     }
+}
+
+fn write_error(text: &str) {
+    // A failure of this write cannot be reported anywhere.
+    let _ = patient::write_all(io::stderr(), text.as_bytes());
 }
 
 fn style(colored: bool, color: AnsiColor) -> Style {
