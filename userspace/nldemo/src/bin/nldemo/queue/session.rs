@@ -167,11 +167,9 @@ impl<'s, 'a> Session<'s, 'a> {
             if soon {
                 continue;
             }
-            let waited = self.queue.wait(deadline, Some(stop.as_fd()));
-            self.note_sent();
-            match waited {
-                Ok(Wake::Readable) => {}
-                Ok(_) => break,
+            match self.wait() {
+                Ok(Wake::Readable | Wake::TimedOut) => {}
+                Ok(Wake::Stopped) => break,
                 Err(error) => served = self.tolerate(error),
             }
         }
@@ -180,6 +178,14 @@ impl<'s, 'a> Session<'s, 'a> {
     }
 
     fn is_enough(&self) -> bool {
+    /// Waits for a packet, a signal, the time when verdicts are sent, or the end.
+    fn wait(&mut self) -> Result<Wake, Error> {
+        let first = self.deadline.into_iter().chain(self.queue.due()).min();
+        let woken = self.queue.wait(first, Some(self.shared.stop.as_fd()));
+        self.note_sent();
+        woken
+    }
+
         let packets = &self.shared.packets;
         let limit = self.shared.limit;
         limit.is_some_and(|limit| packets.load(Ordering::Relaxed) >= limit)
