@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -484,6 +485,93 @@ def test_lack_of_memory_kills_it_and_leaves_no_packet_stuck(module, link, consum
 
 
 def test_failure_of_the_socket_is_told_behind_the_summary(module, loopback, consumer):
+class WithoutBuffers:
+    """A consumer that cannot send verdicts until `end()`."""
+
+    def __init__(self, consumer, link, preloaded, directory, *arguments):
+        self._missing, self._failed = directory / "missing", directory / "failed"
+        self._missing.touch()
+        self._failed.touch()
+        environment = {"NO_BUFFERS_WHILE": str(self._missing), "NO_BUFFERS_FAILED": str(self._failed)}
+        self.run = consumer(link.far, "--quiet", *arguments, json_lines=True, stdout=subprocess.PIPE,
+                            env={**os.environ, **preloaded("no_buffers"), **environment})
+
+    def failures(self):
+        """How many sends have failed."""
+        return self._failed.stat().st_size
+
+    def wait_for_failures(self, count):
+        """Waits until so many more sends have failed."""
+        enough = self.failures() + count
+        wait_until(lambda: self.failures() >= enough)
+
+    def end(self):
+        """From now on, sends succeed."""
+        self._missing.unlink()
+
+    def stop(self):
+        """Its summary, exit status and standard error."""
+        self.run.signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self):
+        output, errors = self.run.process.communicate(timeout=DEADLINE)
+        return json.loads(output.splitlines()[-1]), self.run.process.returncode, errors
+
+
+@pytest.fixture
+def without_buffers(consumer, link, preloaded, tmp_path):
+    """Starts a consumer that cannot send verdicts."""
+    return lambda *arguments: WithoutBuffers(consumer, link, preloaded, tmp_path, *arguments)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--batch", "64,1ms")], ids=["alone", "batch"])
+def test_verdict_that_cannot_be_sent_is_sent_again_after_a_pause(module, link, without_buffers, arguments):
+    """Bug: the consumer sends the verdict again and again without a pause."""
+    consuming = without_buffers(*arguments)
+    with link.pinger() as pinger:
+        start = time.monotonic()
+        pinger.send(1)
+        consuming.wait_for_failures(10)
+        time.sleep(1)
+        failures, elapsed = consuming.failures(), time.monotonic() - start
+        assert not pinger.replies()
+        consuming.end()
+        assert pinger.reply() == 1
+    summary, status, errors = consuming.stop()
+    # A pause takes a millisecond. The first two sends have none.
+    assert failures <= 1000 * elapsed + 2
+    assert (summary["unsent"], summary["overruns"]) == (0, consuming.failures())
+    assert (status, errors) == (DONE, b"")
+
+
+def test_verdict_that_can_be_sent_while_it_stops(module, link, without_buffers):
+    """Bug: the consumer gives up after some tries, and then counts a verdict as unsent that it has sent."""
+    consuming = without_buffers()
+    with link.pinger() as pinger:
+        pinger.send(1)
+        consuming.wait_for_failures(1)
+        consuming.run.signal(signal.SIGTERM)
+        consuming.wait_for_failures(20)
+        consuming.end()
+        summary, status, errors = consuming.wait()
+        assert pinger.reply() == 1
+    assert (summary["packets"], summary["unsent"]) == (1, 0)
+    assert (status, errors) == (DONE, b"")
+
+
+def test_verdict_that_cannot_be_sent_at_the_end_is_counted(module, link, without_buffers):
+    """The kernel drops its packet. The error is told behind the summary."""
+    consuming = without_buffers()
+    with link.pinger() as pinger:
+        pinger.send(1)
+        consuming.wait_for_failures(1)
+        summary, status, errors = consuming.stop()
+        assert not pinger.replies()
+    assert summary["unsent"] == 1
+    assert status == ERROR and b"ENOBUFS" in errors, errors
+
+
     """The socket's send buffer was made small, and a verdict with other content does not fit it."""
     consuming = consumer(loopback.near, "--quiet", "--set", "ttl=9", stdout=subprocess.PIPE)
     process = os.pidfd_open(consuming.process.pid)

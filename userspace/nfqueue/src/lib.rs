@@ -86,6 +86,7 @@ pub use queued::OwnedPacket;
 pub use queued::Queued;
 pub use rewrite::Edit;
 pub use rewrite::Rewritten;
+pub use socket::AGAIN;
 pub use socket::Closed;
 pub use socket::Queue;
 pub use socket::Refusals;

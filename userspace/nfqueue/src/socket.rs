@@ -19,7 +19,7 @@ use knetlink::KernelSocket;
 use knetlink::Malformed;
 use knetlink::Status;
 use knetlink::Wake;
-use knetlink::wait;
+use knetlink::already_readable;
 use linux_names::constant::octet;
 use linux_names::module;
 use netlink_packet_core::NLM_F_ACK;
@@ -55,8 +55,9 @@ const SOCKET_CAPACITY_MAX: usize = 256 << 20;
 /// The longest time that [`Queue::receive_many_soon`] waits.
 pub const SOON: Duration = Duration::from_millis(100);
 
-/// The time until verdicts are sent again after the kernel could not take them.
-pub(crate) const AGAIN: Duration = Duration::from_millis(1);
+/// The time until verdicts are sent again after the kernel could not take them
+/// ([`Error::is_temporary`]).
+pub const AGAIN: Duration = Duration::from_millis(1);
 
 const NETLINK_NETFILTER: u8 = octet(libc::NETLINK_NETFILTER);
 
@@ -138,6 +139,8 @@ pub struct Closed {
     /// Packets that the program did not receive, and the kernel dropped. The kernel also drops
     /// packets that were received and have no verdict; they are not counted here.
     pub flushed: u64,
+    /// Verdicts that could not be sent. The kernel dropped their packets.
+    pub unsent: u64,
     /// Refusals of verdicts because the packet was gone, except refusals that came as events.
     pub gone: u64,
     /// Refusals of verdicts for other reasons, except refusals that came as events.
@@ -232,34 +235,51 @@ impl Queue {
 
     /// Blocks until a datagram can be received, the deadline passes, or `stop` is readable.
     ///
-    /// Meanwhile it sends each verdict when the time of the verdict has come.
+    /// Meanwhile it sends each verdict when the time of the verdict has come. It does not return then:
+    /// a program that must know makes [`due`](Self::due) the deadline.
+    ///
+    /// If a verdict cannot be sent, this fails. Before it returns an error for which
+    /// [`Error::is_temporary`] is true, it waits for [`AGAIN`], or until `stop` or the queue is readable. So
+    /// a loop that calls it again is not busy.
     pub fn wait(
         &mut self,
         deadline: Option<Instant>,
         stop: Option<BorrowedFd<'_>>,
     ) -> Result<Wake> {
         if !self.early.is_empty() {
-            // This does not wait. It only checks `stop`.
-            let now = Some(Instant::now());
-            return Ok(match wait(None, now, stop)? {
-                Wake::TimedOut => Wake::Readable,
-                woken => woken,
-            });
+            return Ok(already_readable(stop)?);
         }
+        match self.wait_and_send(deadline, stop) {
+            Err(error) => Err(self.pause_after(error, stop)?),
+            woken => woken,
+        }
+    }
+
+    fn wait_and_send(
+        &mut self,
+        deadline: Option<Instant>,
+        stop: Option<BorrowedFd<'_>>,
+    ) -> Result<Wake> {
         if self.options.batching.time.is_zero() {
             self.flush()?;
         }
         loop {
-            let first = match (deadline, self.due) {
-                (Some(deadline), Some(due)) => Some(deadline.min(due)),
-                (deadline, due) => deadline.or(due),
-            };
+            let first = deadline.into_iter().chain(self.due).min();
             let wake = self.socket.wait(first, stop)?;
             self.flush_due()?;
             if wake != Wake::TimedOut || deadline.is_some_and(|end| end <= Instant::now()) {
                 return Ok(wake);
             }
         }
+    }
+
+    /// Lets time pass if the kernel could not take a verdict, unless there is something to receive.
+    #[cold]
+    fn pause_after(&self, error: Error, stop: Option<BorrowedFd<'_>>) -> Result<Error> {
+        if error.is_temporary() {
+            self.socket.wait(Some(Instant::now() + AGAIN), stop)?;
+        }
+        Ok(error)
     }
 
     /// Blocks until there is a packet, and reads it into `buffer`. The buffer should have
@@ -290,10 +310,7 @@ impl Queue {
                 Received::Packet(place) => return Ok(place.of(buffer)),
                 Received::Other => {}
                 Received::Nothing => match self.wait(None, None) {
-                    Err(error) if error.is_temporary() => {
-                        let again = Instant::now() + AGAIN;
-                        self.socket.wait(Some(again), None)?;
-                    }
+                    Err(error) if error.is_temporary() => {}
                     woken => drop(woken?),
                 },
             }
@@ -336,10 +353,13 @@ impl Queue {
     ///
     /// While packets keep coming, that takes one system call less than [`wait`](Self::wait) and
     /// [`receive_many`](Self::receive_many). Verdicts that wait for a time ([`due`](Self::due)) may be late
-    /// by [`SOON`]. If it fails, `inbox` may be as it was.
+    /// by [`SOON`]. If it fails, `inbox` may be as it was. If a verdict cannot be sent, it fails as
+    /// [`wait`](Self::wait) does.
     pub fn receive_many_soon(&mut self, inbox: &mut Inbox) -> Result<usize> {
         if self.early.is_empty() && self.options.batching.time.is_zero() {
-            self.flush()?;
+            if let Err(error) = self.flush() {
+                return Err(self.pause_after(error, None)?);
+            }
         }
         self.receive_into(inbox, KernelSocket::await_many)
     }
@@ -615,11 +635,11 @@ impl Queue {
     /// each verdict once. [`Error::is_temporary`] says whether another call makes sense.
     ///
     /// ```no_run
-    /// # use nfnetlink_queue::{Decision, Queue, Result};
+    /// # use nfnetlink_queue::{AGAIN, Decision, Queue, Result};
     /// # fn example(queue: &mut Queue) -> Result<()> {
     /// let mut sent = queue.decide(7, Decision::DROP);
     /// while sent.as_ref().is_err_and(|error| error.is_temporary()) {
-    ///     std::thread::sleep(std::time::Duration::from_millis(1));
+    ///     std::thread::sleep(AGAIN);
     ///     sent = queue.flush();
     /// }
     /// # sent
@@ -674,10 +694,18 @@ impl Queue {
         }
     }
 
-    /// Unbinds the queue, and returns what was left in the queue and in the socket.
+    /// Sends the verdicts that wait to be sent, unbinds the queue, and returns what was left in the
+    /// queue and in the socket.
+    ///
+    /// Verdicts that cannot be sent are counted ([`Closed::unsent`]). To learn the reason, call
+    /// [`flush`](Self::flush) before.
     pub fn close(mut self) -> Result<Closed> {
-        self.flush()?;
-        let mut closed = Closed::default();
+        // A failure shows in the number of verdicts that were not sent.
+        let _ = self.flush();
+        let mut closed = Closed {
+            unsent: self.unsent() as u64,
+            ..Closed::default()
+        };
         let mut refusals = self.refusals;
         let mut left = std::mem::take(&mut self.early);
         let mut answer = self.configure(&unbind_payload(self.number), &mut left)?;

@@ -6,11 +6,13 @@ use std::num::NonZero;
 use std::os::fd::AsFd;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
 use knetlink::Wake;
+use nfnetlink_queue::AGAIN;
 use nfnetlink_queue::Decision;
 use nfnetlink_queue::Error;
 use nfnetlink_queue::Event;
@@ -72,10 +74,10 @@ pub(super) struct Session<'s, 'a> {
     /// Index of the queue among all queues.
     index: u32,
     shared: &'s Shared<'a>,
-    /// The decision about every packet, if no packet needs to be read.
-    unseen: Option<Decision>,
     /// The time when the session ends by itself.
     deadline: Option<Instant>,
+    /// The decision about every packet, if no packet needs to be read.
+    unseen: Option<Decision>,
     totals: Totals,
     /// The time when the first packet came whose verdict was not sent yet.
     timed: Option<Instant>,
@@ -99,9 +101,9 @@ impl<'s, 'a> Session<'s, 'a> {
             queue,
             index,
             shared,
+            deadline,
             unseen: shared.policy.constant().filter(|_| !looked_at),
             timed: None,
-            deadline,
             known: Known::default(),
             untold: Untold::default(),
             seen: Vec::new(),
@@ -122,7 +124,6 @@ impl<'s, 'a> Session<'s, 'a> {
         let Self {
             queue, mut totals, ..
         } = self;
-        totals.unsent = queue.unsent() as u64;
         totals.foreign = queue.foreign();
         match queue.close() {
             Ok(closed) => totals.close(&closed),
@@ -177,7 +178,6 @@ impl<'s, 'a> Session<'s, 'a> {
         served
     }
 
-    fn is_enough(&self) -> bool {
     /// Waits for a packet, a signal, the time when verdicts are sent, or the end.
     fn wait(&mut self) -> Result<Wake, Error> {
         let first = self.deadline.into_iter().chain(self.queue.due()).min();
@@ -186,12 +186,13 @@ impl<'s, 'a> Session<'s, 'a> {
         woken
     }
 
+    fn is_enough(&self) -> bool {
         let packets = &self.shared.packets;
         let limit = self.shared.limit;
         limit.is_some_and(|limit| packets.load(Ordering::Relaxed) >= limit)
     }
 
-    /// Decides the pending packets.
+    /// Decides the pending packets, and sends the verdicts. Fails if they cannot be sent in time.
     fn drain(&mut self, inbox: &mut Inbox) -> Result<(), Failure> {
         let deadline = Instant::now() + DRAIN_TIME;
         if self.queue.options().fails_open() {
@@ -200,16 +201,21 @@ impl<'s, 'a> Session<'s, 'a> {
                 .or_else(|error| self.tolerate(error))?;
         }
         // This ends when no packet comes while verdicts are sent.
-        while Instant::now() < deadline {
+        loop {
             let came = self.receive(inbox, Queue::receive_many, false)?;
             let flushed = self.queue.flush();
             self.note_sent();
-            flushed.or_else(|error| self.tolerate(error))?;
-            if !came {
-                return Ok(());
+            let is_late = Instant::now() >= deadline;
+            match flushed {
+                Ok(()) if is_late || !came => return Ok(()),
+                Ok(()) => {}
+                Err(error) if is_late => return Err(error.into()),
+                Err(error) => {
+                    self.tolerate(error)?;
+                    thread::sleep(AGAIN);
+                }
             }
         }
-        Ok(())
     }
 
     /// Receives packets and decides them. Returns whether any came. If they are not `told`, they are
@@ -369,7 +375,7 @@ impl<'s, 'a> Session<'s, 'a> {
     /// Counts a lack of buffer space instead of failing.
     #[cold]
     fn tolerate(&mut self, error: Error) -> Result<(), Failure> {
-        if error.errno() != Some(Errno::ENOBUFS) {
+        if !error.is_temporary() {
             return Err(error.into());
         }
         self.totals.overruns += 1;
@@ -413,8 +419,6 @@ fn empty<'b>(mut seen: Vec<Seen<'_>>) -> Vec<Seen<'b>> {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-
     use super::*;
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) struct Totals {
     pub(super) undecided: u64,
     pub(super) pending: u64,
     /// Verdicts that could not be sent. Their packets are counted by their decision, too.
-    pub(super) unsent: u64,
+    unsent: u64,
     flushed: u64,
     errors: u64,
     pub(super) gone: u64,
@@ -76,6 +76,7 @@ impl Totals {
     /// Counts the packets and refusals that came while the queue was closed.
     pub(super) fn close(&mut self, closed: &Closed) {
         self.flushed += closed.flushed;
+        self.unsent += closed.unsent;
         self.gone += closed.gone;
         self.refused += closed.refused;
         self.malformed += closed.malformed;
