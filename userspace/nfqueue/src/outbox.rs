@@ -17,6 +17,7 @@ use crate::verdict::Decision;
 use crate::verdict::append_batch;
 use crate::verdict::append_verdict;
 use crate::wire::MAX_PAYLOAD;
+use crate::wire::MSG_VERDICT_BATCH;
 
 /// Verdicts that take more bytes than this are sent, even if they are few.
 const ENOUGH_BYTES: usize = 64 << 10;
@@ -31,6 +32,8 @@ pub(crate) struct Outbox {
     messages: Vec<u8>,
     /// The latest run of equal decisions. It has no message yet.
     run: Option<Run>,
+    /// The numbers of decisions in the batch messages among `messages`.
+    batches: VecDeque<usize>,
     /// The packets that came and wait for their verdict, in the order of the queue.
     undecided: VecDeque<u32>,
     decisions: usize,
@@ -49,6 +52,7 @@ impl Outbox {
             queue,
             messages: Vec::new(),
             run: None,
+            batches: VecDeque::new(),
             undecided: VecDeque::new(),
             decisions: 0,
         }
@@ -114,7 +118,7 @@ impl Outbox {
     pub(crate) fn decide_up_to(&mut self, last: u32, decision: Decision) {
         self.decisions += 1;
         self.end_run();
-        append_batch(&mut self.messages, self.queue, last, decision);
+        self.append_batch(last, 1, decision);
         self.undecided.retain(|&id| is_after(id, last));
     }
 
@@ -126,9 +130,15 @@ impl Outbox {
             Some(run) if run.length == 1 => {
                 append_verdict(&mut self.messages, self.queue, run.last, run.decision, None);
             }
-            Some(run) => append_batch(&mut self.messages, self.queue, run.last, run.decision),
+            Some(run) => self.append_batch(run.last, run.length, run.decision),
             None => {}
         }
+    }
+
+    #[inline]
+    fn append_batch(&mut self, last: u32, decisions: usize, decision: Decision) {
+        append_batch(&mut self.messages, self.queue, last, decision);
+        self.batches.push_back(decisions);
     }
 
     /// The number of decisions that wait to be sent.
@@ -173,10 +183,23 @@ impl Outbox {
     pub(crate) fn sent(&mut self, length: usize) {
         if length == self.messages.len() {
             self.messages.clear();
+            self.batches.clear();
             self.decisions = 0;
         } else {
-            self.messages.drain(..length);
+            self.forget_messages(length);
         }
+    }
+
+    /// Forgets the first messages, which have this number of bytes, and their decisions.
+    #[cold]
+    fn forget_messages(&mut self, length: usize) {
+        for message in Messages::new(&self.messages[..length]).flatten() {
+            self.decisions -= match message.kind {
+                MSG_VERDICT_BATCH => self.batches.pop_front().unwrap_or(0),
+                _ => 1,
+            };
+        }
+        self.messages.drain(..length);
     }
 }
 
@@ -194,7 +217,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::MSG_VERDICT_BATCH;
 
     const DECISIONS: [Decision; 4] = [
         Decision::ACCEPT,
@@ -308,6 +330,7 @@ mod tests {
         while outbox.decisions() > 0 {
             assert!(outbox.datagram().len() <= DATAGRAM_LEN);
             send(&mut outbox, &mut queue, &mut decided);
+            assert_eq!(outbox.decisions(), 40 - decided.len());
             datagrams += 1;
         }
         assert_eq!((queue, decided.len(), datagrams), (vec![], 40, 7));
