@@ -21,7 +21,7 @@ use crate::output::Output;
 pub(super) struct Totals {
     event: &'static str,
     queue: u16,
-    queues: u16,
+    queues: u32,
     pub(super) packets: u64,
     accepted: u64,
     dropped: u64,
@@ -258,6 +258,13 @@ mod tests {
             commented(&totals.to_string()),
             format!("# {usual}#   4 more packets had their verdict while stopping\n")
         );
+    }
+
+    #[test]
+    fn all_queues_that_there_can_be_are_counted() {
+        let mut all = Totals::of_queue(0);
+        (1..=u16::MAX).for_each(|queue| all.add(&Totals::of_queue(queue)));
+        assert_eq!(all.queues, 65_536);
     }
 
     #[test]
