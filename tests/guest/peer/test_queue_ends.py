@@ -20,12 +20,13 @@ from pathlib import Path
 import pytest
 
 import nfqueue
+from control import Control
 from netlink import DEADLINE, wait_until
-from network import run
+from network import ICMP_ECHO_REQUEST, Pinger, run
 from pcapng import pcapng_packets
 from program import POLL, wait_for_call
 
-DONE, NO, ERROR = 0, 1, 2
+DONE, NO, ERROR, PANIC = 0, 1, 2, 101
 F_SETPIPE_SZ, PIPE_BUF = 1031, 4096
 COUNT = 100
 # The number of a system call. It is the same on all architectures.
@@ -484,7 +485,6 @@ def test_lack_of_memory_kills_it_and_leaves_no_packet_stuck(module, link, consum
         pinger.ping()
 
 
-def test_failure_of_the_socket_is_told_behind_the_summary(module, loopback, consumer):
 class WithoutBuffers:
     """A consumer that cannot send verdicts until `end()`."""
 
@@ -572,6 +572,7 @@ def test_verdict_that_cannot_be_sent_at_the_end_is_counted(module, link, without
     assert status == ERROR and b"ENOBUFS" in errors, errors
 
 
+def test_failure_of_the_socket_is_told_behind_the_summary(module, loopback, consumer):
     """The socket's send buffer was made small, and a verdict with other content does not fit it."""
     consuming = consumer(loopback.near, "--quiet", "--set", "ttl=9", stdout=subprocess.PIPE)
     process = os.pidfd_open(consuming.process.pid)
@@ -588,6 +589,34 @@ def test_verdict_that_cannot_be_sent_at_the_end_is_counted(module, link, without
         assert consuming.process.returncode == ERROR
         assert b"EMSGSIZE" in errors and b"1 verdicts could not be sent" in output, (output, errors)
         pinger.ping(3)
+
+
+@pytest.mark.parametrize("queue", [0, 1], ids=["main thread", "own thread"])
+def test_panic_costs_the_packets_of_its_queue_alone(load, loopback, consumer, preloaded, queue):
+    """The clock fails in the thread of one queue. The packets of the other queue get their verdicts."""
+    load(queues=2)
+    with loopback.near, Control() as control:
+        control.set(ipv4={ICMP_ECHO_REQUEST})
+    consuming = consumer(loopback.near, "--queue", "0-1", "--quiet", stdout=subprocess.DEVNULL,
+                         env={**os.environ, **preloaded("no_clock"), "NO_CLOCK_QUEUE": str(queue)})
+    with loopback.near:
+        wait_until(lambda: nfqueue.is_bound(1))
+    consuming.pause()
+    with contextlib.ExitStack() as closing:
+        pingers = [closing.enter_context(Pinger(loopback.near, f"127.0.1.{host + 1}"))
+                   for host in range(COUNT)]
+        for pinger in pingers:
+            pinger.send()
+        loopback.settle()
+        with loopback.near:
+            waiting = {number: counts[0] for number, counts in nfqueue.statistics().items()}
+        assert sum(waiting.values()) == COUNT and waiting[queue] > 0, waiting
+        consuming.go_on()
+        status, errors = consuming.end()
+        loopback.settle()
+        replies = sum(len(pinger.replies()) for pinger in pingers)
+    assert status == PANIC and "panicked" in errors, errors
+    assert replies == waiting[1 - queue] > 0, waiting
 
 
 # Signals.
