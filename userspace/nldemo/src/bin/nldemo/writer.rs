@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Writing from a thread of its own, so that nobody waits for a file.
+//! A writer with a thread of its own, so that no other thread waits for a file.
 //!
-//! Without a thread, every way to write can block. `O_NONBLOCK` belongs to the open file, which other
-//! programs share. After `poll` says that there is room, another writer may use the room, or a terminal
-//! may be stopped in the middle of a line. For regular files on a slow disk, `poll` always says that
-//! there is room. `RWF_NOWAIT` works with some kinds of files only.
+//! Without a thread, a write can always block. `O_NONBLOCK` belongs to the open file, which other
+//! programs share. After `poll` has reported room, another process can fill it, and a terminal can stop
+//! in the middle of a line. For a regular file on a slow disk, `poll` always reports room. `RWF_NOWAIT`
+//! works for some kinds of files only.
 
 use std::fs::File;
 use std::io;
@@ -23,43 +23,43 @@ use linux_names::Error;
 
 use crate::patient;
 
-/// So many bytes are worth a write of their own.
+/// The number of bytes for which a separate write is worth its cost.
 const ENOUGH: usize = 64 << 10;
-/// Up to so many bytes a pipe takes whole or not at all (`PIPE_BUF`).
+/// A pipe takes up to this number of bytes as a whole or not at all (`PIPE_BUF`).
 const ATOMIC: usize = 4096;
-/// More than the thread needs.
+/// The size of the thread's stack, which is more than the thread needs.
 const STACK_LEN: usize = 64 << 10;
 
-/// Takes records, whole, and has a thread write them.
+/// Takes whole records. A thread writes them.
 ///
-/// The thread is left alone when the writer is dropped: it may be stuck.
+/// The drop does not wait for the thread, because the thread may be stuck.
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     limit: usize,
 }
 
-/// What a regular file ends with if writing fails.
+/// The end of a regular file after a write has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// With as much as there was room for. Other programs may write to the same file.
+    /// The last byte that had room. Other programs may write to the same file.
     Anywhere,
-    /// With a record.
+    /// The end of a record.
     Whole,
 }
 
 struct Shared {
     state: Mutex<State>,
-    /// There is something to write.
+    /// Signals that there is something to write.
     given: Condvar,
-    /// Something was written, or failed.
+    /// Signals that something was written, or that writing failed.
     taken: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// What the thread has not taken yet.
+    /// The records that the thread has not taken yet.
     waiting: Records,
-    /// How much of what the thread has taken is not written yet.
+    /// The size of the records that the thread has taken and not written yet.
     writing: Size,
     /// Whether the thread waits for something to write.
     idle: bool,
@@ -70,38 +70,38 @@ struct State {
 #[derive(Clone, Copy, Default)]
 struct Size {
     bytes: usize,
-    /// Those that count.
+    /// The number of records that count.
     records: u64,
 }
 
-/// Records one behind the other, as their maker gathers them.
+/// Records that were gathered, one after the other.
 ///
-/// So the lock is taken, and the thread woken, once for many.
+/// They are given together. So the lock is taken, and the thread is woken, once for many records.
 #[derive(Default)]
 pub(crate) struct Records {
     bytes: Vec<u8>,
     ends: Vec<End>,
-    /// How many count.
+    /// The number of records that count.
     counted: u64,
 }
 
 #[derive(Clone, Copy)]
 struct End {
-    /// Offset of what follows the record.
+    /// The offset of the byte after the record.
     at: usize,
-    /// Whether anybody is told if the record is left out.
+    /// Whether the record is counted if it is left out.
     counts: bool,
 }
 
 impl Records {
-    /// Adds a record, which `append` adds to the bytes.
+    /// Adds a record. `append` adds its bytes.
     #[inline]
     pub(crate) fn add(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
         append(&mut self.bytes);
         self.end(true);
     }
 
-    /// How many bytes they take.
+    /// The number of their bytes.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
@@ -118,8 +118,11 @@ impl Records {
         self.end(counts);
     }
 
-    /// Moves the first records behind those of another that are no more than `limit` bytes, at least
-    /// one if that is empty, and forgets the others. Returns how many of those count.
+    /// Moves the first records to the end of `other`, and discards the rest. Returns the number of
+    /// discarded records that count.
+    ///
+    /// `held` bytes are held already, and all together may be `limit` bytes. If no byte is held, at least
+    /// one record is moved.
     fn move_to(&mut self, other: &mut Self, limit: usize, held: usize) -> u64 {
         let room = limit.saturating_sub(held);
         let mut kept = self.ends.partition_point(|end| end.at <= room);
@@ -164,8 +167,8 @@ impl Shared {
 }
 
 impl Writer {
-    /// Starts the thread. Up to `limit` bytes wait to be written. If writing fails, the thread calls
-    /// `failed`, and nothing is written any more.
+    /// Starts the thread. Up to `limit` bytes may wait to be written. If a write fails, the thread calls
+    /// `failed` and ends, so nothing more is written.
     pub(crate) fn start(
         file: File,
         ending: Ending,
@@ -189,13 +192,13 @@ impl Writer {
         Ok(Self { shared, limit })
     }
 
-    /// How many bytes of records are to be gathered before they are given.
+    /// The number of bytes that a program should gather before it gives the records.
     pub(crate) fn enough(&self) -> usize {
         ENOUGH.min(self.limit)
     }
 
-    /// Takes records, and has the thread write them. Leaves records out, and counts that, if too much
-    /// waits. One record may be longer than the limit.
+    /// Takes records for the thread to write. If too many bytes wait, leaves records out and counts them.
+    /// A single record may be longer than the limit.
     pub(crate) fn give(&self, records: &mut Records) {
         if records.ends.is_empty() {
             return;
@@ -213,12 +216,12 @@ impl Writer {
         }
     }
 
-    /// Adds a record in any case.
+    /// Adds a record, even if too many bytes wait.
     pub(crate) fn insert(&self, record: &[u8]) {
         self.shared.lock().waiting.push(record, false);
     }
 
-    /// Has the thread write what was inserted.
+    /// Wakes the thread to write the inserted records.
     pub(crate) fn flush(&self) {
         let state = self.shared.lock();
         if state.idle && !state.waiting.bytes.is_empty() {
@@ -226,7 +229,7 @@ impl Writer {
         }
     }
 
-    /// Has the thread write what is there, and waits for that until the deadline; whether all was
+    /// Waits until the thread has written all records, or until the deadline. Returns whether all were
     /// written.
     pub(crate) fn finish(&self, deadline: Instant) -> bool {
         self.flush();
@@ -247,13 +250,13 @@ impl Writer {
         }
     }
 
-    /// How many records were left out, with those that are not written yet.
+    /// The number of records that were left out or are not written yet.
     pub(crate) fn left_out(&self) -> u64 {
         let state = self.shared.lock();
         state.left_out + state.waiting.counted + state.writing.records
     }
 
-    /// Why writing failed.
+    /// The reason why a write failed.
     pub(crate) fn failure(&self) -> Option<io::Error> {
         let mut state = self.shared.lock();
         let failure = state.failure.as_mut()?;
@@ -262,7 +265,7 @@ impl Writer {
     }
 }
 
-/// Writes what is given, until that fails.
+/// Writes the records that are given, until a write fails.
 fn write_for_ever(file: &File, ending: Ending, shared: &Shared) -> io::Error {
     let is_regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
     let mut records = Records::default();
@@ -274,7 +277,7 @@ fn write_for_ever(file: &File, ending: Ending, shared: &Shared) -> io::Error {
             state = waited.unwrap_or_else(PoisonError::into_inner);
         }
         state.idle = false;
-        // The other way round, the thread returns the memory of what it has written.
+        // The swap also returns the memory of the written records to the other threads.
         std::mem::swap(&mut state.waiting, &mut records);
         state.writing = Size {
             bytes: records.bytes.len(),
@@ -295,11 +298,12 @@ fn write_for_ever(file: &File, ending: Ending, shared: &Shared) -> io::Error {
     }
 }
 
-/// Writes records, and tells after each write how much is left. With an error comes how many bytes
-/// of an unfinished record were written.
+/// Writes records. After each write, calls `tell` with the size of the rest. An error comes with the number
+/// of bytes of an unfinished record that were written.
 ///
-/// To pipes and terminals only as much at once as a pipe takes whole: so what comes out of a pipe
-/// ends with a record, unless one is longer, even if the process ends while it waits for the reader.
+/// A pipe or a terminal gets no more bytes at once than a pipe takes as a whole. So the data in a pipe
+/// ends with a whole record, even if the process ends while it waits for the reader. Only a longer record
+/// can be cut.
 fn write_records(
     file: &File,
     is_regular: bool,
@@ -332,18 +336,18 @@ fn write_records(
     Ok(())
 }
 
-/// Takes the last bytes off a file, unless somebody else wrote more behind them.
+/// Removes the last bytes of a file, unless another program has written more after them.
 fn cut(mut file: &File, length: usize) {
     let (Ok(place), Ok(metadata)) = (file.stream_position(), file.metadata()) else {
         return;
     };
     if length > 0 && place == metadata.len() {
-        // The file is what it is if that fails, and the reason is told already.
+        // If this fails, the file keeps the bytes. The error of the write is reported anyway.
         let _ = file.set_len(place.saturating_sub(length as u64));
     }
 }
 
-/// A second descriptor of a file that stays open until the process ends.
+/// A second descriptor of an open file. The thread that gets it may keep it until the process ends.
 pub(crate) fn duplicate(file: impl AsFd) -> io::Result<File> {
     Ok(file.as_fd().try_clone_to_owned()?.into())
 }
@@ -373,7 +377,7 @@ mod tests {
 
     #[test]
     fn records_are_given_together_up_to_the_limit() {
-        // What is held, what is given, and how many of these find room.
+        // The lengths of held and of given records, and how many of the given records have room.
         for (held, given, kept) in [
             (&[][..], &[4, 4, 4][..], 2),
             (&[], &[20, 1], 1),
@@ -403,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_written_in_order_and_waited_for() {
+    fn finish_waits_until_records_are_written_in_order() {
         let (file, mut reader) = pair();
         let writer = Writer::start(file, Ending::Anywhere, 100, || ()).unwrap();
         writer.insert(b"begin ");
@@ -417,14 +421,14 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_room_is_left_out_and_counted() {
+    fn records_without_room_are_left_out_and_counted() {
         let (file, mut reader) = pair();
         let writer = Writer::start(file, Ending::Anywhere, 1 << 20, || ()).unwrap();
         let record = [b'x'; 1000];
         for _ in 0..10_000 {
             offer(&writer, &record);
         }
-        // Nobody reads: some records are in the socket, as many bytes as the limit wait.
+        // There is no reader. Some records are in the socket, and the limit's number of bytes waits.
         assert!(!writer.finish(Instant::now()));
         let left_out = writer.left_out();
         assert!(left_out > 10_000 - 1049 && left_out <= 10_000, "{left_out}");
@@ -437,13 +441,13 @@ mod tests {
         assert!(writer.finish(Instant::now() + LONG));
         let written = 10_000 - writer.left_out();
         assert!(written >= 1048, "{written}");
-        // The thread has the descriptor for as long as the process lives.
+        // The reading thread does not end, because the writer's thread keeps the descriptor.
         drop(writer);
         drop(reading);
     }
 
     #[test]
-    fn one_record_is_taken_however_long_it_is() {
+    fn single_record_of_any_length_is_taken() {
         let (file, mut reader) = pair();
         let writer = Writer::start(file, Ending::Anywhere, 10, || ()).unwrap();
         offer(&writer, &[b'x'; 100]);
@@ -454,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_is_told_and_what_comes_behind_it_is_left_out() {
+    fn failure_is_told_and_later_records_are_left_out() {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let (tell, told) = mpsc::channel();
         let failed = move || tell.send(()).unwrap();
@@ -482,7 +486,7 @@ mod tests {
             left.push((size.bytes, size.records));
         })
         .unwrap();
-        // What fits 4096 bytes; of one that does not, so much; and the rest.
+        // Records that fit 4096 bytes; of a longer record 4096 bytes at a time; and the rest.
         assert_eq!(left, [(9008, 3), (9007, 2), (4911, 2), (815, 2), (0, 0)]);
         drop(file);
         let mut found = Vec::new();

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What comes before a packet in a capture file.
+//! The link layer header before a packet in a capture file.
 
 use nfnetlink_queue::Packet;
 
-/// Both addresses of an Ethernet header. The type, or a VLAN tag, follows.
+/// The length of both addresses of an Ethernet header. The type, or a VLAN tag, follows them.
 const ADDRESSES_LEN: usize = 12;
 
-/// The Ethernet header of a packet that was caught on a bridge, which may be of any protocol; with its
-/// VLAN tag, which the kernel tells apart. `None` for packets that begin with an IP header.
+/// The Ethernet header of a packet from a bridge, which can have any protocol. The kernel sends the VLAN
+/// tag separately, and the header contains it. `None` if the packet begins with an IP header.
 pub(super) fn header(packet: &Packet<'_>) -> Option<Vec<u8>> {
     if i32::from(packet.family) != libc::AF_BRIDGE {
         return None;
     }
     let mut header = match packet.link_header {
         Some(header) if header.len() > ADDRESSES_LEN => header.to_vec(),
-        // Of packets of this machine none is told.
+        // The kernel sends no header for packets that come from this machine.
         _ => {
             let mut header = vec![0; ADDRESSES_LEN];
             if let (Some(source), Some(address)) = (header.get_mut(6..), packet.hardware_address) {

@@ -2,8 +2,8 @@
 
 //! The JSON object that `nldemo queue run -j` prints about a packet; its `--help` describes the keys.
 //!
-//! It is written key by key: a serializer looks at each byte of each key whether it needs an escape,
-//! and takes more instructions for that than the kernel for a verdict.
+//! This file writes the object key by key. A serializer checks for each byte of each key whether the byte
+//! needs an escape. That takes more instructions than a verdict takes in the kernel.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,14 +22,14 @@ use crate::digits::hardware_address;
 use crate::digits::hex;
 use crate::digits::written;
 
-/// Adds a key, behind another one.
+/// Adds a key after another one.
 macro_rules! key {
     ($json:ident, $key:literal) => {
         $json.extend_from_slice(concat!(",\"", $key, "\":").as_bytes())
     };
 }
 
-/// Adds a key with a text of this program, which needs no escapes.
+/// Adds a key with a string that needs no escapes.
 macro_rules! text {
     ($json:ident, $key:literal, $text:expr) => {
         $json.extend_from_slice(concat!(",\"", $key, "\":\"").as_bytes());
@@ -38,7 +38,7 @@ macro_rules! text {
     };
 }
 
-/// In two branches, each of which adds so many bytes as the compiler knows.
+/// Adds a key with a boolean. In each of the two branches, the compiler knows the number of bytes.
 macro_rules! boolean {
     ($json:ident, $key:literal, $value:expr) => {
         if $value {
@@ -49,7 +49,7 @@ macro_rules! boolean {
     };
 }
 
-/// Adds a key with a value that may be there, by a function for values.
+/// Adds a key with an optional value. The function `$append` adds the value if there is one.
 macro_rules! optional {
     ($json:ident, $key:literal, $value:expr, $append:expr) => {
         match $value {
@@ -62,7 +62,8 @@ macro_rules! optional {
     };
 }
 
-/// Adds the object, with the bytes of the packet if wanted, on one line that does not end.
+/// Adds the object on one line, without the end of the line. If `payload` is set, the object has the bytes
+/// of the packet.
 pub(super) fn append(json: &mut Vec<u8>, seen: &Seen<'_>, payload: bool) {
     let Seen {
         packet,
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_may_be_there_is_json() {
+    fn optional_values_are_json() {
         let message = message();
         let mut seen = seen(&message);
         let icmp = serde_json::to_value(seen.ip.as_ref().unwrap().icmp).unwrap();

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whether there is memory for many queues.
+//! Checks that there is memory for many queues.
 
 use std::fs;
 use std::path::Path;
 
 use crate::failure::Failure;
 
-/// What a queue takes while few packets wait in it, in this program and in the kernel: 80 to 117 KiB
-/// each were measured of 100 to 2000 queues.
+/// The memory of a queue in which few packets wait, in this program and in the kernel. With 100 to 2000
+/// queues, 80 to 117 KiB for each were measured.
 const PER_QUEUE: u64 = 128 << 10;
 
-/// Fails if there is too little memory for so many queues: the kernel would kill this program, or
-/// another one, on the way.
+/// Fails if there is too little memory for this number of queues. Otherwise the kernel would kill this
+/// program, or another one, during the start.
 pub(super) fn check(queues: usize) -> Result<(), Failure> {
     let of_machine = fs::read_to_string("/proc/meminfo").ok();
     let of_machine = of_machine.as_deref().and_then(available_bytes);
@@ -25,19 +25,19 @@ pub(super) fn check(queues: usize) -> Result<(), Failure> {
 
 fn check_with(queues: u64, available: u64) -> Result<(), Failure> {
     let needed = queues * PER_QUEUE;
-    // One queue is what everybody may try.
+    // One queue is always allowed.
     if queues == 1 || needed <= available {
         return Ok(());
     }
     let megabytes = |bytes| bytes >> 20;
     Err(Failure::usage(format!(
-        "{queues} queues need some {} MiB of memory, and {} MiB are available: listen to fewer",
+        "{queues} queues need about {} MiB of memory, and {} MiB are available: choose fewer queues",
         megabytes(needed),
         megabytes(available)
     )))
 }
 
-/// What `/proc/meminfo` says.
+/// The available memory, from the text of `/proc/meminfo`.
 fn available_bytes(text: &str) -> Option<u64> {
     let line = text
         .lines()
@@ -46,8 +46,8 @@ fn available_bytes(text: &str) -> Option<u64> {
     Some(kilobytes << 10)
 }
 
-/// What the control groups (version 2) of this process leave to it: that of all levels which leaves the
-/// least. Cached files do not count, because the kernel drops these first.
+/// The memory that the control groups (version 2) of this process leave to it. Of all levels, the one that
+/// leaves the least counts. Cached files do not count as used, because the kernel drops them first.
 fn left_by_groups(groups: &str, root: &Path) -> Option<u64> {
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let levels = root.join(own);
@@ -57,7 +57,7 @@ fn left_by_groups(groups: &str, root: &Path) -> Option<u64> {
     levels.filter_map(left_by_group).min()
 }
 
-/// `None` without a limit.
+/// The memory that one control group leaves; `None` without a limit.
 fn left_by_group(group: &Path) -> Option<u64> {
     let read = |file| fs::read_to_string(group.join(file)).ok();
     let number = |file| read(file)?.trim().parse::<u64>().ok();
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn groups_leave_what_the_tightest_of_them_does() {
+    fn tightest_group_decides_how_much_is_left() {
         let root = std::env::temp_dir().join(format!("nldemo-groups-{}", std::process::id()));
         let group = |path: &str, files: &[(&str, &str)]| {
             let group = root.join(path);
@@ -114,7 +114,7 @@ mod tests {
         assert!(check_with(8, available).is_ok());
         let refusal = check_with(3001, available).unwrap_err().to_string();
         assert!(
-            refusal.contains("3001 queues need some 375 MiB"),
+            refusal.contains("3001 queues need about 375 MiB"),
             "{refusal}"
         );
     }

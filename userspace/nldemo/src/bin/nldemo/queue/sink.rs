@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where packets are told of: standard output and a capture file, shared by the threads of all
-//! queues.
+//! The output about packets: standard output and a capture file. The threads of all queues share them.
 //!
-//! The way of packets: those that wait are received together, each is decided, their verdicts go to the
-//! kernel together, then their lines and blocks are made. The queue's thread gathers these, and gives
-//! them to writers, which have threads of their own, when they are many or before it waits for packets.
-//! What the writers have no room for is left out and counted. So output that fails, or is slow, or stuck
-//! delays no verdict.
+//! The thread of a queue receives the packets that wait, decides each of them, and sends their verdicts to
+//! the kernel. Then it makes the packets' lines and blocks, and gathers them. It gives them to the writers
+//! when there are many, and before it waits for packets. The writers have threads of their own. If a
+//! writer has no room for a record, it leaves the record out and counts it. So output that fails, is slow
+//! or is stuck delays no verdict.
 
 use std::fs::File;
 use std::io;
@@ -38,23 +37,23 @@ use crate::writer::Ending;
 use crate::writer::Records;
 use crate::writer::Writer;
 
-/// How long the end waits for output that takes nothing.
+/// The longest time that the end of the program waits for output that takes nothing.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What is told of packets.
+/// The output that the user wants.
 #[derive(Clone, Copy)]
 pub(super) struct Telling {
-    /// A line for each.
+    /// A line for each packet.
     pub(super) lines: bool,
-    /// Its bytes below.
+    /// The bytes of the packet below its line.
     pub(super) hexdump: bool,
-    /// How many bytes may wait to be written, of lines and of the capture.
+    /// The number of bytes that may wait to be written, for the lines and for the capture each.
     pub(super) buffer: usize,
-    /// Whether the capture has standard output, and everything else standard error.
+    /// Whether the capture goes to standard output, and the lines go to standard error.
     pub(super) aside: bool,
 }
 
-/// First JSON object: the queue is bound, packets will be seen from now on.
+/// The first JSON object. It says that the queue is bound and that packets are seen from now on.
 #[derive(Serialize)]
 struct Ready {
     event: &'static str,
@@ -62,7 +61,7 @@ struct Ready {
     portid: u32,
 }
 
-/// What one thread has to tell and the writers do not have yet.
+/// The records that one thread has gathered and not given to the writers yet.
 #[derive(Default)]
 pub(super) struct Untold {
     lines: Records,
@@ -70,7 +69,7 @@ pub(super) struct Untold {
     comment: Vec<u8>,
 }
 
-/// Takes packets from all threads.
+/// Takes decided packets from all threads.
 pub(super) struct Sink<'a> {
     output: &'a Output,
     telling: Telling,
@@ -80,7 +79,7 @@ pub(super) struct Sink<'a> {
 }
 
 impl<'a> Sink<'a> {
-    /// Begins to write. If that fails at any time, it is time to stop.
+    /// Starts the writers. If a writer fails later, it requests a stop.
     pub(super) fn new(
         output: &'a Output,
         telling: Telling,
@@ -106,13 +105,13 @@ impl<'a> Sink<'a> {
         })
     }
 
-    /// Whether it does anything with packets.
+    /// Whether there is any output about packets.
     pub(super) fn is_used(&self) -> bool {
         self.telling.lines || self.capture.is_some()
     }
 
-    /// Tells that the queues are bound, and begins the capture, with two interfaces for each: for
-    /// packets of IP, and for frames of bridges.
+    /// Says that the queues are bound, and begins the capture. The capture has two interfaces for each
+    /// queue: one for IP packets, and one for frames from bridges.
     pub(super) fn ready(&self, queues: &[Queue]) -> Result<(), Failure> {
         let mut blocks = Vec::new();
         pcapng::append_header(&mut blocks);
@@ -140,13 +139,13 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// Whether it is to know when packets were received.
+    /// Whether the output has the times at which packets were received.
     pub(super) fn takes_times(&self) -> bool {
         self.capture.is_some()
     }
 
-    /// Tells of a packet of the queue at this place among all, which was received at a time since the
-    /// epoch.
+    /// Adds the records of a packet. `queue_index` is the index of its queue among all queues, `received`
+    /// the time of the receipt since the epoch.
     pub(super) fn packet(
         &self,
         seen: &Seen<'_>,
@@ -193,7 +192,7 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// Has what was told written, for whoever reads along.
+    /// Gives all gathered records to the writers.
     pub(super) fn give(&self, untold: &mut Untold) {
         self.lines.give(&mut untold.lines);
         if let Some(capture) = &self.capture {
@@ -201,10 +200,11 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// Prints the summary behind all else, after `seconds` of running, and tells what went wrong.
+    /// Waits for the output, and prints the summary last. The program has run for `seconds`. Returns the
+    /// first failure of the output.
     ///
-    /// Output that takes nothing is waited for, but not for long. The summary goes to standard error
-    /// if standard output does not take it.
+    /// It waits for output that takes nothing, but at most for [`PATIENCE`]. If standard output does not take
+    /// the summary, the summary goes to standard error.
     pub(super) fn finish(self, mut totals: Totals, seconds: f64) -> Result<(), Failure> {
         let deadline = Instant::now() + PATIENCE;
         let captured = self.capture.as_ref().map(|capture| {
@@ -232,7 +232,7 @@ impl<'a> Sink<'a> {
             (lines, capture.map(|error| ("write capture file", error)))
         };
         let output = output.map(Failure::Output);
-        // Whoever reads standard output has seen enough.
+        // The reader of standard output has closed it, and needs no summary.
         let unwanted = output.as_ref().is_some_and(Failure::is_closed_pipe);
         if !printed && (!unwanted || self.telling.aside) {
             output::complain(summary.to_string());
@@ -247,17 +247,17 @@ impl<'a> Sink<'a> {
     }
 }
 
-/// What stands for standard output instead of a file.
+/// The file name that stands for standard output.
 pub(super) const STANDARD_OUTPUT: &str = "-";
 
-/// Opens a capture file, which is emptied when its queues are bound ([`begin`]).
+/// Opens a capture file. [`begin`] empties the file when the queues are bound.
 ///
-/// That of a named pipe waits for a reader: do it while no packet waits.
+/// If the file is a named pipe, this waits for a reader. So call it while no packet waits.
 pub(super) fn open(path: &Path) -> Result<File, Failure> {
     if path == Path::new(STANDARD_OUTPUT) {
         if io::stdout().is_terminal() {
             return Err(Failure::usage(
-                "a capture is nothing for a terminal: redirect it",
+                "a terminal cannot show a capture: redirect standard output",
             ));
         }
         return Ok(writer::duplicate(io::stdout())?);

@@ -22,16 +22,16 @@ use crate::digits::hexadecimal;
 use crate::digits::written;
 use crate::output::Output;
 
-/// How lines are printed.
+/// Makes the lines.
 pub(super) struct Text {
     hexdump: bool,
-    /// What is around verdicts that drop a packet, and around others.
+    /// The control sequences before and after a verdict that drops a packet, and another verdict.
     dropping: [String; 2],
     passing: [String; 2],
 }
 
 impl Text {
-    /// With the bytes of the packet below if wanted.
+    /// If `hexdump` is set, the bytes of each packet are below its line.
     pub(super) fn new(output: &Output, hexdump: bool) -> Self {
         Self {
             hexdump,
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn line_says_what_a_packet_is_and_what_becomes_of_it() {
+    fn line_has_the_packet_and_its_verdict() {
         let message = message();
         assert_eq!(
             line(ColorChoice::Never, &seen(&message)),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn line_has_more_where_there_is_more() {
+    fn line_has_further_fields_if_the_packet_has_them() {
         let message = message();
         let mut seen = seen(&message);
         seen.packet.hook = Hook(9);
