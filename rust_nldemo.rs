@@ -8,7 +8,10 @@
 
 #![deny(unsafe_code)]
 
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::SetOnce, //
+};
 
 use net::{
     namespace::Net,
@@ -100,8 +103,11 @@ mod parameters {
     }
 }
 
-/// The protocol and the configuration that the module was loaded with.
-fn loaded() -> Result<(Protocol, Config), OutOfRange> {
+/// The protocol and the configuration that the module was loaded with. Set by `load`.
+static LOADED: SetOnce<(Protocol, Config)> = SetOnce::new();
+
+/// Reads and checks the parameters.
+fn parse() -> Result<(Protocol, Config), OutOfRange> {
     Config::new(&Parameters {
         protocol: parameters::protocol.value(),
         enabled: parameters::enabled.value(),
@@ -123,18 +129,18 @@ impl pernet::Subsystem for NetNs {
     const KEY: pernet::KeyRef<Self> = pernet::KeyRef::new(&NETNS);
 
     fn load() -> Result {
-        loaded().map_err(|out_of_range| {
+        let loaded = parse().map_err(|out_of_range| {
             pr_err!("{out_of_range}\n");
             EINVAL
         })?;
+        LOADED.populate(loaded);
         Ok(())
     }
 
     fn new(_net: &Net) -> impl PinInit<Self, Error> {
-        // `load` has checked it.
-        let loaded = loaded().map_err(|_| EINVAL);
+        let loaded = LOADED.as_ref().ok_or(EINVAL);
         try_pin_init!(Self {
-            protocol: loaded.as_ref().map_err(|error| *error)?.0,
+            protocol: loaded?.0,
             control <- Control::new(loaded?.1),
             statistics: Statistics::new()?,
             seed: get_random_u64(),

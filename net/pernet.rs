@@ -90,7 +90,11 @@ use core::{
         PhantomData,
         PhantomPinned, //
     },
-    mem::ManuallyDrop,
+    mem::{
+        self,
+        ManuallyDrop,
+        MaybeUninit, //
+    },
     ops::Deref,
     ptr::null, //
 };
@@ -104,6 +108,7 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
+            Acquire,
             AtomicFlag,
             Full,
             Release, //
@@ -111,8 +116,7 @@ use kernel::{
         new_mutex,
         rcu,
         Arc,
-        Mutex,
-        SetOnce, //
+        Mutex, //
     },
     types::{
         Opaque,
@@ -130,7 +134,8 @@ use super::{
     },
     compat::{
         raw_try_init,
-        this_module, //
+        this_module,
+        ESHUTDOWN, //
     },
     namespace::Net,
     task::msleep_interruptible, //
@@ -203,12 +208,29 @@ impl<'a, T: Subsystem> Instance<'a, T> {
     /// The attachments of the instance. `None` until the last of them is attached; callbacks of the
     /// first ones may run before that.
     pub fn attachments(&self) -> Option<&'a T::Attachments> {
-        self.slot.attachments.as_ref()
+        self.slot.attachments.get()
     }
 
     /// A weak reference to the instance. It may be kept beyond the callback.
-    pub fn downgrade(&self) -> Weak<T> {
-        self.slot.weak.clone()
+    ///
+    /// Context: process, may sleep.
+    ///
+    /// # Errors
+    ///
+    /// - `ENOMEM`.
+    /// - `ESHUTDOWN`: the instance ends.
+    pub fn downgrade(&self) -> Result<Weak<T>> {
+        let mut gateway = self.slot.gateway.lock();
+        match &*gateway {
+            Gateway::Closed => Err(ESHUTDOWN),
+            Gateway::Open(weak) => Ok(weak.clone()),
+            Gateway::Unused => {
+                // INVARIANT: The slot is that of `net`. `Slot::close` closes the gate.
+                let weak = Weak::open(self.net)?;
+                *gateway = Gateway::Open(weak.clone());
+                Ok(weak)
+            }
+        }
     }
 }
 
@@ -246,12 +268,12 @@ unsafe impl<T> Send for Gate<T> {}
 unsafe impl<T> Sync for Gate<T> {}
 
 impl<T: Subsystem> Weak<T> {
-    fn new(net: &Net) -> Result<Self> {
-        // INVARIANT: The gate is closed.
+    /// Makes a gate that is open. The caller must establish its invariant.
+    fn open(net: &Net) -> Result<Self> {
         let gate = Arc::pin_init(
             pin_init!(Gate {
                 net: net.as_raw(),
-                open <- new_mutex!(false, "pernet::Weak"),
+                open <- new_mutex!(true, "pernet::Weak"),
                 _subsystem: PhantomData,
             }),
             GFP_KERNEL,
@@ -302,9 +324,10 @@ impl<T: Subsystem> Weak<T> {
         Self(unsafe { Arc::from_raw(raw.cast()) })
     }
 
-    /// Lets [`with`](Self::with) find the instance, or not. Waits for calls of `with` that run.
-    fn set_open(&self, open: bool) {
-        *self.0.open.lock() = open;
+    /// From here on [`with`](Self::with) does not find the instance. Waits for calls of `with` that
+    /// run.
+    fn close(&self) {
+        *self.0.open.lock() = false;
     }
 }
 
@@ -330,7 +353,7 @@ pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
     /// The part that exists once for all namespaces; `()` if there is none.
     type Common: Common;
 
-    /// Makes `instance` reachable.
+    /// The initializer that makes `instance` reachable.
     ///
     /// Context: process, may sleep.
     ///
@@ -339,7 +362,10 @@ pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
     /// The caller must call [`detach`](Attachment::detach) and [`drain`](Attachment::drain) before
     /// it drops the attachment. The instance must stay where it is until both have returned, and
     /// `common` until the attachment was dropped.
-    unsafe fn attach(instance: &Instance<'_, T>, common: &Self::Common) -> Result<Self>;
+    unsafe fn attach(
+        instance: &Instance<'_, T>,
+        common: &Self::Common,
+    ) -> impl PinInit<Self, Error>;
 
     /// Makes sure that no new callback starts. Does not wait for callbacks that run.
     ///
@@ -365,22 +391,26 @@ pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
 unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for (A, B) {
     type Common = (A::Common, B::Common);
 
-    unsafe fn attach(instance: &Instance<'_, T>, common: &Self::Common) -> Result<Self> {
-        // SAFETY: The caller promises the rest if this function returns the attachments. If it does
-        // not, the calls below detach and drain the first one.
-        let a = unsafe { A::attach(instance, &common.0) }?;
-        // SAFETY: The caller's promise.
-        match unsafe { B::attach(instance, &common.1) } {
-            Ok(b) => Ok((a, b)),
-            Err(error) => {
-                // SAFETY: Each is called once, in the right order, and not by a callback.
-                unsafe {
-                    a.detach();
-                    a.drain();
-                }
-                Err(error)
+    unsafe fn attach(
+        instance: &Instance<'_, T>,
+        common: &Self::Common,
+    ) -> impl PinInit<Self, Error> {
+        let init = move |this: *mut Self| {
+            // SAFETY: The places of both parts are valid for writes, and pinned. The caller
+            // promises the rest if both are attached. If the second one is not, the calls below
+            // detach and drain the first one.
+            unsafe {
+                let (a, b) = (&raw mut (*this).0, &raw mut (*this).1);
+                raw_try_init(a, A::attach(instance, &common.0))?;
+                raw_try_init(b, B::attach(instance, &common.1)).inspect_err(|_| {
+                    (*a).detach();
+                    (*a).drain();
+                    a.drop_in_place();
+                })
             }
-        }
+        };
+        // SAFETY: On success both parts are initialized. On error nothing is left to drop.
+        unsafe { pin_init::pin_init_from_closure(init) }
     }
 
     unsafe fn detach(&self) {
@@ -607,12 +637,86 @@ impl<T: Subsystem> Deref for KeyRef<T> {
 }
 
 /// The contents of the memory that `net_generic()` finds.
+#[pin_data]
 struct Slot<T: Subsystem> {
-    /// Empty until the last attachment is attached.
-    attachments: SetOnce<T::Attachments>,
-    /// Open from the initialization of the slot to the end of `pre_exit`.
-    weak: Weak<T>,
+    attachments: Attached<T::Attachments>,
+    #[pin]
+    gateway: Mutex<Gateway<T>>,
+    #[pin]
     instance: T,
+}
+
+impl<T: Subsystem> Slot<T> {
+    /// From here on no [`Weak`] leads to the instance. Waits for calls of [`Weak::with`] that run.
+    fn close(&self) {
+        // The lock is given up before the wait, because the calls that run may downgrade.
+        let gateway = mem::replace(&mut *self.gateway.lock(), Gateway::Closed);
+        if let Gateway::Open(weak) = gateway {
+            weak.close();
+        }
+    }
+}
+
+/// The way from the weak references of an instance to the instance.
+enum Gateway<T: Subsystem> {
+    /// There is no weak reference yet. Few instances ever have one.
+    Unused,
+    /// All of them share an open gate.
+    Open(Weak<T>),
+    /// The instance ends, and nobody can get a weak reference.
+    Closed,
+}
+
+/// A place for attachments, which is empty until the last of them is attached.
+///
+/// # Invariants
+///
+/// If `complete` is set, `attachments` is initialized and may be shared.
+struct Attached<A> {
+    attachments: UnsafeCell<MaybeUninit<A>>,
+    complete: AtomicFlag,
+}
+
+impl<A> Attached<A> {
+    /// Starts empty.
+    fn new() -> Self {
+        Self {
+            attachments: UnsafeCell::new(MaybeUninit::uninit()),
+            complete: AtomicFlag::new(false),
+        }
+    }
+
+    /// The attachments, if all of them are attached.
+    fn get(&self) -> Option<&A> {
+        if !self.complete.load(Acquire) {
+            return None;
+        }
+        // SAFETY: By the type invariants.
+        Some(unsafe { (*self.attachments.get()).assume_init_ref() })
+    }
+
+    /// Attaches all attachments.
+    ///
+    /// # Safety
+    ///
+    /// Must be called once. The value must not move after that.
+    unsafe fn fill(&self, init: impl PinInit<A, Error>) -> Result {
+        // SAFETY: The place is valid for writes, and pinned by the caller's promise. Nobody reads
+        // it yet.
+        unsafe { raw_try_init(self.attachments.get().cast(), init) }?;
+        // INVARIANT: Just initialized.
+        self.complete.store(true, Release);
+        Ok(())
+    }
+}
+
+impl<A> Drop for Attached<A> {
+    fn drop(&mut self) {
+        if *self.complete.get_mut() {
+            // SAFETY: By the type invariants. The value is dropped here, and nobody shares it.
+            unsafe { self.attachments.get_mut().assume_init_drop() };
+        }
+    }
 }
 
 /// The module of a [`Subsystem`]: the `type` in `module!`.
@@ -756,28 +860,32 @@ impl<T: Subsystem> Module<T> {
         from_result(|| {
             // SAFETY: We are in the subsystem's `init` for `net`.
             let slot = unsafe { T::KEY.slot(net) };
-            let weak = Weak::new(net)?;
+            let init = try_pin_init!(Slot {
+                attachments: Attached::new(),
+                gateway <- new_mutex!(Gateway::Unused, "pernet::Slot"),
+                instance <- T::new(net),
+            }? Error);
             // SAFETY: `slot` points to memory of the size and alignment of a `Slot`, which is valid
             // for writes and stays where it is until `exit`.
-            unsafe {
-                raw_try_init(&raw mut (*slot).instance, T::new(net))?;
-                (&raw mut (*slot).attachments).write(SetOnce::new());
-                (&raw mut (*slot).weak).write(weak.clone());
-            }
+            unsafe { raw_try_init(slot, init) }?;
             // SAFETY: The slot was initialized above. No callback runs: either nothing was attached
-            // yet, or `attach` failed and left no callback running. `weak` was closed.
+            // yet, or `attach` failed and left no callback running. The gateway was closed.
             let drop_slot = ScopeGuard::new(|| unsafe { slot.drop_in_place() });
 
-            // SAFETY: The slot is initialized, and shared from here on.
-            let shared = unsafe { T::KEY.instance(net) };
-            // INVARIANT: The slot is that of `net`, and is shared from here on.
-            weak.set_open(true);
-            let close = ScopeGuard::new(|| weak.set_open(false));
+            // INVARIANT: The slot is that of `net`, and shared from here on.
+            let shared = Instance {
+                net,
+                // SAFETY: The slot is initialized, and does not move.
+                slot: unsafe { &*slot },
+            };
+            let close = ScopeGuard::new(|| shared.slot.close());
             // SAFETY: The instance stays until `exit_callback()`. That drains and drops the
             // attachments, which `pre_exit_callback()` has detached. The subsystem is registered
-            // for longer.
-            let attached = unsafe { T::Attachments::attach(&shared, T::KEY.common()) }?;
-            shared.slot.attachments.populate(attached);
+            // for longer. This is called once for the slot, which does not move.
+            unsafe {
+                let init = T::Attachments::attach(&shared, T::KEY.common());
+                shared.slot.attachments.fill(init)
+            }?;
             close.dismiss();
             drop_slot.dismiss();
             Ok(0)
@@ -804,7 +912,7 @@ impl<T: Subsystem> Module<T> {
             unsafe { attachments.detach() };
         }
         // INVARIANT: From here on `Weak::with` does not find the instance.
-        instance.slot.weak.set_open(false);
+        instance.slot.close();
     }
 
     /// Called after `pre_exit` and an RCU grace period.
@@ -813,19 +921,17 @@ impl<T: Subsystem> Module<T> {
     ///
     /// Only the kernel may call this, as a callback of the operations that `init` registered.
     unsafe extern "C" fn exit_callback(net: *mut bindings::net) {
-        // SAFETY: The kernel passes a valid namespace, of which `init` succeeded.
-        let net = unsafe { Net::from_raw(net) };
-        // SAFETY: The instance may be shared until the `drain` below has returned.
-        let instance = unsafe { T::KEY.instance(net) };
-        if let Some(attachments) = instance.attachments() {
+        // SAFETY: The kernel passes a valid namespace, of which `init` succeeded. We are in the
+        // subsystem's `exit` for it.
+        let slot = unsafe { T::KEY.slot(Net::from_raw(net)) };
+        // SAFETY: `init` wrote the slot. It may be shared until the `drain` below has returned.
+        if let Some(attachments) = unsafe { (*slot).attachments.get() } {
             // SAFETY: `pre_exit_callback()` has detached the attachments. The kernel calls this
             // once.
             unsafe { attachments.drain() };
         }
-        // SAFETY: We are in the subsystem's `exit` for `net`.
-        let slot = unsafe { T::KEY.slot(net) };
         // SAFETY: `init` wrote the slot, and nothing refers to it any more: callbacks have ended,
-        // and this was the last use of `instance`. The kernel frees the memory.
+        // and `attachments` is not used below. The kernel frees the memory.
         unsafe { slot.drop_in_place() };
     }
 }

@@ -55,7 +55,6 @@ use core::{
     hint::assert_unchecked,
     mem::offset_of,
     ops::Deref,
-    pin::Pin,
     ptr::{
         self,
         NonNull, //
@@ -185,39 +184,45 @@ impl Deref for Points {
     }
 }
 
-/// Collects `points`. A point that is named twice counts once. The iterator is the caller's: it can
-/// yield other points each time it is made, and it need not end.
-///
-/// # Errors
-///
-/// `E2BIG`: `points` yields more than [`POINTS_MAX`] points, or more than [`PRIORITIES_MAX`] with
-/// the same family and hooknum.
-fn collect(points: impl Iterator<Item = Point>) -> Result<Points> {
-    const NONE: Point = Point {
-        family: Family::Ipv4,
-        hooknum: Hooknum::PreRouting,
-        priority: Priority::FILTER,
+impl Points {
+    /// No point.
+    const NONE: Self = {
+        const UNUSED: Point = Point {
+            family: Family::Ipv4,
+            hooknum: Hooknum::PreRouting,
+            priority: Priority::FILTER,
+        };
+        Self {
+            all: [UNUSED; POINTS_MAX],
+            len: 0,
+        }
     };
-    let mut collected = Points {
-        all: [NONE; POINTS_MAX],
-        len: 0,
-    };
-    for (named, point) in points.enumerate() {
-        if named == POINTS_MAX {
-            return Err(E2BIG);
+
+    /// Collects `points`. A point that is named twice counts once. The iterator is the caller's: it
+    /// can yield other points each time it is made, and it need not end.
+    ///
+    /// # Errors
+    ///
+    /// `E2BIG`: `points` yields more than [`POINTS_MAX`] points, or more than [`PRIORITIES_MAX`]
+    /// with the same family and hooknum.
+    fn collect(&mut self, points: &mut impl Iterator<Item = Point>) -> Result {
+        for (named, point) in points.enumerate() {
+            if named == POINTS_MAX {
+                return Err(E2BIG);
+            }
+            if self.contains(&point) {
+                continue;
+            }
+            let beside =
+                |other: &&Point| (other.family, other.hooknum) == (point.family, point.hooknum);
+            if self.iter().filter(beside).count() == PRIORITIES_MAX {
+                return Err(E2BIG);
+            }
+            self.all[self.len] = point;
+            self.len += 1;
         }
-        if collected.contains(&point) {
-            continue;
-        }
-        let beside =
-            |other: &&Point| (other.family, other.hooknum) == (point.family, point.hooknum);
-        if collected.iter().filter(beside).count() == PRIORITIES_MAX {
-            return Err(E2BIG);
-        }
-        collected.all[collected.len] = point;
-        collected.len += 1;
+        Ok(())
     }
-    Ok(collected)
 }
 
 /// A subsystem that sees packets and decides about them.
@@ -287,10 +292,12 @@ impl State {
 /// # Invariants
 ///
 /// `net` is valid. `instance` is valid and shared until [`drain`](Attachment::drain) has returned.
+#[pin_data]
 pub struct Hooks<T: Hook> {
     net: NonNull<bindings::net>,
     instance: NonNull<T>,
-    registered: Pin<KBox<Mutex<Registered<T>>>>,
+    #[pin]
+    registered: Mutex<Registered<T>>,
 }
 
 // SAFETY: The pointers are not tied to a thread. The instance is only shared, and every `Subsystem`
@@ -510,28 +517,28 @@ const fn header_len(family: u8) -> usize {
     }
 }
 
-impl<T: Hook> Hooks<T> {
-    /// Registers a hook at each of `points`, of which there are at most `most`. On an error no hook
-    /// stays registered.
-    ///
-    /// # Safety
-    ///
-    /// The hooks must be dropped, and a grace period must pass, before `drain` returns.
-    unsafe fn register(
-        &self,
-        points: impl Iterator<Item = Point>,
-        most: usize,
-    ) -> Result<KVec<Registration<T>>> {
-        let mut hooks = KVec::with_capacity(most, GFP_KERNEL)?;
-        for point in points {
-            // SAFETY: By the type invariants `net` and `instance` are valid until `drain` returns.
-            // The caller promises that the hook is dropped, and a grace period passes, before that.
-            let hook = unsafe { Registration::new(self.net, self.instance, point) }?;
-            hooks.push(hook, GFP_KERNEL)?;
-        }
-        Ok(hooks)
+/// Registers a hook of `instance` at each of `points`, of which there are at most `most`. On an
+/// error no hook stays registered.
+///
+/// # Safety
+///
+/// As of [`Registration::new`], for each hook.
+unsafe fn register<T: Hook>(
+    net: NonNull<bindings::net>,
+    instance: NonNull<T>,
+    points: impl Iterator<Item = Point>,
+    most: usize,
+) -> Result<KVec<Registration<T>>> {
+    let mut hooks = KVec::with_capacity(most, GFP_KERNEL)?;
+    for point in points {
+        // SAFETY: The caller's promise.
+        let hook = unsafe { Registration::new(net, instance, point) }?;
+        hooks.push(hook, GFP_KERNEL)?;
     }
+    Ok(hooks)
+}
 
+impl<T: Hook> Hooks<T> {
     /// Moves the hooks to `points`, while packets pass.
     ///
     /// This first registers hooks at the points that are new. If that succeeds, it calls `publish`,
@@ -558,7 +565,9 @@ impl<T: Hook> Hooks<T> {
         points: impl IntoIterator<Item = Point>,
         publish: impl FnOnce(),
     ) -> Result {
-        let points = collect(points.into_iter())?;
+        let mut collected = Points::NONE;
+        collected.collect(&mut points.into_iter())?;
+        let points = &collected;
         let mut registered = self.registered.lock();
         if registered.detached.is_some() {
             return Err(ESHUTDOWN);
@@ -569,9 +578,10 @@ impl<T: Hook> Hooks<T> {
             .iter()
             .copied()
             .filter(|point| !old.iter().any(|hook| hook.point() == *point));
-        // SAFETY: `detach` unregisters all hooks that are added to `registered`, and `drain` waits
-        // for a grace period.
-        let added = unsafe { self.register(new, points.len()) }?;
+        // SAFETY: By the type invariants `net` and `instance` are valid until `drain` returns.
+        // `detach` unregisters all hooks that are added to `registered`, and `drain` waits for a
+        // grace period.
+        let added = unsafe { register(self.net, self.instance, new, points.len()) }?;
         publish();
         old.retain(|hook| points.contains(&hook.point()));
         for hook in added {
@@ -600,45 +610,41 @@ impl<T: Hook> Hooks<T> {
 unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
     type Common = ();
 
-    unsafe fn attach(instance: &Instance<'_, T>, (): &()) -> Result<Self> {
-        // INVARIANT: The namespace stays until `exit`, where the attachment is dropped. The caller
-        // promises that the instance stays.
-        let this = Self {
-            net: NonNull::from(instance.net()).cast(),
-            instance: NonNull::from(&**instance),
-            registered: KBox::pin_init(
-                new_mutex!(
-                    Registered {
-                        hooks: KVec::new(),
-                        complete: false,
-                        detached: None,
-                    },
-                    "netfilter::Hooks"
-                ),
-                GFP_KERNEL,
-            )?,
+    unsafe fn attach(instance: &Instance<'_, T>, (): &()) -> impl PinInit<Self, Error> {
+        // The namespace stays until `exit`, where the attachment is dropped. The caller promises
+        // that the instance stays.
+        let (net, this) = (NonNull::from(instance.net()), NonNull::from(&**instance));
+        let registered = move || {
+            let mut points = Points::NONE;
+            points.collect(&mut instance.points())?;
+            // SAFETY: `detach` unregisters the hooks, and `drain` waits for a grace period.
+            match unsafe { register(net.cast(), this, points.iter().copied(), points.len()) } {
+                Ok(hooks) => Ok((hooks, true)),
+                // The owner of a namespace can fill a hook point with hooks. That must not keep the
+                // module from serving other namespaces.
+                Err(E2BIG) if !ptr::eq(instance.net(), Net::initial()) => {
+                    warn_of_no_room(instance.net());
+                    Ok((KVec::new(), false))
+                }
+                Err(error) => {
+                    // If a hook failed, those before it were unregistered without a wait. Other
+                    // CPUs may still run them.
+                    synchronize_rcu();
+                    Err(error)
+                }
+            }
+            .map(|(hooks, complete)| Registered {
+                hooks,
+                complete,
+                detached: None,
+            })
         };
-        let points = collect(instance.points())?;
-        // SAFETY: `detach` unregisters the hooks, and `drain` waits for a grace period.
-        match unsafe { this.register(points.iter().copied(), points.len()) } {
-            Ok(hooks) => {
-                let mut registered = this.registered.lock();
-                registered.hooks = hooks;
-                registered.complete = true;
-            }
-            // The owner of a namespace can fill a hook point with hooks. That must not keep the
-            // module from serving other namespaces.
-            Err(E2BIG) if !ptr::eq(instance.net(), Net::initial()) => {
-                warn_of_no_room(instance.net())
-            }
-            Err(error) => {
-                // If a hook failed, those before it were unregistered without a wait. Other CPUs
-                // may still run them.
-                synchronize_rcu();
-                return Err(error);
-            }
-        }
-        Ok(this)
+        // INVARIANT: As above.
+        try_pin_init!(Self {
+            net: net.cast(),
+            instance: this,
+            registered <- new_mutex!(registered()?, "netfilter::Hooks"),
+        }? Error)
     }
 
     unsafe fn detach(&self) {
@@ -786,6 +792,12 @@ mod tests {
         Ok(())
     }
 
+    fn collected(mut points: impl Iterator<Item = Point>) -> Result<Points> {
+        let mut collected = Points::NONE;
+        collected.collect(&mut points)?;
+        Ok(collected)
+    }
+
     /// Points that differ in their priorities.
     fn points(count: usize) -> impl Iterator<Item = Point> + Clone {
         (0..count).map(|priority| Point {
@@ -797,8 +809,8 @@ mod tests {
 
     #[test]
     fn points_have_a_limit() -> Result {
-        assert!(collect(points(PRIORITIES_MAX))?.len() == PRIORITIES_MAX);
-        assert!(collect(points(PRIORITIES_MAX + 1)).err() == Some(E2BIG));
+        assert!(collected(points(PRIORITIES_MAX))?.len() == PRIORITIES_MAX);
+        assert!(collected(points(PRIORITIES_MAX + 1)).err() == Some(E2BIG));
         let everywhere = [Family::Ipv4, Family::Ipv6]
             .into_iter()
             .flat_map(|family| Hooknum::ALL.map(|hooknum| (family, hooknum)))
@@ -809,18 +821,18 @@ mod tests {
                     ..point
                 })
             });
-        assert!(collect(everywhere.clone())?.len() == POINTS_MAX);
+        assert!(collected(everywhere.clone())?.len() == POINTS_MAX);
         // A point that is named again counts towards the limit.
-        assert!(collect(Iterator::chain(everywhere, points(1))).err() == Some(E2BIG));
+        assert!(collected(Iterator::chain(everywhere, points(1))).err() == Some(E2BIG));
         // An endless iterator that always yields the same point.
-        assert!(collect(points(1).cycle()).err() == Some(E2BIG));
+        assert!(collected(points(1).cycle()).err() == Some(E2BIG));
         Ok(())
     }
 
     #[test]
     fn point_that_is_named_twice_counts_once() -> Result {
         let twice = Iterator::chain(points(3), points(4));
-        assert!(collect(twice)?.iter().copied().eq(points(4)));
+        assert!(collected(twice)?.iter().copied().eq(points(4)));
         Ok(())
     }
 }

@@ -216,7 +216,7 @@ unsafe fn begin<T: Subsystem, N: Number, D: Dump<T, N>>(
         cursor: D::start(instance, attributes)?,
         envelope,
         // `done` takes the `Weak` back.
-        instance: instance.downgrade().into_raw(),
+        instance: instance.downgrade()?.into_raw(),
     };
     // SAFETY: The caller promises that nobody else uses `ctx`. The data fits: `State::of` checks
     // the size.

@@ -666,13 +666,16 @@ unsafe impl<T: Family> Common for Registration<T> {
 unsafe impl<T: Family> Attachment<T> for Channel<T> {
     type Common = Registration<T>;
 
-    unsafe fn attach(instance: &Instance<'_, T>, common: &Registration<T>) -> Result<Self> {
+    unsafe fn attach(
+        instance: &Instance<'_, T>,
+        common: &Registration<T>,
+    ) -> impl PinInit<Self, Error> {
         // INVARIANT: The caller keeps `common`. The instance ends before its namespace, and before
         // the generic netlink socket there: generic netlink was registered first, so it ends last
         // (`ops_undo_list()`).
         Ok(Self {
             registration: NonNull::from(common),
-            net: NonNull::new(instance.net().as_raw()).ok_or(EINVAL)?,
+            net: NonNull::from(instance.net()).cast(),
         })
     }
 

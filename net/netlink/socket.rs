@@ -108,6 +108,50 @@ impl<T: Input> KernelSocket<T> {
         unsafe { &raw mut (*socket.as_ptr()).skc_refcnt }
     }
 
+    /// Opens the socket of an instance.
+    ///
+    /// # Safety
+    ///
+    /// As of [`Attachment::attach`].
+    unsafe fn open(instance: &Instance<'_, T>) -> Result<Self> {
+        let protocol = instance.protocol().number();
+        let mut config = bindings::netlink_kernel_cfg {
+            input: Some(Self::callback),
+            // Every process may send requests, so every process may listen, too.
+            flags: bindings::NL_CFG_F_NONROOT_RECV,
+            ..Default::default()
+        };
+        // SAFETY: The namespace and the configuration are valid. The call copies the configuration.
+        // The callback belongs to the module.
+        let socket = unsafe {
+            bindings::__netlink_kernel_create(
+                instance.net().as_raw(),
+                c_int::from(protocol),
+                this_module::<T::Module>().as_ptr(),
+                &mut config,
+            )
+        };
+        // The kernel returns a null pointer for every failure. If another module holds the number,
+        // that shows in the initial namespace, because it comes first. In any other namespace the
+        // failure is a lack of memory.
+        let socket = NonNull::new(socket).ok_or_else(|| {
+            if !ptr::eq(instance.net(), Net::initial()) {
+                return ENOMEM;
+            }
+            pr_err!("netlink protocol {protocol}: no kernel socket, the number may be taken\n");
+            EADDRINUSE
+        })?;
+        // INVARIANT: Our reference is taken right below.
+        let this = Self {
+            socket,
+            released: AtomicFlag::new(false),
+            _subsystem: PhantomData,
+        };
+        // SAFETY: The socket is valid and not yet released, so its count is not zero.
+        unsafe { bindings::refcount_inc(this.refcount()) };
+        Ok(this)
+    }
+
     /// The function that netlink calls for a buffer. It walks the messages as `netlink_rcv_skb()`
     /// does, and calls [`Input`].
     ///
@@ -162,43 +206,9 @@ impl<T: Input> KernelSocket<T> {
 unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
     type Common = ();
 
-    unsafe fn attach(instance: &Instance<'_, T>, (): &()) -> Result<Self> {
-        let protocol = instance.protocol().number();
-        let mut config = bindings::netlink_kernel_cfg {
-            input: Some(Self::callback),
-            // Every process may send requests, so every process may listen, too.
-            flags: bindings::NL_CFG_F_NONROOT_RECV,
-            ..Default::default()
-        };
-        // SAFETY: The namespace and the configuration are valid. The call copies the configuration.
-        // The callback belongs to the module.
-        let socket = unsafe {
-            bindings::__netlink_kernel_create(
-                instance.net().as_raw(),
-                c_int::from(protocol),
-                this_module::<T::Module>().as_ptr(),
-                &mut config,
-            )
-        };
-        // The kernel returns a null pointer for every failure. If another module holds the number,
-        // that shows in the initial namespace, because it comes first. In any other namespace the
-        // failure is a lack of memory.
-        let socket = NonNull::new(socket).ok_or_else(|| {
-            if !ptr::eq(instance.net(), Net::initial()) {
-                return ENOMEM;
-            }
-            pr_err!("netlink protocol {protocol}: no kernel socket, the number may be taken\n");
-            EADDRINUSE
-        })?;
-        // INVARIANT: Our reference is taken right below.
-        let this = Self {
-            socket,
-            released: AtomicFlag::new(false),
-            _subsystem: PhantomData,
-        };
-        // SAFETY: The socket is valid and not yet released, so its count is not zero.
-        unsafe { bindings::refcount_inc(this.refcount()) };
-        Ok(this)
+    unsafe fn attach(instance: &Instance<'_, T>, (): &()) -> impl PinInit<Self, Error> {
+        // SAFETY: The caller's promise.
+        unsafe { Self::open(instance) }
     }
 
     unsafe fn detach(&self) {
