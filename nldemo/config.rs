@@ -176,16 +176,20 @@ impl Config {
     /// The points that need a hook. If no type of a family is queued, there is no hook for the
     /// family.
     pub(crate) fn points(self) -> impl Iterator<Item = Point> + Clone {
-        [Family::Ipv4, Family::Ipv6]
-            .into_iter()
-            .flat_map(move |family| {
-                Hooknum::ALL.into_iter().map(move |hooknum| Point {
+        let priority = Priority(self.priority);
+        let of = |family| {
+            let is_hooked = self.enabled && !self.types(family).is_empty();
+            let hooks = if is_hooked { self.hooks } else { 0 };
+            Hooknum::ALL
+                .into_iter()
+                .filter(move |hooknum| hooks & 1 << *hooknum as u8 != 0)
+                .map(move |hooknum| Point {
                     family,
                     hooknum,
-                    priority: Priority(self.priority),
+                    priority,
                 })
-            })
-            .filter(move |point| self.covers(point) && !self.types(point.family).is_empty())
+        };
+        Iterator::chain(of(Family::Ipv4), of(Family::Ipv6))
     }
 }
 

@@ -186,7 +186,8 @@ impl Deref for Points {
 
 impl Points {
     /// No point.
-    const NONE: Self = {
+    #[inline]
+    fn none() -> Self {
         const UNUSED: Point = Point {
             family: Family::Ipv4,
             hooknum: Hooknum::PreRouting,
@@ -196,7 +197,7 @@ impl Points {
             all: [UNUSED; POINTS_MAX],
             len: 0,
         }
-    };
+    }
 
     /// Collects `points`. A point that is named twice counts once. The iterator is the caller's: it
     /// can yield other points each time it is made, and it need not end.
@@ -565,7 +566,7 @@ impl<T: Hook> Hooks<T> {
         points: impl IntoIterator<Item = Point>,
         publish: impl FnOnce(),
     ) -> Result {
-        let mut collected = Points::NONE;
+        let mut collected = Points::none();
         collected.collect(&mut points.into_iter())?;
         let points = &collected;
         let mut registered = self.registered.lock();
@@ -615,7 +616,7 @@ unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
         // that the instance stays.
         let (net, this) = (NonNull::from(instance.net()), NonNull::from(&**instance));
         let registered = move || {
-            let mut points = Points::NONE;
+            let mut points = Points::none();
             points.collect(&mut instance.points())?;
             // SAFETY: `detach` unregisters the hooks, and `drain` waits for a grace period.
             match unsafe { register(net.cast(), this, points.iter().copied(), points.len()) } {
@@ -793,7 +794,7 @@ mod tests {
     }
 
     fn collected(mut points: impl Iterator<Item = Point>) -> Result<Points> {
-        let mut collected = Points::NONE;
+        let mut collected = Points::none();
         collected.collect(&mut points)?;
         Ok(collected)
     }
