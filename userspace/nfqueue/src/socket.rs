@@ -30,6 +30,7 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::event::Events;
 use crate::event::packet_ids;
+use crate::event::sole_packet;
 use crate::namespace::namespace_allows;
 use crate::options::CopyMode;
 use crate::options::Options;
@@ -433,10 +434,14 @@ impl Queue {
         };
         for datagram in inbox.datagrams() {
             match datagram {
-                Ok(datagram) => Events::new(datagram).for_each(|event| match event {
-                    Ok(Event::Packet(queued)) => decide(queued.id),
-                    event => other(event.map_err(knetlink::Error::from)),
-                }),
+                Ok(datagram) => match sole_packet(datagram) {
+                    // Most datagrams are like this. To make an event takes longer than to find the id.
+                    Some(queued) => decide(queued.id),
+                    None => Events::new(datagram).for_each(|event| match event {
+                        Ok(Event::Packet(queued)) => decide(queued.id),
+                        event => other(event.map_err(knetlink::Error::from)),
+                    }),
+                },
                 Err(error) => other(Err(error)),
             }
         }
