@@ -14,6 +14,12 @@ ECHO = Bound(most=1.00, meanwhile=1.01)
 PASSES = Bound(most=1.00)
 QUEUED = Bound(most=1.00)
 FAMILY = Bound(most=1.00, meanwhile=1.05)
+TWICE = Bound(most=1.00, meanwhile=1.05, why="""\
+Acknowledged generic netlink do: the kernel validates each request by its copy of the policy, which shows the
+policy to clients. That copy cannot express that an attribute is missing or given twice, so the module validates
+the request again. For each request the module's own code takes 443 instructions, and C takes 106. 198 of the 443
+are the second validation of two attributes. 122 find and read their values, which C has in a table. 123 find the
+message, the operation and the instance. The check of the capability (288) is the same in both.""")
 HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 
 
@@ -64,14 +70,14 @@ def and_bare(work):
     return dataclasses.replace(work, subjects=(*work.subjects, "twin, bare"))
 
 
-def family(what, command):
+def family(what, command, bound):
     return Work("families", what, (command,), subjects=("family in C", "family"), ours="family",
-                bounds={"family in C": FAMILY})
+                bounds={"family in C": bound})
 
 
 CLOCK = Work("clock", "a hundred thousand instructions", ("clock",), 5)
 FLOOR = Work("echo", "acknowledgement of nothing", ("floor",))
-GET = family("generic netlink do, with a reply", "counter-get")
+GET = family("generic netlink do, with a reply", "counter-get", FAMILY)
 SMALL, LARGE = Bound(most=0.93), Bound(most=0.66)
 QUICK = [
     echo(0, SMALL), echo(64, SMALL), echo(16384, LARGE, times=4), echo(65536, LARGE, times=2),
@@ -81,7 +87,7 @@ QUICK = [
 ]
 FAMILIES = [
     GET,
-    family("generic netlink do, acknowledged", "counter-add"),
+    family("generic netlink do, acknowledged", "counter-add", TWICE),
 ]
 FULL = [
     FLOOR,
