@@ -14,9 +14,12 @@ SOCKETS, NAMESPACES = 1000, 5000
 LOADS = 3
 LITTLE = Bound(most=1.02)
 LOADING = Bound(most=1.05, meanwhile=1.27, why="""\
-Loading and unloading: in each namespace the module makes six allocations where its twin makes three, and
-Rust's allocator calls `krealloc()` for each. When a namespace ends, the module frees its socket by
-`sk_free()` in the same call. In the twin an RCU callback does that later, and is not counted.""")
+Loading and unloading: in each namespace the module makes five allocations where its twin makes three, because each
+hook has memory of its own, and a list of the hooks. Rust's allocator calls `krealloc()`: an allocation takes 252
+instructions, and freeing it 114, where `kfree()` takes 88 in C. When a namespace ends, the module frees its socket by
+`sk_free()` in the same call, which takes 477 instructions. In the twin an RCU callback does that later, and is not
+counted. The module also numbers the event that tells of the end, and asks whether somebody listens: some 85 instructions,
+44 of them in `netlink_has_listeners()`.""")
 
 
 def _grown(work, costs, many):
