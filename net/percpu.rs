@@ -99,8 +99,8 @@ impl<const N: usize> Counters<N> {
     ///
     /// A task can move to another CPU between the two additions. Then it adds to the first counter
     /// on one CPU, and to the second counter on the other CPU, where the second counter can get
-    /// ahead by one for each such task. While tasks count, the second total can be ahead, too. Hooks
-    /// in softirq do not move to another CPU.
+    /// ahead by one for each such task. While tasks count, the second total can be ahead, too.
+    /// Hooks in softirq do not move to another CPU.
     ///
     /// Context: any.
     pub fn per_cpu(&self) -> impl Iterator<Item = (CpuId, [u64; N])> + '_ {
