@@ -39,23 +39,24 @@ from program import Consumer, Program  # noqa: E402
 from reports import AtOnce  # noqa: E402
 from workers import TIME_LIMIT, Stop, Worker  # noqa: E402
 
-# What only some kernels can tell, and where they do.
+# Tests that need a feature of the kernel, each with the feature's file in debugfs. Without the file, the
+# tests are left out.
 DETECTORS = {"memory/test_allocations.py": "tracing", "memory/test_faults.py": "failslab",
              "memory/test_leaks.py": "kmemleak", "fuzz": "kcov",
              # Without kprobes, the kernel has no breakpoints in its own code either.
              "hook/test_tracing.py": "kprobes"}
 collect_ignore = [name for name, file in DETECTORS.items()
                   if not Path("/sys/kernel/debug", file).exists()]
-# Statistics of so many CPUs do not fit one buffer.
+# These tests need statistics that do not fit one buffer. The statistics of fewer CPUs do fit.
 if os.sysconf("SC_NPROCESSORS_CONF") < 32:
     collect_ignore.append("control/test_many_cpus.py")
-# They take long, and are asked for by scripts/churn.
+# These tests take long. scripts/churn sets the variable to run them.
 if "NLDEMO_CHURN" not in os.environ:
     collect_ignore.append("churn")
-# Who builds the modules of examples/ says where they are.
+# The variable names the directory that has the built modules of examples/.
 if "NLDEMO_EXAMPLES" not in os.environ:
     collect_ignore.append("examples")
-# Said by who starts the guest with --icount.
+# This word is on the kernel's command line if the guest was started with --icount.
 if "nldemo.icount" not in Path("/proc/cmdline").read_text(encoding="ascii"):
     collect_ignore.append("cost")
 
@@ -87,7 +88,7 @@ def pytest_unconfigure(config):
 def pytest_collection_modifyitems(items):
     items[:] = [item for item in items
                 if all(Path(mark.args[0]).exists() for mark in item.iter_markers("needs"))]
-    # Leaks are looked for when all else is done.
+    # The test that looks for leaks must run after all other tests.
     items.sort(key=lambda item: item.path.name == "test_leaks.py")
 
 
@@ -117,9 +118,10 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(scope="session", autouse=True)
 def _kernel_parts():
-    """Loads what the tests use of the kernel, so that none of them waits for it.
+    """Loads the parts of the kernel that the tests use, so that no test waits for them.
 
-    And keeps socket() from running modprobe each time that the protocol's module is not there.
+    Then keeps the kernel from running modprobe. Otherwise each socket() for the protocol would run it while
+    the module is not loaded.
     """
     run("modprobe", "-a", "nfnetlink_queue", "nfnetlink_hook", "veth", "nf_tables", "nft_queue",
         "nft_ct", "tcp_diag", "udp_diag", "raw_diag", "unix_diag", "netlink_diag",
@@ -141,10 +143,10 @@ def ko():
 
 @pytest.fixture(scope="session")
 def peer_program():
-    """The peer's file."""
+    """The file of the peer, which is the program nldemo."""
     path = Path(os.environ.get("NLDEMO", CHECKOUT / "build" / "nldemo"))
     assert path.exists(), f"{path}: not built"
-    # Where every user can get at it.
+    # A copy in a directory that every user can read.
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o755)
         yield shutil.copy(path, directory)
@@ -152,7 +154,8 @@ def peer_program():
 
 @pytest.fixture(scope="session")
 def preloaded(tmp_path_factory):
-    """Builds a library from support/, and returns the environment of a program whose calls it makes fail."""
+    """Builds a library from a file in support/. In a program that loads the library, some calls fail. Returns
+    the environment that makes a program load it."""
     if os.uname().machine != "x86_64":
         pytest.skip("the programs for other machines are static, and load no library")
     directory = tmp_path_factory.mktemp("preloaded")
@@ -180,7 +183,7 @@ def peer(peer_program):
 
 @pytest.fixture(scope="session")
 def twin_ko(ko, tmp_path_factory):
-    """A second module that does the same."""
+    """A copy of the module with another name, so that both can be loaded at once."""
     return modules.make_twin(ko, tmp_path_factory.mktemp("twin"))
 
 
@@ -202,7 +205,8 @@ def left_behind(request):
 
 @pytest.fixture(autouse=True)
 def _time_limit(left_behind):
-    """Fails a test that hangs, where it hangs, and once more where its cleanup hangs."""
+    """Raises an error in a test that hangs, at the line where it hangs. If the test's cleanup hangs, too, raises
+    the error again there."""
     def too_long(*_):
         raise TimeoutError(f"the test takes more than {TIME_LIMIT} s")
 
@@ -215,21 +219,22 @@ def _time_limit(left_behind):
 
 @pytest.fixture(autouse=True)
 def kernel_log(left_behind):
-    """What the kernel logs during the test; nothing alarming, whatever the test is about."""
+    """The messages that the kernel logs during the test. The test fails if one of them reports a fault of the
+    kernel, or if the kernel is tainted by a fault."""
     log = modules.KernelLog()
     taints = modules.taints()
     yield log
     alarms = log.alarms()
     log.close()
     assert not alarms, "\n".join(alarms)
-    # 7 is for an oops, 9 for a warning.
+    # Bit 7 is for an oops, bit 9 for a warning.
     new = modules.taints() & ~taints
     assert not new & (1 << 7 | 1 << 9), f"the kernel is tainted: {new:#x}"
 
 
 @pytest.fixture
 def load(ko, kernel_log, left_behind):
-    """Loads the module with parameters; unloads it behind the test, which must work."""
+    """Loads the module with parameters. Unloads it after the test. If it cannot be unloaded, the test fails."""
     def load(path=ko, **parameters):
         modules.insert(path, " ".join(f"{name}={value}" for name, value in parameters.items()))
 
@@ -238,7 +243,7 @@ def load(ko, kernel_log, left_behind):
             modules.remove_when_unused(name, timeout)
 
     for name in (modules.NAME, modules.TWIN):
-        # It is loaded if an earlier test failed to unload it, and is perhaps unused by now.
+        # If an earlier test failed to unload the module, it is still loaded, but perhaps not in use any more.
         unload(name, timeout=0)
     leftovers = Leftovers()
     with contextlib.ExitStack() as unloading:
@@ -263,7 +268,7 @@ def start(load):
 
 @pytest.fixture
 def stop():
-    """What workers look at to know when to stop."""
+    """A request to stop, which the test makes and its workers wait for."""
     stop = Stop()
     yield stop
     stop.close()
@@ -271,7 +276,7 @@ def stop():
 
 @pytest.fixture
 def running(peer_program, load):
-    """Starts the peer with JSON."""
+    """Starts commands of the peer with JSON output, and ends them after the test."""
     with contextlib.ExitStack() as programs:
         def running(*arguments):
             program = Program([peer_program, "-j", *arguments])
@@ -304,7 +309,7 @@ def module(load):
 
 @pytest.fixture
 def namespaces(load):
-    """Makes network namespaces, which go before the module is unloaded."""
+    """Makes network namespaces, and closes them before the module is unloaded."""
     made = []
 
     def new():
@@ -318,14 +323,14 @@ def namespaces(load):
 
 @pytest.fixture
 def blue(load):
-    """The name of a network namespace as of `ip netns`."""
+    """The name of a network namespace, as made by `ip netns add`."""
     with named("blue") as name:
         yield name
 
 
 @pytest.fixture
 def loopback(namespaces):
-    """A path within a namespace."""
+    """A path within one namespace, over lo."""
     namespace = namespaces()
     with pinned():
         path = Path4(namespace, "127.0.0.1", namespace, "127.0.0.1")
@@ -350,7 +355,7 @@ def hooks_elsewhere():
 
 @pytest.fixture
 def inject(loopback):
-    """Has packets of a family arrive on lo, as they are."""
+    """Injects packets of a family: they arrive on lo unchanged, even if they are malformed."""
     ethertypes = {"ipv4": b"\x08\0", "ipv6": b"\x86\xdd"}
     with loopback.near.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
         raw.bind(("lo", 0))
@@ -376,7 +381,7 @@ def link(namespaces):
 
 @pytest.fixture
 def routed(namespaces):
-    """A path between two namespaces by way of a third, its `router`; of IPv6, too."""
+    """A path between two namespaces through a third one, `router`. It has addresses of IPv4 and of IPv6."""
     near, router, far = namespaces(), namespaces(), namespaces()
     connect_by_router(near, router, far)
     with pinned():

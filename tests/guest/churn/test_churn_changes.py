@@ -58,7 +58,8 @@ def test_storm_of_changes(module, namespaces, start, stop, tally):
             for writer in writers:
                 writer.check()
             tally.progress("changes", heard, 4 * count)
-            # A request that changes nothing causes no event, but is very unlikely.
+            # A request that changes nothing would cause no event. But a random request nearly always changes
+            # the configuration.
             return heard == 4 * count
 
         wait_until(finished, timeout=TIME_LIMIT, interval=0.01)
@@ -119,7 +120,7 @@ def test_cpus_go_and_come(module, namespaces, start, stop, tally, switches):
 
 
 def _want_memory(seed, count):
-    """Does work that needs memory `count` times. The number of failures."""
+    """Does work that needs memory, `count` times. Returns the number of failures."""
     source = random.Random(seed)
     refused = 0
     with Control(buffers=8 << 20) as control:
@@ -159,7 +160,7 @@ def _forget_answers(control):
 
 
 def _take_memory(stop, left=48 << 20):
-    """Allocates nearly all memory, frees it, and repeats this. The number of rounds."""
+    """Allocates nearly all memory, frees it, and repeats this. Returns the number of rounds."""
     times = 0
     while not stop.is_set():
         taken = []
@@ -180,7 +181,8 @@ def _available():
 
 @pytest.mark.parametrize("percent", [0, 10], ids=["used up", "refused at random"])
 def test_memory_is_short(module, namespaces, start, stop, tally, percent):
-    """Requests fail with an error, and nothing else happens. When there is memory again, all works."""
+    """While memory is short, requests fail with an error, and nothing else happens. When there is memory again,
+    requests succeed again."""
     count = tally.of(500)
     flood = start(keep_flooding, namespaces(), stop)
     if not percent:

@@ -37,14 +37,15 @@ def _listen(namespace, stage, maxlen, reached):
     reached.set()
     for number in range(1 << 40):
         if stage == "half decided":
-            # It is killed while it sends one of these.
+            # The listener is killed while it sends one of these verdicts.
             listener.decide(listener.receive(), (ACCEPT, DROP, REPEAT)[number % 3], mark=9)
         else:
             os.sched_yield()
 
 
 def test_listeners_die(load, namespaces, start, stop, tally):
-    """Their packets are dropped. With the next listener, or without one, packets pass again."""
+    """When a listener dies, the kernel drops the packets that wait for it. With the next listener, or without
+    one, packets pass again."""
     count = tally.of(800)
     source = random.Random(8)
     place = namespaces()

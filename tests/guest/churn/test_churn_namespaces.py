@@ -20,7 +20,7 @@ DEPTH = 30
 
 
 def _unshare(flags):
-    """False if there are too many namespaces, so that some must be freed first."""
+    """Returns False if there are too many namespaces, so that some must be freed first."""
     try:
         os.unshare(flags)
         return True
@@ -30,11 +30,12 @@ def _unshare(flags):
 
 
 def _live(source):
-    """Uses everything in a namespace, and leaves some of it open."""
+    """Uses all functions of the module in a namespace. Returns a client that is still open, with an unread
+    reply."""
     loopback_up()
     ping_and_echo(source.randrange(3000))
     with Control() as control:
-        # At PRE_ROUTING, which the ping passes, and at other points.
+        # The hook points are PRE_ROUTING, which the ping passes, and others.
         control.set(queue=7, hooks=source.randrange(1, 32) | 1, bypass=source.randrange(2))
         assert control.per_cpu() and control.config()["event"] == 1
     with Listener(7) as listener, Pinger(Here(), "127.0.0.1") as pinger:
@@ -59,7 +60,8 @@ def _nested(seed, count):
 
 
 def _many(seed, count, nested):
-    """Makes `count` namespaces, some in children that end with theirs. The cookies of all."""
+    """Makes `count` namespaces. With `nested`, child processes make them, and end. Returns the cookies of all
+    namespaces."""
     source = random.Random(seed)
     made = []
     while len(made) < count:

@@ -119,7 +119,7 @@ def passes(listener, count=2):
 
 
 def test_enabled(control, listen, pinger, loopback):
-    """While it is off, no packet is queued or counted. When it is on again, all works as before."""
+    """While `enabled` is off, no packet is queued or counted. When it is on again, all works as before."""
     listener = listen()
     for seq in range(1, 4):
         control.set(enabled=0)
@@ -155,7 +155,8 @@ def test_bypass(control, pinger, loopback):
 
 
 def test_hook_points(control, listen, pinger, loopback):
-    """Each hook point alone, and all together. The kernel lists the registered hooks of both families."""
+    """Hooks are registered at each hook point alone, and then at all points together. The kernel lists the
+    registered hooks of both families."""
     listener = listen()
     met = {PRE_ROUTING: 2, LOCAL_IN: 2, LOCAL_OUT: 2, POST_ROUTING: 2}
     for point in (LOCAL_OUT, PRE_ROUTING, POST_ROUTING, LOCAL_IN):
@@ -186,7 +187,7 @@ def test_change_that_cannot_be_hooked_in_changes_nothing(control, pinger, loopba
 
 
 def test_priority(control, listen, pinger, loopback):
-    """The hook is before or after a rule that drops packets."""
+    """By its priority, the hook is before or after a rule that drops packets."""
     listener = listen()
     loopback.near.nft("table ip t { chain c { type filter hook prerouting priority 0; "
                       "ip protocol icmp drop; }; }")
@@ -236,7 +237,7 @@ def test_every_type_by_itself(control, loopback):
         for queued in wanted:
             control.set(ipv4={queued})
             before = control.stats()
-            # Types that hosts do not answer. The tests above have the others.
+            # Only types that hosts do not answer. The tests above send the types that hosts answer.
             sent = [kind for kind in wanted if kind not in (8, 13, 15, 17)]
             for kind in sent:
                 raw.send(icmp(kind))
@@ -246,7 +247,8 @@ def test_every_type_by_itself(control, loopback):
 
 
 def test_skip_mark_of_the_sender(control, listen, pinger, loopback):
-    """Packets with the mark pass, others are queued. With 0, all packets are queued."""
+    """Packets with the configured mark pass, others are queued. If the configured mark is 0, all packets are
+    queued."""
     listener = listen()
     control.set(hooks=1 << LOCAL_OUT, ipv4={8})
     for seq, (skip, mark) in enumerate(((7, 7), (2**32 - 1, 2**32 - 1), (7, 8), (7, 0), (0, 0),
@@ -301,7 +303,7 @@ def test_flows_stay_in_one_queue(control, listen, loopback):
 
 def test_queues_by_cpu(control, listen, loopback, pinger):
     """Each CPU has a queue for its packets. CPUs beyond the last queue start again with the first one."""
-    # The path keeps the test on one CPU.
+    # The path has pinned the test to one CPU, so sched_getaffinity() would have only this CPU.
     cpus = range(os.cpu_count())
     listeners = {queue: listen(queue) for queue in range(6, 6 + len(cpus) + 1)}
     for queues in range(1, len(listeners)):
@@ -316,11 +318,11 @@ def test_queues_by_cpu(control, listen, loopback, pinger):
 # Changes while packets pass.
 
 STORM = int(10_000 / SLOW)
-# No packet fits both configurations: its queue shows which one was used. Both have the same hooks,
-# because neither leaves a family out.
+# No packet fits both configurations, so the queue of a packet shows which one was used. Both configurations
+# have the same hooks, because each queues a type of each family.
 ONE = {"queue": 10, "queues": 3, "ipv4": {8}, "ipv6": {128}}
 OTHER = {"queue": 20, "queues": 1, "ipv4": {0}, "ipv6": {129}}
-# The same at other hook points.
+# The same two configurations, each with hook points of its own.
 ONE_THERE = {**ONE, "hooks": 1 << PRE_ROUTING, "priority": -7}
 OTHER_THERE = {**OTHER, "hooks": 1 << LOCAL_IN | 1 << LOCAL_OUT, "priority": 7}
 
@@ -331,8 +333,9 @@ def anywhere():
 
 
 def _ping(path, stop, answers):
-    """Pings without a pause, a few at once. If there must be `answers`, all of them must come that the
-    kernel does not lose by itself. It may do that once nothing has come for a while."""
+    """Sends pings without a pause, a few at once. With `answers`, each ping must get its reply, except those
+    that the kernel itself leaves unanswered (`unanswered()`). A reply counts as lost when no reply has come for
+    a while."""
     anywhere()
     with path.pinger() as pinger:
         sent = lost = 0
@@ -394,8 +397,8 @@ def _judge(path, ready, stop, points):
 
 
 def storm(control, configs, count, workers):
-    """Changes from one of two configurations to the other and back, so many times at least, and
-    until as many packets have met the hooks."""
+    """Changes from one of two configurations to the other and back. Ends when there were at least `count`
+    changes, and at least `count` packets have met the hooks. Returns the number of changes."""
     anywhere()
     there_and_back = b"".join(
         pack(NLDEMO_MSG_CONFIG_SET, encode_all(config)) for config in configs)
@@ -462,7 +465,7 @@ def test_storm_of_changes_mixes_nothing(control, loopback, start, stop, configs,
         assert int(load.result()) > 0
     stop.set()
     counts = ast.literal_eval(judge.result())
-    # Both configurations had their share.
+    # Each of the two configurations queued some of the packets.
     assert min(counts[20], sum(counts.values()) - counts[20]) > 10, counts
     assert_adds_up(control)
 
@@ -474,8 +477,8 @@ def test_storm_of_priorities_treats_packets_once(control, loopback, start, stop)
     stop.set()
     # Requests and replies, both of which arrive.
     packets = 2 * int(load.result())
-    # The exception are packets between the two places while the configuration changes. Few changes meet
-    # such a packet, and several packets pass while both hooks exist.
+    # A packet can meet both hooks, or none, if it is between the two places while the configuration changes.
+    # Few changes meet such a packet. With the bug, several packets would be counted twice at each change.
     assert abs(control.stats()["ipv4"]["seen"] - packets) < changes / 4
 
 

@@ -56,7 +56,7 @@ FAMILIES = ["ipv4", "ipv6"]
 OTHERS = {"enabled": 0, "queue": 1234, "queues": 9, "spread": 1, "bypass": 0, "hooks": 0b11110,
           "priority": -(2**31), "skip-mark": 2**32 - 1, "ipv4": frozenset({0, 8, 255}),
           "ipv6": ALL_TYPES}
-# Valid attributes beside invalid ones.
+# Valid attributes, which some requests have beside an invalid one.
 AHEAD = {"queue": 4321, "ipv4": frozenset({8})}
 BEHIND = {"bypass": 0, "ipv6": frozenset({128})}
 
@@ -78,7 +78,7 @@ def monitor(module):
 
 @pytest.mark.smoke
 def test_starts_with_the_defaults(control, namespaces):
-    """Namespaces that were made before or after the module was loaded."""
+    """Every namespace starts with the defaults, whether it was made before or after the module was loaded."""
     namespace = namespaces()
     with namespace, Control() as other:
         assert control.config() == other.config() == {**DEFAULTS, **told(0)}
@@ -172,7 +172,7 @@ def test_changes_of_two_lose_nothing(control, start):
 
 
 def test_same_values_again_change_nothing(control, monitor):
-    """The request succeeds, and causes no event."""
+    """A request that sets the current values succeeds, and causes no event."""
     control.set_raw(encode_all(DEFAULTS))
     control.set(queue=0)
     assert control.config() == {**DEFAULTS, **told(0)}
@@ -182,7 +182,7 @@ def test_same_values_again_change_nothing(control, monitor):
 
 
 def test_last_attribute_needs_no_padding(control):
-    """As in all of netlink."""
+    """As everywhere in netlink, the padding after a message's last attribute may be missing."""
     control.set_raw(encode("queue", 77)[:6])
     assert control.config()["queue"] == 77
 
@@ -294,7 +294,8 @@ def test_out_of_range(refused, name, values):
 
 
 def test_queues_beyond_the_last(control, monitor, refused):
-    """Two values that are valid one by one. The refusal points at the one in the request."""
+    """The first queue and the number of queues are each valid, but not together. The refusal points at an
+    attribute of the request."""
     for queue, queues in ((65535, 2), (2, 65535), (65535, 65535), (32768, 32769)):
         refused(encode("queues", queues) + encode("queue", queue), errno.ERANGE, "65535")
         refused(encode("queue", queue) + encode("queues", queues), errno.ERANGE, "65535", at=8)
@@ -311,7 +312,8 @@ def test_queues_beyond_the_last(control, monitor, refused):
 
 
 def test_missing_types(refused):
-    """A family without its set of types. The refusal has the missing attribute and its nest."""
+    """A family without its set of types is refused. The refusal names the missing attribute and the nest that
+    lacks it."""
     for name in FAMILIES:
         refused(attribute(CONFIG[name] | NLA_F_NESTED, b""), errno.EINVAL, "missing",
                 missing=NLDEMO_FAMILY_A_TYPES)
@@ -418,7 +420,7 @@ def test_all_or_nothing(control, monitor):
 
 
 def test_requests_for_answers_take_no_attributes(control):
-    """Bug: attributes are ignored. Then later versions could not give them a meaning."""
+    """Bug: attributes are ignored. Then a later version of the module could not give them a meaning."""
     for kind, flags in ((NLDEMO_MSG_CONFIG_GET, NLM_F_ACK), (NLDEMO_MSG_STATS_GET, NLM_F_ACK),
                         (NLDEMO_MSG_STATS_GET, NLM_F_DUMP)):
         for payload, word in ((attribute(1, bytes(1)), "Unknown"), (bytes(2), "cut short")):
@@ -467,7 +469,7 @@ def _assert_may_only_look(control):
         return {name: value for name, value in control.config().items() if name != "event"}
 
     before = settings()
-    # If the client may not change anything, it gets that error first, for any request.
+    # A client without the right to change gets EPERM for every request to change, even for an invalid one.
     for payload in (encode("queue", 1), encode("queues", 0), attribute(99, b""), b""):
         with pytest.raises(Refused) as failure:
             control.set_raw(payload)
@@ -512,7 +514,7 @@ def _as_root_of_user_namespaces():
             inside.set(queue=9)
             assert inside.settings() == {**DEFAULTS, "queue": 9}
             _assert_may_only_look(outside)
-            # Root of a child user namespace has no rights on network namespaces of the parent, either.
+            # Root of a child user namespace has no rights on network namespaces of the parent.
             enter_new_namespaces()
             with Control() as child:
                 child.set(queue=10)
@@ -543,12 +545,13 @@ def _with_borrowed_sockets():
 
 
 def test_sender_and_opener_must_both_be_allowed(control, start):
-    """Bug: only one of the two is checked. Then users could borrow the rights of the other."""
+    """Bug: only the sender of a request, or only the process that opened the socket, is checked. Then a user
+    could borrow the rights of another user."""
     start(_with_borrowed_sockets).result()
     assert control.config() == {**DEFAULTS, "queue": 4, **told(1)}
 
 
-# Each namespace has its own.
+# Each namespace has its own configuration.
 
 
 def test_namespaces_are_configured_independently(control, namespaces):

@@ -33,9 +33,9 @@ def test_numbers_rise_by_one(control):
 
 
 def test_listeners_are_told_the_group(control):
-    """Bug: an event that names no group, as if it had been sent to the listener alone; or that has a
-    sequence number, as if it answered a request. A client library drops the one and takes the other
-    for an error."""
+    """Bug: an event names no group, as if it had been sent to this listener alone. Then a client library drops
+    the event. Or an event has a sequence number, as if it answered a request. Then a client library reports an
+    error."""
     with Monitor() as monitor:
         monitor.option(NETLINK_PKTINFO)
         control.set(queue=1)
@@ -46,7 +46,8 @@ def test_listeners_are_told_the_group(control):
 
 
 def test_events_that_nobody_heard_are_counted(control):
-    """A later listener sees by the first number that there were events before."""
+    """Events are numbered even if nobody listens. So the number of the first event that a listener gets shows
+    that there were earlier events."""
     control.set(queue=1)
     control.set(queue=2)
     with Monitor() as monitor:
@@ -67,10 +68,10 @@ def test_all_listeners_hear_the_same(control):
 
 
 def test_listener_that_does_not_read_is_told_of_its_loss(control):
-    """Bug: waiting for a listener; or a loss that cannot be seen.
+    """Bug: the module waits for a listener that does not read, or the listener cannot see that it lost events.
 
-    The listener's socket says ENOBUFS, and the numbers tell how much is missing. Other listeners,
-    and whoever makes the changes, notice nothing.
+    The listener's socket reports ENOBUFS, and the numbers of the events show how many are missing. Other
+    listeners, and the client that makes the changes, notice nothing.
     """
     with Monitor(buffers=4096) as deaf, Monitor(buffers=BIG) as monitor:
         for queue in range(1, 201):
@@ -97,9 +98,10 @@ def test_namespaces_hear_their_own_events_only(control, namespaces):
 
 
 def test_end_of_a_namespace_is_told_in_the_initial_one(control, namespaces):
-    """By the cookie that its sockets had, and in the numbering of the initial namespace.
+    """The event has the deleted namespace's cookie, which its sockets had, and the next number of the initial
+    namespace.
 
-    Nowhere else: other namespaces are not to know of each other.
+    No other namespace gets the event, because namespaces must not learn of each other.
     """
     with Monitor() as monitor, namespaces(), Monitor() as bystander:
         for number in range(1, 8, 2):
@@ -115,7 +117,7 @@ def test_end_of_a_namespace_is_told_in_the_initial_one(control, namespaces):
 
 
 def test_namespace_lives_as_long_as_its_sockets(control):
-    """The configuration lives as long, too."""
+    """An open socket keeps its namespace alive, and the namespace's configuration, too."""
     with Monitor() as monitor:
         mortal = Namespace()
         with mortal:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Dumps that take several buffers. For that the machine must be able to have many CPUs."""
+"""Dumps that take several buffers. A dump is that long only if the machine can have many CPUs."""
 
 import itertools
 import os
@@ -24,7 +24,7 @@ def control(module):
 
 
 def buffers(control):
-    """Reads a dump to its end: the (type, flags) of its messages, buffer by buffer."""
+    """Reads a dump to its end. Returns a list for each buffer, with the (type, flags) of the buffer's messages."""
     found = []
     while True:
         data = control.socket.recv(1 << 16)
@@ -64,14 +64,16 @@ def test_change_of_the_configuration_in_the_middle_is_told(control):
 
 
 def test_reader_with_the_smallest_buffers(module):
-    """A receive buffer of one message: the dump is whole, and takes as many buffers as it needs."""
+    """If the receive buffer has room for one message only, the dump is complete nevertheless. It takes as many
+    buffers as it needs."""
     with Control(buffers=1) as control:
         for _ in range(3):
             assert [row["cpu"] for row in control.per_cpu()] == CPUS
 
 
 def test_reader_that_stops_half_way(control):
-    """The reader may continue or close. The module stays until then."""
+    """A reader that has stopped can continue the dump, or close its socket. The module cannot be unloaded while
+    a dump is open."""
     control.start_dump()
     first = control.receive()
     assert decode_stats(first.payload)["cpu"] == 0
@@ -88,7 +90,7 @@ def test_reader_that_stops_half_way(control):
 
 @pytest.mark.parametrize("reads", [True, False])
 def test_namespace_that_dies_in_the_middle(module, reads):
-    """The open socket keeps the namespace."""
+    """The open socket keeps the namespace alive, whether its dump is read or not."""
     with Monitor() as monitor:
         mortal = Namespace()
         with mortal:

@@ -70,7 +70,8 @@ def test_namespaces_die_amid_changes_and_dumps(module, start, stop):
 
 
 def _while_it_is_there(seed, stop, loading):
-    """Uses the module whenever it is loaded, at least once: (times used, times that it was not there)."""
+    """Uses the module whenever it is loaded, at least once. Returns how often it used the module, and how often
+    the module was not loaded."""
     source = random.Random(seed)
     used = missed = 0
     while not (used and stop.is_set()):
@@ -91,10 +92,11 @@ def _while_it_is_there(seed, stop, loading):
 
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_unload_amid_changes_and_dumps(load, namespaces, start, stop, elsewhere):
-    """Bug: a module that goes while its functions run or are still to be called.
+    """Bug: the module is unloaded while its functions run, or before the kernel has made all calls of them.
 
-    Elsewhere nobody uses the module while it is loaded: the kernel itself has a BUG() for who sends to a
-    kernel socket that is just being made (see docs/soundness.md).
+    With `elsewhere`, the clients are in another namespace than the test. They send nothing while the module is
+    being loaded, because the kernel itself has a BUG(): it is hit if a client sends to a kernel socket that is
+    just being made (see docs/soundness.md).
     """
     place, loading = contextlib.nullcontext(), contextlib.nullcontext()
     if elsewhere:

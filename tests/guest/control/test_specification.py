@@ -14,7 +14,8 @@ from test_ynl import HOOKS, SPEC
 
 
 def numbered(entries, first):
-    """The names of entries, with the numbers that they have or that YNL gives them from `first` on."""
+    """The names of entries with their numbers. As in YNL, an entry without a number gets the number after that
+    of the entry before it. The first entry gets `first`."""
     numbers, following = {}, first
     for entry in entries:
         entry = entry if isinstance(entry, dict) else {"name": entry}
@@ -25,13 +26,13 @@ def numbered(entries, first):
 
 
 def test_specification_is_valid():
-    """The kernel tree's schema for raw netlink accepts it."""
+    """The kernel tree's schema for raw netlink accepts the specification."""
     done = ynl.validate()
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_schema_finds_fault(tmp_path, monkeypatch):
-    """The validation above can fail."""
+    """The validation of the test above can fail."""
     spec = tmp_path / "nldemo.yaml"
     shutil.copy(ynl.SPEC, spec)
     with spec.open("a", encoding="ascii") as file:
@@ -42,7 +43,7 @@ def test_schema_finds_fault(tmp_path, monkeypatch):
 
 
 def test_specification_and_header_have_the_same_attributes():
-    """Both have exactly the same names and numbers."""
+    """The specification and the header have exactly the same names and numbers of attributes."""
     sets = {spec["name"]: numbered(spec["attributes"], 1) for spec in SPEC["attribute-sets"]}
     for name, attributes in sets.items():
         prefix = f"NLDEMO_{name.upper()}_A_"
@@ -85,8 +86,8 @@ def test_specification_and_header_have_the_same_numbers():
 def generated(directory, part, *arguments):
     """A file that the kernel tree's generator makes from the specification, for programs in C."""
     file = directory / f"nldemo-user.{part[0]}"
-    # The generator searches upwards from the specification for a directory with this file. Without it, it
-    # never ends.
+    # The generator searches upwards from the specification for a directory with this file. Without the file,
+    # the search never ends.
     (directory / "MAINTAINERS").touch()
     specs = directory / "specs"
     specs.mkdir(exist_ok=True)
@@ -113,6 +114,6 @@ def test_generator_of_c_takes_the_specification(tmp_path):
 
 
 def test_generator_of_c_does_not_know_events_of_raw_netlink(tmp_path):
-    """As docs/protocol.md says, the generator looks for a request with the same number."""
+    """As docs/protocol.md says, the generator fails: it looks for a request with the number of an event."""
     done, _ = generated(tmp_path, "source")
     assert done.returncode and "KeyError: 20" in done.stderr

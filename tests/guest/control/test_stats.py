@@ -48,7 +48,8 @@ def control(module, loopback):
 
 @pytest.fixture
 def counted(control):
-    """Calls a function, and returns the counts of that time, without those of the reading itself."""
+    """Calls a function, and returns the increase of the counters meanwhile. This leaves out the counts that
+    reading the statistics adds."""
     def counted(something, *arguments):
         before = control.stats()
         something(*arguments)
@@ -133,7 +134,8 @@ def ping(path, count=3):
 
 
 def test_packets_are_counted(counted, control, loopback):
-    """Requests and replies are counted, of types that are queued or not. Other packets are not."""
+    """Requests and replies are counted, whether their types are queued or not. Packets that are not ICMP are
+    not counted."""
     counts = counted(ping, loopback)
     assert counts["ipv4"] == {**NOTHING, "seen": 6, "matched": 6, "queued": 6}
     assert counts["ipv6"] == NOTHING
@@ -166,7 +168,8 @@ def test_skipped_packets_are_counted(counted, control, loopback):
 
 
 def test_unparsable_packets_are_counted(counted, control, inject):
-    """Unparsable packets count for no type. IPv6 has its own counters."""
+    """An unparsable packet is not counted as matched or queued, whatever types are queued. IPv6 has its own
+    counters."""
     whole4, whole6 = icmp(ICMP_ECHO_REQUEST), struct.pack(">BBHHH", 128, 0, 0, 1, 1)
 
     def counted4(message, **header):
@@ -174,7 +177,7 @@ def test_unparsable_packets_are_counted(counted, control, inject):
         assert counts["ipv6"] == NOTHING
         return counts["ipv4"]
 
-    # A type that hosts do not answer.
+    # All types except echo reply (0), which hosts do not answer.
     control.set(ipv4=ALL_TYPES - {0}, ipv6={128})
     for size in range(8):
         assert counted4(whole4[:size]) == {**NOTHING, "seen": 1, "unparsable": 1}, size
@@ -227,14 +230,15 @@ def test_each_cpu_counts_for_itself(control, loopback):
         after = control.per_cpu()
         moved = {row["cpu"]: difference(old, row) for old, row in zip(before, after)}
         assert moved[cpu]["ipv4"]["queued"] == 6
-        # The echo, and the first dump.
+        # One message is the echo, the other one is the request for the first dump.
         assert moved[cpu]["messages"] == 2
         for other in set(moved) - {cpu}:
             assert moved[other]["ipv4"] == NOTHING and moved[other]["messages"] == 0
 
 
 def test_counts_of_many_at_once(counted, control, loopback, start):
-    """Bug: counters that lose what two CPUs, or an interrupt, add at once."""
+    """Bug: a counter loses an addition, if two CPUs add at the same time, or if an interrupt comes during an
+    addition."""
     def work(pinger):
         os.sched_setaffinity(0, range(os.cpu_count()))
         with loopback.near, Client() as client:
@@ -254,7 +258,7 @@ def test_counts_of_many_at_once(counted, control, loopback, start):
     assert (counts["messages"], counts["bytes"]) == (400, 6400)
 
 
-# Dumps that do not run through.
+# Dumps that stop in the middle.
 
 
 @pytest.fixture
@@ -276,7 +280,8 @@ def waiting_dump(module):
 
 
 def test_dump_goes_on_when_there_is_room(waiting_dump):
-    """And is whole. The kernel says ENOBUFS first, as it does for each of its own dumps."""
+    """The dump is complete. Before its messages the client gets the error ENOBUFS, as from each of the kernel's
+    own dumps that has no room at its start."""
     control = waiting_dump()
     messages = []
     while not messages or messages[-1].kind != NLMSG_DONE:
@@ -290,7 +295,7 @@ def test_dump_goes_on_when_there_is_room(waiting_dump):
 
 
 def test_second_dump_on_a_socket_is_refused_while_one_runs(waiting_dump):
-    """EBUSY, and the first is not disturbed. Other sockets have theirs."""
+    """The error is EBUSY, and the first dump continues undisturbed. Each socket can have a dump of its own."""
     control = waiting_dump()
     control.send(pack(NLDEMO_MSG_STATS_GET, flags=NLM_F_REQUEST | NLM_F_DUMP, seq=99))
     with Control() as other:
@@ -304,7 +309,8 @@ def test_second_dump_on_a_socket_is_refused_while_one_runs(waiting_dump):
 
 
 def test_reader_that_closes_in_the_middle(waiting_dump):
-    """Bug: what a dump holds is never given back; or the module goes while it is needed."""
+    """Bug: the references that a dump holds are never released. Or the module is unloaded while a dump needs
+    it."""
     for _ in range(10):
         waiting_dump().close()
     control = waiting_dump()
@@ -315,7 +321,7 @@ def test_reader_that_closes_in_the_middle(waiting_dump):
 
 
 def test_reader_that_is_killed_in_the_middle(waiting_dump, start, stop):
-    """Bug: the same, when the kernel closes the socket."""
+    """Bug: as in the test above, if the kernel closes the socket because the reader was killed."""
     def work():
         waiting_dump()
         stop.set()
@@ -328,7 +334,7 @@ def test_reader_that_is_killed_in_the_middle(waiting_dump, start, stop):
 
 
 def test_dump_in_a_namespace_that_nobody_else_has(waiting_dump):
-    """The socket keeps it; the dump can be read to its end, or not."""
+    """The socket keeps its namespace alive, whether the dump is read to its end or not."""
     for reads in (True, False):
         with Monitor() as monitor:
             mortal = Namespace()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The specification: true, and all that the kernel tree's own YNL client needs.
+"""The specification is right, and has all that the kernel tree's own YNL client needs.
 
-In the client's own words it knows what it prints by name: an attribute that the specification
-lacks makes it fail.
+The client prints each attribute by its name in the specification. It fails if the kernel sends an attribute
+that the specification lacks.
 """
 
 import json
@@ -19,7 +19,7 @@ from network import run
 
 SPEC = yaml.safe_load(ynl.SPEC.read_text(encoding="ascii"))
 HOOKS = ["pre-routing", "local-in", "forward", "local-out", "post-routing"]
-# The same as the peer calls them, after nftables.
+# The peer's names of the same hook points, in the same order. nftables uses these names, too.
 HOOKS_OF_PEER = ["prerouting", "input", "forward", "output", "postrouting"]
 
 
@@ -39,7 +39,7 @@ def as_ynl(config):
 
 
 def test_kernel_sends_all_attributes_of_the_specification(module):
-    """And no others."""
+    """The kernel sends exactly the attributes that the specification lists, no others."""
     replies = {operation["name"]: operation["do"]["reply"]["attributes"]
                for operation in SPEC["operations"]["list"] if "reply" in operation.get("do", {})}
     for name, attributes in replies.items():
@@ -51,7 +51,7 @@ def test_kernel_sends_all_attributes_of_the_specification(module):
 
 
 def test_do_and_dump_and_set_and_subscribe(module):
-    """Everything the client can do, and a plain client sees the same."""
+    """Uses each function of the YNL client. A plain client sees the same values."""
     with Control() as control, Monitor() as monitor, ynl.Subscriber("events") as subscriber:
         assert ynl.request("--do", "config-get") == as_ynl({**DEFAULTS, **told(0)})
 
@@ -72,7 +72,7 @@ def test_do_and_dump_and_set_and_subscribe(module):
         assert monitor.event() == ("config", expected)
         assert subscriber.event() == {"name": "config-ntf", "msg": as_ynl(expected)}
 
-        # And the other way round.
+        # Now the plain client changes the values, and the YNL client sees them.
         control.set(queue=5, spread=0, ipv6=set())
         expected |= {"queue": 5, "spread": 0, "ipv6": frozenset(), "event": 2}
         assert ynl.request("--do", "config-get") == as_ynl(expected)
@@ -82,7 +82,8 @@ def test_do_and_dump_and_set_and_subscribe(module):
 
 
 def test_statistics_are_the_same(module):
-    """The totals, and those of each CPU; asking counts too."""
+    """The YNL client shows the same totals and the same counts of each CPU as a plain client. Requests for
+    statistics are counted, too."""
     with Control() as control:
         first = control.stats()
         shown = ynl.request("--do", "stats-get")
@@ -94,7 +95,7 @@ def test_statistics_are_the_same(module):
 
 
 def from_peer(shown):
-    """A configuration as the peer shows it, by the names and in the values of the attributes."""
+    """Converts a configuration from the peer's JSON to the names and values of the attributes."""
     def types(text):
         if text in ("all", "none"):
             return ALL_TYPES if text == "all" else frozenset()
@@ -111,7 +112,8 @@ def from_peer(shown):
 
 
 def test_peer_and_client_agree(module, peer_program):
-    """On values that were set by one and are seen by the other, and are announced to a monitor."""
+    """The peer and the YNL client show the same values, whichever of them has set the values. A monitor gets an
+    event with these values."""
     def peer(*arguments):
         return json.loads(run(peer_program, "-j", *arguments))
 
@@ -126,7 +128,7 @@ def test_peer_and_client_agree(module, peer_program):
                                "hooks=input,output", "ipv6-types=1-3,200"))
         assert as_ynl(shown) == ynl.request("--do", "config-get")
         assert monitor.event() == ("config", shown)
-    # Both ask, which counts.
+    # The YNL client's answer also counts the peer's request.
     totals = peer("stats")
     assert ynl.request("--do", "stats-get")["messages"] == totals["messages"] + 1
     assert [row["cpu"] for row in peer("stats", "--per-cpu")["cpus"]] == [
@@ -139,7 +141,7 @@ def test_peer_and_client_agree(module, peer_program):
     ({"ipv4": {}}, ("Invalid argument", "'miss-type': 1", "'miss-nest': 16")),
 ])
 def test_client_tells_what_is_wrong(module, values, words):
-    """By the offset that the kernel answers with, it finds the attribute."""
+    """From the offset in the kernel's answer, the client finds the name of the wrong attribute."""
     done = ynl.run("--no-schema", "--do", "config-set", "--json", json.dumps(values))
     assert done.returncode == 1
     for word in words:

@@ -36,7 +36,8 @@ def _ping():
 
 
 def cost(sender, receiver, packet):
-    """The cost of a packet, with its way through the hooks. Only packets that are not interrupted count."""
+    """The cost of a packet, including its way through the hooks. It is the median, so the few packets that an
+    interrupt delays have no effect."""
     send, receive, now = sender.send, receiver.recv, time.monotonic_ns
     times = []
     for _ in range(PACKETS):

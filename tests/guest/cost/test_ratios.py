@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""What the module costs compared to C, nftables and BPF, where the clock counts
-instructions (--icount). The works that matter most; `make bench` has all of them."""
+"""The costs of the module, compared with C, nftables and BPF. The clock counts instructions (--icount). The
+tests measure only the most important works. `make bench` measures all."""
 
 import os
 import sys

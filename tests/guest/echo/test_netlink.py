@@ -131,7 +131,7 @@ def test_payload_comes_back_byte_for_byte(client):
 
 
 def test_payload_of_200_kilobytes_with_default_buffers():
-    """Bug: a reply needs one piece of memory, or has at most a page."""
+    """Bug: a reply needs contiguous memory, or has at most a page."""
     with Client() as client:
         payload = random.Random(2).randbytes(200_000)
         assert client.echo(payload).payload == payload
@@ -139,17 +139,17 @@ def test_payload_of_200_kilobytes_with_default_buffers():
 
 @pytest.mark.smoke
 def test_payload_of_megabytes(client):
-    """Any size that fits the sender's send buffer."""
+    """A message of any size that fits the sender's send buffer gets its reply."""
     payload = random.Random(3).randbytes((4 << 20) + 5)
     assert client.echo(payload).payload == payload
     assert_works(client)
 
 
 def test_message_too_big_to_be_answered_is_refused():
-    """Bug: unchecked allocation."""
+    """Bug: the module does not check whether an allocation succeeded."""
     with Client(buffers=96 << 20) as client:
         client.send(pack(ECHO, bytes(80 << 20)))
-        # A refusal quotes the whole message, so even that may fail.
+        # A refusal quotes the whole message, so there may be no memory for the refusal either.
         assert client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ENOBUFS
         assert_works(client)
 
@@ -164,10 +164,11 @@ def test_payload_is_bytes_not_text(client, payload):
 
 @pytest.mark.parametrize("others", [b"", pack(ECHO)], ids=["alone", "batch"])
 def test_padding_is_zero(client, others):
-    """Bug: uninitialised padding. Memory that held other data comes before.
+    """Bug: the padding is not initialised. So before each test message, a reply fills its memory with 0xff, and
+    the kernel may use this memory again.
 
-    Where the kernel clears all memory that it hands out (Debian's does) this finds nothing; boot
-    with init_on_alloc=0 to give it a chance.
+    A kernel that clears all memory at allocation, as Debian's does, hides the bug. With init_on_alloc=0 on the
+    kernel's command line, the test can find it.
     """
     for size in list(range(1, 64)) * 4 + [BOUNDARY - 15, BOUNDARY + 1, 50_001]:
         if size % 4 == 0:
@@ -270,7 +271,7 @@ def test_length_one_beyond_the_last_byte(client):
 
 
 def test_length_short_of_the_payload_counts(client):
-    """The length in the header counts. The bytes after it are the next message."""
+    """A message ends where the length in its header says. The bytes after that are the next message."""
     inner = pack(ECHO, b"inner", seq=2)
     client.send(pack(ECHO, b"head" + inner, seq=1, length=16 + 4))
     assert [(reply.seq, reply.payload) for reply in client.drain()] == [(1, b"head"), (2, b"inner")]
@@ -360,7 +361,7 @@ def test_control_messages_are_acknowledged_at_most(client, kind):
 
 
 def test_types_below_16_are_never_echoed(client):
-    """Only type 0 without flags is served, because the old demo sends that."""
+    """Of the types below 16, only type 0 without flags is served, because the old demo sends that."""
     for kind in range(1, NLMSG_MIN_TYPE):
         for flags in (0, NLM_F_REQUEST, NLM_F_ECHO, NLM_F_REQUEST | NLM_F_DUMP):
             client.send(pack(kind, b"payload", flags=flags))
@@ -382,7 +383,7 @@ def test_what_is_no_request_is_ignored(client, kind):
 
 
 def test_ack_follows_the_echo(client):
-    """Bug: there is no ack, or one that breaks the rules: sequence number, address, error 0, request."""
+    """Bug: there is no ack, or the ack has a wrong sequence number, address, error or request."""
     request = pack(ECHO, b"payload", seq=0xABCD, flags=NLM_F_REQUEST | NLM_F_ACK, pid=77)
     client.send(request)
     assert client.receive().payload == b"payload"
@@ -431,7 +432,8 @@ def test_extended_ack_names_the_trouble_if_enabled(client):
 
 
 def test_capped_errors_leave_the_request_out(client):
-    """NETLINK_CAP_ACK, alone and with the extended ack."""
+    """With NETLINK_CAP_ACK, an error quotes only the header of the request. This works with and without the
+    extended ack."""
     client.option(NETLINK_CAP_ACK)
     for extended in (0, 1):
         client.option(NETLINK_EXT_ACK, extended)

@@ -65,8 +65,8 @@ def test_error_quotes_the_request_that_could_not_go_back(capped):
         client.option(NETLINK_NO_ENOBUFS)
         client.option(NETLINK_CAP_ACK, int(capped))
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
-        # An empty receive buffer takes a message of any size. The next one does not fit, but its error
-        # does: it quotes nothing, or the client has read meanwhile.
+        # An empty receive buffer takes a message of any size. The next reply does not fit. Its error fits,
+        # because the error quotes nothing, or because the client has read meanwhile.
         client.send(pack(ECHO, bytes(30_000)))
         request = pack(ECHO, bytes(20_000), seq=10, flags=flags, pid=0x1234)
         client.send(request)

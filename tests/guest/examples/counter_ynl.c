@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The family of examples/counter, driven by the kernel's YNL library in C and by what its generator makes
- * of the specification.
+ * A client of examples/counter. It uses the kernel's YNL library in C, and the code that YNL's generator
+ * makes from the specification.
  *
- * usage: counter-ynl NUMBER BY: adds to a counter, and prints what it is told: of the event, of the
- * counter, and the sum of all counters.
+ * usage: counter-ynl NUMBER BY: adds BY to the counter NUMBER. Prints the counter's value from the event
+ * and from an answer, and the sum of all counters.
  */
 #include <stdio.h>
 #include <stdlib.h>

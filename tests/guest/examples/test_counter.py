@@ -71,7 +71,7 @@ def told(answer):
 
 
 def request(family, command, payload=b"", **options):
-    """Sends a request that must succeed. The messages before its acknowledgement."""
+    """Sends a request that must succeed. Returns the messages before its acknowledgement."""
     family.send(command, payload, flags=NLM_F_REQUEST | NLM_F_ACK, **options)
     answers = family.client.drain()
     last = ack(answers.pop())
@@ -86,7 +86,7 @@ def add(family, number, by):
 
 @pytest.fixture
 def counter(example, loopback):
-    """Loads the example. A client of its family in a namespace."""
+    """Loads the example. Returns a client of its family in a namespace."""
     example("counter")
     with loopback.near.client(genetlink.PROTOCOL) as client:
         client.option(NETLINK_EXT_ACK)
@@ -124,7 +124,7 @@ def test_changes_are_told_to_those_who_listen(counter, loopback, namespaces):
         assert not other.waiting() and not listener.waiting()
 
 
-# Where the kernel can make allocations fail.
+# This needs a kernel that can make allocations fail.
 @pytest.mark.needs("/proc/self/fail-nth")
 def test_event_without_memory_is_told_as_lost(counter, loopback):
     """Bug: a listener misses an event, and gets no error."""
@@ -217,7 +217,7 @@ HEADERS = [
 
 
 def test_malformed_requests_are_refused(counter):
-    """Each is refused, and the next request is served."""
+    """Each malformed request is refused, and the next request is served."""
     for number, (command, payload, code) in enumerate(BAD, 1):
         with pytest.raises(Refused) as refused:
             request(counter, command, payload)
@@ -281,7 +281,7 @@ def test_genl_lists_it(example):
 
 
 def test_dump_that_is_not_read_keeps_the_module(counter):
-    """The dump continues when its client reads again. Only the dump keeps the module."""
+    """The dump continues when its client reads again. The module cannot be unloaded while the dump is open."""
     counter.send(GET, flags=NLM_F_REQUEST | NLM_F_DUMP)
     with pytest.raises(BlockingIOError):
         modules.remove("counter")

@@ -45,7 +45,7 @@ def rule(device, source):
 
 @pytest.fixture
 def gate(example, loopback):
-    """Loads the example. A client in a namespace with the addresses of 127.0.0.0/8."""
+    """Loads the example. Returns a client in a namespace with the addresses of 127.0.0.0/8."""
     example("gate")
     with loopback.near.client(PROTOCOL) as client:
         client.option(NETLINK_EXT_ACK)
@@ -54,7 +54,7 @@ def gate(example, loopback):
 
 @pytest.fixture
 def udp(loopback):
-    """Sends packets from one address to another by lo. The number that arrived."""
+    """Sends packets from one address to another over lo. Returns the number of packets that arrived."""
     with loopback.near.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
         receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 24)
@@ -94,8 +94,8 @@ def test_rule_is_told_as_it_was_set(gate):
 
 
 def test_packets_never_meet_half_of_a_rule(gate, udp, start, stop, loopback):
-    """Neither of two rules drops the packet. One with the device of the first and the address of the
-    second would."""
+    """The rule changes between two rules, and neither drops the packets. A mixture of them, with the device of
+    the first and the address of the second, would drop the packets."""
     def keep_changing():
         os.sched_setaffinity(0, range(os.cpu_count()))
         changes = 0

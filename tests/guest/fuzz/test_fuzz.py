@@ -38,7 +38,7 @@ def fuzz(load, tmp_path):
 
 
 def test_nothing_is_found_and_no_way_is_lost(fuzz):
-    """Bugs: those that fuzzing has found, or a fuzzer that no longer reaches their code."""
+    """Bug: a bug that fuzzing once found is back, or a fuzzer no longer reaches its code."""
     for fuzzer in [fuzz(target) for target in TARGETS]:
         assert fuzzer.process.wait() == 0, fuzzer.log[-8000:]
         assert fuzzer.tally > 0 and fuzzer.executed > RUNS

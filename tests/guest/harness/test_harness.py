@@ -104,7 +104,7 @@ def test_failed_test_leaves_nothing(outcome, way):
 
 @pytest.mark.parametrize("way", ["process", "socket"])
 def test_passed_test_must_leave_nothing(outcome, way):
-    """If it leaves something, that is an error of this test and of no other."""
+    """If a passed test leaves an object, that is an error of this test and of no other."""
     leave, said = WAYS[way]
     printed, end = outcome(HEAD + leave + BEHIND)
     assert end == "2 passed, 1 error", printed

@@ -78,7 +78,7 @@ def test_pings_are_dropped_without_a_listener_and_bypass(load, loopback, link):
 
 
 def test_ping_of_the_distribution_works(module, link):
-    """The distribution's ping shows the same, independently of our own."""
+    """The distribution's ping gets its replies, too. It shares no code with the tests."""
     with link.near:
         assert "3 received" in run("ping", "-n", "-c3", "-i0.01", f"-W{DEADLINE:.0f}", "192.0.2.2")
 
@@ -134,7 +134,7 @@ def test_verdict_for_a_packet_that_is_gone(far_listener, link):
 
 
 def test_second_listener_is_refused(far_listener, link):
-    """Bug: a program takes the refusal of a bind for success. A queue can be bound only once."""
+    """Bug: a program mistakes the refusal of a bind for success. A queue can be bound only once."""
     with link.far, pytest.raises(OSError):
         Listener()
     with link.pinger() as pinger:
@@ -274,7 +274,7 @@ def test_every_icmp_type_is_queued(far_listener, link):
 @pytest.mark.parametrize("family, error", list(zip(FAMILIES, (b"\3\3", b"\1\4"))),
                          ids=list(map(str, FAMILIES)))
 def test_icmp_errors_are_queued(module, routed, family, error):
-    """The kernel itself sends port unreachable. A verdict decides about that, too."""
+    """The kernel itself sends the ICMP message "port unreachable". A verdict decides about this message, too."""
     with routed.near, Control() as control, Listener() as listener:
         control.set(ipv6={error[0]})
         for verdict in (DROP, ACCEPT):
@@ -305,7 +305,7 @@ def test_lone_later_fragment_is_passed_on(far_listener, link):
     link.settle()
     assert not far_listener.waiting()
     after = link.far.counters()
-    # All of them reached the reassembly of fragments.
+    # All fragments reached the reassembly.
     assert after["Ip"]["ReasmReqds"] - before["Ip"]["ReasmReqds"] == len(fields)
 
 
@@ -335,7 +335,7 @@ def test_truncated_icmp_is_passed_on(far_listener, link, options):
     link.settle()
     assert not far_listener.waiting()
     after = link.far.counters()
-    # All of them reached the ICMP layer, and it counted each as an error.
+    # All packets reached the ICMP layer, and it counted each as an error.
     for counter in ("InMsgs", "InErrors"):
         assert after["Icmp"][counter] - before["Icmp"][counter] == 16, counter
 
@@ -364,7 +364,7 @@ def test_headers_that_lie_are_never_queued(far_listener, link):
     assert not far_listener.waiting()
     after = link.far.counters()["Ip"]
     assert after["InReceives"] - before["InReceives"] >= len(lies) + 19
-    # They arrived and were refused. Only the marker after them was delivered.
+    # The packets arrived, and the IP layer refused them. It delivered only the marker after them.
     assert after["InDelivers"] - before["InDelivers"] == 1
     with link.pinger() as pinger:
         pinger.send()
@@ -447,7 +447,7 @@ def test_listener_that_goes_does_not_leave_packets_stuck(module, link):
             with link.far:
                 assert 0 not in nfqueue.statistics()
             pinger.ping(100)
-            # They were dropped, not kept.
+            # The packets in the queue were dropped, not kept.
             assert not pinger.replies()
 
 
@@ -493,7 +493,7 @@ def test_full_queue_drops(module, link):
 
 
 def test_full_queue_passes_with_fail_open(module, link):
-    """A full queue with NFQA_CFG_F_FAIL_OPEN, a flag of the listener."""
+    """If the listener has set NFQA_CFG_F_FAIL_OPEN, packets pass while its queue is full."""
     with link.far, Listener(maxlen=1, flags=NFQA_CFG_F_FAIL_OPEN) as listener, \
             link.pinger() as pinger:
         pinger.send(1)

@@ -148,7 +148,8 @@ def test_network_works(network, listening):
 
 
 def test_queueing_all_types_takes_the_network_down(network):
-    """The default prevents this failure. It also shows that the tests above would notice it."""
+    """If all types are queued, the network fails. The module's default prevents this. This test also shows that
+    the tests above would notice such a failure."""
     network.forget_neighbours()
     with network.near, Control() as control:
         control.set(ipv6=ALL_TYPES)

@@ -107,7 +107,7 @@ class Connection:
         return found
 
     def bind_again(self):
-        """Binds another socket to the client's port. None, or the name of the error."""
+        """Binds another socket to the client's port. Returns None, or the name of the error."""
         with self.link.near.socket(socket.AF_INET, socket.SOCK_STREAM) as another:
             return outcome(another.bind, self.ends[0])
 

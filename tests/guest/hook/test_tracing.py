@@ -30,7 +30,7 @@ def hook():
 
 
 def breakpoint_at(address, cpu):
-    """A counter: how often the CPU runs the instruction at the address."""
+    """Opens a counter that counts how often the CPU runs the instruction at the address."""
     attr = struct.pack("=IIQQQQQIIQQ", PERF_TYPE_BREAKPOINT, ATTR_SIZE, 0, 0, 0, 0, 0, 0, HW_BREAKPOINT_X, address, 8)
     libc = ctypes.CDLL(None, use_errno=True)
     fd = libc.syscall(PERF_EVENT_OPEN, attr.ljust(ATTR_SIZE, b"\0"), -1, cpu, -1, 0)
@@ -39,7 +39,7 @@ def breakpoint_at(address, cpu):
 
 
 def test_breakpoint_counts_calls_of_the_hook(module, loopback):
-    """The document recommends a breakpoint instead of a kprobe."""
+    """A breakpoint counts the calls of the hook. docs/debugging.md recommends it instead of a kprobe."""
     _, address = hook()
     counters = [breakpoint_at(address, cpu) for cpu in range(os.cpu_count())]
     try:

@@ -13,7 +13,7 @@ from nfqueue import ACCEPT, DROP, LOCAL_IN, PRE_ROUTING, Listener
 
 @pytest.fixture
 def vrf(load, routed):
-    """The path through a router whose far end is in a VRF, `red`."""
+    """A path through a router. The device at the far end belongs to the VRF `red`."""
     if subprocess.run(["modprobe", "vrf"], check=False).returncode:
         pytest.skip("this kernel has no VRFs (CONFIG_NET_VRF)")
     routed.far.ip("link add red type vrf table 10", "link set red up", "link set veth0 master red",

@@ -82,7 +82,7 @@ def test_unload_with_an_open_socket_is_refused(module, namespaces):
 
 
 def test_rmmod_says_that_the_module_is_in_use(module):
-    """The message that a user sees."""
+    """The error of rmmod tells the user the reason."""
     with Client():
         with pytest.raises(AssertionError, match="in use"):
             run("rmmod", modules.NAME)
@@ -156,7 +156,8 @@ def test_device_that_goes_takes_its_queued_packets_along(module, link):
 
 
 def test_two_modules_on_one_protocol_number(module, twin_ko, load, kernel_log, namespaces, link):
-    """Bug: NULL from create is taken for success. The second module must fail and leave nothing."""
+    """Bug: the module mistakes NULL from netlink_kernel_create() for success. The second module must fail to load,
+    and leave nothing."""
     other = namespaces()
     with pytest.raises(OSError) as failure:
         load(twin_ko, bypass=0, queue=9, hooks=31)
@@ -191,7 +192,7 @@ def test_two_modules_on_two_protocol_numbers(module, twin_ko, load, link):
         with Client(23) as one, Client(24) as two:
             assert one.echo(b"23").payload == b"23" and two.echo(b"24").payload == b"24"
             assert references() == references(TWIN) == 1
-        # The packet meets both hooks. That of the later module comes first.
+        # The packet meets both hooks. The hook of the module that was loaded later comes first.
         pinger.send(1)
         packet = twins.receive()
         assert not ours.waiting()
@@ -231,7 +232,7 @@ def crowded():
 
 @pytest.mark.parametrize("point, hooks", [("prerouting", 1), ("forward", 31)])
 def test_failure_in_the_middle_leaves_nothing(load, namespaces, crowded, point, hooks):
-    """Bug: a failure is not undone: half of the hooks of a namespace stay registered."""
+    """Bug: after a failure, the hooks that were registered before it stay registered."""
     places = [namespaces(), namespaces()]
     crowded(point)
     for _ in range(3):
@@ -248,7 +249,7 @@ def test_failure_in_the_middle_leaves_nothing(load, namespaces, crowded, point, 
 
 
 def _count_sockets(stop):
-    """Opens sockets of the protocol until it is stopped. The number of successes."""
+    """Opens sockets of the protocol until it is stopped. Returns the number of successes."""
     opened = 0
     while not stop.is_set():
         with contextlib.suppress(OSError), Client():
@@ -257,8 +258,8 @@ def _count_sockets(stop):
 
 
 def test_load_that_fails_at_once_has_no_clients(load, crowded, start, stop):
-    """Bug: a socket that is open for programs before all that can fail has succeeded. The loader
-    would have to wait for such a program, however long that has the socket open."""
+    """Bug: programs can open sockets of the protocol before all steps of the load that can fail have succeeded.
+    Then a failed load must wait until the programs close their sockets, however long that takes."""
     crowded("prerouting")
     workers = [start(_count_sockets, stop) for _ in range(2)]
     for _ in range(int(50 / SLOW)):
@@ -272,7 +273,8 @@ def test_load_that_fails_at_once_has_no_clients(load, crowded, start, stop):
 def test_namespace_full_of_hooks_vetoes_no_load(load, namespaces, kernel_log):
     """Bug: a user who fills a namespace of his own with hooks keeps the module from being loaded.
 
-    That namespace gets no hooks, says so, and gets them when there is room and somebody asks.
+    The full namespace gets no hooks, and the kernel log says so. When the namespace has room, the next request
+    to set its configuration registers the hooks.
     """
     first, full, last = namespaces(), namespaces(), namespaces()
     full.nft(crowd("prerouting"))
@@ -361,7 +363,7 @@ def limit():
 
 
 def can_make_namespace():
-    """False if there are too many."""
+    """Returns False if there are too many namespaces."""
     try:
         Namespace().close()
         return True
@@ -457,7 +459,7 @@ def test_load_and_unload_under_traffic(load, namespaces, stop, start):
     pingers = [start(keep_pinging, stop, namespaces())]
     for round_ in range(int(20 / min(SLOW, 2))):
         load(hooks=31 if round_ % 2 else 1)
-        # When a client was served, the module is unloaded.
+        # The module is unloaded as soon as a client was served.
         wait_until(lambda: references() > 0, interval=0)
         remove_when_unused()
         assert not is_loaded()
@@ -470,10 +472,10 @@ def test_load_and_unload_under_traffic(load, namespaces, stop, start):
 
 
 def test_load_and_unload_while_namespaces_come_and_go(load, stop, start):
-    """Bug: a namespace that is made, or dies, just when the module is registered.
+    """Bug: the module fails if a namespace is made, or dies, just when the module is registered.
 
-    Nobody echoes while the module is loaded: the kernel itself has a BUG() for who sends to a
-    kernel socket that is just being made (see docs/soundness.md).
+    No client sends while the module is being loaded, because the kernel itself has a BUG(): it is hit if a
+    client sends to a kernel socket that is just being made (see docs/soundness.md).
     """
     loading = multiprocessing.Lock()
 
@@ -506,7 +508,7 @@ def test_load_and_unload_while_namespaces_come_and_go(load, stop, start):
 
 
 def test_unload_during_a_ping_flood(load, namespaces, stop, start):
-    """Bug: hooks run, and packets wait, while the module is unloaded."""
+    """Bug: the module's code is freed while its hooks run, or while packets wait in a queue."""
     quiet, heard = namespaces(), namespaces()
     load(hooks=31)
     workers = [start(keep_flooding, quiet, stop), start(keep_flooding, heard, stop)]

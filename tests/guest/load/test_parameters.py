@@ -71,7 +71,7 @@ def test_out_of_range_is_refused_and_named(load, kernel_log, loopback, name, val
     *((name, value) for name in sorted(BOOLS) for value in ("", "2", "maybe")),
 ])
 def test_values_that_are_none_are_refused(load, loopback, name, value):
-    """The kernel's parser refuses them, by the parameter's type."""
+    """The kernel's parser refuses a value that does not fit the parameter's type."""
     with pytest.raises(OSError) as failure:
         load(**{name: value})
     assert failure.value.errno in (errno.EINVAL, errno.ERANGE)
@@ -89,7 +89,7 @@ def test_first_bad_parameter_of_several_is_named_once(load, kernel_log):
 
 @pytest.mark.parametrize("name, given", [("prottocol", "prottocol=24"), ("nobypass", "nobypass")])
 def test_unknown_parameter_is_reported(insert, kernel_log, name, given):
-    """The kernel ignores it, and says so."""
+    """The kernel ignores an unknown parameter, and logs that."""
     insert(given)
     assert any(f"'{name}' ignored" in line for line in kernel_log.lines)
     assert shown() == SHOWN
@@ -111,7 +111,7 @@ def test_protocol_number(load, protocol):
 
 
 def test_hexadecimal_numbers(load):
-    """The kernel's parser accepts them."""
+    """The kernel's parser accepts hexadecimal numbers."""
     load(protocol="0x1f")
     assert has_kernel_socket(31)
 
@@ -183,7 +183,7 @@ def test_only_the_last_value_must_be_in_range(insert):
 
 @pytest.mark.parametrize("name", sorted(BOOLS))
 def test_bool_without_a_value_is_true(insert, name):
-    """As with every module in C."""
+    """The parameter is true then, as with every module in C."""
     insert(f"{name}=0 {name}")
     assert shown() == SHOWN
     with Control() as control:
@@ -192,7 +192,7 @@ def test_bool_without_a_value_is_true(insert, name):
 
 @pytest.mark.parametrize("name", sorted(set(SHOWN) - BOOLS))
 def test_number_without_a_value_is_refused(insert, loopback, name):
-    """As with every module in C."""
+    """The load fails then, as with every module in C."""
     with pytest.raises(OSError) as failure:
         insert(name)
     assert failure.value.errno == errno.EINVAL
@@ -234,7 +234,8 @@ def test_modinfo_tells_of_all(ko):
 
 
 def test_namespaces_start_disabled(load, namespaces):
-    """Namespaces that exist before the module, and later ones. Each is enabled separately."""
+    """Both the namespaces that exist before the module and the later ones start disabled. Each is enabled
+    separately."""
     before = namespaces()
     load(enabled=0, bypass=0)
     places = before, namespaces()

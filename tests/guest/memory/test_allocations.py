@@ -40,8 +40,8 @@ def allocations():
 
 @pytest.mark.parametrize("size", [6_000, 16_000, 30_000, 60_000])
 def test_contiguous_pages_are_asked_for_without_retry(module, allocations, size):
-    """Bug: where memory is fragmented, the allocator goes to all lengths for some pages in a row, and
-    kills a process in the end."""
+    """Bug: an allocation of contiguous pages lets the allocator retry without limit. If memory is fragmented, the
+    allocator in the end kills a process."""
     with Client(buffers=1 << 20) as client:
         # Two requests share a buffer, so neither is sent back in it.
         found = allocations(lambda: client.send(pack(ECHO, bytes(size)) * 2))

@@ -174,8 +174,8 @@ def test_network_namespace(module, faults, namespaces):
 
 
 def test_loading(load, faults, namespaces):
-    """Bug: what is registered in some namespaces when another has no memory. Each attempt gets
-    further than the one before, which so has left nothing that is in the way."""
+    """Bug: if one namespace has no memory, registrations in other namespaces stay. Each attempt gets further than
+    the attempt before. It could not, if that attempt had left a registration."""
     place = namespaces()
     taken = 0
 
@@ -201,7 +201,7 @@ def test_loading(load, faults, namespaces):
 
 
 def test_packets_need_no_memory_of_ours(load, faults, loopback):
-    """Bug: each packet needs an allocation, and is lost without memory."""
+    """Bug: the module makes an allocation for each packet, and the packet is lost if there is no memory."""
     load(hooks=31, bypass=0)
     with loopback.near, socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
         packets = [b"\x08\0\xf7\xff" + bytes(4)] * 3
@@ -215,7 +215,8 @@ def test_packets_need_no_memory_of_ours(load, faults, loopback):
 
 @contextlib.contextmanager
 def before_kernel_threads():
-    """Keeps the calling thread on one CPU. The kernel's threads there must wait until it sleeps."""
+    """Keeps the calling thread on one CPU, with real-time priority. Kernel threads on this CPU run only while the
+    calling thread sleeps."""
     with pinned():
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
         try:
@@ -226,8 +227,8 @@ def before_kernel_threads():
 
 @pytest.mark.parametrize("size", [16_000, 30_000, 60_000])
 def test_replies_need_no_contiguous_memory(client, size):
-    """Bug: a reply that asks for pages in a row, and fails (or has a process killed for it) where
-    memory is fragmented."""
+    """Bug: a reply needs contiguous pages. If memory is fragmented, the allocation fails, or the kernel kills a
+    process to get the pages."""
     payload = os.urandom(size)
     with Faults(100, kinds=contiguous_pages()):
         # More replies wait than the allocator has free memory for.
@@ -240,11 +241,11 @@ def test_replies_need_no_contiguous_memory(client, size):
 
 
 def test_request_in_memory_of_vmalloc(client):
-    """Bug: a request of little more than a page goes back in its own buffer although the memory of
-    that comes from vmalloc(). The last clone to go has kfree() free it.
+    """Bug: a request of a little more than a page goes back in its own buffer, although the buffer's memory comes
+    from vmalloc(). When the last clone of the buffer is freed, the kernel frees this memory with kfree().
 
-    The client refuses the reply, and the drop monitor keeps a clone of it. A kernel thread frees the
-    clone when the request has been freed.
+    The client refuses the reply, and the drop monitor keeps a clone of it. A kernel thread frees the clone after
+    the request was freed.
     """
     refuse_all = ctypes.create_string_buffer(struct.pack("=HBBI", BPF_RET, 0, 0, 0))
     client.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER,
@@ -275,8 +276,8 @@ MANY, LATE = 10, 250
 
 
 def early(ready, function, *arguments):
-    """Calls `function(client, ready, ...)` with a client as soon as there can be one. `function` says
-    when it is ready for the load to fail. None if that was too late."""
+    """Opens a client as soon as the module has a kernel socket, and calls `function(client, ready, ...)`.
+    `function` sets `ready` when the load may fail. Returns None if the kernel socket was gone before."""
     deadline = time.monotonic() + TIME_LIMIT
     while True:
         try:
@@ -292,8 +293,8 @@ def early(ready, function, *arguments):
 
 
 def load_with_fault(number):
-    """Loads the module with one allocation failing. The error, or None: the kernel gets by without
-    some of them."""
+    """Loads the module while one allocation fails. Returns the error, or None if the load succeeds: the kernel
+    can do without some allocations."""
     with Faults() as faults:
         faults.fail(number)
         try:
@@ -307,10 +308,10 @@ def load_with_fault(number):
 
 @pytest.fixture
 def loading(load, namespaces, kernel_log):
-    """A worker that calls a function with an early client, and one that loads the module in vain; both
-    when the loader waits for the other."""
+    """Starts two workers: the first calls a function with an early client, and the second loads the module, which
+    fails. Returns both workers at the moment when the second waits for the first to close its socket."""
     def waits():
-        # When this is logged, all namespaces were detached again.
+        # The module logs this after it has detached all namespaces.
         return sum("waiting for programs to close their sockets" in line for line in kernel_log.lines)
 
     def attempt(number, function, *arguments):
@@ -353,9 +354,10 @@ def loading(load, namespaces, kernel_log):
 
 
 def leave_a_dump_open(client, ready, going):
-    """Leaves a dump open, and goes on with it when told to.
+    """Starts a dump, and continues it when `going` is set.
 
-    The first buffer finds no room beside the replies that are not read: the dump waits for a reader.
+    Unread replies fill the receive buffer. So the first buffer of the dump has no room, and the dump waits until
+    the client reads.
     """
     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     for _ in range(3):
@@ -376,7 +378,7 @@ def read_the_rest(client):
         try:
             message = client.receive()
         except OSError as error:
-            # One ENOBUFS for messages without room, or the error of the dump.
+            # The socket reports ENOBUFS once, for messages without room. Another error is that of the dump.
             if error.errno != errno.ENOBUFS:
                 return errno.errorcode[error.errno]
         else:
@@ -386,7 +388,7 @@ def read_the_rest(client):
 
 
 def test_failed_load_with_a_dump_open(loading, load):
-    """Bug: a dump that goes on in what is gone; or that keeps the request, which is charged to a
+    """Bug: a dump continues in an instance that is gone. Or it keeps its request, whose memory is charged to a
     kernel socket that is freed.
     """
     with Stop() as going:
@@ -401,7 +403,7 @@ def test_failed_load_with_a_dump_open(loading, load):
 
 
 def send_many(client, ready, count):
-    """Sends `count` requests in one buffer. The number of answers."""
+    """Sends `count` requests in one buffer. Returns the number of answers."""
     client.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 28)
     client.socket.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 1 << 28)
     client.send(pack(ECHO, b"") * count)
@@ -410,8 +412,8 @@ def send_many(client, ready, count):
 
 
 def test_batch_ends_with_its_socket(loading):
-    """Bug: a load that failed and waits, for minutes, for the end of one client's batch, to which a
-    socket that was taken down goes on replying.
+    """Bug: after the module has taken its kernel socket down, it still replies to all requests of one client's
+    batch. The load that failed waits for minutes until this ends.
     """
     count = 20_000
     client, loader = loading(send_many, count)
@@ -427,9 +429,9 @@ def keep_open(_client, ready, going):
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
 def test_signal_ends_the_wait_for_a_program(loading, load, kernel_log, signum):
-    """Bug: a loader that nothing can end for as long as a program has a socket open.
+    """Bug: while a program has a socket open, no signal ends a loader that waits for this program.
 
-    The module stays, since the program's socket uses it, but serves nothing.
+    The module stays loaded, because the program's socket uses it, but it serves nothing.
     """
     with Stop() as going:
         client, loader = loading(keep_open, going)

@@ -13,14 +13,15 @@ from network import pinned
 KMEMLEAK = Path("/sys/kernel/debug/kmemleak")
 # kmemleak does not report younger objects (MSECS_MIN_AGE), nor those that changed since its last scan.
 MIN_AGE = 5.0
-# More than a CPU keeps for later (NAPI_SKB_CACHE_SIZE), and no more than wait for a socket.
+# More buffers than a CPU keeps in its cache (NAPI_SKB_CACHE_SIZE), but not more than one socket can receive.
 MANY_BUFFERS = 150
 
 
 def _fill_caches_of_socket_buffers():
-    """Has each CPU put buffers over its pointers to those that it had for later, and gave out since.
+    """Makes each CPU overwrite the old pointers in its cache of socket buffers.
 
-    A lost one is not suspected while such a pointer to it is left (napi_skb_cache_get()).
+    When the cache hands out a buffer, the pointer to the buffer stays in the cache (napi_skb_cache_get()).
+    kmemleak does not report a lost buffer while such a pointer exists.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.bind(("127.0.0.1", 0))
@@ -35,7 +36,7 @@ def _fill_caches_of_socket_buffers():
 
 
 def test_no_memory_is_leaked():
-    """Bug: memory is neither used nor freed, whoever allocated it."""
+    """Bug: memory is neither used nor freed. The test finds leaks of the module and of the rest of the kernel."""
     _fill_caches_of_socket_buffers()
     KMEMLEAK.write_text("scan", encoding="ascii")
     time.sleep(MIN_AGE + 1)

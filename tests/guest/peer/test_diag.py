@@ -24,7 +24,8 @@ from workers import Stop
 DONE, ERROR = 0, 2
 NETLINK_SOCK_DIAG = 4
 MODULE = "rust_nldemo"
-# So many sockets that a listing must not be kept in memory; fewer where the kernel is slow.
+# With this number of sockets, a program must not keep the whole list in memory. The number is smaller on slow
+# kernels.
 MANY = int(100_000 / SLOW ** 2)
 MEMORY_LIMIT = 64 << 20
 # With this number of sockets, the listing waits for its reader.
@@ -41,7 +42,7 @@ def busy(namespaces):
 
 @pytest.fixture
 def diag(peer):
-    """Runs `nldemo -j diag list` in a network namespace. The sockets."""
+    """Runs `nldemo -j diag list` in a network namespace. Returns the sockets."""
     def diag(namespace, *arguments, **options):
         with namespace:
             status, output, errors = peer("-j", "diag", "list", *arguments, **options)
@@ -56,8 +57,9 @@ def end(row, which):
 
 
 def lasting(rows):
-    """Those that the peer itself has not open, which are others each time; the one that it asks
-    by is opened when it knows already who has what open."""
+    """The rows without the peer's own sockets, which are new in each run. The peer opens its sock_diag socket
+    after it has read which process has which file open. So the row of this socket names no process, and is
+    recognized by its protocol."""
     return [row for row in rows if "nldemo" not in [one["name"] for one in row["processes"]]
             and (row["kind"], row.get("protocol")) != ("netlink", NETLINK_SOCK_DIAG)]
 
@@ -67,7 +69,8 @@ def identity(row):
 
 
 def test_busy_namespace_has_sockets_in_all_states_however_slow_lo_is(namespaces, diag):
-    """Bug: ends of a connection closed before they knew of each other, which then are in others."""
+    """Bug: the tests' own sockets are in wrong states. That is so if one end of a connection is closed before it
+    has heard of the other end's state, which takes long if lo is slow."""
     run("modprobe", "sch_netem")
     namespace = namespaces()
     with namespace:
@@ -103,7 +106,7 @@ def test_list_agrees_with_ss_on_sockets_of_ip(busy, diag, kind, option, states):
 
 
 def test_list_agrees_with_ss_on_unix_sockets(busy, diag):
-    """Both list the same sockets (by inode), with the same types, states and peers."""
+    """Both list the same sockets (by inode), with the same types, states and other ends."""
     ours = {(row["inode"], row["type"][:3], row["state"], row["receive_queue"], row["send_queue"],
              row["peer"] or 0) for row in lasting(diag(busy.namespace, "unix", "-P"))}
     with busy.namespace:
@@ -151,7 +154,7 @@ def test_list_agrees_with_ss_on_packet_sockets(busy, diag):
 
 
 def test_list_has_ping_sockets(busy, diag):
-    """sock_diag does not list ping sockets."""
+    """The list has ping sockets, although sock_diag does not list them."""
     ours = {(row["family"], *end(row, "local"), row["cookie"]) for row in diag(busy.namespace, "icmp")}
     assert ours == {("ipv4", "127.0.0.1", 7, None), ("ipv6", "::1", 8, None)}
 
@@ -203,13 +206,13 @@ def test_names_of_interfaces_do_a_terminal_no_harm(diag, peer, namespaces):
 
 
 def test_what_is_no_whole_socket_belongs_to_nobody(busy, diag):
-    """Connections that are remembered, and half-open ones. The kernel has no user for them, as it
-    has for a socket of root's."""
+    """The kernel stores no user for a half-open connection, and for a connection that it only remembers after the
+    end. The list must show no user for them, and not root."""
     client, _ = busy.pair(busy.listener(("127.0.0.1", 86)))
     port = client.getsockname()[1]
     client.shutdown(socket.SHUT_WR)
     wait_until(lambda: sockets.states(busy.namespace, port) == ["close-wait", "fin-wait-2"])
-    # If it is closed in an earlier state, it may stay a whole socket without a file for a minute.
+    # If the socket were closed in an earlier state, it could stay a whole socket, without a file, for a minute.
     client.close()
     remembered = [row for row in diag(busy.namespace, "tcp") if row["inode"] == 0]
     assert {row["state"] for row in remembered} == {"syn-recv", "time-wait", "fin-wait-2"}
@@ -293,7 +296,7 @@ def test_filter_by_process(busy, diag, peer):
         (by_pid,) = diag(busy.namespace, f"process={child.pid}")
         assert end(by_pid, "local") == ("127.0.0.1", 99)
         assert {"pid": child.pid, "name": "sleep"} in by_pid["processes"]
-        # This process has it open, too.
+        # The test's own process has the socket open, too.
         assert os.getpid() in [process["pid"] for process in by_pid["processes"]]
         assert diag(busy.namespace, "process=sleep,no-such-process") == [by_pid]
         assert diag(busy.namespace, "process=no-such-process") == []
@@ -394,7 +397,8 @@ def test_list_needs_no_rights(busy, diag):
 # A module that is built in cannot be missing.
 if "/raw_diag.ko" not in BUILT_IN:
     def test_missing_family_is_an_error_where_it_is_asked_for(busy, diag, peer):
-        """If the family was not named, the others are listed, and there is a warning."""
+        """If the command names the family, that is an error. If it names no family, the command lists the other
+        families, with a warning."""
         run("modprobe", "-r", "raw_diag")
         try:
             with busy.namespace:

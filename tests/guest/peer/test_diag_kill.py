@@ -31,7 +31,7 @@ def all_(namespaces):
 
 @pytest.fixture
 def listing(all_, peer):
-    """Runs `nldemo -j diag list`. The sockets."""
+    """Runs `nldemo -j diag list`. Returns the sockets."""
     def listing(*arguments):
         with all_.namespace:
             status, output, errors = peer("-j", "diag", "list", *arguments)
@@ -43,7 +43,7 @@ def listing(all_, peer):
 
 @pytest.fixture
 def kill(all_, peer):
-    """Runs `nldemo -j diag kill`. Its exit status, [(outcome, local port)], and standard error."""
+    """Runs `nldemo -j diag kill`. Returns its exit status, [(outcome, local port)], and standard error."""
     def kill(*arguments, **options):
         with all_.namespace:
             status, output, errors = peer("-j", "diag", "kill", *arguments, **options)
@@ -55,7 +55,7 @@ def kill(all_, peer):
 
 @pytest.fixture
 def kill_listed(all_, peer_program):
-    """Runs `nldemo -j diag kill --stdin`. Its exit status, outcomes, and standard error."""
+    """Runs `nldemo -j diag kill --stdin`. Returns its exit status, outcomes, and standard error."""
     def kill_listed(*rows, text=None):
         text = text if text is not None else "\n".join(map(json.dumps, rows))
         with all_.namespace:
@@ -72,7 +72,7 @@ def port_of(one):
 
 
 def address_pair(one):
-    """The terms that match only one connection, as the table shows it."""
+    """The filter terms that match only the connection of this row, in the form of the table's addresses."""
     def text(address):
         host, port = address[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -130,7 +130,7 @@ def test_connection_of_ipv4_dies_through_an_ipv6_socket(all_, kill):
 
 
 def test_connection_of_a_link_local_address_dies(all_, kill):
-    """A link-local address belongs to an interface."""
+    """A link-local address is complete only with its interface."""
     all_.namespace.ip("address add fe80::1/64 dev lo nodad")
     scope = 1
     listener = all_.listener(("fe80::1", 80, 0, scope), socket.AF_INET6)
@@ -216,7 +216,7 @@ def test_raw_sockets_die_and_no_other_of_their_protocol(all_, listing, kill, kil
 
 @pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
 def test_raw_sockets_of_one_protocol_die_together(all_, kill, family):
-    """All are destroyed, in any order in which the kernel finds them."""
+    """All raw sockets of the protocol are destroyed, in whatever order the kernel finds them."""
     raw = [all_.new(family, socket.SOCK_RAW, 89) for _ in range(4)]
     raw.append(all_.bound(family, socket.SOCK_RAW, (LOOPBACK[family], 0), 89))
     assert kill("raw", "protocol=89") == (DONE, [("destroyed", 0)] * 5, "")
@@ -224,7 +224,7 @@ def test_raw_sockets_of_one_protocol_die_together(all_, kill, family):
 
 
 def test_one_dies_of_the_udp_sockets_that_share_an_address(all_, kill):
-    """Bug: the others are not found, because the destroyed one stays bound."""
+    """Bug: the kernel does not find the other sockets, because the destroyed one stays bound."""
     shared = []
     for _ in range(3):
         shared.append(all_.new(socket.AF_INET, UDP))
@@ -240,7 +240,7 @@ def test_one_dies_of_the_udp_sockets_that_share_an_address(all_, kill):
 @pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
 @pytest.mark.parametrize("kind", [TCP, UDP], ids=["tcp", "udp"])
 def test_sockets_of_one_port_of_which_one_is_of_a_device(all_, kill, family, kind):
-    """Bug: a socket that exists is reported as gone, because the kernel finds the other one."""
+    """Bug: a socket that exists is reported as gone, because the kernel finds the other socket of the port."""
     shared = [all_.new(family, kind) for _ in range(2)]
     for number, one in enumerate(shared):
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -305,7 +305,7 @@ def test_all_die_only_on_demand(all_, kill):
 
 
 def test_dry_run_touches_nothing(all_, kill, peer):
-    """It reports the outcomes without destroying, and needs no privilege."""
+    """A dry run reports the outcomes without destroying sockets, and needs no privilege."""
     client, accepted = all_.pair(all_.listener(("127.0.0.1", 80)))
     expected = DONE, [("would-be-destroyed", port_of(client))], ""
     assert kill("--dry-run", *address_pair(client)) == expected
@@ -366,7 +366,8 @@ def test_socket_that_is_gone(all_, listing, kill_listed, kind):
 
 @pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
 def test_connection_that_is_gone(all_, listing, kill_listed, family):
-    """Bug: the listening socket at the same address is taken for a new one in its place."""
+    """Bug: the program mistakes the listening socket at the same address for a new socket in the place of the
+    closed connection."""
     listener = all_.listener((LOOPBACK[family], 80), family)
     client, accepted = all_.pair(listener)
     (row,) = listing("tcp", "local-port=80", "state=established")
@@ -379,7 +380,7 @@ def test_connection_that_is_gone(all_, listing, kill_listed, family):
 
 
 def test_connected_udp_socket_that_is_gone(all_, listing, kill_listed):
-    """The same, and a second socket that receives from all addresses."""
+    """Like the test above, for a connected UDP socket. A second socket receives from all addresses."""
     server = all_.bound(socket.AF_INET, UDP, ("0.0.0.0", 53))
     server.setblocking(False)
     with all_.namespace.socket(socket.AF_INET, UDP) as client:
@@ -418,14 +419,14 @@ def test_socket_that_has_taken_its_place(all_, listing, kill_listed, kind):
 
 
 def test_socket_that_the_kernel_does_not_find(all_, kill):
-    """A TCP socket that is only bound."""
+    """The kernel does not find a TCP socket that is only bound."""
     all_.bound(socket.AF_INET, TCP, ("127.0.0.1", 80))
     assert kill("tcp", "port=80")[:2] == (NO, [("out-of-reach", 80)])
 
 
 @pytest.mark.parametrize("kind", ["unix", "netlink", "packet", "icmp"])
 def test_kind_that_cannot_be_destroyed(namespaces, peer, kind):
-    """The kernel refuses with EOPNOTSUPP."""
+    """The kernel refuses to destroy such a socket, with EOPNOTSUPP."""
     with sockets.busy(namespaces()) as busy, busy.namespace:
         status, output, errors = peer("diag", "kill", kind, "--all")
     assert (status, output) == (ERROR, "")
@@ -453,7 +454,7 @@ def test_signal_ends_a_wait_for_standard_input(all_, listing, peer_program):
                                    stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdin.write(json.dumps(row) + "\n")
     process.stdin.flush()
-    # It waits for more input, or has not read the row yet.
+    # The command waits for more input, or has not read the row yet.
     wait_for_call(process, POLL)
     process.send_signal(signal.SIGINT)
     assert process.wait(DEADLINE) == NO

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The peer's socket filters: what the BPF program counts, and what the kernel still delivers to a
-netlink socket that has one."""
+"""The peer's socket filters: the packets that the BPF program counts, and the messages that the kernel delivers
+to a netlink socket with a filter."""
 
 import errno
 import fcntl
@@ -100,8 +100,8 @@ def frame(protocol, packet, tags):
 
 @pytest.fixture
 def quiet_link(namespaces):
-    """A link on which no host sends packets unasked. IPv6 is disabled there: the program also counts
-    the IPv6 packets of a link without IPv6."""
+    """A link on which no host sends packets unasked. For that, IPv6 is disabled on the link. The program counts
+    IPv6 packets nevertheless."""
     near, far = namespaces(), namespaces()
     for namespace in (near, far):
         namespace.sysctl("ipv6/conf/default/disable_ipv6", 1)
@@ -212,8 +212,8 @@ def unprivileged_bpf():
 
 
 def test_count_by_protocol(quiet_link, counting):
-    """Bug: the program takes an extension header for the transport header, or reads a header in a later
-    fragment. Each frame leaves at one end of the link and arrives at the other."""
+    """Bug: the program treats an extension header as the transport header. Or it parses the data of a fragment
+    other than the first as a header. Each frame leaves at one end of the link and arrives at the other end."""
     near, far = counting(quiet_link.near), counting(quiet_link.far)
     with quiet_link.near.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
         raw.bind(("veth0", 0))
@@ -274,8 +274,9 @@ def test_count_of_another_namespace(blue, peer):
 
 
 def test_count_of_an_interface_that_goes(quiet_link, counting):
-    """Bug: the command goes on and counts nothing, or does not print what it counted. The name does not
-    identify the interface: in the end another interface has it."""
+    """Bug: after the interface is gone, the command continues and counts nothing, or ends without printing its
+    counts. The command must not identify the interface by its name: at the end, another interface has this
+    name."""
     counter = counting(quiet_link.near, "--interval", "0.02")
     quiet_link.settle()
     quiet_link.near.ip("link set veth0 name veth7", "link add veth0 type veth peer name veth8")
@@ -301,7 +302,7 @@ def test_count_of_an_interface_that_is_down_at_times(loopback, counting):
 
 
 def test_count_of_an_interface_without_link_layer_headers(namespaces, counting):
-    """Bug: other bytes are taken for an Ethernet header."""
+    """Bug: the program treats other bytes as an Ethernet header."""
     run("modprobe", "tun")
     packets = [(kind, protocol, packet) for kind, protocol, packet, *tags in FRAMES
                if protocol in (IPV4, IPV6) and not tags]
@@ -323,8 +324,8 @@ def test_count_of_an_interface_without_link_layer_headers(namespaces, counting):
 
 
 def test_count_of_what_a_bridge_passes_on(namespaces, counting):
-    """Bug: the program takes a tag for the packet. If a bridge sends a packet with
-    several tags, the data begins with a tag."""
+    """Bug: the program treats a VLAN tag as the packet. If a bridge sends a packet with several tags, the data
+    begins with a tag."""
     run("modprobe", "bridge")
     near, bridge = namespaces(), namespaces()
     for namespace in (near, bridge):
@@ -362,7 +363,8 @@ def test_count_keeps_no_packet(namespaces, counting, start, stop):
 
 
 def test_count_on_all_cpus_at_once(namespaces, counting):
-    """Bug: additions are lost. The interface itself counts for each CPU separately."""
+    """Bug: additions are lost. The test compares the counts with the interface's own counters. These lose
+    nothing, because each CPU has its own."""
     namespace = namespaces()
     counter = counting(namespace, "--interval", "0.02", interface="lo")
     send_on_all_cpus(namespace, 100_000)
@@ -513,8 +515,8 @@ def kernel_view(portid):
 
 
 def test_attach_needs_rights(peer_program, module, unprivileged_bpf):
-    """The command needs CAP_BPF, and gives the same error without it. If users may load BPF programs, it needs no
-    capability, because the verifier accepts these programs."""
+    """Without CAP_BPF the command fails, and its error names this capability. If all users may load BPF programs,
+    it needs no capability, because the verifier accepts these programs."""
     unprivileged_bpf(2)
     for what in (("--parity", "odd"), ("--events", "config")):
         message = refused(*as_user(), peer_program, "filter", "attach", *what)

@@ -141,8 +141,8 @@ def test_rewrite(module, link, example):
 
 @pytest.mark.parametrize("failing", [False, True], ids=["sent", "failing"])
 def test_stream_delays_packets_in_their_order(module, link, example, request, failing):
-    """A stream within select, each packet of which is kept, and verdicts that are gathered for a
-    time. Those of the last packets have nothing but that time to be sent by."""
+    """The example reads packets as a stream, keeps each for a while, and gathers verdicts for a time. After the
+    last packets, only the end of this time makes it send their verdicts."""
     example(link.far, "delay", "200", **(request.getfixturevalue("no_buffers") if failing else {}))
     with link.pinger() as pinger:
         for burst in range(2):

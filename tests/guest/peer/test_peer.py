@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The peer with the kernel: its output, its ends, and messages from other senders."""
+"""The peer (the program nldemo) with the kernel: its output, the ways in which it ends, and messages from other
+senders."""
 
 import itertools
 import json
@@ -104,8 +105,8 @@ def test_echo_in_a_named_namespace(module, peer):
 
 @pytest.fixture
 def stop_amid_echoes(module, running):
-    """Starts `nldemo -j echo --size 9`, and stops it when it has sent some of its messages and not all:
-    the program, how many messages it sends, and its address."""
+    """Starts `nldemo -j echo --size 9`, and pauses it when it has sent some of its messages but not all. Returns
+    the program, the number of messages that it sends, and its portid."""
     def stop_amid_echoes():
         with Control() as control:
             for count in (3000 << attempt for attempt in itertools.count()):
@@ -123,7 +124,7 @@ def stop_amid_echoes(module, running):
                         portids = {int(row[2]) for row in map(str.split, table) if row[1] == str(PROTOCOL)}
                     (portid,) = portids - {0, control.portid}
                     return program, count, portid
-                # The command ended before it was stopped.
+                # The command ended before it was paused.
                 program.go_on()
                 program.rest()
 
@@ -352,7 +353,7 @@ def test_plain_output_without_colour_and_with(module, loopback, peer):
 
 
 def test_module_can_go_when_the_peer_has_gone(load, link, consume, peer):
-    """Nothing of the peer keeps the module in use."""
+    """After the peer has ended, nothing of it keeps the module in use."""
     load()
     assert peer("echo")[0] == DONE
     consumer = consume(link.far)

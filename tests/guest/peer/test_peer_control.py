@@ -100,7 +100,8 @@ def test_config_plain_table(module, peer):
 
 
 def test_namespace_without_hooks_is_told(load, peer, blue):
-    """The output says that its packets are not seen, why, and what to do. Then that it worked."""
+    """While a namespace has no hooks, the output says that its packets are not seen, the reason, and what to do.
+    After the user did this, the output says that it worked."""
     def nft(ruleset):
         run("ip", "netns", "exec", blue, "nft", "-f", "-", input=ruleset)
 
@@ -143,7 +144,7 @@ def test_config_refusal_names_the_key_and_changes_nothing(module, peer, config, 
 
 
 def test_config_needs_rights_to_change_and_none_to_show(module, peer, config):
-    """Bug: no capability check."""
+    """Bug: the module does not check the capability."""
     before = config()
     status, output, errors = peer("config", "set", "enabled=off", **as_nobody())
     assert (status, output) == (ERROR, "")
@@ -154,7 +155,7 @@ def test_config_needs_rights_to_change_and_none_to_show(module, peer, config):
 
 
 def test_config_of_another_namespace(module, blue, peer, config):
-    """Bug: init_net only."""
+    """Bug: the command works only in the initial network namespace."""
     before = config()
     assert peer("-N", blue, "config", "set", "queue=7")[0] == DONE
     assert config("-N", blue)["queue"] == 7
@@ -213,7 +214,8 @@ def test_stats_watch_has_rates_and_ends(module, running):
 
 
 def test_stats_watch_on_a_terminal_draws_in_place(module, peer_program):
-    """On a terminal a table replaces the last one. Elsewhere it is below it."""
+    """On a terminal, each table replaces the table before it. On other output, each table comes below the table
+    before it."""
     command = [peer_program, "stats", "--watch", "0.01", "--count", "2", "--color", "never"]
     ours, theirs = pty.openpty()
     process = subprocess.Popen(command, stdout=theirs, stdin=subprocess.DEVNULL)
@@ -222,7 +224,7 @@ def test_stats_watch_on_a_terminal_draws_in_place(module, peer_program):
     while select.select([ours], [], [], DEADLINE)[0]:
         try:
             output += os.read(ours, 1 << 16)
-        except OSError:  # What the end of a terminal looks like.
+        except OSError:  # A read from a terminal that is closed at the other end fails.
             break
     os.close(ours)
     assert process.wait(DEADLINE) == DONE
@@ -274,7 +276,7 @@ def test_monitor_tells_of_namespaces_that_go(monitor):
 
 
 def test_monitor_hears_of_its_own_namespace_only(module, blue, running, peer):
-    """Bug: init_net only."""
+    """Bug: the command works only in the initial network namespace."""
     monitor = running("-N", blue, "monitor", "--count", "1")
     monitor.event()
     assert peer("config", "set", "queue=1")[0] == DONE
@@ -284,7 +286,8 @@ def test_monitor_hears_of_its_own_namespace_only(module, blue, running, peer):
 
 
 def test_monitor_tells_how_much_it_lost(monitor, config):
-    """Its receive buffer overflows. By the numbers it knows how many events it missed."""
+    """The monitor's receive buffer overflows. From the numbers of the events, the monitor knows how many events
+    it missed."""
     changes = 3000
     monitor.pause()
     with Client() as client:
@@ -301,7 +304,7 @@ def test_monitor_tells_how_much_it_lost(monitor, config):
         else:
             heard += 1
     assert lost > 0 and heard > 0
-    # First the configuration that it read after the loss, then the last change.
+    # First the monitor prints the configuration that it read after the loss, then the last change.
     found = monitor.event()
     assert found["config"] == config()
     assert found["changed"]["queue"]["to"] == changes
@@ -310,7 +313,7 @@ def test_monitor_tells_how_much_it_lost(monitor, config):
 
 
 def test_monitor_takes_no_message_that_is_not_from_the_kernel(monitor, peer):
-    """Bug: the client accepting messages from other users (source portid other than 0)."""
+    """Bug: the client accepts messages from other users (source portid other than 0)."""
     forged = pack(24, attribute(1, struct.pack("=Q", 1)) + attribute(2, struct.pack("=I", 1)),
                   flags=0)
     with Client() as forger:

@@ -94,7 +94,8 @@ def test_requeue_without_listener_drops_or_passes(module, link, consume):
 
 
 def test_requeue_to_itself_is_refused(module, peer):
-    """The command refuses such a policy, because the packet would go round for ever."""
+    """The command refuses a policy that sends packets to a queue of its own. Such a packet would go round for
+    ever."""
     status, output, errors = peer("queue", "run", "--queue", "0-3", "--policy", "queue 2")
     assert (status, output) == (ERROR, "") and "for ever" in errors
 
@@ -192,8 +193,8 @@ def test_numbered_pings_over_four_queues_keep_their_order(load, loopback, consum
     with loopback.near, Control() as control:
         control.set(ipv4={ICMP_ECHO_REQUEST})
     consumer = consume(loopback.near, "--queue", "0-3", "--batch", "64", "--quiet", queues=4)
-    # On all CPUs, and each thread on one: what it lets go on from one could overtake there what it
-    # let go on from another before.
+    # The consumer's threads use all CPUs, but each thread stays on one CPU. If a thread moved, a packet that it
+    # accepts on the new CPU could overtake a packet that it accepted before on the old CPU.
     for place, thread in enumerate(os.listdir(f"/proc/{consumer.process.pid}/task")):
         os.sched_setaffinity(int(thread), {place % os.cpu_count()})
     with loopback.near:
@@ -297,7 +298,7 @@ def test_packets_that_wait_together_have_verdicts_of_their_own(module, link, con
 
 
 def test_copy_mode_none_drops_everything(module, link, consume):
-    """The kernel drops the packets. bypass has no effect, and nothing is reported or counted."""
+    """With --copy none, the kernel drops the packets. bypass has no effect, and nothing is reported or counted."""
     consumer = consume(link.far, "--copy", "none")
     with link.pinger() as pinger:
         for seq in range(3):
@@ -401,7 +402,8 @@ def test_interface_that_goes_takes_its_packets_along(module, link, consume):
 
 
 def test_network_that_goes_takes_its_packets_along(module, consume):
-    """The namespaces at both ends, except the objects that the consumer made; and these, when it stops."""
+    """Both namespaces are closed. The near one is deleted at once, with the link between both, so the kernel drops
+    the queued packets. The far one is deleted when the consumer stops, because the consumer's sockets keep it."""
     with Monitor() as monitor:
         near, far = Namespace(), Namespace()
         join(near, far)
@@ -413,7 +415,7 @@ def test_network_that_goes_takes_its_packets_along(module, consume):
             with far:
                 wait_until(lambda: nfqueue.statistics()[0][0] == 3)
         near.close()
-        # The devices between the namespaces are removed with it.
+        # The devices between the namespaces are removed with the near namespace.
         with far:
             wait_until(lambda: nfqueue.statistics()[0][0] == 0)
         far.close()
@@ -546,7 +548,7 @@ def test_rewriting_in_a_container_is_refused(module, peer_program):
          "ttl=9"], capture_output=True, text=True, check=False, timeout=DEADLINE)
     assert (done.returncode, done.stdout) == (ERROR, ""), done.stderr
     assert "initial user namespace" in done.stderr
-    # The same from outside: the user has the rights, but the kernel still refuses.
+    # The same with a consumer outside of the user namespace: it has the rights, but the kernel still refuses.
     with subprocess.Popen(["unshare", "--user", "--map-root-user", "--net", "sh", "-c",
                            "echo; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as inside:
         inside.stdout.readline()
@@ -558,7 +560,7 @@ def test_rewriting_in_a_container_is_refused(module, peer_program):
     assert "initial user namespace" in done.stderr
 
 
-# The files that it writes.
+# The files that the consumer writes.
 
 
 def test_capture_file(load, link, consume, tmp_path):

@@ -56,7 +56,7 @@ class Run:
         self.signal(signal.SIGCONT)
 
     def end(self):
-        """Waits for its end. Its exit status and standard error."""
+        """Waits for the consumer's end. Returns its exit status and standard error."""
         errors = self.process.communicate(timeout=DEADLINE)[1]
         return self.process.returncode, (errors or b"").decode()
 
@@ -108,7 +108,7 @@ def fill(consumer, link, pinger, count=COUNT):
 
 
 def fail_under_pings(consumer, link):
-    """Sends pings while a consumer that has bound queue 0 cannot start; returns what it says."""
+    """Sends pings while a consumer that has already bound queue 0 fails to start. Returns its standard error."""
     with link.far:
         wait_until(lambda: nfqueue.is_bound(0))
     with link.pinger() as pinger:
@@ -125,7 +125,8 @@ def fail_under_pings(consumer, link):
 
 @contextlib.contextmanager
 def control_group(**limits):
-    """A control group with limits, by the files that have them, and what has a process join it."""
+    """A control group with limits, which have the names of the group's files. Yields a function that makes the
+    calling process join the group."""
     root = Path("/sys/fs/cgroup")
     (root / "cgroup.subtree_control").write_text("+pids +memory", encoding="ascii")
     group = root / "nldemo"
@@ -150,7 +151,7 @@ def replies(pinger, count=COUNT):
 
 
 def all_pass(consumer, link, count=COUNT):
-    """Output fails while packets wait. All of them must get their verdict."""
+    """Output fails while packets wait. All packets must get their verdict."""
     with link.pinger() as pinger:
         fill(consumer, link, pinger, count)
         consumer.go_on()
@@ -166,7 +167,7 @@ def all_pass(consumer, link, count=COUNT):
 
 
 def test_queue_that_is_taken_costs_no_packet_in_those_before_it(module, link, consumer):
-    """Bug: what waits in queues that are bound already is lost when one of them cannot be bound."""
+    """Bug: when one of several queues cannot be bound, packets are lost that wait in the queues bound before."""
     consumer(link.far, "--queue", "400", stays=False)
     with link.far:
         wait_until(lambda: nfqueue.is_bound(400))
@@ -176,7 +177,8 @@ def test_queue_that_is_taken_costs_no_packet_in_those_before_it(module, link, co
 
 
 def test_thread_that_cannot_start_costs_nothing(link, consumer, tmp_path):
-    """Bug: the queues are bound, and the capture is emptied, before there is a thread for each."""
+    """Bug: the consumer binds its queues and empties the capture file before it has started a thread for each
+    queue."""
     path = tmp_path / "seen.pcapng"
     path.write_bytes(b"of earlier")
     with control_group(pids_max=200) as join:
@@ -190,7 +192,7 @@ def test_thread_that_cannot_start_costs_nothing(link, consumer, tmp_path):
 
 
 def test_error_is_told_when_no_thread_can_start(peer_program):
-    """Bug: errors are written by a thread, and are lost if there can be none."""
+    """Bug: a thread writes errors, so an error is lost if no thread can start."""
     with control_group(pids_max=1) as join:
         refused = subprocess.run([peer_program, "queue", "run"], stdin=subprocess.DEVNULL,
                                  capture_output=True, preexec_fn=join, timeout=DEADLINE, check=False)
@@ -198,7 +200,7 @@ def test_error_is_told_when_no_thread_can_start(peer_program):
 
 
 def test_capture_stays_as_it_is_when_the_queue_is_taken(module, link, consumer, tmp_path):
-    """It is emptied when the queues are bound, and not before."""
+    """The consumer empties the capture file after it has bound its queues, and not before."""
     path = tmp_path / "seen.pcapng"
     path.write_bytes(b"of earlier")
     consumer(link.far)
@@ -207,7 +209,8 @@ def test_capture_stays_as_it_is_when_the_queue_is_taken(module, link, consumer, 
 
 
 def test_memory_that_a_control_group_leaves_counts(module, link, consumer):
-    """Bug: only the machine's memory counts, and the kernel kills the consumer in its group."""
+    """Bug: the consumer compares its need only with the machine's memory. If its control group has less memory,
+    the kernel kills it."""
     with control_group(memory_max=64 << 20) as join:
         refused = consumer(link.far, "--queue", "0-999", stays=False, stdout=subprocess.PIPE,
                            preexec_fn=join)
@@ -376,7 +379,7 @@ def test_stopped_terminal_does_not_keep_it_from_ending(module, link, consumer):
 
 
 def test_second_signal_ends_it_at_once(module, link, consumer, pipe):
-    """After the second signal it does not wait for stuck output."""
+    """After the second signal, the consumer does not wait for stuck output."""
     reader, writer = pipe
     consuming = consumer(link.far, "--hexdump", stdout=writer)
     writer.close()
@@ -466,7 +469,7 @@ def test_no_packet_is_lost_between_the_last_verdict_and_the_end(module, link, co
 
 
 def test_lack_of_memory_kills_it_and_leaves_no_packet_stuck(module, link, consumer, pipe):
-    """The kernel drops the waiting packets, as if the consumer was killed."""
+    """If the consumer ends because it lacks memory, the kernel drops the waiting packets, as after a kill."""
     # Nobody reads the output, which has a quarter of a megabyte for each packet.
     consuming = consumer(link.far, "--hexdump", "--buffer", str(1 << 30), stdout=pipe[1])
     with link.pinger() as pinger:
@@ -497,7 +500,7 @@ class WithoutBuffers:
                             env={**os.environ, **preloaded("no_buffers"), **environment})
 
     def failures(self):
-        """How many sends have failed."""
+        """The number of sends that have failed."""
         return self._failed.stat().st_size
 
     def wait_for_failures(self, count):
@@ -510,7 +513,7 @@ class WithoutBuffers:
         self._missing.unlink()
 
     def stop(self):
-        """Its summary, exit status and standard error."""
+        """Stops the consumer. Returns its summary, exit status and standard error."""
         self.run.signal(signal.SIGTERM)
         return self.wait()
 
@@ -539,7 +542,7 @@ def test_verdict_that_cannot_be_sent_is_sent_again_after_a_pause(module, link, w
         consuming.end()
         assert pinger.reply() == 1
     summary, status, errors = consuming.stop()
-    # A pause takes a millisecond. The first two sends have none.
+    # Before the third send and each later one there is a pause of a millisecond.
     assert failures <= 1000 * elapsed + 2
     assert (summary["unsent"], summary["overruns"]) == (0, consuming.failures())
     assert (status, errors) == (DONE, b"")
@@ -561,7 +564,7 @@ def test_verdict_that_can_be_sent_while_it_stops(module, link, without_buffers):
 
 
 def test_verdict_that_cannot_be_sent_at_the_end_is_counted(module, link, without_buffers):
-    """The kernel drops its packet. The error is told behind the summary."""
+    """The kernel drops the packet of a verdict that was not sent. The error is printed after the summary."""
     consuming = without_buffers()
     with link.pinger() as pinger:
         pinger.send(1)

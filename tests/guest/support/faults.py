@@ -62,7 +62,7 @@ class Faults:
             setting.write_text(before, encoding="ascii")
 
     def fail(self, number):
-        """Makes the allocation with this number fail, counted from here on. 0 means none."""
+        """Makes the allocation with this number fail, counted from this call on. 0 means none."""
         os.pwrite(self._fd, b"%d" % number, 0)
 
     def one_by_one(self, attempt, check):

@@ -154,7 +154,8 @@ class Leftovers:
         return numbered() <= self._namespaces
 
     def wait_for_namespaces(self):
-        """Waits until they are gone, at most for the deadline. Returns a result like that of `free()`.
+        """Waits until the namespaces made after this object are gone, at most for the deadline. Returns a result
+        like that of `free()`.
 
         The kernel destroys a namespace some time after its last file was closed, because it frees sockets
         after a grace period of RCU.

@@ -269,8 +269,8 @@ class Path4:
     def settle(self):
         """Waits until all packets that were sent before, and their replies, have arrived.
 
-        A UDP packet goes there and back after them. Each device delivers packets in order, to the CPU that
-        they were sent on. The test is pinned to this CPU.
+        After these packets, a UDP packet goes to the far end and back. Each device delivers packets in order,
+        to the CPU that they were sent on. The test is pinned to this CPU.
         """
         near, far = self._markers
         for sender, receiver in ((near, far), (far, near)):

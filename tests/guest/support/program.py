@@ -55,7 +55,7 @@ class Program:
         self.process.send_signal(number)
 
     def pause(self):
-        """Pauses the program, and returns when it does not run any more. It may have ended before."""
+        """Pauses the program, and returns when it does not run any more. The program may already have ended."""
         self.signal(signal.SIGSTOP)
         # send_signal() sets the returncode of a process that has ended.
         if self.process.returncode is None:

@@ -214,7 +214,7 @@ _STATES = {"ESTAB": "established", "UNCONN": "close"}
 
 def ss(*arguments):
     """The lines of ss(8) in the calling thread's network namespace, as lists of words. The first word is the
-    state, with the peer's name for it."""
+    state. Here it has the program nldemo's name for that state, not the name that ss prints."""
     lines = run("ss", "-HanOe", *arguments, errors="surrogateescape").splitlines()
     return [[_STATES.get(word, word.lower()) for word in words[:1]] + words[1:]
             for words in map(str.split, lines)]

@@ -90,7 +90,7 @@ def keep_flooding(namespace, stop):
 
 
 def keep_accepting(namespace, stop):
-    """Listens and accepts. Counts the errors for packets that are gone."""
+    """Listens to a queue and accepts its packets. Counts the errors for packets that are no longer queued."""
     os.setns(namespace.fd, os.CLONE_NEWNET)
     decided = gone = 0
     with Listener() as listener:
