@@ -2,9 +2,9 @@
 
 //! Netlink echo and ICMP to NFQUEUE, in every network namespace.
 //!
-//! A module that uses [`net`], the safe abstractions over netlink kernel sockets and
-//! Netfilter hooks. This file has the parameters, and connects the parts. The functions of the
-//! module are in `nldemo/`, which does not know this file.
+//! The module uses [`net`], the safe abstractions over netlink kernel sockets and Netfilter hooks.
+//! This file has the parameters, and connects the parts. `nldemo/` has the functions of the module,
+//! and uses nothing of this file.
 
 #![deny(unsafe_code)]
 

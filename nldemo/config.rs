@@ -38,12 +38,13 @@ const QUEUE: RangeInclusive<i64> = 0..=65535;
 const QUEUES: RangeInclusive<i64> = 1..=65535;
 /// The bit masks of inet hook points, bit `n` for `NF_INET_*` number `n`; at least one.
 pub(crate) const HOOKS: RangeInclusive<i64> = 1..=31;
-/// The places among the hooks of one point.
+/// The order among the hooks of one point: a hook with a lower priority runs earlier.
 const PRIORITY: RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
 /// The marks of packets.
 const SKIP_MARK: RangeInclusive<i64> = 0..=u32::MAX as i64;
 
-/// The types of ICMPv6 that a network works without: echo request and reply.
+/// The types of ICMPv6 that a network does not need to work: echo request and reply. By default,
+/// only these types are queued.
 const ICMPV6_ECHO: [u8; 2] = [128, 129];
 
 /// The parameters as they were given. They are wide integers, so that a value far out of range is
@@ -97,7 +98,7 @@ impl TypeSet {
     }
 }
 
-/// What happens to the packets of a network namespace.
+/// The configuration of a network namespace: the packets that are queued, and their queues.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Config {
     /// Whether packets are queued. If not, there are no hooks.
@@ -112,9 +113,9 @@ pub(crate) struct Config {
     pub(crate) bypass: bool,
     /// The hook points, bit `n` for `NF_INET_*` number `n`.
     pub(crate) hooks: u8,
-    /// The place among the hooks of a point.
+    /// The order among the hooks of a point: a hook with a lower priority runs earlier.
     pub(crate) priority: i32,
-    /// Packets with this mark pass; 0 for none.
+    /// Packets with this mark pass. 0 means that there is no such mark.
     pub(crate) skip_mark: u32,
     /// The types of ICMP that are queued.
     pub(crate) ipv4: TypeSet,

@@ -53,7 +53,7 @@ impl Control {
         })
     }
 
-    /// The current configuration, for an RCU section.
+    /// The current configuration, for the duration of an RCU section.
     #[inline]
     pub(crate) fn read<'a>(&'a self, section: &'a ReadSide) -> &'a Config {
         self.config.read(section)

@@ -45,8 +45,8 @@ pub(crate) fn hook(netns: &NetNs, packet: &Packet, state: &State, point: &Point)
     }
 }
 
-// A function of its own, so that other packets need not save registers. One for each family, so
-// that ICMP does not pay for ICMPv6.
+// This is a function of its own, so that the hook saves no registers for a packet that is not ICMP.
+// Each family has its own function, so that ICMP does not pay for ICMPv6.
 #[inline(never)]
 fn decide_ipv4(netns: &NetNs, packet: &Packet, state: &State, point: Point) -> Verdict {
     decide(Family::Ipv4, netns, packet, state, &point)
@@ -99,7 +99,7 @@ fn decide(family: Family, netns: &NetNs, packet: &Packet, state: &State, point: 
     Verdict::queue(queue(netns, config, packet, family), config.bypass)
 }
 
-/// Classifies a packet by all its bytes. Its linear part alone was malformed.
+/// Classifies a packet by all its bytes. `decide` calls this if the linear part alone is malformed.
 #[cold]
 #[inline(never)]
 fn classify_fragments(family: Family, packet: &Packet) -> Class {
@@ -141,6 +141,6 @@ fn queue_of_many(netns: &NetNs, config: &Config, packet: &Packet, family: Family
             hash.map_or(0, |hash| spread::by_hash(hash, config.queues))
         }
     };
-    // The last queue has a number (`Config::queues_exist()`).
+    // The sum does not wrap, because the last queue has a valid number (`Config::queues_exist()`).
     config.queue.wrapping_add(offset)
 }

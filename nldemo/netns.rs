@@ -25,8 +25,8 @@ pub(crate) struct NetNs {
     pub(crate) seed: u64,
 }
 
-/// Whether the hooks that the configuration of a network namespace asks for are registered. They
-/// are not if the namespace had no room for them, and not yet while it is being set up.
+/// Whether the hooks that the configuration of a network namespace asks for are registered. The
+/// hooks are missing if the namespace had no room for them, and while it is being set up.
 ///
 /// Context: process, may sleep.
 pub(super) fn hooked(instance: &Instance<'_, NetNs>) -> bool {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The queue of a packet, if there are several.
+//! Chooses the queue of a packet, if there are several queues.
 //!
 //! In C, `NFQUEUE --queue-balance` does the same (`nfqueue_hash()` and `nfqueue_tg_v3()`): by flow,
 //! so that the packets of a flow stay in order, or by CPU, so that a packet stays on its CPU.
@@ -17,13 +17,13 @@ use crate::net::skbuff::ReadAt;
 
 /// The offset of the source address in the IPv4 header. The destination address follows it.
 const IPV4_ADDRESSES: usize = 12;
-/// The same in the IPv6 header.
+/// The offset of the source address in the IPv6 header. The destination address follows it.
 const IPV6_ADDRESSES: usize = 8;
 
 /// The hash of an IPv4 packet's flow; `None` if the packet is too short for both addresses.
 ///
-/// `seed` is a random number that decides which flows share a queue. Packets stay in order only as
-/// long as it stays the same.
+/// `seed` is a random number that decides which flows share a queue. Packets of a flow stay in
+/// order only as long as the seed stays the same.
 #[inline]
 pub(crate) fn flow_ipv4(packet: &(impl ReadAt + ?Sized), seed: u64) -> Option<u32> {
     let [a0, a1, a2, a3, b0, b1, b2, b3] = packet.read_at::<8>(IPV4_ADDRESSES)?;
@@ -76,7 +76,7 @@ fn mix(mut bits: u64) -> u64 {
 /// The upper half of a hash, which depends on every bit of the hashed value.
 #[inline]
 fn high_half(hash: u64) -> u32 {
-    // CAST: It is half as wide.
+    // CAST: After the shift only the lower 32 bits can be set.
     (hash >> 32) as u32
 }
 
@@ -157,8 +157,8 @@ mod tests {
         }
     }
 
-    /// Maps 1024 hashes to `queues` queues. Whether each queue gets its share of them, within half
-    /// of the share.
+    /// Maps 1024 hashes to `queues` queues. Returns whether the queues get about the same number:
+    /// the number for a queue differs from an equal share by at most half of the share.
     fn even(queues: NonZero<u16>, hash: impl Fn(u32) -> Option<u32>) -> bool {
         const FLOWS: u16 = 1024;
         let mut counts = [0; 16];

@@ -22,7 +22,7 @@ const MESSAGE_BYTES: usize = 1;
 const ACKS: usize = 2;
 const ERRORS: usize = 3;
 const REFUSED: usize = 4;
-/// The number of these counters.
+/// The number of counters of netlink messages.
 pub(super) const MESSAGES: usize = 5;
 
 /// The counters of one family's packets.
@@ -30,7 +30,7 @@ pub(super) const MESSAGES: usize = 5;
 pub(crate) enum Packets {
     /// ICMP packets.
     Seen,
-    /// Packets of a type that is queued.
+    /// ICMP packets of a type that is queued.
     Matched,
     /// Matched packets that passed because of their mark, or because they met the same hook a
     /// second time in a VRF.
@@ -43,7 +43,7 @@ pub(crate) enum Packets {
 
 /// The number of [`Packets`].
 pub(super) const PACKETS: usize = 5;
-/// The families. Their counters follow those of messages, in this order.
+/// The number of families. The counters of IPv4 follow those of messages. Those of IPv6 come last.
 pub(super) const FAMILIES: usize = 2;
 
 pub(super) const COUNTERS: usize = MESSAGES + FAMILIES * PACKETS;

@@ -3,7 +3,8 @@
 //! The numbers of the wire protocol, generated from `bindings_helper.h`, which includes
 //! `uapi/nldemo.h`.
 
-// `module!` takes only literals for defaults.
+// The module does not use all numbers of the header. For example, `rust_nldemo.rs` has the default
+// of the protocol number as a literal.
 #![expect(
     dead_code,
     non_camel_case_types,

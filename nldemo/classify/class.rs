@@ -20,15 +20,16 @@ pub(crate) enum Class {
     Other,
     /// A later fragment, which has no header behind the IP header.
     ///
-    /// An IPv4 fragment has this class only if its protocol is ICMP. The protocol in a later IPv6
-    /// fragment does not count (RFC 8200 section 4.5), so all of them have this class.
+    /// A later IPv4 fragment has this class only if its protocol is ICMP. A later IPv6 fragment
+    /// always has this class, because only the first fragment's protocol is valid for the datagram
+    /// (RFC 8200 section 4.5).
     LaterFragment,
     /// Headers that contradict themselves, end early or are too many, in a packet whose protocol is
     /// ICMP or cannot be found out.
     Malformed,
 }
 
-/// The class of the message at `offset`. By its headers, the packet ends at `end`.
+/// The class of the message at `offset`. The packet's headers say that the packet ends at `end`.
 pub(super) fn message(packet: &(impl ReadAt + ?Sized), offset: usize, end: usize) -> Class {
     match packet.read_at::<ICMP_HEADER_LEN>(offset) {
         Some([icmp_type, ..]) if offset + ICMP_HEADER_LEN <= end => Class::Icmp(icmp_type),

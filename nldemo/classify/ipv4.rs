@@ -95,7 +95,7 @@ mod tests {
         // 4 bytes of options push the ICMP header to byte 24, where 12 bytes are left for it, and
         // the first of them is 0.
         assert_eq!(with(0, 0x46), Class::Icmp(0));
-        // 12 bytes of options leave it 4 bytes.
+        // 12 bytes of options leave 4 bytes for the ICMP header.
         assert_eq!(with(0, 0x48), Class::Malformed);
     }
 
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn lying_headers_are_malformed() {
-        // Version 6, and a header shorter than the shortest.
+        // Version 6, and a header length below that of the shortest header.
         assert_eq!(with(0, 0x65), Class::Malformed);
         assert_eq!(with(0, 0x44), Class::Malformed);
         assert_eq!(with(0, 0x40), Class::Malformed);

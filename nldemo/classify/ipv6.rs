@@ -48,7 +48,7 @@ const EXTENSION_HEADER_LEN: usize = 8;
 ///
 /// This is the kernel's own limit (`IP6_MAX_EXT_HDRS_CNT`): the kernel drops a packet for this host
 /// that has more. The limit bounds the work, which is one read for each header. It also bounds the
-/// distance, because no header has more than 2048 bytes.
+/// offsets of these reads, because no header has more than 2048 bytes.
 const MAX_EXTENSION_HEADERS: usize = 12;
 
 /// The bits of the fragment header's third and fourth byte that hold the offset.
@@ -65,8 +65,8 @@ pub(crate) fn may_be_icmp(packet: &(impl ReadAt + ?Sized)) -> bool {
 
 /// Whether the next header may be ICMPv6, or an extension header. A `false` is always right.
 ///
-/// Every packet pays for this, so it tests one bit. Numbers that differ by a multiple of 64 share a
-/// bit.
+/// This runs for every packet, so it only tests one bit of a 64-bit mask. Numbers that differ by a
+/// multiple of 64 share a bit.
 #[inline]
 fn may_lead_to_icmpv6(next: u8) -> bool {
     const BITS: u64 = {
@@ -88,18 +88,18 @@ fn leads_to_icmpv6(next: u8) -> bool {
 
 /// Classifies an IPv6 packet that starts at offset 0.
 ///
-/// The rules are those by which the kernel finds ICMPv6 in a received IPv6 packet. A packet that
-/// the kernel takes out of UDP (FOU, GUE) meets no hook point. Extension headers may have any
-/// order, as in `ipv6_skip_exthdr()`. Their options are not looked at, not even router alerts,
-/// which multicast listener discovery uses.
+/// The rules are those by which the kernel finds ICMPv6 in a received IPv6 packet, with one
+/// exception: this does not find ICMPv6 inside of UDP (FOU, GUE), because the kernel takes it out
+/// of UDP after the hook points. Extension headers may have any order, as in `ipv6_skip_exthdr()`.
+/// Their options are ignored, also the router alert, which multicast listener discovery uses.
 pub(crate) fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
     let (Some([version]), Some([len0, len1, first])) = (packet.read_at(0), packet.read_at(4))
     else {
         return Class::Malformed;
     };
-    // 0 stands for a length that does not fit the field. A jumbogram (RFC 2675) has its length in
-    // its hop-by-hop options; the other case is TCP segments that the kernel merged. The end of
-    // such a packet is the end of its bytes.
+    // 0 stands for a length that does not fit the field. Two kinds of packets have it: a jumbogram
+    // (RFC 2675), whose length is in its hop-by-hop options, and TCP segments that the kernel
+    // merged. Such a packet ends where its bytes end.
     let end = match u16::from_be_bytes([len0, len1]) {
         0 => None,
         len => Some(IPV6_HEADER_LEN + usize::from(len)),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     impl Builder {
-        /// The fixed header, with `next` behind it.
+        /// The fixed header. Its "next header" is `next`.
         fn new(next: u8) -> Self {
             let mut bytes = [0; 160];
             bytes[0] = 0x60;
@@ -263,17 +263,17 @@ mod tests {
 
     #[test]
     fn lengths_of_extension_headers_are_in_their_units() {
-        // 16 bytes: 8 and 1 times 8.
+        // The length 1 stands for 16 bytes: 8, and 1 times 8.
         let generic = [ICMPV6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         let packet = Builder::new(DESTINATION).push(&generic).push(&MESSAGE);
         assert_eq!(packet.class(), Class::Icmp(ECHO_REQUEST));
-        // 12 bytes: 8 and 1 times 4.
+        // Here the length 1 stands for 12 bytes: 8, and 1 times 4.
         let authentication = [ICMPV6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         let packet = Builder::new(AUTHENTICATION)
             .push(&authentication)
             .push(&MESSAGE);
         assert_eq!(packet.class(), Class::Icmp(ECHO_REQUEST));
-        // A fragment header is always 8 bytes; that byte is reserved.
+        // A fragment header always has 8 bytes. Its second byte is reserved, and is no length.
         let fragment = [ICMPV6, 0xff, 0, 0, 0, 0, 0, 7];
         let packet = Builder::new(FRAGMENT).push(&fragment).push(&MESSAGE);
         assert_eq!(packet.class(), Class::Icmp(ECHO_REQUEST));

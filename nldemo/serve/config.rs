@@ -149,7 +149,7 @@ fn changed(old: &Config, attributes: &Attributes<'_>) -> Result<Config, Refusal>
     }
     if !config.queues_exist() {
         const BEYOND: &CStr = c"The last queue would be beyond 65535";
-        // Point at the attribute that was given.
+        // The refusal must point at an attribute that the request has.
         return Err(if attributes.get(&QUEUES).is_some() {
             attributes.refuse(&QUEUES, ERANGE, BEYOND)
         } else {

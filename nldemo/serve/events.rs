@@ -35,8 +35,7 @@ const LEN_MAX: usize = 64;
 ///
 /// Context: process, may sleep.
 pub(crate) fn gone(instance: &Instance<'_, NetNs>, initial: &Instance<'_, NetNs>) {
-    // The initial namespace is not deleted. Its instance ends only because the module is
-    //unloaded.
+    // The initial namespace is not deleted. Its instance ends only because the module is unloaded.
     if instance.net().cookie() == initial.net().cookie() {
         return;
     }

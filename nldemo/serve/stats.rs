@@ -123,8 +123,8 @@ pub(crate) fn get(
 
 /// The counts of each CPU that the machine can have.
 ///
-/// Counting goes on meanwhile. A dump is inconsistent only if the configuration changed between two
-/// of its messages.
+/// The counters may rise during the dump. The kernel marks a dump as inconsistent only if the
+/// configuration changed between two of its messages.
 pub(crate) enum PerCpu {}
 
 impl Dump<NetNs> for PerCpu {
