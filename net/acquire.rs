@@ -8,8 +8,8 @@
 /// Reads a value of the size of a pointer in one piece. Later volatile and atomic reads, and reads
 /// at an address that depends on the value, happen after this read.
 ///
-/// On x86-64, every read of the processor has that order, so a volatile read suffices. It needs no
-/// function call.
+/// On x86-64, every read of the processor has that order, so a volatile read suffices. A volatile
+/// read needs no function call.
 ///
 /// # Safety
 ///

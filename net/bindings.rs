@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! C items: those of `kernel::bindings`, and those that it lacks, generated from
-//! `bindings_helper.h`.
+//! The C items of `kernel::bindings`, and the C items that `net/` needs and `kernel::bindings`
+//! lacks. bindgen generates the second kind from `bindings_helper.h`.
 
 // The lints do not apply to generated code.
 #![allow(

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What net/ needs of the kernel's C headers and kernel::bindings lacks. module.mk lists the items
- * that bindgen takes from here; every other type comes from kernel::bindings, so that one C type
- * stays one Rust type.
+ * The C items that net/ needs and kernel::bindings lacks. module.mk lists the items that bindgen
+ * generates from this file. Every other type comes from kernel::bindings, so that one C type stays
+ * one Rust type.
  */
 #include <linux/netfilter.h>
 #include <linux/netfilter_ipv4.h>
@@ -14,7 +14,7 @@
 #include <net/netns/generic.h>
 #include <net/sock.h>
 
-/* Structs and unions without names hold them. */
+/* These fields are within structs and unions that have no names. */
 static const size_t SK_BUFF_MARK = offsetof(struct sk_buff, mark);
 static const size_t SOCK_FLAGS = offsetof(struct sock, sk_flags);
 /* struct net is opaque to kernel::bindings before 7.3. */
@@ -22,11 +22,14 @@ static const size_t NET_COOKIE = offsetof(struct net, net_cookie);
 static const size_t NET_GEN = offsetof(struct net, gen);
 static const size_t NET_GENL_SOCK = offsetof(struct net, genl_sock);
 static const size_t NET_INUM = offsetof(struct net, ns.inum);
-/* A bit-field has no place of its own. */
+/* offsetof() does not accept a bit-field. The kernel has a constant for the byte of this one. */
 static const size_t SK_BUFF_PKT_TYPE = PKT_TYPE_OFFSET;
 /* struct net_device is opaque to kernel::bindings, and too entangled to bind here. */
 static const size_t NET_DEVICE_IFINDEX = offsetof(struct net_device, ifindex);
-/* A bit-field, too: the first half of an unsigned long. Only the low half is first in little endian. */
+/*
+ * priv_flags is also a bit-field, in the low half of priv_flags_fast. In little endian, the low half
+ * comes first.
+ */
 static const size_t NET_DEVICE_PRIV_FLAGS = offsetof(struct net_device, priv_flags_fast);
 #ifndef __LITTLE_ENDIAN_BITFIELD
 #error "priv_flags is elsewhere in big endian"

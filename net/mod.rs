@@ -8,7 +8,8 @@
 //! - [`netfilter`]: hooks on the path of packets, in every network namespace.
 //! - [`skbuff`]: a packet borrowed for the duration of one call.
 //! - [`parameters`]: parameters of the module, as modules in C have them.
-//! - [`percpu`], [`rcu`]: counters, and values that readers see whole, at no cost to readers.
+//! - [`percpu`], [`rcu`]: counters for each CPU, and values that can be replaced while others read
+//!   them.
 //!
 //! One type connects the pieces. It implements [`pernet::Subsystem`] and names the attachments of
 //! its instances. The attachments call the traits [`netlink::Input`],

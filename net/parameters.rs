@@ -58,7 +58,8 @@ macro_rules! module_parameters {
             pub(crate) static $name: $crate::net::parameters::Parameter<$type> =
                 $crate::net::parameters::Parameter::new($default);
 
-            // Only for the code of the macro: the default is the caller's code.
+            // Unsafe code is allowed only here, in the macro's own code. The default, above, is the
+            // caller's code.
             #[allow(unsafe_code)]
             const _: () = {
                 use $crate::net::parameters::{

@@ -90,8 +90,8 @@ impl<const N: usize> Counters<N> {
         unsafe { arch::add(counter, count) };
     }
 
-    /// The counters of one CPU after the other, for all CPUs that the machine can ever have, online
-    /// or not (`for_each_possible_cpu()`).
+    /// The counters of all CPUs that the machine can ever have, online or not, one CPU after the
+    /// other (`for_each_possible_cpu()`).
     ///
     /// The counters of a CPU are read from the last to the first, each of them once. If a task adds
     /// to two counters of one CPU in the order of their numbers, a reader never sees the second
@@ -148,7 +148,7 @@ mod arch {
     ///
     /// # Safety
     ///
-    /// As of [`add`].
+    /// As for [`add`].
     #[inline]
     pub(super) unsafe fn increment(counter: *mut u64) {
         // SAFETY: As in `add`.
@@ -185,7 +185,7 @@ mod arch {
 #[cfg(not(CONFIG_X86_64))]
 use self::portable as arch;
 
-// The debug kernel tests it on x86-64.
+// The KUnit tests also use this module on x86-64.
 #[cfg(any(not(CONFIG_X86_64), all(net_kunit, CONFIG_KUNIT = "y")))]
 mod portable {
     use crate::net::percpu::offset;
@@ -202,7 +202,7 @@ mod portable {
     ///
     /// # Safety
     ///
-    /// As of [`add`].
+    /// As for [`add`].
     #[inline]
     #[cfg_attr(CONFIG_X86_64, expect(dead_code))] // The tests add.
     pub(super) unsafe fn increment(counter: *mut u64) {

@@ -161,7 +161,7 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
     /// of room, programs can hold a socket open, and a load that fails waits for these programs.
     type Attachments: Attachment<Self>;
 
-    /// Leads to the instances: a `static` [`Key`].
+    /// The `static` [`Key`] that leads to the instances.
     const KEY: KeyRef<Self>;
 
     /// Called once when the module is loaded, before anything else.
@@ -430,8 +430,8 @@ unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for 
     }
 }
 
-/// The part of an [`Attachment`] that exists once for all namespaces. Through it the kernel reaches
-/// the instances of all of them.
+/// The part of an [`Attachment`] that exists once for all namespaces. Through this part, the kernel
+/// reaches the instances of all namespaces.
 ///
 /// # Safety
 ///
@@ -649,7 +649,8 @@ struct Slot<T: Subsystem> {
 impl<T: Subsystem> Slot<T> {
     /// From here on no [`Weak`] leads to the instance. Waits for calls of [`Weak::with`] that run.
     fn close(&self) {
-        // The lock is given up before the wait, because the calls that run may downgrade.
+        // The lock is released before the wait, because the calls that run may call `downgrade`,
+        // which takes the lock.
         let gateway = mem::replace(&mut *self.gateway.lock(), Gateway::Closed);
         if let Gateway::Open(weak) = gateway {
             weak.close();
@@ -661,7 +662,7 @@ impl<T: Subsystem> Slot<T> {
 enum Gateway<T: Subsystem> {
     /// There is no weak reference yet. Few instances ever have one.
     Unused,
-    /// All of them share an open gate.
+    /// All weak references share an open gate.
     Open(Weak<T>),
     /// The instance ends, and nobody can get a weak reference.
     Closed,

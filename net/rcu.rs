@@ -140,7 +140,7 @@ impl<T: Copy + Send + Sync> Published<T> {
     /// The value, for as long as the reader stays in `_section`. Context: any.
     #[inline]
     pub fn read<'a>(&'a self, _section: &'a ReadSide) -> &'a T {
-        // As `rcu_dereference()` does, a volatile read. `Atomic::load()` would call a C function.
+        // `rcu_dereference()` is a volatile read, too. `Atomic::load()` would call a C function.
         //
         // SAFETY: The cell is valid. `publish` may write to it meanwhile, by an atomic operation.
         // In the kernel's memory model a volatile read of a pointer does not race with that.

@@ -4,7 +4,8 @@
 
 use crate::net::stack::assert_fits;
 
-/// Bounds-checked reads. Code that parses packets then does not depend on where the bytes are.
+/// Bounds-checked reads. Code that parses packets uses this trait, so it does not depend on the
+/// place of the bytes.
 ///
 /// Two reads of the same bytes may differ, because a program may write to the pages meanwhile. Code
 /// must not assume that a second read returns what the first one did.

@@ -154,7 +154,7 @@ impl Priority {
 pub struct Point {
     /// The packets' network layer protocol.
     pub family: Family,
-    /// The place on their way.
+    /// The place on the packets' way.
     pub hooknum: Hooknum,
     /// The order among the hooks at that place.
     pub priority: Priority,
@@ -170,7 +170,7 @@ pub const PRIORITIES_MAX: usize = 4;
 /// The most points that [`Hooks`] may have, over all families and hooknums.
 pub const POINTS_MAX: usize = 2 * Hooknum::ALL.len() * PRIORITIES_MAX;
 
-/// Points that differ.
+/// A list of points without duplicates.
 struct Points {
     all: [Point; POINTS_MAX],
     len: usize,
@@ -185,7 +185,7 @@ impl Deref for Points {
 }
 
 impl Points {
-    /// No point.
+    /// The empty list.
     #[inline]
     fn none() -> Self {
         const UNUSED: Point = Point {
@@ -199,8 +199,8 @@ impl Points {
         }
     }
 
-    /// Collects `points`. A point that is named twice counts once. The iterator is the caller's: it
-    /// can yield other points each time it is made, and it need not end.
+    /// Collects `points` without duplicates. The iterator is code of the caller: each time it is
+    /// made, it can yield other points, and it need not end.
     ///
     /// # Errors
     ///
@@ -311,7 +311,7 @@ unsafe impl<T: Hook> Sync for Hooks<T> {}
 /// The hooks that are registered, under the lock of [`Hooks`].
 struct Registered<T: Hook> {
     hooks: KVec<Registration<T>>,
-    /// Whether each of the points that were last asked for has a hook.
+    /// Whether each of the points has a hook that `attach` or the last `change` asked for.
     complete: bool,
     /// Set by `detach`: a time after the last hook was unregistered. From then on none may be
     /// registered.
@@ -497,7 +497,7 @@ unsafe fn hook<T: Hook, const FAMILY: u8>(
 ///
 /// # Safety
 ///
-/// As of [`hook`].
+/// As for [`hook`].
 #[cold]
 #[inline(never)]
 unsafe fn header_elsewhere<T: Hook, const FAMILY: u8>(
@@ -523,7 +523,7 @@ const fn header_len(family: u8) -> usize {
 ///
 /// # Safety
 ///
-/// As of [`Registration::new`], for each hook.
+/// As for [`Registration::new`], for each hook.
 unsafe fn register<T: Hook>(
     net: NonNull<bindings::net>,
     instance: NonNull<T>,
@@ -594,7 +594,7 @@ impl<T: Hook> Hooks<T> {
         Ok(())
     }
 
-    /// Whether each of the points that were last asked for has a hook.
+    /// Whether the instance has a hook at each of its points.
     ///
     /// False if a network namespace, other than the initial one, had no room for a hook when the
     /// instance was attached. Then the instance sees no packets until [`change`](Self::change)

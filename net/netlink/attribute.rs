@@ -77,7 +77,7 @@ pub struct Rule {
 pub struct Policy(pub(super) &'static [Rule], u64);
 
 impl Policy {
-    /// For messages without attributes.
+    /// The policy of messages without attributes.
     pub const NONE: &'static Self = &Self(&[], 0);
 
     /// Lists attributes, at most 64. If an attribute is listed twice in a constant or a static, it
@@ -224,7 +224,7 @@ impl<V> Attribute<V> {
         })
     }
 
-    /// The attribute's place in a [`Policy`].
+    /// The rule for the attribute, to be listed in a [`Policy`].
     pub const fn rule(&self) -> Rule {
         self.rule
     }
@@ -347,8 +347,8 @@ impl<'a> Found<'a> {
 }
 
 /// Checks the attributes in `value`, the value of the attribute at `offset`. This is a function of
-/// its own, so that the caller needs fewer registers for attributes without nested ones, which are
-/// the most.
+/// its own, so that the caller needs fewer registers for attributes without nested attributes,
+/// which are the most frequent.
 #[inline(never)]
 fn check_nested(
     value: &[u8],
@@ -398,9 +398,9 @@ impl<'a> Iterator for Walk<'a> {
 /// The attributes of a message, valid by the rules of a [`Policy`].
 pub struct Attributes<'a> {
     bytes: &'a [u8],
-    /// Their offset in the payload of the message.
+    /// The offset of the first attribute in the payload of the message.
     offset: usize,
-    /// The offset of the attribute that contains them.
+    /// The offset of the attribute that contains these attributes, if one does.
     within: Option<usize>,
     policy: &'static Policy,
 }
@@ -582,7 +582,7 @@ impl<const N: usize> Payload<N> {
     }
 
     /// Appends header, value and padding.
-    #[inline(always)] // The length of the value is known to most callers, and with it most of this.
+    #[inline(always)] // Most callers know the value's length, so most of this is constant.
     fn attribute(&mut self, tagged: u16, value: &[u8]) {
         let len = HEADER_LEN.saturating_add(value.len());
         let padded = value.len().next_multiple_of(ALIGNMENT) + HEADER_LEN;
@@ -741,7 +741,7 @@ mod tests {
         for rest in 1..4 {
             assert!(verdict(&raw(5, 1, [1])[..8 + rest]) == Some((EINVAL, Some(8))));
         }
-        // The last one may lack its padding.
+        // The last attribute may lack its padding.
         assert!(verdict(&raw(5, 1, [1])[..5]).is_none());
     }
 

@@ -117,7 +117,7 @@ impl<N: Number> Page<'_, N> {
             return Err(Full);
         }
         let mut flags = bindings::NLM_F_MULTI;
-        // The same as in `nl_dump_check_consistent()`.
+        // The condition is that of `nl_dump_check_consistent()`.
         if self.cb.prev_seq != 0 && self.cb.prev_seq != self.cb.seq {
             flags |= bindings::NLM_F_DUMP_INTR;
         }
@@ -143,7 +143,7 @@ impl<N: Number> Page<'_, N> {
     }
 }
 
-/// A function that begins a dump in the place for it.
+/// A function that begins a dump. It stores the dump's data in the `netlink_callback`.
 ///
 /// # Safety
 ///
@@ -194,7 +194,7 @@ impl<N: Number, C: Copy> State<N, C> {
         assert!(align_of::<Self>() <= align_of::<bindings::netlink_callback__bindgen_ty_1>());
     };
 
-    /// The place of the data.
+    /// The address of the data in `cb`.
     fn of(cb: &mut bindings::netlink_callback) -> *mut Self {
         const { Self::FITS };
         (&raw mut cb.__bindgen_anon_1).cast()

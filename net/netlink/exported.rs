@@ -49,7 +49,8 @@ impl Exported {
         }
         let mut done = self.tables.len();
         let exported = self.table(policy)?;
-        // Each policy may be nested in each other one, and in itself.
+        // An entry may add a table for a policy nested in this one. A policy can even be nested in
+        // itself, so each policy gets one table only.
         while done < self.tables.len() {
             let (policy, _) = self.tables[done];
             for rule in policy.0 {

@@ -4,9 +4,9 @@
 //!
 //! A [`Subsystem`] serves a family of generic netlink in every network namespace if it implements
 //! [`Family`] and names [`Channel`] among its attachments. Like the kernel socket of a raw
-//! protocol, it has [`Operation`]s, with the same policies, dumps and refusals. Its messages have a
-//! [`Command`] instead of a [`MessageType`]. A command has 8 bits, and a larger number does not
-//! compile. A handler that serves both is generic over [`Number`].
+//! protocol, a family has [`Operation`]s, with the same policies, dumps and refusals. Its messages
+//! have a [`Command`] instead of a [`MessageType`]. A command has 8 bits, and a larger number does
+//! not compile. A handler for a family and for a raw protocol is generic over [`Number`].
 //!
 //! # The parts of the module and of each namespace
 //!
@@ -32,11 +32,12 @@
 //!
 //! # Events before and after the registration
 //!
-//! A socket that joins a group calls the family (`genl_family::bind`) before the first event can
-//! reach the socket. Before the first such call, [`Channel::broadcast`] finds that nobody listens.
-//! So a listener never misses an event because the family is registered, but an instance does not
-//! know that yet. For example, a hook may send an event while the module is being loaded. While the
-//! module is unloaded, `broadcast` finds that nobody listens any more.
+//! When a socket joins a group, the kernel calls the family (`genl_family::bind`) before the first
+//! event can reach the socket. Before the first such call, [`Channel::broadcast`] finds that nobody
+//! listens. An instance may send events before it can know whether the family is registered: a
+//! hook may do so while the module is being loaded. By the call, an instance learns of a listener
+//! in time, so no listener misses such an event. While the module is unloaded, `broadcast` finds
+//! that nobody listens any more.
 //!
 //! # Refusals
 //!
@@ -260,8 +261,8 @@ impl<T: Family> Channel<T> {
         }
     }
 
-    /// Whether a socket, in any network namespace, listens to `group`. If none does, a message need
-    /// not be made.
+    /// Whether a socket, in any network namespace, listens to `group`. If no socket does, the
+    /// caller need not make a message.
     pub fn has_listeners(&self, group: Group<T>) -> bool {
         // In most families no socket has ever joined a group. Then this needs no RCU section.
         if self.registration().state.load(Relaxed) != JOINED {
@@ -346,7 +347,7 @@ impl Joined<'_> {
         unsafe { (*self.0.get()).mcgrp_offset + group.index as u32 }
     }
 
-    /// The values that the headers of its messages have.
+    /// The values that the headers of the family's messages have.
     fn envelope(&self) -> Envelope {
         // SAFETY: By the type invariants.
         unsafe { envelope(self.0.get()) }
@@ -625,8 +626,8 @@ unsafe impl<T: Family> Common for Registration<T> {
             ..Default::default()
         };
         family.set_netnsok(1);
-        // Instances are shared anyway. Without this, a handler would block all families that do not
-        // set it.
+        // Handlers may run in parallel, because instances are shared anyway. Without this flag, a
+        // handler would block all other families that do not set it.
         family.set_parallel_ops(1);
         // INVARIANT: The memory of a vector does not move when the vector moves.
         Ok(Self {
@@ -721,7 +722,7 @@ unsafe fn envelope(family: *const bindings::genl_family) -> Envelope {
 /// For each command, the place of its operation, starting with 1; 0 if it has none. Two operations
 /// for one command do not compile.
 const fn places<T: Subsystem>(operations: &[Operation<T, Command>]) -> [u8; 1 << u8::BITS] {
-    // Each may have a do and a dump. The kernel counts both in 8 bits.
+    // Each operation may have a do and a dump. The kernel counts both in 8 bits.
     assert!(operations.len() <= (u8::MAX / 2) as usize);
     let mut places = [0; 1 << u8::BITS];
     let mut i = 0;

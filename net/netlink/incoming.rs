@@ -68,8 +68,8 @@ impl Buffer {
         unsafe { NonNull::new_unchecked((*self.skb.as_ptr()).sk) }
     }
 
-    /// Whether that socket was released meanwhile (`sock_orphan()`). The task that released it
-    /// waits for the callback.
+    /// Whether the kernel socket was released meanwhile (`sock_orphan()`). The task that released
+    /// it waits for the callback.
     pub(super) fn is_orphaned(&self) -> bool {
         let socket = self.socket().cast::<c_ulong>().as_ptr();
         // SAFETY: The socket is valid, and its flags are at the offset. Others may set flags at any
@@ -78,7 +78,7 @@ impl Buffer {
         flags & 1 << sock_flags_SOCK_DEAD != 0
     }
 
-    /// The namespace of that socket. The sender's socket is in the same one.
+    /// The namespace of the kernel socket. The sender's socket is in the same namespace.
     pub(super) fn net(&self) -> &Net {
         let socket: NonNull<sock_common> = self.socket().cast();
         // SAFETY: Every `struct sock` starts with a `struct sock_common`. A kernel socket does not
@@ -91,7 +91,7 @@ impl Buffer {
         self.skb
     }
 
-    /// The same as a raw pointer.
+    /// The `struct sk_buff` as a raw pointer.
     pub(super) fn as_raw(&self) -> *mut bindings::sk_buff {
         self.skb.as_ptr()
     }

@@ -43,7 +43,7 @@ pub struct Header {
     pub len: u32,
     /// The type of the message.
     pub msg_type: MessageType,
-    /// `NLM_F_*`.
+    /// The flags (`NLM_F_*`).
     pub flags: u16,
     /// The sender's sequence number.
     pub seq: u32,
@@ -106,7 +106,7 @@ impl Header {
 
 /// One message in a buffer.
 pub(super) struct Message<'a> {
-    /// Its header.
+    /// The header of the message.
     pub(super) header: Header,
     /// The bytes after the header.
     pub(super) payload: &'a [u8],
@@ -132,8 +132,8 @@ impl Message<'_> {
 /// It ends at the end of the buffer, or at the first message with a wrong length: shorter than a
 /// header, or longer than the rest of the buffer. The bytes after a wrong length cannot be trusted.
 pub(super) struct Messages<'a> {
-    /// The bytes after the messages that were returned. So while a message is handled, this does
-    /// not refer to it, and only the message's payload does.
+    /// The bytes after the messages that were returned. So while a message is handled, only its
+    /// payload refers to bytes of the message, and this field does not.
     rest: &'a [u8],
     offset: usize,
 }

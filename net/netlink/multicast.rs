@@ -38,8 +38,8 @@ impl Group {
 }
 
 impl<T: Input> KernelSocket<T> {
-    /// Whether a socket, in any network namespace, listens to `group`. If none does, a message need
-    /// not be made.
+    /// Whether a socket, in any network namespace, listens to `group`. If no socket does, the
+    /// caller need not make a message.
     pub fn has_listeners(&self, group: Group) -> bool {
         // SAFETY: By the type invariants `socket` is a valid kernel socket.
         unsafe { bindings::netlink_has_listeners(self.socket.as_ptr(), group.0) != 0 }

@@ -40,7 +40,8 @@ pub trait Number: sealed::Sealed + Copy + PartialEq + 'static {
 
 impl sealed::Sealed for MessageType {}
 
-// These types have no size. So code for a raw protocol costs the same as without generic netlink.
+// The types below have no size. So code for a raw protocol costs the same as without generic
+// netlink.
 impl Number for MessageType {
     type Envelope = ();
     type Head = [u8; 0];

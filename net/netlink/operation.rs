@@ -42,10 +42,10 @@ pub enum Handled {
     /// If the buffer has other messages, the message is copied: otherwise the client would be
     /// charged for the whole buffer for each message.
     ///
-    /// This is sound because it is the last step, after the handler: the header in the buffer
-    /// becomes the header of the reply, and an error quotes the header in the buffer. If the
-    /// request cannot go back, its client gets an error of [`Reply::send`](super::Reply::send) or
-    /// [`Request::reply`].
+    /// A request must go back in the last step, after the handler. The header in the buffer then
+    /// becomes the header of the reply, but an error after this would have to quote the request's
+    /// header. If the request cannot go back, its client gets an error of
+    /// [`Reply::send`](super::Reply::send) or [`Request::reply`].
     SendBack(MessageType),
 }
 
@@ -187,7 +187,7 @@ pub(super) fn serve<T: Subsystem>(
     }
 }
 
-/// The same for requests that the first operation does not serve.
+/// Does the same as [`serve`] for requests that the first operation does not serve.
 #[inline(never)]
 fn serve_others<T: Subsystem>(
     operations: &'static [Operation<T>],

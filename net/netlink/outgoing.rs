@@ -40,10 +40,11 @@ impl Outgoing {
     /// fragments.
     const LINEAR_MAX: usize = 31 * 1024;
 
-    /// The largest head.
+    /// The largest length of a head, in bytes.
     const HEAD_MAX: usize = 8;
 
-    /// The largest payload. With it, header, head, payload and padding together fit an `int`.
+    /// The largest length of a payload, in bytes. With this payload, the length of header, head,
+    /// payload and padding together fits an `int`.
     const PAYLOAD_MAX: usize = c_int::MAX as usize - Header::LEN - Self::HEAD_MAX - ALIGNMENT;
 
     /// The largest fragment to allocate, as a power of two of pages (4 MiB on x86). If there is no
@@ -130,11 +131,11 @@ impl Outgoing {
         Ok(skb)
     }
 
-    /// The same for more than `PAGE_MAX` bytes.
+    /// Allocates a buffer of more than `PAGE_MAX` bytes.
     ///
-    /// Contiguous pages are best, but not at any price. If memory is fragmented, the allocator
-    /// would move and swap out pages for them, and in the end kill a process. So this tries
-    /// contiguous pages without retry, and then single pages.
+    /// Contiguous pages are best. But if memory is fragmented, the allocator would move and swap
+    /// out pages to get them, and in the end kill a process. So this tries contiguous pages without
+    /// retry, and then single pages.
     #[inline(never)]
     fn allocate_pages(len: usize) -> Result<NonNull<bindings::sk_buff>> {
         const GENTLY: bindings::gfp_t =

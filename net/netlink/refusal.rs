@@ -7,7 +7,7 @@ use kernel::prelude::*;
 /// The failure of a request: its error number and, for clients that enabled `NETLINK_EXT_ACK`, the
 /// rest of the acknowledgement.
 ///
-/// `?` makes one from a plain [`Error`]. It has only the error number.
+/// The operator `?` converts a plain [`Error`] into a refusal that has only the error number.
 #[derive(Clone, Copy)]
 pub struct Refusal {
     error: Error,
@@ -43,8 +43,8 @@ impl Refusal {
         }
     }
 
-    /// A required attribute is missing. The nest that lacks it starts at offset `nest` of the
-    /// message's payload.
+    /// The refusal of a message that lacks a required attribute. The nest that lacks the attribute
+    /// starts at offset `nest` of the message's payload.
     pub(super) const fn missing(number: u16, nest: Option<usize>) -> Self {
         Self {
             missing: Some(number),
@@ -74,7 +74,7 @@ impl Refusal {
         self.missing
     }
 
-    /// The offset of the nest that lacks it (`NLMSGERR_ATTR_MISS_NEST`).
+    /// The offset of the nest that lacks the attribute (`NLMSGERR_ATTR_MISS_NEST`).
     pub(super) fn missing_nest(&self) -> Option<usize> {
         self.nest
     }

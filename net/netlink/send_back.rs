@@ -61,7 +61,7 @@ struct Whole<'a> {
 }
 
 impl<'a> Whole<'a> {
-    /// Checks whether the request is one.
+    /// Wraps the request if the invariants of this type hold for it.
     fn new(request: &'a Request<'a>) -> Option<Self> {
         let message = request.message;
         if message.offset != 0 {

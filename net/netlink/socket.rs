@@ -112,7 +112,7 @@ impl<T: Input> KernelSocket<T> {
     ///
     /// # Safety
     ///
-    /// As of [`Attachment::attach`].
+    /// As for [`Attachment::attach`].
     unsafe fn open(instance: &Instance<'_, T>) -> Result<Self> {
         let protocol = instance.protocol().number();
         let mut config = bindings::netlink_kernel_cfg {
