@@ -45,7 +45,8 @@ def start(options, run):
 
 
 def conclude(options, fuzzer, seconds, **more):
-    """Ends a fuzzer that ran for `seconds`, and prints its result. False if it found something, or does not end."""
+    """Ends a fuzzer that ran for `seconds`, and prints its result. Returns False if the fuzzer found something, or
+    if it does not end."""
     if fuzzer.process.poll() is None:
         fuzzer.process.kill()
         try:

@@ -3,7 +3,7 @@
 """The module's code that ran, by file, function and line.
 
 The compiler inserts a call of KCOV at each branch of the code. Coverage counts these places. A place belongs
-to a line of the module's own sources, or to the line into which library code was inlined. Not counted are
+to a line of the module's own sources, or to the line into which library code was inlined. Coverage leaves out
 KUnit's tests, the code of libraries, and code that only reports a bug: panics and KASAN's checks.
 """
 
@@ -96,7 +96,7 @@ class Code:
             offset = one.target if one.mnemonic == "jmp" and not one.symbol else one.following
 
     def reports(self, offset):
-        """Whether the code from there on only reports a bug."""
+        """Whether the code from the offset on only reports a bug."""
         for one in self._walk(offset):
             if one.mnemonic.startswith("call") or one.symbol and one.mnemonic == "jmp":
                 return REPORT.search(one.symbol) is not None
@@ -105,7 +105,7 @@ class Code:
         return False
 
     def checks(self, offset):
-        """Whether the code from there on only checks whether KASAN must report a bug."""
+        """Whether the code from the offset on only checks whether KASAN must report a bug."""
         masked = False
         for one in self._walk(offset):
             if one.mnemonic.startswith("and") and one.operands.startswith("$0x7,"):
@@ -133,7 +133,7 @@ def places(module):
     """The places of the offsets that belong to the module's sources."""
     code = Code(module)
     offsets = [offset for offset in code.sites() if not code.reports(offset) and not code.checks(offset)]
-    # The address of the call, not the address after it.
+    # These are the addresses of the calls. The offsets are those of the instructions after the calls.
     addresses = "".join(f"{offset - CALL:#x}\n" for offset in offsets)
     symbols = subprocess.run(["llvm-symbolizer-19", f"--obj={module}", "--output-style=JSON"],
                              input=addresses, check=True, capture_output=True, text=True).stdout

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-# No input may take as long, on any machine. In seconds.
+# The time limit for one input, in seconds. Even on a slow machine, no valid input takes as long.
 TIMEOUT = 300
 LENGTH_MAX = 2048
 

@@ -25,9 +25,9 @@
 
 /* Room for the record of one input. KCOV does not record more. */
 #define TRACE_WORDS (1UL << 19)
-/* A power of two, much larger than the number of the module's edges. */
+/* The number of counters: a power of two, much larger than the number of the module's edges. */
 #define COUNTERS (1UL << 16)
-/* Larger than the module's code, in bytes. */
+/* The limit for offsets in the module's code, in bytes. It is larger than the code. */
 #define TEXT_MAX (4UL << 20)
 /* The size of a place, which the host reads. It has the length and the bytes of an input. */
 #define PLACE_SIZE (256UL << 10)

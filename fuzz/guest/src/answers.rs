@@ -229,7 +229,7 @@ pub fn check_config(payload: &[u8]) {
 /// If the sums are wrong.
 pub fn check_stats(stats: &Stats) {
     // Each fuzzer has its own network namespace. But timers of the namespace also send packets on
-    // other CPUs, and one may have added to only one of two counters.
+    // other CPUs. Such a packet may have been added to only one of two counters when both are read.
     const UNDERWAY: u64 = 4;
     for packets in [stats.ipv4, stats.ipv6] {
         let decided = packets.skipped + packets.queued;

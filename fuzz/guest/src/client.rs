@@ -21,9 +21,9 @@ use crate::answers::Judgement;
 
 /// A user without capabilities.
 const NOBODY: Uid = Uid::from_raw(65534);
-/// More than the largest message.
+/// The length of the buffer for a received message. It is more than the largest message.
 const BUFFER_LEN: usize = 256 << 10;
-/// Large enough that answers are lost only on purpose.
+/// The size of a receive buffer. It is so large that answers are lost only on purpose.
 const RECEIVE_BUFFER: u32 = 16 << 20;
 
 /// A client of the module.
@@ -57,7 +57,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// If the kernel refuses it anything.
+    /// If the kernel refuses to open the socket or to set its options.
     #[must_use]
     pub fn open(privileged: bool) -> Self {
         Self::open_with(privileged, vec![0; BUFFER_LEN])
@@ -121,7 +121,7 @@ impl Client {
                 self.socket.send_to(buffer, &address, libc::MSG_DONTWAIT)
             }
         };
-        // Some buffers are too large.
+        // The kernel refuses a buffer that is too large.
         if sent.is_err() {
             return 0;
         }
@@ -154,7 +154,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// If the kernel refuses it.
+    /// If the kernel refuses to set the size.
     pub fn narrow(&mut self) {
         self.lossy = true;
         self.changed = true;
@@ -181,7 +181,7 @@ impl Client {
         loop {
             let mut room = &mut buffer[..];
             match self.socket.recv_from(&mut room, libc::MSG_DONTWAIT) {
-                // Messages of other clients to a group do not count.
+                // Messages that other clients sent to a group are ignored.
                 Ok((_, from)) if from.port_number() != 0 => {}
                 Ok((len, _)) => {
                     for message in Messages::new(&buffer[..len]) {

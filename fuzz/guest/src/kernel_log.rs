@@ -24,7 +24,7 @@ impl KernelLog {
     ///
     /// # Panics
     ///
-    /// If that fails.
+    /// If the log cannot be opened.
     #[must_use]
     pub fn open() -> Self {
         let mut file = OpenOptions::new()
@@ -36,8 +36,8 @@ impl KernelLog {
         Self(file)
     }
 
-    /// Panics if the kernel reported a fault since the last call. So libFuzzer takes the present
-    /// input for its cause.
+    /// Panics if the kernel reported a fault since the last call. The panic makes libFuzzer record
+    /// the present input as the cause of the fault.
     ///
     /// # Panics
     ///

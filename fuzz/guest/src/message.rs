@@ -39,7 +39,7 @@ enum Payload {
 struct Attribute {
     kind: u16,
     value: Value,
-    /// The difference of lengths, as for a message.
+    /// The difference between the length in the attribute's header and the real length.
     lie: i16,
 }
 
@@ -49,8 +49,8 @@ enum Value {
     Nest(Vec<Attribute>),
 }
 
-/// The value in which the messages of a series differ. For attributes it is in the innermost of the
-/// last attribute.
+/// The value in which the messages of a series differ. A value of an attribute is that of the last
+/// attribute of the message or, if this attribute is a nest, of the last attribute in the nest.
 #[derive(Clone, Copy, Debug, Arbitrary)]
 pub enum Series {
     /// The type.
@@ -122,7 +122,7 @@ impl<'a> Arbitrary<'a> for Message {
     }
 }
 
-/// Mostly short. The largest payloads need more than one piece of memory.
+/// A length. Most lengths are short. The largest payloads need more than one piece of memory.
 fn length(bytes: &mut Unstructured<'_>) -> Result<usize> {
     Ok(match bytes.arbitrary::<u8>()? {
         short @ 0..=247 => usize::from(short) / 2,
@@ -132,7 +132,7 @@ fn length(bytes: &mut Unstructured<'_>) -> Result<usize> {
     })
 }
 
-/// At most this number of attributes.
+/// At most `most` attributes.
 fn several(bytes: &mut Unstructured<'_>, most: usize, depth: usize) -> Result<Vec<Attribute>> {
     let count = bytes.int_in_range(0..=most)?;
     (0..count)
@@ -141,7 +141,7 @@ fn several(bytes: &mut Unstructured<'_>, most: usize, depth: usize) -> Result<Ve
 }
 
 impl Payload {
-    /// Changes it to that of the message at `place` of a series.
+    /// Changes the payload to that of the message at `place` of a series.
     fn vary(&mut self, series: Series, place: u8) {
         match self {
             Self::Pattern { len, .. } => *len = place.into(),
@@ -194,7 +194,7 @@ impl Attribute {
         })
     }
 
-    /// Changes it to that of the message at `place` of a series.
+    /// Changes the attribute to that of the message at `place` of a series.
     fn vary(&mut self, series: Series, place: u8) {
         if let Value::Nest(nest) = &mut self.value {
             if let Some(last) = nest.last_mut() {

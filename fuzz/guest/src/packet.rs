@@ -157,7 +157,7 @@ impl V4 {
 
     fn to_bytes(&self) -> Vec<u8> {
         let header_len = 20 + 4 * self.options;
-        // Options without a function.
+        // The header is filled with options that have no function.
         let mut packet = vec![1; header_len];
         packet[0] = self.version_ihl;
         packet[1] = 0;
@@ -300,7 +300,7 @@ impl Content {
                 len @ 0..=63 => len.into(),
                 64..=247 => 16,
                 248..=254 => bytes.int_in_range(0..=1400)?,
-                // Not in the linear part, if the packet arrives.
+                // If the packet arrives, a part of this content is not in the linear part.
                 255 => bytes.int_in_range(4000..=9000)?,
             },
             quoted,
@@ -375,7 +375,7 @@ impl Packet {
             Series::Lies => *lie = i8::from_ne_bytes([place]).into(),
             Series::Types => content.kind = place,
             Series::Protocols => *protocol = place,
-            // The sender does that.
+            // The sender of the packet changes this value.
             Series::Seams => {}
         }
     }

@@ -43,7 +43,8 @@ const VNET_LINEAR: std::ops::Range<usize> = 2..4;
 #[derive(Debug, Arbitrary)]
 struct Input {
     settings: Settings,
-    /// After the packets comes a series of others. Each differs from one packet in one value.
+    /// After the packets comes a series of other packets. Each packet of the series differs in one
+    /// value from the packet at `start`.
     series: Series,
     /// The packet that the series begins with.
     start: u8,
@@ -96,7 +97,7 @@ impl Fuzzer {
 
     fn new() -> Self {
         let socket = |domain, mark| {
-            // The sender writes the headers.
+            // With this protocol, the sender writes the IP headers.
             let protocol = Some(Protocol::from(nix::libc::IPPROTO_RAW));
             let socket = Socket::new(domain, Type::RAW.nonblocking(), protocol);
             let socket = socket.expect("root may have raw sockets");
@@ -178,7 +179,7 @@ fn ipv4(destination: Destination) -> Ipv4Addr {
     }
 }
 
-/// The same for IPv6.
+/// The IPv6 host to send to, so that the packet takes this way.
 fn ipv6(destination: Destination) -> Ipv6Addr {
     match destination {
         Destination::Near => Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1),
