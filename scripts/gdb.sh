@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # For scripts/vm --gdb: a socket for QEMU and gdb, and a script for gdb. The script attaches, and loads the
-# module's symbols at the module's addresses. scripts/vm sources this file.
+# module's symbols at the module's addresses. scripts/vm sources this file. JOB is the directory of the run.
 
 # prepare_gdb JOB: makes the files that QEMU opens. The guest writes to `gdb-from` and waits for a line in
 # `gdb-to`.

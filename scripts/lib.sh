@@ -239,8 +239,9 @@ debug_key() {
 	} | sha256sum | cut -c1-12
 }
 
-# need_root KERNEL, need_kernel KERNEL, need_workspace KERNEL [TESTS]: make the root, also the kernel's tree,
-# or also its SDK, if missing. With TESTS, the root also has the packages that only tests need.
+# need_root KERNEL makes the root if it is missing. need_kernel KERNEL also makes the kernel's tree, and
+# need_workspace KERNEL [TESTS] also the kernel's SDK. With TESTS, the root also has the packages that only
+# tests need.
 need_root() { [[ -d $(find_root "$1")/. ]] || "$CHECKOUT/scripts/setup" --kernel "$1" --root-only || exit; }
 need_kernel() {
 	[[ -d $(find_root "$1")/. && -d $(kernel_link "$1")/. ]] ||

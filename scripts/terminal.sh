@@ -1,8 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Connects this terminal with one in a guest of scripts/vm. In the directory of the guest's job, QEMU
-# reads keys from the pipe `keys` and writes to the file `screen`. scripts/vm sources this file.
+# Connects this terminal with one in a guest of scripts/vm. JOB is the directory of the run. In this
+# directory, QEMU reads keys from the pipe `keys` and writes to the file `screen`. scripts/vm sources this
+# file.
 
 ESCAPE=$'\x1d' # Ctrl-], as in telnet
 
@@ -46,7 +47,7 @@ connect_terminal() {
 	terminal_pids=($!)
 	{ pass_keys <"$1/typed" >"$1/keys" && : >"$1/escaped" && kill "$2"; } &
 	terminal_pids+=($!)
-	# So bash prints no message when they are killed.
+	# So bash prints no message when these processes are killed.
 	disown "${terminal_pids[@]}"
 	tail -c +1 -s 0.05 --pid="$2" -f "$1/screen" 2>/dev/null | show_screen &
 	screen=$!
