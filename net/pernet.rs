@@ -5,19 +5,19 @@
 //! A [`Subsystem`] is a type that has one instance in every network namespace: in the namespaces
 //! that exist when its [`Module`] is loaded, and in each that is created until the module is
 //! unloaded. The rest of the kernel reaches an instance by its [`Attachment`]s (a netlink socket, a
-//! Netfilter hook). The order of events is the same for all of them:
+//! Netfilter hook). The order of events is the same for all attachments:
 //!
 //! | step | when | what may run meanwhile |
 //! |---|---|---|
 //! | [`Subsystem::load`] | module loaded | nothing |
-//! | [`Common::new`] | right after | nothing |
+//! | [`Common::new`] | right after the step above | nothing |
 //! | [`Subsystem::new`] | namespace created, or module loaded | nothing reaches the instance |
-//! | [`Attachment::attach`] | right after | callbacks run from here on |
+//! | [`Attachment::attach`] | right after the step above | callbacks run from here on |
 //! | [`Subsystem::gone`] | `pre_exit` | callbacks |
-//! | [`Attachment::detach`] | right after | callbacks that have started may still run |
-//! | an RCU grace period | between `pre_exit` and `exit` | most of them end |
-//! | [`Attachment::drain`] | `exit` | the last of them ends |
-//! | drop of attachments and instance | right after | nothing |
+//! | [`Attachment::detach`] | right after the step above | callbacks that run may continue |
+//! | an RCU grace period | between `pre_exit` and `exit` | most callbacks end |
+//! | [`Attachment::drain`] | `exit` | the last callback ends |
+//! | drop of attachments and instance | right after the step above | nothing |
 //!
 //! Some attachments also need a part that exists once for the module, not in each namespace. A
 //! family of generic netlink is such a part. It is the [`Common`] of the attachment, and outlives
@@ -157,8 +157,9 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
     /// Nothing else calls the instance. If a type implements the trait of an attachment, such as
     /// `netfilter::Hook`, and does not name the attachment here, the compiler does not warn.
     ///
-    /// They are attached in this order. Put hooks before a netlink socket: hooks can fail for lack
-    /// of room, programs can hold a socket open, and a load that fails waits for these programs.
+    /// The attachments are attached in this order. Put hooks before a netlink socket: hooks can
+    /// fail for lack of room, programs can hold a socket open, and a load that fails waits for
+    /// these programs.
     type Attachments: Attachment<Self>;
 
     /// The `static` [`Key`] that leads to the instances.
@@ -180,10 +181,10 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
     /// Called before an instance is removed, while all its attachments are attached: when its
     /// namespace dies, and when the module is unloaded or fails to load.
     ///
-    /// `initial` is the instance of the initial network namespace, which outlives all others. When
-    /// the module is unloaded, this is called for the initial namespace first. Its attachments are
-    /// detached before this is called for the others. Context: process, may sleep; the kernel holds
-    /// `pernet_ops_rwsem`.
+    /// `initial` is the instance of the initial network namespace, which outlives all other
+    /// instances. When the module is unloaded, this is called for the initial namespace first. The
+    /// attachments there are detached before this is called for other namespaces. Context: process,
+    /// may sleep; the kernel holds `pernet_ops_rwsem`.
     fn gone(instance: &Instance<'_, Self>, initial: &Instance<'_, Self>) {
         let _ = (instance, initial);
     }
@@ -205,8 +206,8 @@ impl<'a, T: Subsystem> Instance<'a, T> {
         self.net
     }
 
-    /// The attachments of the instance. `None` until the last of them is attached; callbacks of the
-    /// first ones may run before that.
+    /// The attachments of the instance. `None` until the last attachment is attached. Callbacks of
+    /// the first attachments may run before that.
     pub fn attachments(&self) -> Option<&'a T::Attachments> {
         self.slot.attachments.get()
     }
@@ -668,7 +669,7 @@ enum Gateway<T: Subsystem> {
     Closed,
 }
 
-/// A place for attachments, which is empty until the last of them is attached.
+/// A place for attachments, which is empty until the last attachment is attached.
 ///
 /// # Invariants
 ///

@@ -3,7 +3,7 @@
 //! Netfilter hooks.
 //!
 //! A [`Subsystem`] sees the packets of every network namespace if it implements [`Hook`] and names
-//! [`Hooks`] among its attachments. It chooses the points at which it sees them.
+//! [`Hooks`] among its attachments. The subsystem chooses the points at which it sees packets.
 //!
 //! C header: [`include/linux/netfilter.h`](srctree/include/linux/netfilter.h)
 //!
@@ -160,10 +160,10 @@ pub struct Point {
     pub priority: Priority,
 }
 
-/// The most points that [`Hooks`] may have with the same family and hooknum. They differ in their
-/// priorities.
+/// The most points that [`Hooks`] may have with the same family and hooknum. These points differ in
+/// their priorities.
 ///
-/// Each of them can cost stack. If a hook queues a packet and the full queue lets it pass
+/// Each of these points can cost stack. If a hook queues a packet and the full queue lets it pass
 /// (`NFQA_CFG_F_FAIL_OPEN`), `nf_queue()` calls the next hook, so the calls nest.
 pub const PRIORITIES_MAX: usize = 4;
 
@@ -287,8 +287,8 @@ impl State {
 ///
 /// When a hook is unregistered, the kernel also drops the namespace's packets that wait in a queue
 /// (`nf_queue_nf_hook_drop()`), unless it lacks memory for a smaller array of hooks. The kernel
-/// does not wait for hooks that run on other CPUs at that moment. They have returned after an RCU
-/// grace period.
+/// does not wait for hooks that run on other CPUs at that moment. After an RCU grace period, all
+/// these hooks have returned.
 ///
 /// # Invariants
 ///
@@ -489,9 +489,9 @@ unsafe fn hook<T: Hook, const FAMILY: u8>(
 
 /// Calls [`hook`] for a packet whose linear part does not hold a whole IP header.
 ///
-/// Few packets are like that. A packet socket's transmit ring (`tpacket_fill_skb()`) puts the
-/// header into a fragment, and an xfrm interface passes that packet to the hooks. A BPF program can
-/// shorten a packet until its header is incomplete (`bpf_skb_change_tail()`), and then let the
+/// Few packets have such a linear part. A packet socket's transmit ring (`tpacket_fill_skb()`) puts
+/// the header into a fragment, and an xfrm interface passes that packet to the hooks. A BPF program
+/// can shorten a packet until its header is incomplete (`bpf_skb_change_tail()`), and then let the
 /// kernel route it again (`bpf_lwt_xmit_reroute()`). In some kernel versions a verdict can shorten
 /// a packet, too (`nfqnl_mangle()`).
 ///
@@ -726,9 +726,9 @@ mod tests {
         }
     }
 
-    /// The verdict of a hook on a packet of `len` bytes. `linear` of them are in the linear part,
-    /// the others in a fragment. The memory behind the linear part holds the same values as the
-    /// packet.
+    /// The verdict of a hook on a packet of `len` bytes. The first `linear` bytes are in the linear
+    /// part, the other bytes in a fragment. The memory behind the linear part holds the same values
+    /// as the packet.
     fn verdict_on<const FAMILY: u8>(family: Family, len: usize, linear: usize) -> Result<c_uint> {
         const ROOM: usize = 64;
         let mut probe = Probe;

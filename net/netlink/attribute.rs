@@ -371,7 +371,7 @@ impl<'a> Iterator for Walk<'a> {
     fn next(&mut self) -> Option<Found<'a>> {
         // This reads the header in one access. Otherwise the compiler would read it byte by byte.
         let header = u32::from_ne_bytes(*self.rest.first_chunk::<HEADER_LEN>()?);
-        // CAST: Both halves, the first one of which is the length.
+        // CAST: The two halves of the header. The first half is the length.
         let (low, high) = (header as u16, (header >> u16::BITS) as u16);
         let (len, tagged) = if cfg!(target_endian = "little") {
             (usize::from(low), high)

@@ -105,7 +105,7 @@ impl<N: Number> Page<'_, N> {
     ///
     /// # Errors
     ///
-    /// [`Full`]: the page has no room for the message. It was not appended.
+    /// [`Full`]: the page has no room for the message. The message was not appended.
     pub fn put(&mut self, number: N, payload: &[u8]) -> Result<(), Full> {
         let head = number.head(self.envelope);
         let start = Header::LEN + head.as_ref().len();
@@ -180,8 +180,8 @@ impl<T: Subsystem, N: Number> Functions<T, N> {
 /// module or generic netlink started it.
 #[repr(C)]
 struct State<N: Number, C> {
-    /// From [`Weak::into_raw`]. It is the first field, because `done` does not know the types of
-    /// the others.
+    /// The pointer from [`Weak::into_raw`]. It is the first field, because `done` does not know the
+    /// types of the other fields.
     instance: *mut c_void,
     envelope: N::Envelope,
     cursor: C,

@@ -20,8 +20,8 @@ use super::attribute::{
 use crate::net::bindings;
 
 /// Tables for the C side. Each is indexed by the number of the attribute, so its size depends on
-/// the highest number. The tables refuse nothing that the policies allow, but cannot express all of
-/// their rules. Their purpose is to show clients the policies.
+/// the highest number. The tables refuse nothing that the policies allow, but they cannot express
+/// all rules of the policies. The purpose of the tables is to show clients the policies.
 pub(super) struct Exported {
     tables: KVec<(&'static Policy, KVec<bindings::nla_policy>)>,
     /// Each table has its own memory, which does not move while the list grows.

@@ -290,7 +290,7 @@ impl<T: Family> Channel<T> {
     }
 
     /// Sends a message with the number `command` to the sockets of the network namespace that
-    /// listen to `group`, and to those of other namespaces that may listen to all
+    /// listen to `group`, and to the sockets of other namespaces that may listen to all namespaces
     /// (`NETLINK_LISTEN_ALL_NSID`).
     ///
     /// The message has no flags. Its sequence number is 0, because it answers no request. A
@@ -305,8 +305,8 @@ impl<T: Family> Channel<T> {
     /// - `EMSGSIZE`, `ENOBUFS`: no buffer can hold `payload`.
     ///
     /// If the receive buffer of a listener is full, its socket reports `ENOBUFS`. If there is no
-    /// memory for the message, the sockets of the network namespace report `ENOBUFS`, and those of
-    /// other namespaces report nothing.
+    /// memory for the message, the sockets of the network namespace report `ENOBUFS`, and the
+    /// sockets of other namespaces report nothing.
     pub fn broadcast(&self, group: Group<T>, command: Command, payload: &[u8]) -> Result {
         let envelope =
             ReadSide::with(|section| Some(self.joined(section)?.envelope())).ok_or(ESRCH)?;

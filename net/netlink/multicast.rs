@@ -45,8 +45,8 @@ impl<T: Input> KernelSocket<T> {
         unsafe { bindings::netlink_has_listeners(self.socket.as_ptr(), group.0) != 0 }
     }
 
-    /// Sends a message to the sockets of the network namespace that listen to `group`, and to those
-    /// of other namespaces that may listen to all (`NETLINK_LISTEN_ALL_NSID`).
+    /// Sends a message to the sockets of the network namespace that listen to `group`, and to the
+    /// sockets of other namespaces that may listen to all namespaces (`NETLINK_LISTEN_ALL_NSID`).
     ///
     /// The message has no flags. Its sequence number is 0, because it answers no request. A
     /// listener with `NETLINK_PKTINFO` gets the group.
@@ -60,8 +60,8 @@ impl<T: Input> KernelSocket<T> {
     /// - `ESHUTDOWN`: the socket is being taken down.
     ///
     /// If the receive buffer of a listener is full, its socket reports `ENOBUFS`. If there is no
-    /// memory for the message, the sockets of the network namespace report `ENOBUFS`, and those of
-    /// other namespaces report nothing.
+    /// memory for the message, the sockets of the network namespace report `ENOBUFS`, and the
+    /// sockets of other namespaces report nothing.
     pub fn broadcast(&self, group: Group, msg_type: MessageType, payload: &[u8]) -> Result {
         if self.is_released() {
             return Err(ESHUTDOWN);

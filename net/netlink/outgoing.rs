@@ -145,7 +145,7 @@ impl Outgoing {
             .or_else(|_| Self::allocate_fragments(Self::PAGE_MAX, len, bindings::GFP_KERNEL))
     }
 
-    /// Allocates a buffer of `len` bytes. Its linear part has exactly `linear` of them.
+    /// Allocates a buffer of `len` bytes. Its linear part has exactly `linear` of these bytes.
     fn allocate_fragments(
         linear: usize,
         len: usize,
