@@ -124,7 +124,7 @@ def place_of(frames):
         if path.is_relative_to(CHECKOUT):
             file = str(path.relative_to(CHECKOUT))
             if file.startswith(SOURCES):
-                # Without type arguments, so that all instances of a function are one.
+                # Type arguments are left out, so that all instances of a function count as one.
                 return Place(file, re.sub(r"<.*", "", frame["FunctionName"]), frame["Line"])
     return None
 

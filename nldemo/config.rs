@@ -65,9 +65,9 @@ pub(crate) struct Parameters {
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Spread {
-    /// By the two addresses, so that packets of a flow stay in order.
+    /// Packets with the same two addresses go to one queue, so packets of a flow stay in order.
     Flow = NLDEMO_SPREAD_FLOW as u8,
-    /// By the CPU that handles the packet.
+    /// Packets that the same CPU handles go to one queue.
     Cpu = NLDEMO_SPREAD_CPU as u8,
 }
 

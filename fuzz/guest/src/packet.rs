@@ -13,7 +13,7 @@ use crate::rarely;
 /// The destination of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
 pub enum Destination {
-    /// For an arriving packet, this host. For a leaving one, the device that packets arrive at.
+    /// For an arriving packet, this host. For a leaving packet, the device that packets arrive at.
     Near,
     /// Through this host.
     Far,

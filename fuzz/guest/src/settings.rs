@@ -63,8 +63,8 @@ impl<'a> Arbitrary<'a> for Settings {
             queues: *bytes.choose(&[1, 2, 7, 65535])?,
             spread: *bytes.choose(&[protocol::SPREAD_FLOW, protocol::SPREAD_CPU])?,
             hooks: 31 & !bytes.int_in_range(0..=30_u8)?,
-            // With another priority all hooks would be registered again. That takes as long as many
-            // packets.
+            // With another priority all hooks would be registered again. That takes as long as
+            // sending many packets.
             priority: if rarely(bytes, 32)? {
                 *bytes.choose(&[-400, 300, i32::MIN, i32::MAX])?
             } else {

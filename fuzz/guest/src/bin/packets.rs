@@ -3,8 +3,9 @@
 //! Sends packets past the module's hooks. Each input changes the configuration of the hooks.
 //!
 //! Some packets arrive at a TUN device, which is the program's standard input. Others leave by raw
-//! sockets. For both the hooks run in the context of the program, and there their coverage is
-//! recorded. A packet on the loopback device comes back in a softirq, without recorded coverage.
+//! sockets. For both kinds of packets the hooks run in the context of the program, so the kernel
+//! records their coverage. A packet on the loopback device comes back in a softirq, where no
+//! coverage is recorded.
 
 #![no_main]
 
