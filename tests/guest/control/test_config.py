@@ -230,7 +230,7 @@ def test_types(control, listen, pinger, pinger6, loopback):
 
 
 def test_every_type_by_itself(control, loopback):
-    """Bug: bits are counted from the other end, or a shift loses bits."""
+    """Bug: the bits of a byte are counted in the opposite order, or a shift loses bits."""
     wanted = sorted({0, 1, 3, 7, 8, 9, 15, 16, 31, 32, 63, 64, 127, 128, 200, 254, 255})
     with loopback.near.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
         raw.connect(("127.0.0.1", 0))
@@ -302,7 +302,8 @@ def test_flows_stay_in_one_queue(control, listen, loopback):
 
 
 def test_queues_by_cpu(control, listen, loopback, pinger):
-    """Each CPU has a queue for its packets. CPUs beyond the last queue start again with the first one."""
+    """Each CPU has a queue for its packets. If there are more CPUs than queues, the next CPU uses the first queue
+    again."""
     # The path has pinned the test to one CPU, so sched_getaffinity() would have only this CPU.
     cpus = range(os.cpu_count())
     listeners = {queue: listen(queue) for queue in range(6, 6 + len(cpus) + 1)}

@@ -141,7 +141,7 @@ def test_ends_of_the_ranges(control, name, values):
 
 
 def test_every_type_has_its_bit(control):
-    """Bug: bits are counted from the other end."""
+    """Bug: the bits of a byte are counted in the opposite order."""
     for kind in ALL_TYPES:
         control.set(ipv4={kind}, ipv6=ALL_TYPES - {kind})
         config = control.config()
@@ -366,7 +366,7 @@ def test_nested_in_itself(refused):
 
 
 def test_trailing_bytes(refused):
-    """Bug: bytes that are not an attribute are ignored, or cause a read beyond the end."""
+    """Bug: bytes that are not an attribute are ignored, or cause a read beyond the end of the message."""
     whole = encode("hooks", 3)
     for size in (1, 2, 3):
         refused(whole + b"\xff" * size, errno.EINVAL, "cut short", at=len(whole))
@@ -379,7 +379,7 @@ def test_lengths_that_lie(refused):
         refused(struct.pack("=HH", length, CONFIG["hooks"]) + bytes(4), errno.EINVAL, "cut short")
     for length in (0x1000, 0x7FFF, 0x8000, 0xFFFC, 0xFFFF):
         refused(struct.pack("=HH", length, CONFIG["hooks"]) + bytes(4), errno.EINVAL, "cut short")
-    # The same in a nest, which ends before the message.
+    # A wrong length in a nest. The nest ends before the message.
     for name in FAMILIES:
         for length in (0, 3, 37, 40, 0xFFFF):
             inner = struct.pack("=HH", length, NLDEMO_FAMILY_A_TYPES) + bytes(32)

@@ -92,7 +92,7 @@ def _while_it_is_there(seed, stop, loading):
 
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_unload_amid_changes_and_dumps(load, namespaces, start, stop, elsewhere):
-    """Bug: the module is unloaded while its functions run, or before the kernel has made all calls of them.
+    """Bug: the module is unloaded while its functions run, or although the kernel will still call them.
 
     With `elsewhere`, the clients are in another namespace than the test. They send nothing while the module is
     being loaded, because the kernel itself has a BUG(): it is hit if a client sends to a kernel socket that is

@@ -317,7 +317,7 @@ def assert_makes_sense(reply):
 
 
 def test_garbage_of_every_kind(client):
-    """Bug: any value is trusted. All answers must be well-formed and for this client."""
+    """Bug: the module trusts a value in a message. All answers must be well-formed and for this client."""
     source = random.Random(4)
     kinds = set()
     for _ in range(1000):

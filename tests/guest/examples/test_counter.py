@@ -45,7 +45,7 @@ COUNT = 128
 SPEC = CHECKOUT / "examples" / "counter" / "counter.yaml"
 # tests/scripts/run vm_example_works_with_a_client_in_c makes this program.
 YNL_IN_C = CHECKOUT / "build" / "ynl" / f"counter-ynl-{os.uname().machine}"
-# For more by hand: NLDEMO_LOADS=200 make test T=test_counter.py::test_loads_and_unloads_under_requests
+# To load it more often: NLDEMO_LOADS=200 make test T=test_counter.py::test_loads_and_unloads_under_requests
 LOADS = int(os.environ.get("NLDEMO_LOADS", 20))
 # The name of a second module, which differs only in its name.
 TWIN = "countex"
@@ -330,7 +330,7 @@ def test_loads_and_unloads_under_requests(example, start, stop):
 
 
 def make_twin(directory):
-    """Makes a copy of the module with another name. Its family has the same name."""
+    """Makes a copy of the module with another name. The family of the copy keeps its name."""
     image, copy = module_path().read_bytes(), Path(directory, f"{TWIN}.ko")
     # The names in modinfo and in struct module.
     for before, behind in ((b"name=", b"\0"), (b"", bytes(40))):

@@ -62,7 +62,7 @@ def test_limits_of_namespaces_are_their_own(example, loopback, namespaces):
 
 
 def test_loads_beside_the_other_modules(example, load, loopback):
-    """Each module contains net/, and they share no code or data."""
+    """Each module contains net/. The modules share no code or data, so they can be loaded together."""
     load()
     example("rate_limit")
     example("gate")

@@ -323,7 +323,7 @@ def test_first_fragment_is_queued(far_listener, link):
 
 @pytest.mark.parametrize("options", [b"", b"\1" * 40], ids=["plain", "options"])
 def test_truncated_icmp_is_passed_on(far_listener, link, options):
-    """Bug: a read out of bounds. The bytes after the packet, in its frame, look like the missing ones."""
+    """Bug: a read out of bounds. The bytes after the packet, in its frame, look like the missing bytes."""
     before = link.far.counters()
     with link.near.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
         raw.bind(("veth0", 0))

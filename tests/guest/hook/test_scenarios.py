@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Traffic that the module must not touch. Each test is named after its traffic. Most record the traffic
-with and without the module, and compare. The module queues at all hook points, without bypass: a packet
-that it queued by mistake would be lost."""
+"""Traffic that the module must not touch. Each test is named after its traffic. Most tests record the traffic
+with and without the module, and compare both records. The module queues at all hook points, without bypass: a
+packet that it queued by mistake would be lost."""
 
 import contextlib
 import errno
@@ -286,7 +286,7 @@ def destroy_while_it_lingers(link):
 
 
 def test_tcp_destroyed_while_it_lingers(load, link):
-    """With the module as without."""
+    """close() returns with and without the module."""
     destroy_while_it_lingers(link)
     load(**EVERYWHERE)
     destroy_while_it_lingers(link)
@@ -435,7 +435,7 @@ def honour_extension_headers(path):
 
 
 def test_ipv6_extension_headers(load, routed):
-    """With the module as without."""
+    """The receiver does the same with and without the module."""
     honour_extension_headers(routed)
     load(**EVERYWHERE)
     honour_extension_headers(routed)
@@ -478,7 +478,7 @@ def destroy_between_fragments(path):
 
 
 def test_ipv6_destroyed_between_fragments(load, routed):
-    """With the module as without."""
+    """Both ends do the same with and without the module."""
     destroy_between_fragments(routed)
     load(**EVERYWHERE)
     destroy_between_fragments(routed)

@@ -309,7 +309,7 @@ def test_namespace_full_of_hooks_vetoes_no_load(load, namespaces, kernel_log):
         pinger.send(2)
         wait_until(lambda: control.stats()["ipv4"]["queued"] == 1)
         assert not pinger.replies()
-        # Now the same request changes nothing.
+        # Now that the hooks are registered, the same request changes nothing.
         control.set(bypass=0)
         assert not monitor.waiting()
 

@@ -88,7 +88,7 @@ def test_busy_namespace_has_sockets_in_all_states_however_slow_lo_is(namespaces,
     ("raw", "-w", {"close"}),
 ])
 def test_list_agrees_with_ss_on_sockets_of_ip(busy, diag, kind, option, states):
-    """Both list the same sockets (by cookie), with the same states and addresses."""
+    """The peer and ss(8) list the same sockets (by cookie), with the same states and addresses."""
     ours = {}
     for row in diag(busy.namespace, kind):
         local, remote = end(row, "local"), end(row, "remote")
@@ -106,7 +106,7 @@ def test_list_agrees_with_ss_on_sockets_of_ip(busy, diag, kind, option, states):
 
 
 def test_list_agrees_with_ss_on_unix_sockets(busy, diag):
-    """Both list the same sockets (by inode), with the same types, states and other ends."""
+    """The peer and ss(8) list the same sockets (by inode), with the same types, states and other ends."""
     ours = {(row["inode"], row["type"][:3], row["state"], row["receive_queue"], row["send_queue"],
              row["peer"] or 0) for row in lasting(diag(busy.namespace, "unix", "-P"))}
     with busy.namespace:
@@ -115,7 +115,7 @@ def test_list_agrees_with_ss_on_unix_sockets(busy, diag):
 
 
 def test_list_agrees_with_ss_on_netlink_sockets(busy, diag):
-    """Both list the same sockets once, except the sockets of the two programs."""
+    """The peer and ss(8) list the same sockets, each once, except the sockets of these two programs."""
     rows = lasting(diag(busy.namespace, "netlink", "-P"))
     cookies = [row["cookie"] for row in rows]
     assert len(cookies) == len(set(cookies))

@@ -42,7 +42,7 @@ class Example(Program):
         self.wait_for(words.encode())
 
     def interrupt(self):
-        """Ends the program by SIGINT. Its output. It must succeed."""
+        """Ends the program by SIGINT. Returns the program's output. The program must succeed."""
         self.signal(signal.SIGINT)
         output, _ = self.process.communicate(timeout=DEADLINE)
         said = (self._output + output).decode()
@@ -80,7 +80,7 @@ def no_buffers(preloaded, tmp_path):
 
 
 def drops_the_secret_alone(link, rounds):
-    """Pings without the secret arrive, each once and in order. Those with the secret do not."""
+    """Pings without the secret arrive, each once and in order. Pings with the secret do not arrive."""
     with link.pinger() as pinger:
         for _ in range(rounds):
             pinger.send(SECRET_SEQ, SIZE)

@@ -25,7 +25,7 @@ SO_NETNS_COOKIE = 71
 CONFIG_SET = 19
 CONFIG_A_QUEUE = 2
 
-# The same values in the form of the command line and of JSON. None is a default.
+# A value for each key, in the form of the command line and in that of JSON. No value is a default.
 SETTINGS = {
     "enabled=off": ("enabled", False),
     "queue=40": ("queue", 40),
@@ -167,7 +167,7 @@ def test_config_of_another_namespace(module, blue, peer, config):
 
 @pytest.mark.smoke
 def test_stats_count_what_the_peer_does(module, peer):
-    """The counts rise by the messages that were sent. Refused ones are counted separately."""
+    """The counts rise by the messages that were sent. Refused messages are counted separately."""
     def stats():
         status, output, errors = peer("-j", "stats")
         assert (status, errors) == (DONE, "")

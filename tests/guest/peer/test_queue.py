@@ -131,7 +131,7 @@ def test_batch_never_reorders_nor_swallows_a_drop(module, link, consume, batch):
 
 
 def test_batch_waits_no_longer_than_its_time(module, link, consume):
-    """A batch that is not full is sent after its time. Bug: the time until the next packet counts, too."""
+    """A batch that is not full is sent when its time is over. Bug: the batch also waits for the next packet."""
     consumer = consume(link.far, "--batch", "1000,10ms")
     pause = SLOW
     with link.pinger() as pinger:
@@ -481,7 +481,8 @@ def test_rewritten_icmpv6_has_the_right_checksum(module, loopback, consume):
 
 
 def test_rewriting_what_the_kernel_would_drop_is_not_tried(module, link, consume, peer):
-    """A packet that was copied in part passes unchanged. Without any content, rewriting is refused at the start."""
+    """A packet that was copied in part passes unchanged. If packets are copied without content, the command refuses
+    to rewrite at the start."""
     consumer = consume(link.far, "--set", "ttl=9", "--copy", "packet:40")
     with link.pinger() as pinger:
         pinger.ping(1, 56)
@@ -742,7 +743,7 @@ def test_rule_follows_the_name_of_an_interface(module, link, consume, quiet):
         pinger.send(1, 32)
         link.settle()
         assert not pinger.replies()
-        # The interface gets another name, which is that of the other rule.
+        # The interface gets the name that the other rule has.
         far.ip("link set veth0 name wan")
         pinger.ping(2, 32)
         pinger.send(3, 33)

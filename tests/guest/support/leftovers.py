@@ -122,7 +122,7 @@ _KINDS = ((_places, _go_home), (_processes, _kill), (_descriptors, _close), (_mo
 
 
 class Leftovers:
-    """The objects that were made after this one, and still exist."""
+    """The objects that were made after this object, and still exist."""
 
     def __init__(self):
         self._before = {there: set(there()) for there, _ in _KINDS}
@@ -140,7 +140,7 @@ class Leftovers:
             if there is _descriptors and new():
                 # Objects that only refer to each other close their files now.
                 gc.collect()
-            # A process that ends may leave its own children to this one.
+            # A process that ends may leave its own children to this process.
             while these := new():
                 for key, text in these.items():
                     seen.add(key)

@@ -46,7 +46,7 @@ def loopback_up():
         fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sH22x", name, flags | IFF_UP))
 
 
-# In the initial network namespace, where the tests start.
+# A client in the initial network namespace, because the tests start there.
 _INITIAL = Client(NETLINK_ROUTE)
 
 

@@ -165,7 +165,7 @@ class Listener:
         self._send(MSG_VERDICT, decision)
 
     def decide_up_to(self, packet, verdict):
-        """Decides all packets up to this one."""
+        """Decides this packet and all packets before it."""
         header = struct.pack(">II", verdict, packet.id)
         self._send(MSG_VERDICT_BATCH, attribute(NFQA_VERDICT_HDR, header))
 
