@@ -134,7 +134,7 @@ remove_tree() {
 	local dir=$1 m
 	[[ $dir == "$CACHE"/?*/?* ]] || die "refusing to remove '$dir', which is not in the cache"
 	[[ -e $dir || -L $dir ]] || return 0
-	# In reverse order of mounting.
+	# Mounts are removed in the reverse of the order in which they were made.
 	while read -r m; do
 		umount -- "$m" || umount -l -- "$m" || die "cannot unmount $m"
 	done < <(awk -v d="$dir/" 'index($5 "/", d) == 1 { print $5 }' /proc/self/mountinfo | tac)

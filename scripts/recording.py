@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape
 ROWS, FONT, LINE, PAD = 24, 12, 17, 12
 # The width of a character of a monospaced font, divided by the font's height.
 WIDTH_OF_CHARACTER = 0.602
-# In seconds.
+# These times are in seconds.
 LONGEST, HEADING, END = 1.2, 1.8, 5.0
 # Lines that follow each other within AT_ONCE seconds are one move.
 AT_ONCE = 0.05
