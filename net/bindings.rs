@@ -20,13 +20,13 @@
 
 pub use kernel::bindings::*;
 
-/// `sock_common` has only a pointer to it.
+/// Only `sock_common` needs this type, for a pointer to it.
 #[repr(C)]
 pub struct proto {
     _opaque: [u8; 0],
 }
 
-/// `sock_common` has only a pointer to it.
+/// Only `sock_common` needs this type, for a pointer to it.
 #[repr(C)]
 pub struct inet_timewait_death_row {
     _opaque: [u8; 0],

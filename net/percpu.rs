@@ -204,7 +204,7 @@ mod portable {
     ///
     /// As for [`add`].
     #[inline]
-    #[cfg_attr(CONFIG_X86_64, expect(dead_code))] // The tests add.
+    #[cfg_attr(CONFIG_X86_64, expect(dead_code))] // The tests use only `add`.
     pub(super) unsafe fn increment(counter: *mut u64) {
         // SAFETY: The caller's promise.
         unsafe { add(counter, 1) };

@@ -167,7 +167,7 @@ pub(super) struct Functions<T: Subsystem, N: Number> {
 }
 
 impl<T: Subsystem, N: Number> Functions<T, N> {
-    /// The functions of `D`.
+    /// The functions for the dump `D`.
     pub(super) const fn of<D: Dump<T, N>>() -> Self {
         Self {
             begin: begin::<T, N, D>,

@@ -656,7 +656,8 @@ unsafe impl<T: Family> Common for Registration<T> {
 
     unsafe fn withdraw(&self) {
         self.state.store(WITHDRAWN, Release);
-        // Events may be on their way to groups with these numbers.
+        // Events may be on their way to the family's groups. Once the family is unregistered,
+        // another family may get the numbers of these groups, so this waits for the senders.
         synchronize_rcu();
         // SAFETY: `publish` registered the family, and this is called once.
         unsafe { bindings::genl_unregister_family(self.family.get()) };

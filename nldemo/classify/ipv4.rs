@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn only_the_first_fragment_has_a_header_to_read() {
-        // More fragments, offset 0.
+        // The flag "more fragments", and offset 0.
         assert_eq!(with(6, 0x20), Class::Icmp(ECHO_REQUEST));
         // Offsets in either byte of the field, with and without more fragments behind.
         assert_eq!(with(7, 1), Class::LaterFragment);
