@@ -30,7 +30,8 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Everything that arrives is queued, and passes. There are few hooks to change.
+    /// All ICMP and `ICMPv6` packets that arrive are queued, and pass. Only one hook point has hooks,
+    /// so a change of the hooks takes little time.
     fn default() -> Self {
         Self {
             enabled: true,
