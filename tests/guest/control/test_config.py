@@ -115,7 +115,7 @@ def passes(listener, count=2):
     return packets
 
 
-# One setting after the other.
+# Tests of one setting each.
 
 
 def test_enabled(control, listen, pinger, loopback):

@@ -460,7 +460,7 @@ def test_refusals_are_plain_for_clients_that_know_no_more(control):
         assert (failure.value.errno, failure.value.text, failure.value.offset) == (error, "", None)
 
 
-# Rights.
+# The rights that a client needs.
 
 
 def _assert_may_only_look(control):
@@ -524,7 +524,7 @@ def _as_root_of_user_namespaces():
 
 
 def test_root_of_a_user_namespace_may_change_its_own(control, start):
-    """Bug: the capability is checked in the initial user namespace, or in the sender's own."""
+    """Bug: the capability is checked in the initial user namespace, or in the sender's own user namespace."""
     start(_as_root_of_user_namespaces).result()
     assert control.settings() == DEFAULTS
 

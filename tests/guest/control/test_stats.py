@@ -69,7 +69,7 @@ def possible_cpus():
     return cpus
 
 
-# Messages.
+# Counters of messages.
 
 
 def test_starts_from_zero(module, namespaces):
@@ -124,7 +124,7 @@ def test_refusals_for_lack_of_rights_are_counted_apart(counted, control, start):
     assert (counts["messages"], counts["refused"], counts["errors"], counts["acks"]) == (2, 2, 0, 0)
 
 
-# Packets.
+# Counters of packets.
 
 
 def ping(path, count=3):
@@ -193,7 +193,7 @@ def test_unparsable_packets_are_counted(counted, control, inject):
     assert (counts["ipv4"], counts["ipv6"]) == (NOTHING, {**NOTHING, "seen": 1})
 
 
-# CPUs.
+# Counters of each CPU.
 
 
 def test_dump_has_every_cpu_once(control):

@@ -661,7 +661,7 @@ def test_unprivileged_user_can_echo(start):
 
 
 def test_messages_of_other_users_show_where_they_come_from(client):
-    """Bug: the client accepts messages that are not from the kernel (source portid 0)."""
+    """Bug: the client accepts messages from other users. Only messages from the kernel have source portid 0."""
     assert_works(client)
     with Client() as forger:
         forged = pack(ECHO, b"forged", seq=1, pid=client.portid)

@@ -78,7 +78,7 @@ WAYS = {
 
 @pytest.fixture
 def outcome(ko, tmp_path):
-    """Runs tests. The output of pytest, and the counts in its last line if there is one."""
+    """Runs tests. Returns the output of pytest, and the counts in its last line if there is one."""
     def outcome(tests, status=1):
         file = tmp_path / "test_inner.py"
         file.write_text(tests, encoding="ascii")

@@ -54,7 +54,7 @@ def icmp_kinds(packets):
     return kinds
 
 
-# The queue has no listener.
+# Tests in which the queue has no listener.
 
 
 @pytest.mark.smoke
@@ -83,7 +83,7 @@ def test_ping_of_the_distribution_works(module, link):
         assert "3 received" in run("ping", "-n", "-c3", "-i0.01", f"-W{DEADLINE:.0f}", "192.0.2.2")
 
 
-# A listener decides.
+# Tests in which a listener decides about packets.
 
 
 @pytest.mark.smoke
@@ -120,7 +120,7 @@ def test_drop_is_no_reply_and_accept_is_one(far_listener, link):
 
 
 def test_verdict_for_a_packet_that_is_gone(far_listener, link):
-    """Bug: a consumer ends at ENOENT. A packet can be decided only once."""
+    """Bug: a consumer ends when it gets ENOENT. A packet can be decided only once."""
     with link.pinger() as pinger:
         pinger.send()
         packet = far_listener.receive()

@@ -450,7 +450,7 @@ def test_namespaces_die_with_packets_in_a_queue(module, namespaces, start):
         wait_until(gone)
 
 
-# Under load.
+# Loading and unloading while clients and packets use the module.
 
 
 def test_load_and_unload_under_traffic(load, namespaces, stop, start):

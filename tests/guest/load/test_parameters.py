@@ -118,7 +118,7 @@ def test_hexadecimal_numbers(load):
 
 @pytest.mark.parametrize("queue", [0, 1, 256, 65535])
 def test_queue_number(load, loopback, queue):
-    """Bug: the number in the verdict is cut."""
+    """Bug: the number of the queue in the verdict is cut to fewer bits."""
     load(queue=queue)
     others = {0, 1, 255, 256, 32767, 65534, 65535} - {queue}
     with loopback.near:

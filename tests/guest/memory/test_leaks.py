@@ -11,7 +11,8 @@ from netlink import DEADLINE
 from network import pinned
 
 KMEMLEAK = Path("/sys/kernel/debug/kmemleak")
-# kmemleak does not report younger objects (MSECS_MIN_AGE), nor those that changed since its last scan.
+# The least age of an object that kmemleak reports, in seconds (MSECS_MIN_AGE). kmemleak also does not report an
+# object that changed since its last scan.
 MIN_AGE = 5.0
 # More buffers than a CPU keeps in its cache (NAPI_SKB_CACHE_SIZE), but not more than one socket can receive.
 MANY_BUFFERS = 150

@@ -79,7 +79,7 @@ def test_busy_namespace_has_sockets_in_all_states_however_slow_lo_is(namespaces,
         assert {row["state"] for row in diag(namespace, "tcp")} == set(sockets.TCP_STATES)
 
 
-# Agreement with ss.
+# The list agrees with ss(8).
 
 
 @pytest.mark.parametrize("kind, option, states", [

@@ -208,7 +208,7 @@ def unprivileged_bpf():
     UNPRIVILEGED_BPF.write_text(before, encoding="ascii")
 
 
-# count.
+# The command `nldemo filter count`.
 
 
 def test_count_by_protocol(quiet_link, counting):
@@ -426,7 +426,7 @@ def test_count_of_an_interface_whose_name_is_no_text(namespaces, peer_program):
     assert missing.returncode == ERROR and rb"no interface 'none\xff'" in missing.stderr
 
 
-# attach.
+# The command `nldemo filter attach`.
 
 
 @pytest.mark.parametrize("parity, first", [("odd", 1), ("even", 2)])

@@ -157,7 +157,7 @@ def test_stream_delays_packets_in_their_order(module, link, example, request, fa
 
 @pytest.mark.parametrize("name", ["drop_by_content", "async"])
 def test_verdicts_survive_that_they_cannot_be_sent(module, link, example, no_buffers, name):
-    """Bug: a consumer ends at ENOBUFS, or a verdict is lost if its send fails."""
+    """Bug: a consumer ends when it gets ENOBUFS, or a verdict is lost if its send fails."""
     program = example(link.far, name, SECRET, **no_buffers)
     drops_the_secret_alone(link, 10)
     assert program.process.poll() is None
@@ -168,7 +168,7 @@ def test_verdicts_survive_that_they_cannot_be_sent(module, link, example, no_buf
 
 
 def test_async_survives_a_full_socket(module, loopback, example):
-    """Bug: a consumer ends at ENOBUFS. Here the queue has room, but the socket has none."""
+    """Bug: a consumer ends when it gets ENOBUFS. Here the queue has room, but the socket has none."""
     with loopback.near, Control() as control:
         control.set(ipv4={ICMP_ECHO_REQUEST})
     program = example(loopback.near, "async", "what nobody sends")

@@ -34,7 +34,7 @@ from program import Consumer
 DONE, NO, ERROR = 0, 1, 2
 
 
-# echo.
+# The command `nldemo echo`.
 
 
 @pytest.mark.smoke
@@ -155,7 +155,7 @@ def test_usage_errors(peer):
         assert (status, output) == (ERROR, "") and errors, arguments
 
 
-# queue run.
+# The command `nldemo queue run`.
 
 
 @pytest.mark.smoke
@@ -249,7 +249,7 @@ def test_signals_that_come_together_are_one_wish_to_stop(module, link, consume):
 
 
 def test_queue_survives_packets_that_are_gone(load, link, consume):
-    """Bug: a consumer ends at ENOENT. Here the hook is unregistered, and the kernel drops the packets."""
+    """Bug: a consumer ends when it gets ENOENT. Here the hook is unregistered, and the kernel drops the packets."""
     load()
     consumer = consume(link.far)
     with link.pinger() as pinger:
@@ -267,7 +267,7 @@ def test_queue_survives_packets_that_are_gone(load, link, consume):
 
 
 def test_queue_survives_an_overflow(module, loopback, consume):
-    """Bug: a consumer ends at ENOBUFS."""
+    """Bug: a consumer ends when it gets ENOBUFS."""
     consumer = consume(loopback.near, "--policy", "drop")
     with loopback.pinger() as pinger:
         consumer.pause()

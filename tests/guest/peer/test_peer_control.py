@@ -60,7 +60,7 @@ def monitor(running, module):
     return monitor
 
 
-# config.
+# The command `nldemo config`.
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -162,7 +162,7 @@ def test_config_of_another_namespace(module, blue, peer, config):
     assert config() == before
 
 
-# stats.
+# The command `nldemo stats`.
 
 
 @pytest.mark.smoke
@@ -235,7 +235,7 @@ def test_stats_watch_on_a_terminal_draws_in_place(module, peer_program):
     assert elsewhere.count(b"netlink messages") == 2 and b"\x1b" not in elsewhere
 
 
-# monitor.
+# The command `nldemo monitor`.
 
 
 def test_monitor_tells_what_changed(monitor, peer, config):

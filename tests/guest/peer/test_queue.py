@@ -342,7 +342,7 @@ def test_maximum_length_and_fail_open(module, link, consume):
 @pytest.mark.parametrize("options, passing", [((), False), (("--fail-open",), True)],
                          ids=["dropped", "fail-open"])
 def test_full_socket_is_counted_and_survived(module, loopback, consume, options, passing):
-    """Bug: a consumer ends at ENOBUFS. Here the queue has room, but the socket has none."""
+    """Bug: a consumer ends when it gets ENOBUFS. Here the queue has room, but the socket has none."""
     with loopback.near, Control() as control:
         control.set(ipv4={ICMP_ECHO_REQUEST})
     consumer = consume(loopback.near, "--max-len", "16", *options)
@@ -365,7 +365,7 @@ def test_full_socket_is_counted_and_survived(module, loopback, consume, options,
     assert summary["errors"] == 0
 
 
-# Exits.
+# The ways in which a consumer ends.
 
 
 def test_kill_leaves_no_packet_stuck(module, link, consume):

@@ -436,7 +436,7 @@ def test_lines_are_whole_on_output_that_does_not_block(module, link, consumer, p
     assert len(events) == COUNT + 2 and events[-1]["unprinted"] == 0
 
 
-# Other ends.
+# Other ways in which the consumer ends.
 
 
 def test_no_packet_is_lost_between_the_last_verdict_and_the_end(module, link, consumer, start, stop):
