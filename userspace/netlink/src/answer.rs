@@ -18,7 +18,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Waits for the answer to a request of this type and sequence number. Nothing of it is read yet.
+    /// The answer to a request with this type and sequence number, before any of its messages is
+    /// read.
     #[must_use]
     pub fn new(kind: u16, sequence: u32) -> Self {
         Self {
@@ -43,7 +44,7 @@ impl Answer {
             let ours = message.sequence == self.sequence;
             self.interrupted |= ours && message.flags & NLM_F_DUMP_INTR != 0;
             match Status::ending(&message, self.kind)? {
-                // A message of another type may have had the same sequence number.
+                // A request of another type may have had the same sequence number.
                 Some(status) if ours && status.request == self.kind => end = Some(status),
                 _ => other(&message)?,
             }

@@ -25,9 +25,10 @@ pub struct Attribute<'a> {
 }
 
 impl<'a> Attribute<'a> {
-    /// The first `N` bytes of a payload that has at least as many.
+    /// The first `N` bytes of the payload. Fails if the payload is shorter.
     ///
-    /// Longer payloads are accepted, as in the kernel, because structures grow at their end.
+    /// A longer payload is accepted, as in the kernel, because new kernels append fields to
+    /// structures.
     #[inline]
     pub fn prefix<const N: usize>(&self) -> Result<&'a [u8; N], Malformed> {
         self.payload
@@ -60,7 +61,7 @@ impl<'a> Attribute<'a> {
         Ok(u64::from_ne_bytes(*self.prefix()?))
     }
 
-    /// The attributes in the payload of a nest.
+    /// The attributes in the payload of this attribute, which must be a nest.
     #[must_use]
     pub fn nested(&self) -> Attributes<'a> {
         Attributes::new(self.payload)
@@ -135,11 +136,11 @@ pub fn append_slice(message: &mut Vec<u8>, kind: u16, payload: &[u8]) {
     pad(message);
 }
 
-/// Appends an attribute whose payload is the attributes that `content` appends.
+/// Appends a nest: an attribute whose payload is the attributes that `content` appends.
 ///
 /// # Panics
 ///
-/// If these attributes do not fit an attribute, whose length is a 16-bit number.
+/// If the payload does not fit an attribute, whose length is a 16-bit number.
 pub fn append_nest(message: &mut Vec<u8>, kind: u16, content: impl FnOnce(&mut Vec<u8>)) {
     let start = message.len();
     append(message, kind | NLA_F_NESTED, []);

@@ -51,7 +51,7 @@ pub enum Error {
     /// The kernel sent bytes that do not follow the protocol.
     #[error("netlink receive: {0}")]
     Malformed(#[from] Malformed),
-    /// A request has no answer, not even a refusal.
+    /// The kernel did not answer a request, not even with a refusal.
     #[error("{operation}: the kernel did not answer; something else may own this protocol number")]
     Unanswered {
         /// What was being done.

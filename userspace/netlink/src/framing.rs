@@ -2,9 +2,10 @@
 
 //! The common part of the framing of messages and of attributes.
 
-/// The error of decoders: bytes do not follow the protocol, for this reason.
+/// The error of decoders: the bytes do not follow the protocol. The text is the reason.
 ///
-/// It is not larger than the decoded values, so a `Result` with it costs little for every packet.
+/// This error is not larger than the decoded values, so a decoder's `Result` costs little for each
+/// packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed message: {0}")]
 pub struct Malformed(pub &'static str);
@@ -13,11 +14,12 @@ pub struct Malformed(pub &'static str);
 #[inline]
 #[must_use]
 pub const fn aligned(length: usize) -> usize {
-    // Not `next_multiple_of()`, which divides. No buffer is so long that the addition wraps around.
+    // `next_multiple_of()` would divide, which is slower. No buffer is so long that the addition
+    // wraps around.
     length.wrapping_add(3) & !3
 }
 
-/// Fills a message under construction up to the next boundary.
+/// Appends zeroes to a message under construction, up to the next 4-byte boundary.
 #[inline]
 pub(crate) fn pad(buffer: &mut Vec<u8>) {
     buffer.resize(aligned(buffer.len()), 0);

@@ -14,29 +14,32 @@ use nix::sys::socket::recvmmsg;
 
 use crate::error::Error;
 
-/// How many datagrams to ask for when one is expected. If only one comes, no other one waits.
+/// The number of datagrams to ask for when one is expected. If the kernel returns only one, no
+/// second datagram waits.
 const FEW: usize = 2;
-/// A look for more datagrams costs a fifth of the receipt of one. So after a datagram that came alone,
-/// this number of datagrams is received one by one, without such a look.
+/// To ask the kernel whether a second datagram waits costs a fifth of the receipt of a datagram. So
+/// after a datagram that came alone, the next datagrams are received one by one, without this
+/// question. This is their number.
 const ALONE: u8 = 15;
 
 /// Places for datagrams that [`KernelSocket::receive_many`](crate::KernelSocket::receive_many) receives
 /// together.
 ///
-/// A place takes memory only after it had a datagram, and only as much as its longest datagram. The later
-/// places are used only when that many datagrams wait.
+/// A place takes no memory before its first datagram, and then only as much as its longest
+/// datagram. Place N is used only when N datagrams wait at once.
 pub struct Inbox {
-    /// The headers have no room for addresses.
+    /// The message headers of `recvmmsg()`. They have no room for addresses.
     headers: MultiHeaders<()>,
     /// The places, one behind the other.
     room: Vec<u8>,
     places: usize,
     place_length: usize,
-    /// Lengths of the datagrams that were sent, in the first places.
+    /// The length of the datagram in each of the first places, before truncation.
     lengths: Vec<usize>,
-    /// How many datagrams to ask for first. If this is one, there is no second system call.
+    /// The number of datagrams that the first system call asks for. If it is one, no second system
+    /// call follows.
     expected: usize,
-    /// How many datagrams are still to be received one by one.
+    /// The number of datagrams that must still be received one by one.
     alone: u8,
 }
 
@@ -62,13 +65,13 @@ impl Inbox {
         }
     }
 
-    /// How many datagrams there are.
+    /// The number of datagrams in the inbox.
     #[must_use]
     pub fn len(&self) -> usize {
         self.lengths.len()
     }
 
-    /// Whether there is none.
+    /// Whether the inbox has no datagram.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lengths.is_empty()
@@ -102,7 +105,7 @@ impl Inbox {
             self.alone = alone;
             1
         } else {
-            // If many came, many may come again.
+            // After many datagrams, as many may come again. So ask for twice their number.
             (2 * self.lengths.len()).max(FEW)
         };
         self.lengths.clear();
@@ -113,13 +116,13 @@ impl Inbox {
         &mut self.room[..self.place_length]
     }
 
-    /// Notes that the first place has a datagram, which had this length before truncation.
+    /// Notes that the first place has a datagram. `length` is its length before truncation.
     pub(crate) fn filled(&mut self, length: usize) {
         self.lengths.clear();
         self.lengths.push(length);
     }
 
-    /// Replaces all datagrams by one that was received before.
+    /// Replaces all datagrams by `datagram`, which was received earlier.
     pub fn replace(&mut self, datagram: &[u8]) {
         let length = datagram.len().min(self.place_length);
         self.room[..length].copy_from_slice(&datagram[..length]);

@@ -36,8 +36,8 @@ impl Message<'_> {
         self.append_with(buffer, |_| ());
     }
 
-    /// The same as [`append_to`](Self::append_to), with the attributes that `more` appends behind the
-    /// payload. The payload must end at a 4-byte boundary.
+    /// Appends this message as [`append_to`](Self::append_to) does, with the attributes that `more`
+    /// appends behind the payload. The payload must end at a 4-byte boundary.
     ///
     /// # Panics
     ///

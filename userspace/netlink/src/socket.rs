@@ -37,11 +37,12 @@ use crate::wait::wait;
 /// The port number of every kernel socket.
 const KERNEL_PORTID: u32 = 0;
 
-/// Length of a buffer that any datagram fits, except an echo of a longer one. A part of a dump has
-/// up to 32 KiB. A queued packet is one attribute of up to 64 KiB and some others.
+/// The length of a buffer that is long enough for any datagram, except the echo of a longer
+/// message. A part of a dump has up to 32 KiB. A message about a queued packet has one attribute of
+/// up to 64 KiB, and some small ones.
 pub const RECEIVE_LEN: usize = 128 * 1024;
 
-/// The longest timeout of a receipt: 68 years, which `timeval` can hold on every machine.
+/// The longest receive timeout: 68 years. `timeval` can hold this value on every machine.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs((1 << 31) - 1);
 
 /// A raw netlink socket whose other end is the kernel.
@@ -58,7 +59,7 @@ pub struct KernelSocket {
     foreign: u64,
     /// Whether the socket has joined a multicast group. Other processes may send to a group.
     joined: bool,
-    /// A receive error that came after datagrams, for the next call to report.
+    /// An error of a receipt that first returned datagrams. The next call reports the error.
     failure: Option<Errno>,
 }
 
@@ -82,8 +83,8 @@ impl KernelSocket {
             joined: false,
             failure: None,
         };
-        // The kernel was not asked yet. So other processes sent the messages that wait here, between
-        // bind and connect.
+        // This socket has not sent a request yet. So if messages wait here, other processes sent
+        // them between bind and connect.
         let mut unasked = [0; HEADER_LEN];
         loop {
             match socket.receive(&mut unasked) {
@@ -106,8 +107,8 @@ impl KernelSocket {
         self.foreign
     }
 
-    /// Lets the socket receive after an overrun. Without this option it refuses all messages until
-    /// it has been read empty, and reports `ENOBUFS` once.
+    /// Lets the socket receive after an overrun. Without this option, the kernel reports `ENOBUFS`
+    /// once after an overrun, and delivers no message until the program has read the socket empty.
     pub fn keep_receiving_when_full(&self) -> Result<()> {
         let set = self.socket.set_no_enobufs(true);
         set.map_err(|error| linux_names::Error::io("set NETLINK_NO_ENOBUFS", &error))?;
@@ -116,8 +117,8 @@ impl KernelSocket {
 
     /// Sets the longest time that [`await_many`](Self::await_many) waits. By default it waits for ever.
     ///
-    /// A part of a microsecond counts as a whole one. Zero is `EINVAL`, because the kernel would wait for
-    /// ever.
+    /// The time is rounded up to microseconds. Zero fails with `EINVAL`, because for the kernel
+    /// zero means to wait for ever.
     pub fn set_receive_timeout(&self, time: Duration) -> Result<()> {
         let failed = |errno| linux_names::Error::new("set SO_RCVTIMEO", errno);
         if time.is_zero() {
@@ -129,10 +130,12 @@ impl KernelSocket {
         Ok(())
     }
 
-    /// Enlarges the receive buffer to `bytes` of kernel accounting, as far as this process may.
+    /// Enlarges the receive buffer to `bytes`, as the kernel accounts them, or to the largest size
+    /// that this process may set.
     ///
-    /// A smaller buffer is not an error here, because the estimate is generous. If the buffer
-    /// overflows, [`receive`](Self::receive) reports it.
+    /// If the buffer stays smaller than `bytes`, this function does not fail, because callers
+    /// estimate more bytes than they need. If the buffer overflows, [`receive`](Self::receive)
+    /// reports it.
     pub fn grow_receive_buffer(&self, bytes: usize) -> Result<()> {
         let failed = |errno| linux_names::Error::new("set SO_RCVBUF", errno);
         if self.receive_capacity()? < bytes {
@@ -144,10 +147,12 @@ impl KernelSocket {
         Ok(())
     }
 
-    /// Enlarges the send buffer so that one datagram of `bytes` fits, as far as this process may.
+    /// Enlarges the send buffer so that one datagram of `bytes` fits, or to the largest size that
+    /// this process may set.
     pub fn grow_send_buffer(&self, bytes: usize) -> Result<()> {
         let failed = |errno| linux_names::Error::new("set SO_SNDBUF", errno);
-        // The kernel subtracts 32 bytes from the size of the buffer before it compares.
+        // The kernel subtracts 32 bytes from the buffer's size, and compares the datagram with the
+        // rest.
         let bytes = bytes.saturating_add(32);
         if getsockopt(&self.socket, SndBuf).map_err(failed)? < bytes {
             let half = option_value(bytes);
@@ -195,10 +200,12 @@ impl KernelSocket {
         }
     }
 
-    /// Receives one datagram, discards those of other senders, and returns its length before truncation.
+    /// Receives one datagram from the kernel, and returns its length before truncation. Discards
+    /// datagrams of other senders.
     ///
-    /// If it `waits`, a handled signal and a datagram of another sender end the wait without a datagram.
-    /// So other senders cannot prolong it.
+    /// If `waits` is set, this function waits for a datagram. A handled signal ends the wait
+    /// without a datagram. So does a datagram of another sender, so that other senders cannot
+    /// prolong the wait.
     fn receive_from_kernel(&mut self, buffer: &mut [u8], waits: bool) -> Result<Option<usize>> {
         // With MSG_TRUNC the kernel returns the length before truncation.
         let flags = libc::MSG_TRUNC | if waits { 0 } else { libc::MSG_DONTWAIT };
@@ -221,7 +228,7 @@ impl KernelSocket {
         }
     }
 
-    /// Fails if an earlier receipt has left an error.
+    /// Returns the error that an earlier receipt left in `failure`, if there is one.
     #[inline]
     fn report_failure(&mut self) -> Result<()> {
         match self.failure.take() {
@@ -230,23 +237,26 @@ impl KernelSocket {
         }
     }
 
-    /// Replaces the datagrams in `inbox` by those that wait, as many as there is room for. Returns how many
-    /// `inbox` has now. After a datagram that came alone, the next calls receive one datagram each. So to
-    /// know that none is left, call this until it returns 0.
+    /// Replaces the datagrams in `inbox` by the datagrams that wait, as many as there is room for.
+    /// Returns the number of datagrams in `inbox`. After a datagram that came alone, the next calls
+    /// receive one datagram each. So only a return value of 0 means that no datagram waits.
     ///
-    /// It does not ask for the sender of each datagram, because only the kernel can send to a socket that
-    /// is connected to it. A socket that has joined a multicast group receives one datagram at a time.
+    /// This function does not check the sender of each datagram, because only the kernel can send
+    /// to a socket that is connected to the kernel. But any process may send to a multicast group.
+    /// So if the socket has joined a group, each call receives one datagram and checks its sender.
     ///
     /// A full receive buffer is [`Error::Overrun`]. After this error the socket still works.
     pub fn receive_many(&mut self, inbox: &mut Inbox) -> Result<usize> {
         self.fill(inbox, false)
     }
 
-    /// As [`receive_many`](Self::receive_many), but waits for the first datagram if there is none, as long
-    /// as [`set_receive_timeout`](Self::set_receive_timeout) allows, or until a signal is handled or a
+    /// Receives as [`receive_many`](Self::receive_many) does. If there is no datagram, it waits for
+    /// the first one. The wait ends after the time of
+    /// [`set_receive_timeout`](Self::set_receive_timeout), when a signal is handled, or when a
     /// message of another process was discarded.
     ///
-    /// This takes one system call. [`wait`](Self::wait) and a receipt take two.
+    /// This function takes one system call. [`wait`](Self::wait) and
+    /// [`receive_many`](Self::receive_many) together take two.
     pub fn await_many(&mut self, inbox: &mut Inbox) -> Result<usize> {
         self.fill(inbox, true)
     }
@@ -260,7 +270,7 @@ impl KernelSocket {
         loop {
             match inbox.fill(self.socket.as_raw_fd(), waits) {
                 Ok(()) | Err(Errno::EAGAIN) => return Ok(inbox.len()),
-                // The caller may wait for the signal, too.
+                // The caller may be waiting for this signal, so the wait ends.
                 Err(Errno::EINTR) if waits => return Ok(inbox.len()),
                 Err(Errno::EINTR) => {}
                 Err(errno) if inbox.is_empty() => return Err(self.not_received(errno)?),
@@ -272,7 +282,7 @@ impl KernelSocket {
         }
     }
 
-    /// Receives one datagram of a socket to which others than the kernel may send.
+    /// Receives one datagram of a socket to which other processes may send, too.
     fn fill_one(&mut self, inbox: &mut Inbox, waits: bool) -> Result<usize> {
         if let Some(length) = self.receive_from_kernel(inbox.first_place(), waits)? {
             inbox.filled(length);
@@ -299,7 +309,8 @@ impl KernelSocket {
         wait(Some(self.as_fd()), deadline, stop)
     }
 
-    /// Joins a multicast group. Its messages are received with all others.
+    /// Joins a multicast group. The socket then receives the messages of the group among all other
+    /// messages.
     pub fn join(&mut self, group: u32) -> Result<()> {
         self.joined = true;
         let joined = self.socket.add_membership(group);
@@ -310,11 +321,12 @@ impl KernelSocket {
     }
 
     /// Sends a request that asks for an acknowledgement or a dump, and reads the answer to its end.
-    /// Returns the end. `other` gets all other messages.
+    /// Returns the status in the last message of the answer. `other` gets all other messages.
     ///
     /// The kernel answers before the send returns, and continues a dump when the program reads it.
-    /// So if the socket is empty before the end was read, the receive buffer had no room for the
-    /// end. Then this returns `None`. A dump that is not consistent is [`Error::Interrupted`].
+    /// So if the socket becomes empty before the last message was read, the receive buffer had no
+    /// room for that message. Then this function returns `None`. A dump that is not consistent is
+    /// [`Error::Interrupted`].
     pub fn ask(
         &mut self,
         kind: u16,
@@ -372,7 +384,8 @@ fn option_value(bytes: usize) -> usize {
     bytes.div_ceil(2).min(i32::MAX as usize / 2)
 }
 
-/// A timeout as the kernel takes it. It is rounded up, because 0 would mean for ever.
+/// A timeout in the form that the kernel expects. It is rounded up, because for the kernel 0 means
+/// to wait for ever.
 fn timeout_value(time: Duration) -> TimeVal {
     let microseconds = time.min(LONGEST_TIMEOUT).as_nanos().div_ceil(1000);
     TimeVal::microseconds(i64::try_from(microseconds).unwrap_or(i64::MAX))
@@ -391,7 +404,7 @@ mod tests {
     use super::*;
     use crate::message::Messages;
 
-    // Every Linux has these two, and asking them needs no privilege.
+    // Every Linux has these two protocols, and requests to them need no privilege.
     const NETLINK_ROUTE: u8 = 0;
     const NETLINK_USERSOCK: u8 = 2;
     /// A group of `NETLINK_ROUTE` that gets no messages.
@@ -443,7 +456,7 @@ mod tests {
         payload[4..8].copy_from_slice(&i32::MAX.to_ne_bytes());
         let end = socket.ask(18, NLM_F_ACK, &payload, &mut count).unwrap();
         assert_eq!(end.unwrap().errno, Some(Errno::ENODEV));
-        // NLMSG_NOOP, which without NLM_F_ACK has no answer at all.
+        // NLMSG_NOOP. Without NLM_F_ACK, the kernel does not answer it.
         assert_eq!(socket.ask(1, 0, &[], &mut count).unwrap(), None);
         assert_eq!(socket.receive(&mut [0; 64]).unwrap(), None);
         assert!(links > 0);
@@ -486,7 +499,7 @@ mod tests {
             match foreign {
                 1 => assert_eq!(victim.receive(&mut [0; 64]).unwrap(), None),
                 2 => assert_eq!(victim.receive_many(&mut inbox).unwrap(), 0),
-                // This would wait for ever. The discarded message ends the wait.
+                // Without the discarded message, this call would wait for ever.
                 _ => assert_eq!(victim.await_many(&mut inbox).unwrap(), 0),
             }
             assert_eq!(victim.foreign(), foreign);
@@ -503,7 +516,7 @@ mod tests {
         let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
         let mut inbox = inbox(5);
         assert_eq!(socket.receive_many(&mut inbox).unwrap(), 0);
-        // NLMSG_NOOP: the kernel only acknowledges, with 36 bytes each.
+        // NLMSG_NOOP: the kernel answers each message with an acknowledgement of 36 bytes.
         let acknowledged = |sequence| {
             let mut datagram = Vec::new();
             let (kind, flags) = (1, NLM_F_REQUEST | NLM_F_ACK);
@@ -533,7 +546,7 @@ mod tests {
         assert_eq!(sequence, 8);
     }
 
-    /// Sends requests that the kernel only acknowledges.
+    /// Sends requests. The kernel answers each with an acknowledgement only.
     fn ask(socket: &KernelSocket, count: u32) {
         let noop = request(socket, 1, &[]);
         (0..count).for_each(|_| socket.send(&noop).unwrap());
@@ -566,7 +579,8 @@ mod tests {
             let time = Duration::from_millis(50);
             socket.set_receive_timeout(time).unwrap();
             let mut inbox = inbox(4);
-            // Datagrams that came alone before make no difference.
+            // The result is the same in each round, although the earlier rounds received datagrams
+            // that came alone.
             for _ in 0..3 {
                 let start = Instant::now();
                 assert_eq!(socket.await_many(&mut inbox).unwrap(), 0);
@@ -625,7 +639,7 @@ mod tests {
     fn datagram_longer_than_its_place_is_an_error_and_those_around_it_are_not() {
         let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
         let mut inbox = inbox(4);
-        // The answer about an interface that exists is long.
+        // If the interface exists, the answer is long.
         let mut found = [0; 16];
         found[4] = 1;
         let mut none = [0; 16];
@@ -648,7 +662,7 @@ mod tests {
     fn thousand_answers_fit_or_their_loss_is_told() {
         let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
         socket.grow_receive_buffer(1000 * 1024).unwrap();
-        // NLMSG_NOOP: the kernel only acknowledges.
+        // NLMSG_NOOP: the kernel answers with an acknowledgement only.
         let noop = request(&socket, 1, &[]);
         socket.send(&noop.repeat(1000)).unwrap();
         let mut buffer = [0; 4096];

@@ -61,13 +61,14 @@ impl Status {
         Self::new(code, header.message_type(), message.flags, rest).map(Some)
     }
 
-    /// Decodes the end of the answer to a request of type `request`, which is a message of type
-    /// `NLMSG_ERROR` or, for a dump, `NLMSG_DONE`; `None` for any other type.
+    /// Decodes the last message of the answer to a request of type `request`. The last message has
+    /// the type `NLMSG_ERROR` or, for a dump, `NLMSG_DONE`. Returns `None` for a message of any
+    /// other type.
     pub fn ending(message: &Message<'_>, request: u16) -> Result<Option<Self>, Malformed> {
         if message.kind != NLMSG_DONE {
             return Self::parse(message);
         }
-        // Some ends of dumps have no code.
+        // Some `NLMSG_DONE` messages have no error code.
         let (code, rest) = match message.payload.split_first_chunk() {
             Some((code, rest)) => (i32::from_ne_bytes(*code), rest),
             None => (0, &[][..]),
@@ -96,7 +97,7 @@ impl Status {
     }
 }
 
-/// The source is the errno. An acknowledgement is no error, so it has no source.
+/// The source of the error is the errno. An acknowledgement has no errno, and therefore no source.
 impl std::error::Error for Status {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.errno.as_ref().map(|errno| errno as _)
@@ -188,7 +189,7 @@ mod tests {
             end.unwrap().unwrap()
         };
         assert_eq!((end(&[]).errno, end(&[0; 4]).errno), (None, None));
-        // The code is the last return value of the dump function. It may be positive.
+        // The code is the last return value of the kernel's dump function, which may be positive.
         assert_eq!(end(&36_i32.to_ne_bytes()).errno, None);
         let failed = end(&(-libc::EPERM).to_ne_bytes());
         assert_eq!((failed.errno, failed.request), (Some(Errno::EPERM), 21));

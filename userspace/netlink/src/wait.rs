@@ -36,7 +36,8 @@ pub fn wait(
         let timeout = match deadline {
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
-                // Rounded up. Otherwise the last fraction of a millisecond would be a busy loop.
+                // The time is rounded up. Otherwise poll() would return at once during the last
+                // fraction of a millisecond, and the loop would be busy.
                 let millis = left.as_nanos().div_ceil(1_000_000);
                 PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
             }
@@ -48,7 +49,8 @@ pub fn wait(
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(linux_names::Error::new("poll", errno).into()),
             Ok(_) => {
-                // POLLERR counts, too, because the receipt then returns the error.
+                // A descriptor with POLLERR is treated as readable, because the next receipt
+                // returns the error.
                 let mut ready = fds.iter().map(|fd| fd.any() == Some(true));
                 if stop.is_some() && ready.next() == Some(true) {
                     return Ok(Wake::Stopped);
@@ -64,7 +66,8 @@ pub fn wait(
     }
 }
 
-/// As [`wait`] for a source that can be read. It does not block, and only looks at `stop`.
+/// Returns what [`wait`] would return for a source that is already readable. It does not block, and
+/// only looks at `stop`.
 pub fn already_readable(stop: Option<BorrowedFd<'_>>) -> Result<Wake> {
     Ok(match wait(None, Some(Instant::now()), stop)? {
         Wake::TimedOut => Wake::Readable,

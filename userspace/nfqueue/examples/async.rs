@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Drops the packets of queue 0 that contain the text of the first argument, until it is
+//! Drops the packets of queue 0 that contain the text of the first argument. Ends when it is
 //! interrupted.
 
 use std::error::Error;
@@ -27,11 +27,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .windows(text.len())
             .any(|part| part == text.as_bytes());
         let decision = [Decision::ACCEPT, Decision::DROP][usize::from(found)];
-        // If the kernel has no memory for the verdict (ENOBUFS), this waits. The verdict is never
-        // lost.
+        // If the kernel has no memory for the verdict (ENOBUFS), the queue tries again until the
+        // kernel has the verdict.
         queue.decide(queued.id, decision).await?;
     }
-    // The loop goes on if the socket is full. The kernel counts the packets that had no room.
+    // If the socket is full, the loop goes on. The kernel counts the packets that had no room.
     println!("lost: {:?}", queue.get_ref().losses());
     println!("left: {:?}", queue.close().await?);
     Ok(())

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Accepts all packets of queue 0: the first example of the crate `nfq`, written for this crate.
+//! Accepts all packets of queue 0. This is the first example in the README of the crate `nfq`,
+//! rewritten for this crate.
 
 use nfnetlink_queue::{Decision, Queue, RECEIVE_LEN, Result};
 

@@ -47,45 +47,48 @@ use crate::verdict::Decision;
 /// # }
 /// ```
 ///
-/// It is also a [`Stream`] of packets that can be kept, for `tokio_stream::StreamExt::next` and
+/// The queue is also a [`Stream`] of [`OwnedPacket`]s, for `tokio_stream::StreamExt::next` and
 /// similar functions. The stream does not end, and goes on after errors.
 ///
 /// A full receive buffer is no error. [`Queue::losses`] counts the packets that had no room; call
 /// it through [`get_ref`](Self::get_ref).
 ///
-/// One task owns the queue. It can send each [`OwnedPacket`] to other tasks by a channel. They send
-/// the packet's id and their decision back by another channel.
+/// One task owns the queue. This task can send each [`OwnedPacket`] to other tasks through a
+/// channel. The other tasks send the packet's id and their decision back through another channel.
 ///
 /// # When verdicts cannot be sent
 ///
 /// The queue has a verdict as soon as [`decide`](Self::decide) is called. If the kernel cannot take
 /// the verdict (`ENOBUFS`, `EAGAIN`), the future waits a millisecond and tries again, until the
-/// kernel has it. The future does not wait until the socket is writable, because it always is: the
-/// kernel charges no send buffer for messages to the kernel.
+/// kernel has the verdict. The future does not poll for a writable socket, because the socket is
+/// always writable: the kernel charges no send buffer for messages to the kernel.
 ///
 /// # Cancellation
 ///
 /// All methods are cancellation safe, for example in `tokio::select!`. If a future is dropped, no
-/// packet and no verdict is lost. Verdicts that were not sent are sent with the next one, while the
-/// queue waits for a packet, by [`flush`](Self::flush), or when the queue is dropped or closed.
+/// packet and no verdict is lost. The queue sends the verdicts that it still has with the next
+/// verdict, while it waits for a packet, in [`flush`](Self::flush), or when it is dropped or
+/// closed.
 #[derive(Debug)]
 pub struct AsyncQueue {
     fd: AsyncFd<Queue>,
-    /// Ends when verdicts that could not be sent must be sent again.
+    /// The time until the queue tries again to send verdicts, after the kernel could not take them.
     again: Option<Pin<Box<Sleep>>>,
-    /// Ends when verdicts that wait for others must be sent.
+    /// The time until the queue must send verdicts that wait for others.
     due: Option<Pin<Box<Sleep>>>,
     /// The buffer that the stream receives into.
     buffer: Vec<u8>,
 }
 
 impl AsyncQueue {
-    /// Registers a queue with the runtime. Fails if the runtime has no room for it.
+    /// Registers a queue with the tokio runtime. Fails if the runtime cannot register its
+    /// descriptor.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime, or in one without I/O (`enable_io`). Later calls panic in one
-    /// without time (`enable_time`) if verdicts cannot be sent or are gathered for a time.
+    /// Outside of a tokio runtime, or in a runtime without I/O (`enable_io`). In a runtime without
+    /// time (`enable_time`), later calls panic if verdicts cannot be sent or are gathered for a
+    /// time.
     pub fn new(queue: Queue) -> Result<Self> {
         // The unsafe replacement, `AsyncFd::register_with_interest`, requires a descriptor that
         // does not change. That holds here: a queue has one descriptor for its whole life, and
@@ -123,16 +126,16 @@ impl AsyncQueue {
     /// Waits for a packet, and reads it into `buffer`. The buffer should have [`RECEIVE_LEN`]
     /// bytes.
     ///
-    /// It counts refusals of earlier verdicts, see [`Queue::refusals`]. After every error the queue
-    /// can still be used, see [`Queue::next_packet`].
+    /// This function counts refusals of earlier verdicts, see [`Queue::refusals`]. After every
+    /// error the queue can still be used, see [`Queue::next_packet`].
     pub async fn next_packet<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Queued<'b>> {
         let place = poll_fn(|context| self.poll_place(context, buffer)).await?;
         Ok(place.of(buffer))
     }
 
-    /// Decides about a packet. Packets may be decided in any order. The queue has the verdict when
-    /// this returns, and the kernel has it when the future ends, unless the verdict waits for
-    /// others by [`Options::batching`](crate::Options::batching).
+    /// Decides about a packet. Packets may be decided in any order. When this function returns, the
+    /// queue has the verdict. When the future ends, the kernel has the verdict, unless the verdict
+    /// waits for others by [`Options::batching`](crate::Options::batching).
     ///
     /// Do not decide the packet again, even if the future fails or is dropped.
     pub fn decide(&mut self, id: u32, decision: Decision) -> impl Future<Output = Result<()>> {
@@ -140,7 +143,8 @@ impl AsyncQueue {
         self.sent(sent)
     }
 
-    /// The same for all packets of the queue up to this one: see [`Queue::decide_up_to`].
+    /// Decides about all packets of the queue up to this one: see [`Queue::decide_up_to`]. The
+    /// future is like the future of [`decide`](Self::decide).
     pub fn decide_up_to(
         &mut self,
         id: u32,
@@ -150,7 +154,8 @@ impl AsyncQueue {
         self.sent(sent)
     }
 
-    /// The same for a packet that gets other content: see [`Queue::decide_rewritten`].
+    /// Decides about a packet and gives it other content: see [`Queue::decide_rewritten`]. The
+    /// future is like the future of [`decide`](Self::decide).
     pub fn decide_rewritten(
         &mut self,
         decision: Decision,
@@ -172,7 +177,7 @@ impl AsyncQueue {
         poll_fn(|context| self.poll_flush(context)).await
     }
 
-    /// Sends all verdicts, unbinds the queue, and returns what was left in it.
+    /// Sends all verdicts, unbinds the queue, and returns what was left in the queue.
     pub async fn close(mut self) -> Result<Closed> {
         self.flush().await?;
         self.into_inner().close()
@@ -195,7 +200,8 @@ impl AsyncQueue {
 
     fn poll_place(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<Place>> {
         loop {
-            // Messages that came before the bind's answer are no longer in the socket.
+            // Messages that came before the answer to the bind were already read from the socket,
+            // so the socket need not be readable for them.
             if !self.get_ref().has_early() {
                 let Poll::Ready(ready) = self.fd.poll_read_ready_mut(context) else {
                     return self.poll_unsent(context).map(Err);
@@ -212,13 +218,13 @@ impl AsyncQueue {
         }
     }
 
-    /// Sends verdicts while there are no packets. Is ready when a send fails.
+    /// Sends verdicts while no packets come. The poll is ready only when a send fails.
     fn poll_unsent(&mut self, context: &mut Context<'_>) -> Poll<Error> {
         if self.get_ref().unsent() > 0 {
             if let Some(due) = self.get_ref().due() {
                 let due = due.into();
-                // If the verdicts were sent meanwhile, their timer ends too early for the next
-                // ones.
+                // If other verdicts were sent meanwhile, `due` is still their timer. It ends too
+                // early for the verdicts that wait now.
                 let sleep = self.due.take().filter(|sleep| sleep.deadline() == due);
                 let sleep = sleep.unwrap_or_else(|| Box::pin(sleep_until(due)));
                 ready!(self.due.insert(sleep).as_mut().poll(context));
@@ -236,7 +242,7 @@ fn failed(operation: &str, error: &io::Error) -> Error {
     knetlink::Error::from(linux_names::Error::io(operation, error)).into()
 }
 
-/// Does not end.
+/// The stream does not end.
 impl Stream for AsyncQueue {
     type Item = Result<OwnedPacket>;
 

@@ -62,7 +62,7 @@ fn place(layout: &Layout) -> Result<usize, Unwritable> {
     }
 }
 
-/// UDP over IPv4 may have no checksum.
+/// Whether the packet has no transport checksum. Only UDP over IPv4 may have none.
 fn is_absent(layout: &Layout, bytes: &[u8]) -> bool {
     let start = layout.transport;
     layout.ipv4
@@ -75,7 +75,8 @@ fn sum(layout: &Layout, bytes: &[u8]) -> u16 {
     let (addresses, transport) = inputs(layout, bytes);
     let mut sum = Sum16BitWords::new();
     if layout.protocol != IpNumber::ICMP {
-        // The same code serves both families: only the lower 16 bits of the length can be set here.
+        // In both families, only the lower 16 bits of the length can be set here. So the same code
+        // is right for both.
         let length = u16::try_from(transport.len()).unwrap_or(u16::MAX);
         sum = sum
             .add_slice(addresses)

@@ -40,8 +40,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether another try makes sense: the kernel lacked memory for the message (`ENOBUFS`), or
-    /// had no room for it (`EAGAIN`).
+    /// Whether the program should try again: the kernel lacked memory for the message (`ENOBUFS`),
+    /// or had no room for it (`EAGAIN`).
     ///
     /// The queue keeps the verdicts that were not sent, see [`Queue::flush`](crate::Queue::flush).
     #[must_use]
@@ -65,7 +65,8 @@ impl From<Malformed> for Error {
     }
 }
 
-/// For functions that return [`std::io::Result`]; the error is its source.
+/// For functions that return [`std::io::Result`]. The queue's error is the source of the
+/// [`io::Error`].
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = error.errno().map(|errno| Self::from(errno).kind());

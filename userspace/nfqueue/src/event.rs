@@ -23,7 +23,7 @@ pub enum Event<'a> {
     /// A packet waits for its verdict.
     Packet(Queued<'a>),
     /// The kernel refused a verdict. [`Status::errno`] is `ENOENT` if the packet was gone. For a
-    /// batch it is `ENOENT` if none of its packets was still queued.
+    /// batch, [`Status::errno`] is `ENOENT` if none of its packets was still queued.
     VerdictRefused {
         /// The packet that the verdict was for, or the last packet of a batch.
         id: u32,
@@ -75,14 +75,14 @@ impl<'a> Iterator for Events<'a> {
 }
 
 impl<'a> Events<'a> {
-    /// The next event. The messages may be of any kind.
+    /// The next event, from a message of any kind.
     fn walk(&mut self) -> Option<Result<Event<'a>, Malformed>> {
         Some(self.messages.next()?.and_then(|message| event(&message)))
     }
 }
 
-/// The packet in a datagram with exactly one message, if the first attribute of the message is the
-/// packet's header. The kernel sends packets in this form.
+/// The packet in a datagram, if the datagram has exactly one message, and the message's first
+/// attribute is the packet header (`NFQA_PACKET_HDR`). The kernel sends packets in this form.
 #[inline]
 pub(crate) fn sole_packet(datagram: &[u8]) -> Option<Queued<'_>> {
     const START: usize = HEADER_LEN + NFGENMSG_LEN;
@@ -184,7 +184,8 @@ mod tests {
     }
 
     proptest! {
-        /// For any change of the bytes: both ways find the same packet, or only the walk finds it.
+        /// Changes any bytes of a datagram. If `sole_packet()` then finds a packet, the walk over
+        /// the events must find the same packet.
         #[test]
         fn sole_packet_of_damaged_datagrams_is_the_one_that_the_walk_finds(
             damage in prop::collection::vec((0..40_usize, any::<u8>()), 0..4),

@@ -35,7 +35,8 @@ impl Layout {
                 let mut count = 0;
                 for extension in extensions {
                     count += 1;
-                    // Also if it is the only fragment.
+                    // A packet with a fragment header is treated as a fragment, even if it is the
+                    // only fragment.
                     fragment |= matches!(extension, Ipv6ExtensionSlice::Fragment(_));
                 }
                 if count > MAX_EXTENSIONS {

@@ -6,22 +6,23 @@ use std::fs;
 use std::path::Path;
 
 /// Whether the kernel accepts other content for packets of the calling thread's network namespace.
-/// It does if the initial user namespace owns the network namespace. True if this cannot be found
-/// out.
+/// The kernel accepts it if the initial user namespace owns the network namespace. The result is
+/// true if the owner cannot be found out.
 ///
-/// The kernel tells the owner only by an ioctl. But in network namespaces with another owner, the
-/// kernel hides most settings of the IPv6 route table. If IPv6 is there, these settings show the
-/// owner.
+/// The kernel tells the owner only by an ioctl, which needs `unsafe`. But in network namespaces
+/// with another owner, the kernel hides most settings of the IPv6 route table. So if the namespace
+/// has IPv6, the presence of these settings shows the owner.
 pub(crate) fn namespace_allows() -> bool {
     allows(Path::new("/proc/sys/net"), Path::new("/proc/self/ns/user"))
 }
 
 fn allows(settings: &Path, user_namespace: &Path) -> bool {
-    /// `PROC_USER_INIT_INO`.
+    /// The initial user namespace. The number is the kernel's `PROC_USER_INIT_INO`.
     const INITIAL: &str = "user:[4026531837]";
     let ipv6 = settings.join("ipv6");
     let hidden = ipv6.join("conf").exists() && !ipv6.join("route/mtu_expires").exists();
-    // A process in another user namespace has rights only on network namespaces below that one.
+    // A process in another user namespace has rights only on network namespaces that this user
+    // namespace or a user namespace below it owns.
     let inside = fs::read_link(user_namespace).is_ok_and(|link| link.as_os_str() != INITIAL);
     !hidden && !inside
 }

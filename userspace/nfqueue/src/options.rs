@@ -12,34 +12,35 @@ use linux_names::constant::octet;
 use crate::wire::MAX_PAYLOAD;
 use crate::wire::nfgenmsg;
 
-/// More bytes than everything in a message except the packet's content. The longest part, a
-/// security context, has up to a page.
+/// Room for everything in a message except the packet's content. The longest part, a security
+/// context, has up to a page.
 const OTHERS_LEN: NonZero<usize> = NonZero::new(16 << 10).expect("it is not 0");
 
 /// The part of each packet that is copied to the consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyMode {
-    /// Nothing, and no message says that there is a packet. The kernel then drops every packet that
-    /// is queued, with or without `bypass`.
+    /// Nothing is copied, and the consumer gets no message about a packet. The kernel drops every
+    /// packet that is queued, with or without `bypass`.
     None,
-    /// Everything except its content.
+    /// Everything about the packet except its content.
     Meta,
-    /// Everything, and its content from the network header on.
+    /// Everything about the packet, and its content from the network header on.
     Packet {
-        /// The most bytes that are copied; `None` for as many as a message can carry, 65531.
+        /// The largest number of bytes that are copied. `None` means as many as a message can
+        /// carry, 65531.
         range: Option<NonZero<u32>>,
     },
 }
 
-/// The time when verdicts are sent, if they may wait for others.
+/// How many verdicts may wait to be sent together, and how long they may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batching {
-    /// The number of waiting verdicts at which they are sent at the latest. 1 sends each verdict at
-    /// once.
+    /// When this number of verdicts wait, they are sent at once. With 1, no verdict waits.
     pub count: NonZero<usize>,
-    /// The longest time that the first of them waits. Zero sends the first verdict after a pause at
-    /// once, and later ones before the queue waits for more packets. So no verdict waits longer
-    /// than it takes to decide the packets that have arrived.
+    /// The longest time that the first waiting verdict waits for others. If it is zero, the queue
+    /// sends the first verdict after a pause at once, and sends the next verdicts before it waits
+    /// for more packets. So no verdict waits longer than it takes to decide the packets that have
+    /// arrived.
     pub time: Duration,
 }
 
@@ -78,8 +79,8 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Packets are copied whole, segmented and with checksums. 1024 packets may wait, which is the
-    /// kernel's default. No batching.
+    /// Packets are copied whole, after segmentation, and with checksums. 1024 packets may wait,
+    /// which is the kernel's default. Verdicts are not batched.
     fn default() -> Self {
         Self {
             copy_mode: CopyMode::Packet { range: None },
@@ -96,7 +97,8 @@ impl Options {
         Self { copy_mode, ..self }
     }
 
-    /// The number of packets that may wait for a verdict. The kernel drops further packets.
+    /// Sets the number of packets that may wait for a verdict. While as many wait, the kernel drops
+    /// new packets.
     ///
     /// The receive buffer of the socket gets room for this number of packets of 1,500 bytes: 4 KiB
     /// each, 256 MiB at most. For another size, set `SO_RCVBUF` of the queue's descriptor.
@@ -107,7 +109,7 @@ impl Options {
         }
     }
 
-    /// The most bytes of a message about a packet.
+    /// The largest number of bytes in a message about a packet.
     pub(crate) fn message_length(&self) -> NonZero<usize> {
         let copied = match self.copy_mode {
             CopyMode::Packet { range } => {
@@ -123,8 +125,8 @@ impl Options {
         Self { batching, ..self }
     }
 
-    /// Whether packets pass if they have no room in the queue or in the socket. Otherwise they are
-    /// dropped.
+    /// Sets whether packets pass if they have no room in the queue or in the socket. Otherwise the
+    /// kernel drops them.
     pub fn fail_open(self, on: bool) -> Self {
         self.flag(libc::NFQA_CFG_F_FAIL_OPEN, on)
     }
@@ -140,8 +142,8 @@ impl Options {
         self.flag(libc::NFQA_CFG_F_CONNTRACK, on)
     }
 
-    /// Whether packets come as the kernel has them: merged ones whole, although they will be
-    /// segmented later, and without a checksum that will be computed later.
+    /// Sets whether the kernel copies packets as it has them. A merged packet then comes whole,
+    /// although it will be segmented later. A checksum that will be computed later is missing.
     pub fn gso(self, on: bool) -> Self {
         self.flag(libc::NFQA_CFG_F_GSO, on)
     }
@@ -168,14 +170,14 @@ impl Options {
 
     /// The payload of the message that binds a queue.
     ///
-    /// It has all options in one message, so that no packet arrives before its content is asked
-    /// for.
+    /// The message has all options. So when the first packet arrives, the kernel already knows
+    /// which part of it to copy.
     pub(crate) fn bind_payload(&self, queue: u16) -> Vec<u8> {
         let mut payload = command_payload(queue, libc::NFQNL_CFG_CMD_BIND);
         let (mode, range) = match self.copy_mode {
             CopyMode::None => (libc::NFQNL_COPY_NONE, 0),
             CopyMode::Meta => (libc::NFQNL_COPY_META, 0),
-            // For the kernel 0 means as much as fits an attribute.
+            // For the kernel, 0 means as many bytes as an attribute can carry.
             CopyMode::Packet { range } => (libc::NFQNL_COPY_PACKET, range.map_or(0, NonZero::get)),
         };
         let [range0, range1, range2, range3] = range.to_be_bytes();
@@ -194,15 +196,15 @@ impl Options {
     }
 }
 
-/// The payload of the message after which a queue has no room for packets.
+/// The payload of the message that sets the length of a queue to 0, so that no packet has room.
 pub(crate) fn no_room_payload(queue: u16) -> Vec<u8> {
     let mut payload = nfgenmsg(queue).to_vec();
     attr::append(&mut payload, half(libc::NFQA_CFG_QUEUE_MAXLEN), [0; 4]);
     payload
 }
 
-/// The payload of the message that unbinds a queue. The kernel drops the packets that still wait in
-/// it.
+/// The payload of the message that unbinds a queue. The kernel then drops the packets that still
+/// wait in the queue.
 pub(crate) fn unbind_payload(queue: u16) -> Vec<u8> {
     command_payload(queue, libc::NFQNL_CFG_CMD_UNBIND)
 }

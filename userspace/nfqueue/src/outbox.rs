@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Verdicts that wait to be sent. They are gathered, so that one message decides several packets
-//! and one datagram carries several messages.
+//! Verdicts that wait to be sent. The queue gathers verdicts, so that one message decides several
+//! packets and one datagram carries several messages.
 //!
 //! A batch message decides *all* packets of the queue up to an id. So packets may share a batch
 //! message only if they directly follow one another in the queue, no undecided packet is before
-//! them, and their decision is the same. Every other decision ends the run of packets before it,
-//! and has its own message after that of the run. The kernel handles the messages of a datagram in
-//! order.
+//! them, and their decision is the same. These packets are called a run. Any other decision ends
+//! the run. It has its own message, after the message of the run. The kernel handles the messages
+//! of a datagram in order.
 
 use std::collections::VecDeque;
 
@@ -19,20 +19,20 @@ use crate::verdict::append_verdict;
 use crate::wire::MAX_PAYLOAD;
 use crate::wire::MSG_VERDICT_BATCH;
 
-/// Verdicts that take more bytes than this are sent, even if they are few.
+/// When the waiting verdicts take more bytes than this, they are sent, even if they are few.
 const ENOUGH_BYTES: usize = 64 << 10;
 
-/// The longest datagram: as many bytes of verdicts as may wait, and the longest content after them.
-/// It fits a send buffer of the default size.
+/// The length of the longest datagram: the bytes of verdicts that may wait, then a verdict with the
+/// longest content. Such a datagram fits a send buffer of the default size.
 pub(crate) const DATAGRAM_LEN: usize = ENOUGH_BYTES + MAX_PAYLOAD + 256;
 
 /// Verdicts that have not been sent.
 pub(crate) struct Outbox {
     queue: u16,
     messages: Vec<u8>,
-    /// The latest run of equal decisions. It has no message yet.
+    /// The latest run of packets with the same decision. It has no message yet.
     run: Option<Run>,
-    /// The numbers of decisions in the batch messages among `messages`.
+    /// For each batch message in `messages`, the number of its decisions.
     batches: VecDeque<usize>,
     /// The packets that came and wait for their verdict, in the order of the queue.
     undecided: VecDeque<u32>,
@@ -87,8 +87,9 @@ impl Outbox {
         self.undecided.is_empty()
     }
 
-    /// Adds one decision on the next `length` packets of the queue, up to `last`. They were not noted,
-    /// and no other packet is undecided.
+    /// Adds one decision on the next `length` packets of the queue, up to `last`.
+    /// [`arrived`](Self::arrived) was not called for these packets, and no other packet is
+    /// undecided.
     #[inline]
     pub(crate) fn decide_next(&mut self, last: u32, length: usize, decision: Decision) {
         self.decisions += length;
@@ -113,7 +114,7 @@ impl Outbox {
         }
     }
 
-    /// Adds a decision on all packets of the queue up to one, including packets that were not
+    /// Adds a decision on all packets of the queue up to `last`, including packets that were not
     /// received yet.
     pub(crate) fn decide_up_to(&mut self, last: u32, decision: Decision) {
         self.decisions += 1;
@@ -125,8 +126,8 @@ impl Outbox {
     #[inline]
     fn end_run(&mut self) {
         match self.run.take() {
-            // The packet has its own message, so a refusal of that message is about this packet
-            // only.
+            // A run of one packet gets a message for one packet, not a batch message. So a refusal
+            // of the message is about this packet only.
             Some(run) if run.length == 1 => {
                 append_verdict(&mut self.messages, self.queue, run.last, run.decision, None);
             }
@@ -153,7 +154,8 @@ impl Outbox {
         self.messages.len() >= ENOUGH_BYTES
     }
 
-    /// The next datagram for the kernel; all decisions are in one, unless sending has failed before.
+    /// The next datagram for the kernel. It has all decisions. If an earlier send has failed, the
+    /// decisions may need several datagrams.
     #[inline]
     pub(crate) fn datagram(&mut self) -> &[u8] {
         self.end_run();
@@ -165,7 +167,8 @@ impl Outbox {
         &self.messages[..length]
     }
 
-    /// The length of the first messages, as many as fit a datagram.
+    /// The length of the first messages together. It is the largest number of messages that fit a
+    /// datagram.
     fn whole_messages(&self) -> usize {
         let mut messages = Messages::new(&self.messages);
         let mut length = 0;
@@ -179,7 +182,7 @@ impl Outbox {
         length
     }
 
-    /// Forgets the datagram of this length, which has been sent.
+    /// Forgets the first `length` bytes of messages, because they were sent in a datagram.
     pub(crate) fn sent(&mut self, length: usize) {
         if length == self.messages.len() {
             self.messages.clear();
@@ -190,7 +193,7 @@ impl Outbox {
         }
     }
 
-    /// Forgets the first messages, which have this number of bytes, and their decisions.
+    /// Forgets the first messages, which take `length` bytes, and their decisions.
     #[cold]
     fn forget_messages(&mut self, length: usize) {
         for message in Messages::new(&self.messages[..length]).flatten() {
@@ -203,7 +206,7 @@ impl Outbox {
     }
 }
 
-/// Whether a packet was queued behind another; ids wrap around.
+/// Whether packet `id` was queued after packet `other`. Ids wrap around.
 fn is_after(id: u32, other: u32) -> bool {
     let distance = id.wrapping_sub(other);
     distance != 0 && distance < 1 << 31
@@ -344,7 +347,7 @@ mod tests {
         outbox.decide(ids[0], Decision::ACCEPT, None);
         outbox.decide(ids[2], Decision::ACCEPT, None);
         outbox.decide_up_to(ids[5], Decision::DROP);
-        // In order: the packets before each one are decided.
+        // These decisions come in the order of the queue, so no undecided packet is before them.
         outbox.decide(ids[6], Decision::ACCEPT, None);
         outbox.decide(ids[7], Decision::ACCEPT, None);
         let (mut queue, mut decided) = (ids.clone(), BTreeMap::new());
@@ -355,7 +358,7 @@ mod tests {
     }
 
     proptest! {
-        /// For any order of decisions, any times of sending, and any packets that the kernel lost
+        /// Tries any order of decisions, any times of sending, and any packets that the kernel lost
         /// or has not delivered yet.
         #[test]
         fn every_packet_gets_its_own_verdict_and_no_other(

@@ -10,8 +10,8 @@ use linux_names::Result;
 use linux_names::process::Process;
 use serde::Serialize;
 
-/// The calling thread's network namespace. `/proc/net` is that of the process, and differs after a
-/// thread changed its namespace.
+/// The directory of the calling thread's network namespace. `/proc/net` is the directory of the
+/// process's main thread, which differs after a thread has changed its namespace.
 const PROC_NET: &str = "/proc/thread-self/net";
 
 /// The socket that a queue is bound to.
@@ -19,16 +19,16 @@ const PROC_NET: &str = "/proc/thread-self/net";
 pub struct QueueHolder {
     /// Address of the socket.
     pub portid: u32,
-    /// The process that has it open, if `/proc` tells.
+    /// The process that has the socket open, if `/proc` tells.
     pub process: Option<Process>,
 }
 
 /// Packets that the kernel dropped instead of delivering them, since the queue was bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct KernelLosses {
-    /// Dropped because too many packets waited for a verdict.
+    /// Packets that were dropped because too many packets waited for a verdict.
     pub queue_full: u32,
-    /// Dropped because the consumer's receive buffer was full.
+    /// Packets that were dropped because the consumer's receive buffer was full.
     pub socket_full: u32,
 }
 
@@ -37,7 +37,7 @@ pub struct KernelLosses {
 pub struct QueueState {
     /// Number of the queue.
     pub queue: u16,
-    /// Address of the socket that it is bound to.
+    /// Address of the socket that the queue is bound to.
     pub portid: u32,
     /// The process that has the socket open, if `/proc` tells.
     pub process: Option<Process>,
@@ -65,12 +65,13 @@ struct QueueLine {
     last_id: u32,
 }
 
-/// The queues of the calling thread's network namespace that a socket holds, by number.
+/// The queues of the calling thread's network namespace that a socket holds, in the order of their
+/// numbers.
 pub fn bound_queues() -> Result<Vec<QueueState>> {
     let path = format!("{PROC_NET}/netfilter/nfnetlink_queue");
     let table = match fs::read_to_string(&path) {
         Ok(table) => table,
-        // The kernel has no queues yet.
+        // The kernel has no queues, because `nfnetlink_queue` is not loaded.
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(Error::io(format!("read {path}"), &error)),
     };
@@ -119,8 +120,8 @@ fn parse_queue_table(table: &str, queue: u16) -> Option<QueueLine> {
     lines.find(|line| line.queue == queue)
 }
 
-/// Columns: queue, portid, waiting, copy mode, copy range, lost to a full queue, lost to a full
-/// socket, last packet id, 1.
+/// Reads a line. Its columns: queue, portid, waiting packets, copy mode, copy range, packets lost
+/// to a full queue, packets lost to a full socket, last packet id, 1.
 fn parse_queue_line(line: &str) -> Option<QueueLine> {
     let mut fields = line.split_ascii_whitespace().map(str::parse::<u32>);
     let mut field = || fields.next()?.ok();
@@ -138,8 +139,8 @@ fn parse_queue_line(line: &str) -> Option<QueueLine> {
     })
 }
 
-/// The inode of a netfilter netlink socket. Columns: sk, Eth (the protocol), Pid (the portid)...
-/// and the inode last.
+/// The inode of a netfilter netlink socket. The first columns of the table are sk, Eth (the
+/// protocol) and Pid (the portid). The last column is the inode.
 fn socket_inode(table: &str, portid: u32) -> Option<u64> {
     table.lines().find_map(|line| {
         let fields: Vec<_> = line.split_ascii_whitespace().collect();

@@ -40,7 +40,8 @@ const NFQA_CGROUP_CLASSID: u16 = 22;
 const NFQA_VLAN_PROTO: u16 = half(libc::NFQA_VLAN_PROTO);
 const NFQA_VLAN_TCI: u16 = half(libc::NFQA_VLAN_TCI);
 
-/// The id among the attributes in `NFQA_CT`. These are those of `nfnetlink_conntrack`.
+/// The attribute in `NFQA_CT` with the id of the connection. The attributes in `NFQA_CT` have the
+/// numbers of `nfnetlink_conntrack`.
 const CTA_ID: u16 = 12;
 
 /// A queued packet, borrowed from the receive buffer. [`Queued::packet`] decodes it.
@@ -73,9 +74,9 @@ pub struct Packet<'a> {
     pub physoutdev: Option<u32>,
     /// Link-layer address of the sender.
     pub hardware_address: Option<&'a [u8]>,
-    /// Header of the link layer that comes before the packet; from bridges only.
+    /// The link layer header before the packet; only for packets from bridges.
     pub link_header: Option<&'a [u8]>,
-    /// The VLAN tag that the packet had; from bridges only.
+    /// The VLAN tag that the packet had; only for packets from bridges.
     pub vlan: Option<Vlan>,
     /// When the packet came in, since the epoch. Only if the kernel took the time, for example
     /// because a capture asked for it.
@@ -97,8 +98,8 @@ pub struct Packet<'a> {
     pub offload: Offload,
     /// The packet from its network header on, as far as it was copied.
     pub payload: &'a [u8],
-    /// Length of the whole packet. 0 if none of it was copied: then the kernel does not tell the
-    /// length.
+    /// Length of the whole packet. 0 if no byte of it was copied, because then the kernel does not
+    /// tell the length.
     pub length: usize,
 }
 
@@ -146,7 +147,7 @@ impl Conntrack {
 pub struct Offload(pub u32);
 
 impl Offload {
-    /// The transport header has no checksum yet: the device will compute it.
+    /// The transport header has no checksum yet. The device will compute the checksum.
     #[must_use]
     pub fn checksum_not_ready(self) -> bool {
         self.has(libc::NFQA_SKB_CSUMNOTREADY)
@@ -172,8 +173,8 @@ impl Offload {
 impl<'a> Packet<'a> {
     /// Decodes the payload of a packet message.
     ///
-    /// Unknown attributes are ignored. If an attribute comes twice, the last one counts, as in the
-    /// kernel. But the id is that of [`Queued`](super::Queued).
+    /// Unknown attributes are ignored. If an attribute comes twice, the last one is used, as in the
+    /// kernel. The id is an exception: it is always the id of [`Queued`](super::Queued).
     #[inline]
     pub(crate) fn parse(payload: &'a [u8]) -> Result<Self, Malformed> {
         let Some((&[family, _version, queue0, queue1], attributes)) =
@@ -271,7 +272,7 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// Seconds and microseconds, of 64 bits each.
+/// Decodes a time: seconds and microseconds, with 64 bits each.
 #[inline]
 fn timestamp(attribute: &Attribute<'_>) -> Result<Duration, Malformed> {
     let fields: &[u8; 16] = attribute.prefix()?;
@@ -282,7 +283,7 @@ fn timestamp(attribute: &Attribute<'_>) -> Result<Duration, Malformed> {
     Ok(Duration::new(seconds, nanos))
 }
 
-/// A length of 16 bits, 2 bytes of padding, and room for 8 bytes.
+/// Decodes a link layer address: a length of 16 bits, 2 bytes of padding, and room for 8 bytes.
 #[inline]
 fn hardware_address<'a>(attribute: &Attribute<'a>) -> Result<&'a [u8], Malformed> {
     let &[length0, length1, _, _, ref address @ ..] = attribute.prefix::<12>()?;

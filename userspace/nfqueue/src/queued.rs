@@ -11,7 +11,7 @@ use crate::wire::NFGENMSG_LEN;
 
 /// A packet that waits for its verdict, borrowed from the receive buffer.
 ///
-/// A verdict needs only its id. [`packet`](Self::packet) decodes the rest.
+/// A verdict needs only the packet's id. [`packet`](Self::packet) decodes the rest of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Queued<'a> {
     /// The id that a verdict uses for the packet; unique within its queue.
@@ -20,7 +20,8 @@ pub struct Queued<'a> {
 }
 
 impl<'a> Queued<'a> {
-    /// Finds the id in the payload of a packet message. The kernel puts it first.
+    /// Finds the id in the payload of a packet message. The kernel puts the attribute with the id
+    /// first.
     #[inline]
     pub(crate) fn parse(message: &'a [u8]) -> Result<Self, Malformed> {
         let attributes = message
@@ -36,7 +37,7 @@ impl<'a> Queued<'a> {
         Err(Malformed("queued packet without its header"))
     }
 
-    /// The packet with this id, which was found in the message.
+    /// The packet in `message`. `id` is the id that was found in the message.
     pub(crate) fn at(id: u32, message: &'a [u8]) -> Self {
         Self { id, message }
     }
@@ -55,18 +56,18 @@ impl<'a> Queued<'a> {
         }
     }
 
-    /// Decodes everything that the kernel says about the packet. If that fails, the packet still
-    /// waits for a verdict on its id.
+    /// Decodes everything that the kernel says about the packet. If this fails, the packet still
+    /// waits for a verdict, which needs only the id.
     #[inline]
     pub fn packet(&self) -> Result<Packet<'a>, Malformed> {
         Packet::parse(self.message)
     }
 }
 
-/// A packet that waits for its verdict, with its message. It can be kept, and sent to other threads
-/// and tasks.
+/// A packet that waits for its verdict, with its message. A program can keep it, and send it to
+/// other threads and tasks.
 ///
-/// A verdict needs only its id, so a verdict that fails does not consume the packet.
+/// A verdict needs only the packet's id, so a verdict that fails does not consume the packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedPacket {
     /// The id that a verdict uses for the packet; unique within its queue.
@@ -75,7 +76,7 @@ pub struct OwnedPacket {
 }
 
 impl OwnedPacket {
-    /// The same packet, borrowed.
+    /// Borrows the packet as [`Queued`].
     #[must_use]
     pub fn as_queued(&self) -> Queued<'_> {
         Queued::at(self.id, &self.message)

@@ -3,7 +3,8 @@
 //! Gives a packet other content that the kernel accepts.
 //!
 //! When `nfqnl_mangle()` in `net/netfilter/nfnetlink_queue.c` rejects the new content, it drops the
-//! packet and reports nothing. So this file checks all of its conditions before a verdict is sent.
+//! packet and reports nothing. So this file checks all conditions of `nfqnl_mangle()` before a
+//! verdict is sent.
 
 use etherparse::IpNumber;
 
@@ -15,14 +16,15 @@ use crate::unwritable::Unwritable;
 use crate::wire::MAX_PAYLOAD;
 
 const IPV4_HEADER_LEN: usize = 20;
-/// The bits of the flags and offset of an IPv4 header that may be changed.
+/// The flag "don't fragment" in byte 6 of an IPv4 header. New content may change this flag, but
+/// neither the other flags nor the fragment offset.
 const DONT_FRAGMENT: u8 = 0x40;
 
 /// Other content for a packet. The kernel accepts it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rewritten {
     pub(crate) id: u32,
-    /// Fits an attribute.
+    /// Not longer than the payload of an attribute can be.
     pub(crate) content: Vec<u8>,
 }
 
@@ -101,9 +103,9 @@ impl<'a> Edit<'a> {
 
     /// Sets the time to live, or the hop limit.
     ///
-    /// Fails for messages between neighbours, such as those of neighbour discovery. For them a
-    /// standard requires one value, which shows that no router was in between. The receivers
-    /// discard messages with another value.
+    /// Fails for messages between neighbours, such as messages of neighbour discovery. Standards
+    /// require one value for these messages. The value shows that no router forwarded the message,
+    /// and receivers discard a message with another value.
     pub fn set_ttl(&mut self, ttl: u8) -> Result<(), Unwritable> {
         if self.is_between_neighbours() {
             return Err(Unwritable::Neighbours);
@@ -113,14 +115,15 @@ impl<'a> Edit<'a> {
         Ok(())
     }
 
-    /// Whether a standard requires a hop limit for the message: 255, or 1.
+    /// Whether the packet is a message between neighbours. For such a message a standard requires
+    /// the hop limit 255, or 1.
     fn is_between_neighbours(&self) -> bool {
         let kind = self.packet.payload.get(self.layout.transport).copied();
         match (self.layout.protocol, kind) {
             // Multicast listeners (RFC 2710, 3810), neighbour discovery (RFC 4861, 3122, 3971),
             // multicast routers (RFC 4286).
             (IpNumber::IPV6_ICMP, Some(130..=137 | 141..=143 | 148 | 149 | 151..=153))
-            // RFC 3376, 5798.
+            // Multicast group membership in IPv4 (RFC 3376), virtual routers (RFC 5798).
             | (IpNumber::IGMP | IpNumber::VRRP, _) => true,
             _ => false,
         }
@@ -159,7 +162,7 @@ impl<'a> Edit<'a> {
             return Err(Unwritable::TooShort);
         }
         self.set_lengths(length);
-        // From here on the content is at least as long as the headers of the old content.
+        // After this check, the new content is at least as long as the headers of the old content.
         if layout.ipv4 {
             check_ipv4(old, &self.content, layout.transport)?;
             checksum::fill_ipv4_header(&mut self.content)?;
@@ -183,7 +186,8 @@ impl<'a> Edit<'a> {
         })
     }
 
-    /// Sets the lengths in the headers, if the content has these headers.
+    /// Sets the length field of the IP header and, for UDP, of the UDP header. If the content is
+    /// too short for a field, the field is skipped.
     fn set_lengths(&mut self, length: usize) {
         let (place, value) = if self.layout.ipv4 {
             (2, length)
@@ -368,11 +372,13 @@ mod tests {
             let set = Edit::new(&packet).unwrap().set_ttl(9);
             assert_eq!(set == Err(Unwritable::Neighbours), kept, "{kind}: {set:?}");
         }
-        // In ICMP these numbers are not such types.
+        // ICMPv6 type 135 is a neighbour solicitation. ICMP has no messages between neighbours, so
+        // here the TTL is set.
         let mut bytes = ping(20);
         bytes[20] = 135;
         let packet = queued(&bytes);
         Edit::new(&packet).unwrap().set_ttl(9).unwrap();
+        // All IGMP (2) and VRRP (112) messages are between neighbours. UDP (17) packets are not.
         for (protocol, kept) in [(2, true), (112, true), (17, false)] {
             bytes[9] = protocol;
             let packet = queued(&bytes);
@@ -520,7 +526,7 @@ mod tests {
         // The bytes after the extension header may change.
         let new = edited(&with_extension, |edit| edit.set_data(b"other").unwrap()).unwrap();
         assert_sound(&new);
-        // Also the flag that allows routers to fragment the packet.
+        // The flag "don't fragment" may change, too.
         let new = edited(&ping(9), |edit| edit.content_mut()[6] ^= DONT_FRAGMENT).unwrap();
         assert_sound(&new);
     }
@@ -591,7 +597,7 @@ mod tests {
                 }
             });
             if let (Ok(new), true) = (new, sound) {
-                // A changed UDP checksum of 0 means that there is none.
+                // If the change sets the UDP checksum to 0, the packet has no checksum.
                 if !(base == 2 && new[26..28] == [0, 0]) {
                     assert_sound(&new);
                 }

@@ -46,7 +46,7 @@ use crate::unwritable::Unwritable;
 use crate::verdict::Decision;
 use crate::wire::MSG_CONFIG;
 
-/// The memory that the kernel charges for a waiting packet, if that is a full-size Ethernet frame.
+/// The memory that the kernel charges for a waiting packet that is a full-size Ethernet frame.
 const PACKET_CHARGE: usize = 4096;
 /// The number of packets that may wait, by default.
 const MAX_LENGTH_DEFAULT: u32 = 1024;
@@ -69,8 +69,9 @@ const NETLINK_NETFILTER: u8 = octet(libc::NETLINK_NETFILTER);
 /// Packets may be decided in any order. The queue keeps a verdict until the kernel has it: if
 /// sending fails, [`flush`](Self::flush) tries again.
 ///
-/// The drop sends the verdicts that wait to be sent, and unbinds the queue. Then the kernel drops
-/// the undecided packets. If the process exits without the drop, the kernel unbinds the queue, too.
+/// The drop of a `Queue` sends the verdicts that wait to be sent, and unbinds the queue. Then the
+/// kernel drops the undecided packets. If the process exits without the drop, the kernel unbinds
+/// the queue, too.
 pub struct Queue {
     socket: KernelSocket,
     number: u16,
@@ -82,7 +83,7 @@ pub struct Queue {
     rewritable: bool,
     /// The time when the oldest verdict of the outbox must be sent.
     due: Option<Instant>,
-    /// Whether no packet was decided since the socket was found empty.
+    /// Whether the socket was found empty, and no packet was decided since then.
     paused: bool,
     refusals: Refusals,
 }
@@ -90,9 +91,9 @@ pub struct Queue {
 /// Verdicts that the kernel refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refusals {
-    /// The packet was gone, for example because its interface was removed.
+    /// Verdicts on packets that were gone, for example because an interface was removed.
     pub gone: u64,
-    /// For other reasons.
+    /// Verdicts that were refused for another reason.
     pub other: u64,
 }
 
@@ -109,7 +110,7 @@ impl Refusals {
 /// The result of one receive.
 #[derive(Debug)]
 pub(crate) enum Received {
-    /// Nothing yet.
+    /// There is no datagram yet.
     Nothing,
     /// A datagram without a packet.
     Other,
@@ -125,7 +126,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The packet there.
+    /// The packet at this place of `buffer`.
     pub(crate) fn of(self, buffer: &[u8]) -> Queued<'_> {
         Queued::at(self.id, buffer.get(self.payload).unwrap_or_default())
     }
@@ -134,11 +135,11 @@ impl Place {
 /// The packets and answers that came while a queue was closed, and the refusals of
 /// [`Queue::refusals`].
 ///
-/// Once a queue is closed, there is no [`Queue::losses`] any more. Call it before.
+/// To learn the losses, call [`Queue::losses`] before the queue is closed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Closed {
-    /// Packets that the program did not receive, and the kernel dropped. The kernel also drops
-    /// packets that were received and have no verdict; they are not counted here.
+    /// Packets that the kernel dropped before the program received them. The kernel also drops
+    /// packets that the program received and did not decide. This number does not include them.
     pub flushed: u64,
     /// Verdicts that could not be sent. The kernel dropped their packets.
     pub unsent: u64,
@@ -176,9 +177,9 @@ impl Queue {
         let packets = options.max_length.unwrap_or(MAX_LENGTH_DEFAULT) as usize;
         let capacity = packets.saturating_mul(PACKET_CHARGE);
         socket.grow_receive_buffer(capacity.min(SOCKET_CAPACITY_MAX))?;
-        // Without this, the kernel delivers no packet after one overrun, until the program has read
-        // the socket empty. With it, only packets that have no room are lost. The kernel counts
-        // lost packets in both cases, see `losses`.
+        // Without this option, the kernel delivers no packet after an overrun until the program has
+        // read the socket empty. With this option, only the packets that have no room are lost. In
+        // both cases the kernel counts the lost packets, see `losses`.
         socket.keep_receiving_when_full()?;
         socket.grow_send_buffer(DATAGRAM_LEN)?;
         socket.set_receive_timeout(SOON)?;
@@ -223,7 +224,7 @@ impl Queue {
     }
 
     /// The refusals that [`next_packet`](Self::next_packet) counted. [`receive`](Self::receive)
-    /// returns each as an event instead.
+    /// does not count a refusal, but returns it as an event.
     #[must_use]
     pub fn refusals(&self) -> Refusals {
         self.refusals
@@ -236,12 +237,13 @@ impl Queue {
 
     /// Blocks until a datagram can be received, the deadline passes, or `stop` is readable.
     ///
-    /// Meanwhile it sends each verdict when the time of the verdict has come. It does not return then:
-    /// a program that must know makes [`due`](Self::due) the deadline.
+    /// During the wait, this function sends each verdict when its time has come, and goes on
+    /// waiting. A program that must know when verdicts were sent uses [`due`](Self::due) as the
+    /// deadline.
     ///
-    /// If a verdict cannot be sent, this fails. Before it returns an error for which
+    /// If a verdict cannot be sent, this function fails. Before it returns an error for which
     /// [`Error::is_temporary`] is true, it waits for [`AGAIN`], or until `stop` or the queue is readable. So
-    /// a loop that calls it again is not busy.
+    /// a loop that calls this function again is not busy.
     pub fn wait(
         &mut self,
         deadline: Option<Instant>,
@@ -274,7 +276,8 @@ impl Queue {
         }
     }
 
-    /// Lets time pass if the kernel could not take a verdict, unless there is something to receive.
+    /// After a temporary error, waits for [`AGAIN`], or until there is something to receive or
+    /// `stop` is readable.
     #[cold]
     fn pause_after(&self, error: Error, stop: Option<BorrowedFd<'_>>) -> Result<Error> {
         if error.is_temporary() {
@@ -286,8 +289,8 @@ impl Queue {
     /// Blocks until there is a packet, and reads it into `buffer`. The buffer should have
     /// [`RECEIVE_LEN`](crate::RECEIVE_LEN) bytes.
     ///
-    /// Meanwhile it sends the verdicts that were not sent yet, repeatedly if necessary. It counts
-    /// refusals of verdicts, see [`refusals`](Self::refusals).
+    /// While this function blocks, it sends the verdicts that were not sent yet, repeatedly if
+    /// necessary. It counts refusals of verdicts, see [`refusals`](Self::refusals).
     ///
     /// After every error the queue can still be used. [`knetlink::Error::Malformed`] and
     /// [`knetlink::Error::Truncated`] are about one message. If that message has a packet, the
@@ -340,22 +343,24 @@ impl Queue {
         Inbox::new(places, self.options.message_length())
     }
 
-    /// Receives the datagrams that wait, without blocking, as many as `inbox` has room for. They
-    /// replace the earlier content of `inbox`. Returns their number. [`events`](Self::events)
-    /// returns their packets, or [`decide_all`](Self::decide_all) decides them.
+    /// Receives the datagrams that wait, as many as `inbox` has room for, without blocking. The
+    /// datagrams replace the earlier content of `inbox`. Returns the number of datagrams.
+    /// [`events`](Self::events) then returns the packets in them, or
+    /// [`decide_all`](Self::decide_all) decides all packets.
     ///
     /// More datagrams may wait, even if `inbox` has room for them: see [`KernelSocket::receive_many`].
     pub fn receive_many(&mut self, inbox: &mut Inbox) -> Result<usize> {
         self.receive_into(inbox, KernelSocket::receive_many)
     }
 
-    /// As [`receive_many`](Self::receive_many), but if no datagram is there, sends the verdicts that wait to
-    /// be sent, and waits for one, up to [`SOON`] or until a signal is handled.
+    /// Sends the verdicts that wait to be sent, except verdicts that wait for a time
+    /// ([`due`](Self::due)). Then receives as [`receive_many`](Self::receive_many) does. If no
+    /// datagram is there, it waits for one, up to [`SOON`] or until a signal is handled.
     ///
-    /// While packets keep coming, that takes one system call less than [`wait`](Self::wait) and
-    /// [`receive_many`](Self::receive_many). Verdicts that wait for a time ([`due`](Self::due)) may be late
-    /// by [`SOON`]. If it fails, `inbox` may be as it was. If a verdict cannot be sent, it fails as
-    /// [`wait`](Self::wait) does.
+    /// While packets keep coming, this takes one system call less than [`wait`](Self::wait) and
+    /// [`receive_many`](Self::receive_many). Verdicts that wait for a time may be late by [`SOON`].
+    /// If this function fails, `inbox` may still have its earlier content. If a verdict cannot be
+    /// sent, this function fails as [`wait`](Self::wait) does.
     pub fn receive_many_soon(&mut self, inbox: &mut Inbox) -> Result<usize> {
         if self.early.is_empty() && self.options.batching.time.is_zero() {
             if let Err(error) = self.flush() {
@@ -380,8 +385,8 @@ impl Queue {
         Ok(count)
     }
 
-    /// The events that [`receive_many`](Self::receive_many) received, in order. A datagram that did
-    /// not fit is an error, and so is a malformed message.
+    /// The events in the datagrams that [`receive_many`](Self::receive_many) received, in order. A
+    /// datagram that was too long for its place gives an error, and so does a malformed message.
     pub fn events<'b>(
         &mut self,
         inbox: &'b Inbox,
@@ -411,7 +416,8 @@ impl Queue {
     ) -> (u64, Result<()>) {
         let in_turn = self.options.batching.is_on() && self.outbox.has_no_undecided();
         let (mut count, mut sent) = (0, Ok(()));
-        // Of packets that one verdict is for, only the last id and their number matter.
+        // One batch verdict decides a run of packets. It needs only the last id, and the outbox
+        // needs only the number of packets.
         let (mut run, mut last) = (0, 0);
         let mut decide = |id| {
             count += 1;
@@ -435,7 +441,8 @@ impl Queue {
         for datagram in inbox.datagrams() {
             match datagram {
                 Ok(datagram) => match sole_packet(datagram) {
-                    // Most datagrams are like this. To make an event takes longer than to find the id.
+                    // Most datagrams have one packet and nothing else. To find only the id takes
+                    // less time than to make an event.
                     Some(queued) => decide(queued.id),
                     None => Events::new(datagram).for_each(|event| match event {
                         Ok(Event::Packet(queued)) => decide(queued.id),
@@ -451,8 +458,8 @@ impl Queue {
         (count, sent)
     }
 
-    /// Receives one datagram, if there is one, and finds the first packet in it. The messages after
-    /// the packet are the next ones to be received.
+    /// Receives one datagram, if there is one, and finds the first packet in it. The next calls
+    /// receive the messages after the packet.
     pub(crate) fn receive_place(&mut self, buffer: &mut [u8]) -> Result<Received> {
         let Some(length) = self.receive_datagram(buffer)? else {
             return Ok(Received::Nothing);
@@ -527,8 +534,9 @@ impl Queue {
         self.add(id, decision, None)
     }
 
-    /// Decides about all packets of the queue, up to the one with this id, that have no verdict
-    /// yet. This includes packets that were not received yet, and packets that never will be.
+    /// Decides about all packets of the queue that have no verdict yet, up to the packet with this
+    /// id. These include packets that the program has not received yet, and packets whose message
+    /// was lost.
     ///
     /// [`Options::batching`] also sends fewer messages, but decides each packet by its own verdict.
     pub fn decide_up_to(&mut self, id: u32, decision: Decision) -> Result<()> {
@@ -544,11 +552,11 @@ impl Queue {
         self.add(packet.id, decision, Some(&packet.content))
     }
 
-    /// Decides about a packet, and gives it other content if `content` has some, as
-    /// [`decide`](Self::decide) and [`decide_rewritten`](Self::decide_rewritten) do. But the
-    /// verdict waits for [`send_gathered`](Self::send_gathered), unless very many verdicts wait.
+    /// Decides about a packet as [`decide`](Self::decide) does or, if there is `content`, as
+    /// [`decide_rewritten`](Self::decide_rewritten) does. But the verdict waits for
+    /// [`send_gathered`](Self::send_gathered), unless very many verdicts wait.
     ///
-    /// So the verdicts of packets that were received together are sent together.
+    /// So a program can send the verdicts on packets that it received together in one datagram.
     #[inline]
     pub fn gather(
         &mut self,
@@ -615,7 +623,8 @@ impl Queue {
             return self.flush();
         }
         if batching.time.is_zero() {
-            // If packets come one by one, no other verdict will come soon.
+            // After a pause, packets probably come one by one. So no other verdict will come soon,
+            // and this verdict need not wait.
             if paused {
                 return self.flush();
             }
@@ -629,7 +638,7 @@ impl Queue {
     fn flush_when_due(&mut self) -> Result<()> {
         let now = Instant::now();
         let time = self.options.batching.time;
-        // If the time is beyond the end of the clock, it never comes.
+        // If the clock cannot represent the time, the verdicts wait without a limit of time.
         self.due = self.due.or_else(|| now.checked_add(time));
         self.flush_due()
     }
@@ -637,7 +646,8 @@ impl Queue {
     /// Sends the verdicts that wait to be sent.
     ///
     /// After an error, the verdicts that the kernel does not have still wait. Another call sends
-    /// each verdict once. [`Error::is_temporary`] says whether another call makes sense.
+    /// these verdicts, and sends no verdict twice. [`Error::is_temporary`] says whether another
+    /// call can succeed.
     ///
     /// ```no_run
     /// # use nfnetlink_queue::{AGAIN, Decision, Queue, Result};
@@ -683,12 +693,13 @@ impl Queue {
         }
     }
 
-    /// From now on the kernel does not queue new packets. With [`Options::fail_open`] they pass,
-    /// without it they are dropped.
+    /// After this call, the kernel does not queue new packets. With [`Options::fail_open`] new
+    /// packets pass. Without it, the kernel drops them.
     ///
     /// When a queue is unbound, the kernel drops the packets that wait in it. So packets that
-    /// arrive after the last verdict would be lost. Call this function, then decide all packets
-    /// that came before: then no packet waits when the queue is unbound.
+    /// arrive after the last verdict would be lost. To lose none, call this function, and then
+    /// decide all packets that came before the call. Then no packet waits when the queue is
+    /// unbound.
     pub fn let_pass(&mut self) -> Result<()> {
         let mut early = std::mem::take(&mut self.early);
         let answer = self.configure(&no_room_payload(self.number), &mut early);
@@ -705,7 +716,8 @@ impl Queue {
     /// Verdicts that cannot be sent are counted ([`Closed::unsent`]). To learn the reason, call
     /// [`flush`](Self::flush) before.
     pub fn close(mut self) -> Result<Closed> {
-        // A failure shows in the number of verdicts that were not sent.
+        // The error needs no report: `Closed::unsent` has the number of verdicts that were not
+        // sent.
         let _ = self.flush();
         let mut closed = Closed {
             unsent: self.unsent() as u64,
@@ -715,7 +727,8 @@ impl Queue {
         let mut left = std::mem::take(&mut self.early);
         let mut answer = self.configure(&unbind_payload(self.number), &mut left)?;
         if answer.is_none() {
-            // The socket was full. Now it is empty, and the request may be repeated.
+            // The answer was lost because the socket was full. The first request has read the
+            // socket empty, so now there is room for an answer.
             answer = self.configure(&unbind_payload(self.number), &mut left)?;
         }
         for datagram in left {
@@ -730,7 +743,8 @@ impl Queue {
         }
         (closed.gone, closed.refused) = (refusals.gone, refusals.other);
         match answer {
-            // ENODEV: the kernel served the first request, and only its answer was lost.
+            // ENODEV is the answer to the second request, if the first request had unbound the
+            // queue and only its answer was lost.
             Some(Status {
                 errno: None | Some(Errno::ENODEV),
                 ..
@@ -819,7 +833,7 @@ impl AsFd for Queue {
     }
 }
 
-/// For event loops that register descriptors (`mio`, `AsyncFd` of tokio).
+/// The descriptor, for event loops that register descriptors (`mio`, `AsyncFd` of tokio).
 impl AsRawFd for Queue {
     fn as_raw_fd(&self) -> RawFd {
         self.as_fd().as_raw_fd()
@@ -839,7 +853,7 @@ impl fmt::Debug for Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        // A drop has nobody to report an error to.
+        // A drop cannot return an error.
         let _ = self.flush();
     }
 }

@@ -22,21 +22,22 @@ pub struct Summary {
     pub source: IpAddr,
     /// Destination address.
     pub destination: IpAddr,
-    /// Transport protocol: what follows the IP header and its extensions.
+    /// Transport protocol: the protocol of the header after the IP header and its extensions.
     pub protocol: u8,
     /// Whether the packet is a fragment. The transport header of a fragment is not read.
     pub fragment: bool,
-    /// The ICMP or ICMPv6 header of an unfragmented packet that has one in full.
+    /// The ICMP or ICMPv6 header. `None` for fragments, and if the header is not complete.
     pub icmp: Option<Icmp>,
-    /// The header that was not copied whole, if there is one.
+    /// The header that the kernel did not copy completely, if there is one.
     pub cut: Option<Cut>,
 }
 
-/// A header that was not copied whole. Without it the kind of the packet is unknown.
+/// A header that the kernel did not copy completely. Without this header the kind of the packet is
+/// unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// An extension header of IPv6. The transport protocol is unknown, and also whether the packet
-    /// is a fragment.
+    /// An extension header of IPv6. So the transport protocol is unknown, and it is unknown whether
+    /// the packet is a fragment.
     Extensions,
     /// The header of ICMP or ICMPv6.
     Icmp,
@@ -69,10 +70,11 @@ impl Summary {
         if ethertype != libc::ETH_P_IP && ethertype != libc::ETH_P_IPV6 {
             return None;
         }
-        // "Lax" only means that the packet may be longer than its copy. The headers are checked.
+        // "Lax" only means that the packet may be longer than its copy. The parser still checks the
+        // headers.
         let (ip, stopped) = LaxIpSlice::from_slice(packet.payload).ok()?;
         let payload = ip.payload();
-        // The bytes that the packet has by its IP header, and that were not copied.
+        // The number of bytes that the packet has and that were not copied.
         let missing = packet.length.saturating_sub(packet.payload.len());
         let icmp = if payload.fragmented || stopped.is_some() {
             None
@@ -139,7 +141,7 @@ impl Icmp {
         })
     }
 
-    /// Whether this is a message of `ping`.
+    /// Whether the message is an echo request, as `ping` sends it.
     #[must_use]
     pub fn is_echo_request(&self) -> bool {
         self.name == Some(ECHO_REQUEST)

@@ -9,7 +9,8 @@ use crate::wire::MAX_PAYLOAD;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unwritable {
-    /// The network namespace belongs to a container.
+    /// Another user namespace than the initial one owns the network namespace, as in most
+    /// containers.
     #[error(
         "the initial user namespace does not own the network namespace: the kernel accepts no \
          other content in it"
@@ -32,8 +33,8 @@ pub enum Unwritable {
     /// The packet is a merged one, which the kernel will segment later.
     #[error("the packet will be segmented later: bind the queue without gso")]
     Gso,
-    /// With connection tracking the kernel accepts no other content for fragments. Their checksum
-    /// also covers bytes that are in other fragments.
+    /// The packet is a fragment. With connection tracking, the kernel accepts no other content for
+    /// fragments. Also, the checksum in a fragment covers bytes that are in other fragments.
     #[error("the packet is a fragment")]
     Fragment,
     /// The headers are broken.
@@ -51,7 +52,8 @@ pub enum Unwritable {
     /// Only echo requests, echo replies and UDP packets have data that can be replaced.
     #[error("the packet is neither an echo message nor UDP, so it has no data to replace")]
     NoData,
-    /// The receivers would discard the packet.
+    /// The packet is a message between neighbours. Its receivers would discard it with another TTL
+    /// or hop limit.
     #[error(
         "the packet is a message between neighbours, such as one of neighbour discovery, and a \
          standard requires its hop limit"
@@ -63,7 +65,7 @@ pub enum Unwritable {
     /// The new content lacks a part of a header.
     #[error("the new content ends within its headers")]
     TooShort,
-    /// The new content differs where the kernel does not allow it.
+    /// The new content changes a part of a header that the kernel does not allow to change.
     #[error("the kernel does not accept another {0}")]
     Header(&'static str),
 }

@@ -55,7 +55,7 @@ impl Verdict {
         }
     }
 
-    /// The verdict without its arguments, in a word.
+    /// The name of the verdict, without its arguments.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -69,8 +69,8 @@ impl Verdict {
 
 /// A verdict, and the mark that the packet gets with it.
 ///
-/// A packet that is to be repeated always gets a mark. The hook that queued it must recognize it by
-/// the mark (the module's parameter `skip_mark`), or it would queue the packet for ever.
+/// A repeated packet always gets a mark, by which the hook that queued it must recognize it (the
+/// module's parameter `skip_mark`). Otherwise the hook would queue the packet again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
     verdict: Verdict,
@@ -90,8 +90,8 @@ impl Decision {
         }
     }
 
-    /// The packet passes the hook that queued it once more. It has a mark, so that the hook skips
-    /// it.
+    /// The packet passes the hook that queued it once more. The packet has a mark, so that the hook
+    /// skips it.
     #[must_use]
     pub const fn repeat(mark: NonZero<u32>) -> Self {
         Self {
@@ -100,15 +100,15 @@ impl Decision {
         }
     }
 
-    /// The packet waits in another queue. If that queue has no consumer, the packet continues on
-    /// its way with `bypass`, and is dropped without.
+    /// The packet waits in another queue. If that queue has no consumer, `bypass` lets the packet
+    /// continue on its way. Without `bypass` the packet is dropped.
     #[must_use]
     pub const fn queue(number: u16, bypass: bool) -> Self {
         Self::new(Verdict::Queue { number, bypass })
     }
 
-    /// The same verdict, and the packet gets this mark. A repeated packet keeps the mark that it
-    /// needs.
+    /// The same decision, but the packet gets this mark. A repeated packet is an exception: it
+    /// keeps the mark by which its hook recognizes it.
     #[must_use]
     pub const fn with_mark(self, mark: u32) -> Self {
         match self.verdict {
@@ -126,7 +126,7 @@ impl Decision {
         self.verdict
     }
 
-    /// The mark that the packet gets; `None` if it keeps its own.
+    /// The mark that the packet gets; `None` if the packet keeps the mark that it has.
     #[must_use]
     pub const fn mark(self) -> Option<u32> {
         self.mark

@@ -2,8 +2,8 @@
 
 //! The framing that all messages of `nfnetlink_queue` share.
 //!
-//! Each is a netlink message whose payload is a 4-byte nfnetlink header (family, version,
-//! big-endian queue number) and attributes with big-endian payloads.
+//! Each message is a netlink message. Its payload is a 4-byte nfnetlink header (family, version,
+//! big-endian queue number), and attributes with big-endian payloads.
 
 use linux_names::constant::half;
 
@@ -14,11 +14,11 @@ pub(crate) const MSG_VERDICT: u16 = queue_message(libc::NFQNL_MSG_VERDICT);
 pub(crate) const MSG_CONFIG: u16 = queue_message(libc::NFQNL_MSG_CONFIG);
 pub(crate) const MSG_VERDICT_BATCH: u16 = queue_message(libc::NFQNL_MSG_VERDICT_BATCH);
 
-/// The most bytes that an attribute can carry. So it is the length of the longest packet that is
-/// copied whole.
+/// The largest number of bytes that an attribute can carry. It is therefore the length of the
+/// longest packet that the kernel copies completely.
 pub(crate) const MAX_PAYLOAD: usize = u16::MAX as usize - 4;
 
-/// The message type of a message of the queue subsystem.
+/// The message type for a message number of the queue subsystem (`NFQNL_MSG_*`).
 const fn queue_message(message: libc::c_int) -> u16 {
     half((libc::NFNL_SUBSYS_QUEUE << 8) | message)
 }

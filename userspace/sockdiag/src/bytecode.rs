@@ -3,9 +3,9 @@
 //! Programs of `inet_diag` (`INET_DIAG_REQ_BYTECODE`). By such a program the kernel chooses
 //! sockets.
 //!
-//! An instruction is a condition with two jump distances, one if it holds and one if it does not.
-//! If a jump ends right behind the program, the program accepts the socket. If it ends 4 bytes
-//! further, the program refuses the socket.
+//! An instruction is a condition with two jump distances. The kernel uses the first distance if the
+//! condition is true, and the second if it is false. If a jump ends right behind the program, the
+//! program accepts the socket. If a jump ends 4 bytes further, the program refuses the socket.
 
 use std::net::IpAddr;
 
@@ -24,8 +24,8 @@ const D_COND: u8 = 8;
 
 const HEADER_LEN: usize = 4;
 
-/// Longer programs are not used: the distances of jumps have 16 bits, and so have the lengths of
-/// attributes.
+/// The length of the longest program that this crate uses. The distances of jumps and the lengths
+/// of attributes have only 16 bits.
 const MAX_LEN: usize = 32 * 1024;
 
 /// An end of a connection.
@@ -58,9 +58,9 @@ impl Op {
         }
     }
 
-    /// The argument after the header. For a port it has the form of a second header, with the port
-    /// in the place of a jump distance. For a network it is an `inet_diag_hostcond` with any port
-    /// (-1).
+    /// The argument after the header of the instruction. For a port, the argument has the form of a
+    /// second header, with the port in the place of a jump distance. For a network, the argument is
+    /// an `inet_diag_hostcond` with any port (-1).
     fn argument(&self) -> Vec<u8> {
         match self {
             Self::From(_, port) | Self::UpTo(_, port) => {
@@ -84,16 +84,16 @@ impl Op {
     }
 }
 
-/// Makes a program that accepts the sockets for which all conditions hold. A condition is a list of
-/// alternatives. An alternative holds if all of its instructions hold. The program is empty, and so
-/// accepts every socket, if no condition needs an instruction or the program would be too long for
-/// the kernel.
+/// Makes a program that accepts the sockets for which all conditions are true. A condition is a
+/// list of alternatives, and is true if an alternative is true. An alternative is true if all its
+/// instructions are true. If no condition needs an instruction, or the program would be too long
+/// for the kernel, the program is empty. An empty program accepts every socket.
 pub(crate) fn assemble(conditions: impl IntoIterator<Item = Vec<Vec<Op>>>) -> Vec<u8> {
     let mut program = Vec::new();
-    // The places of the jumps that refuse.
+    // The places of the jumps that must refuse the socket.
     let mut refusals = Vec::new();
     for alternatives in conditions {
-        // A condition with an empty alternative always holds.
+        // An empty alternative is always true, and so is its condition.
         if alternatives.iter().any(Vec::is_empty) {
             continue;
         }
@@ -131,8 +131,8 @@ pub(crate) fn assemble(conditions: impl IntoIterator<Item = Vec<Vec<Op>>>) -> Ve
     program
 }
 
-/// Appends an instruction whose jump distance is not known yet. If the instruction holds, the
-/// program goes on with the next one.
+/// Appends an instruction. If its condition is true, the program goes on with the next instruction.
+/// The jump distance for a false condition is not known yet.
 fn append(program: &mut Vec<u8>, code: u8, argument: &[u8]) {
     let length = u8::try_from(HEADER_LEN + argument.len()).expect("arguments are short");
     program.extend([code, length, 0, 0]);

@@ -29,9 +29,10 @@ use crate::wire::NO_COOKIE;
 use crate::wire::SOCK_DESTROY;
 use crate::wire::SOCK_DIAG_BY_FAMILY;
 
-/// A socket that should be destroyed. No other socket is destroyed instead.
+/// A socket that should be destroyed. The cookie makes sure that no other socket is destroyed
+/// instead.
 ///
-/// It can be deserialized from a serialized [`Socket`].
+/// A target can be deserialized from a serialized [`Socket`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Fields")]
 pub struct Target {
@@ -45,7 +46,7 @@ pub struct Target {
 /// The number of attempts to get a list that does not change while it is made.
 const TRIES: u32 = 5;
 
-/// The place by which the kernel finds a socket of IP.
+/// The addresses, ports and interface by which the kernel finds a socket of IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 struct Place {
     family: Family,
@@ -55,7 +56,7 @@ struct Place {
     ifindex: u32,
 }
 
-/// The fields of a [`Target`], which may not be complete.
+/// The fields of a [`Target`] in serialized form. Some may be missing.
 #[derive(Deserialize)]
 #[serde(expecting = "an object")]
 struct Fields {
@@ -69,21 +70,21 @@ struct Fields {
     ifindex: Option<u32>,
 }
 
-/// The result for a [`Target`].
+/// The result of an attempt to destroy a [`Target`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fate {
     /// The socket was found and destroyed.
     Destroyed,
     /// The socket was found and destroyed, but it was a subflow of MPTCP. The program's connection
-    /// goes on by its other subflows, or waits for a new one.
+    /// goes on through its other subflows, or waits for a new subflow.
     SubflowDestroyed,
     /// The socket does not exist any more.
     Gone,
-    /// The kernel finds another socket at these addresses. That is a new one, or there are several
-    /// sockets; then this one may still exist.
+    /// The kernel finds another socket at these addresses. Either it is a new socket, or several
+    /// sockets have these addresses. In the second case the target may still exist.
     Replaced,
-    /// The socket exists, and the kernel cannot find it ([`Target::is_out_of_reach`]).
+    /// The socket exists, but the kernel cannot find it ([`Target::is_out_of_reach`]).
     OutOfReach,
 }
 
@@ -94,7 +95,7 @@ impl Target {
         self.kind
     }
 
-    /// Its two ends, if it is a socket of IP.
+    /// The two ends of the socket, if it is a socket of IP.
     #[must_use]
     pub fn ends(&self) -> Option<(&Endpoint, &Endpoint)> {
         let place = self.place.as_ref()?;
@@ -133,7 +134,8 @@ impl Target {
             }
             _ => return None,
         };
-        // In a request this number means any socket that the kernel finds.
+        // In a request, the number `NO_COOKIE` means any socket that the kernel finds. So it is no
+        // valid cookie.
         let cookie = fields.cookie.filter(|&cookie| cookie != NO_COOKIE);
         if fields.kind.can_be_destroyed() && cookie.is_none() {
             return None;
@@ -188,13 +190,13 @@ impl Destroyer {
         Ok(Self { socket })
     }
 
-    /// Destroys a socket; needs `CAP_NET_ADMIN` in the user namespace that owns the network
+    /// Destroys a socket. This needs `CAP_NET_ADMIN` in the user namespace that owns the network
     /// namespace.
     ///
     /// A program that reads from the socket gets `ECONNABORTED`, and the other end of a connection
-    /// gets a reset. Other sockets at the same addresses have another cookie, and stay. The kernel
-    /// does not check the cookies of raw sockets, so this first asks which one the kernel would
-    /// choose.
+    /// gets a reset. Other sockets at the same addresses have other cookies, so they stay. For raw
+    /// sockets the kernel does not check the cookie. So this function first asks the kernel which
+    /// raw socket it would choose.
     pub fn destroy(&mut self, target: &Target) -> Result<Fate> {
         let (Some(cookie), Some(place)) = (target.cookie, &target.place) else {
             return Err(self.refusal(target.kind)?);
@@ -210,7 +212,7 @@ impl Destroyer {
         }
         let operation = operation(target.kind);
         let id = place.id(cookie);
-        // Once the socket is destroyed, the kernel answers no questions about it.
+        // After the socket is destroyed, the kernel no longer tells whether it was a subflow.
         let is_subflow = target.kind == Kind::Tcp && self.is_subflow(place, &id)?;
         let none = Extension::None;
         let request = inet::request(place.family, target.kind, place.protocol, none, 0, &id);
@@ -218,7 +220,7 @@ impl Destroyer {
         match status.errno {
             None if is_subflow => Ok(Fate::SubflowDestroyed),
             None => Ok(Fate::Destroyed),
-            // The kernel also returns ENOENT if it finds another socket.
+            // The kernel returns ENOENT if it finds no socket, or another socket.
             Some(Errno::ENOENT | Errno::ESTALE) => {
                 if target.is_out_of_reach() {
                     return Ok(Fate::OutOfReach);
@@ -230,7 +232,8 @@ impl Destroyer {
         }
     }
 
-    /// Checks that the kernel can destroy sockets of a kind. If not, the error is the kernel's.
+    /// Checks that the kernel can destroy sockets of a kind. If it cannot, this returns the
+    /// kernel's error.
     pub fn check(&mut self, kind: Kind) -> Result<()> {
         if kind.can_be_destroyed() {
             return Ok(());
@@ -238,8 +241,8 @@ impl Destroyer {
         Err(self.refusal(kind)?)
     }
 
-    /// The kernel's answer to a request to destroy an unspecified socket, of a kind that it never
-    /// destroys.
+    /// The error for a kind of sockets that the kernel never destroys. It is the kernel's answer to
+    /// a request to destroy an unspecified socket of this kind.
     fn refusal(&mut self, kind: Kind) -> Result<Error> {
         let operation = operation(kind);
         let family = None;
@@ -266,8 +269,8 @@ impl Destroyer {
     fn find(&mut self, kind: Kind, place: &Place) -> Result<Option<Target>> {
         let mut id = place.id(NO_COOKIE);
         if kind == Kind::Udp {
-            // When it looks up a UDP socket, the kernel takes source and destination in the
-            // opposite order. When it destroys one, it does not.
+            // In a request to look up a UDP socket, the kernel expects source and destination in
+            // the opposite order. In a request to destroy one, it does not.
             std::mem::swap(&mut id.source, &mut id.destination);
         }
         let none = Extension::None;
@@ -303,10 +306,11 @@ impl Destroyer {
     }
 }
 
-/// The result for a socket, if the kernel finds another socket or none.
+/// The result for a target, if the kernel finds another socket or none.
 ///
-/// Only a list shows whether the socket still exists. If several sockets share a port, the kernel
-/// finds one of them. That can be one that is bound to a device, although the target is not.
+/// Only the list of all sockets shows whether the target still exists: if several sockets share a
+/// port, the kernel finds only one of them. It may find a socket that is bound to a device,
+/// although the target is not bound to a device.
 fn fate_of_another(target: &Target, place: &Place, found: Option<&Target>) -> Result<Fate> {
     let other = found.filter(|found| found.cookie != target.cookie);
     if is_listed(target, place)? {
@@ -315,7 +319,8 @@ fn fate_of_another(target: &Target, place: &Place, found: Option<&Target>) -> Re
             None => Fate::OutOfReach,
         });
     }
-    // If a connection is gone, the kernel finds the listening socket instead.
+    // If a connection is gone, the kernel may find the listening socket instead. That socket has
+    // another place, so it does not replace the connection.
     Ok(match other.filter(|other| other.place == target.place) {
         Some(_) => Fate::Replaced,
         None => Fate::Gone,
@@ -329,7 +334,8 @@ fn is_listed(target: &Target, place: &Place) -> Result<bool> {
         family: Some(place.family),
     };
     let port = format!("local-port={}", place.local.port);
-    // Raw sockets have no ports, and few sockets have port 0.
+    // Without a port, the query lists all sockets. That is necessary for raw sockets, which have no
+    // ports. Few other sockets have port 0.
     let terms = port.parse().ok().filter(|_| place.local.port != 0);
     let filter = Filter::new(terms).unwrap_or_default();
     let mut tries = 0;
@@ -470,7 +476,7 @@ mod tests {
                 ..target()
             };
             let errno = destroyer.destroy(&target).unwrap_err().errno();
-            // ENOENT if the kernel cannot even list such sockets.
+            // The kernel returns ENOENT if it cannot even list sockets of this kind.
             assert!(
                 matches!(errno, Some(Errno::EOPNOTSUPP | Errno::ENOENT)),
                 "{errno:?}"

@@ -34,7 +34,7 @@ use crate::wire::SOCK_DIAG_BY_FAMILY;
 pub struct Query {
     /// The kind of sockets.
     pub kind: Kind,
-    /// Their family. Sockets of IP have two families, with a request for each.
+    /// The family of the sockets, for kinds of IP. Such a kind needs a request for each family.
     pub(crate) family: Option<Family>,
 }
 
@@ -91,20 +91,20 @@ impl fmt::Display for Query {
     }
 }
 
-/// Sockets as the kernel lists them, part by part.
+/// A list of sockets, which the kernel makes part by part.
 pub struct Dump<'f> {
     query: Query,
     filter: &'f Filter,
     source: Source,
-    /// The protocols and addresses of the netlink sockets so far.
+    /// The protocol and the address of each netlink socket that was listed so far.
     addresses: HashSet<(u8, u32)>,
 }
 
-/// The source of the next part.
+/// The source of the next part of a list.
 enum Source {
-    /// A dump.
+    /// A dump of the kernel.
     Kernel(Box<Reading>),
-    /// All sockets at once.
+    /// All sockets of a table in `/proc`, as one part.
     Table(Result<Vec<Socket>>),
     Ended,
 }
@@ -142,9 +142,11 @@ impl<'f> Dump<'f> {
     }
 }
 
-/// The parts. A part may have no sockets. After an error there are no more parts.
+/// Returns the parts of the list. A part may have no sockets. After an error there are no more
+/// parts.
 ///
-/// A dump that was not consistent ends with [`Error::Interrupted`].
+/// If the sockets changed during the dump, so that the list may be inconsistent, it ends with
+/// [`Error::Interrupted`].
 impl Iterator for Dump<'_> {
     type Item = Result<Vec<Socket>>;
 
@@ -172,8 +174,9 @@ impl Iterator for Dump<'_> {
 }
 
 impl Dump<'_> {
-    /// Whether the socket was not listed before. A netlink socket with an address is listed up to
-    /// three times: for its address, for its groups, and in the table.
+    /// Whether the socket was not listed before. A netlink socket with an address may be listed up
+    /// to three times: the kernel's dump lists it by its address and by its groups, and the table
+    /// in `/proc` lists it, too.
     fn is_new(&mut self, socket: &Socket) -> bool {
         match &socket.details {
             Details::Netlink(netlink) if netlink.kernel || netlink.portid != 0 => {
@@ -190,8 +193,8 @@ impl Reading {
         // The kernel continues a dump when the program reads from the socket.
         let received = self.socket.receive(&mut self.buffer);
         let received = received.map_err(|error| match error {
-            // The socket has room for the answer to one request. So the kernel could not make the
-            // answer.
+            // The socket has room for the answer to one request. So this overrun means that the
+            // kernel had no memory to make the answer.
             Error::Overrun { .. } => {
                 let failed = linux_names::Error::new(query.to_string(), Errno::ENOBUFS);
                 out_of_memory(failed.into())

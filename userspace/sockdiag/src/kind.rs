@@ -20,9 +20,9 @@ pub enum Kind {
     Icmp,
     /// Sockets between processes of this machine.
     Unix,
-    /// Netlink, including the kernel's own sockets.
+    /// Netlink sockets, including the kernel's own sockets.
     Netlink,
-    /// Packets of interfaces, with or without link layer headers.
+    /// Packet sockets. They get packets of interfaces, with or without link layer headers.
     Packet,
 }
 
@@ -61,13 +61,13 @@ impl Kind {
         matches!(self, Self::Tcp | Self::Udp | Self::Raw | Self::Icmp)
     }
 
-    /// Whether such sockets have ports.
+    /// Whether sockets of this kind have ports.
     #[must_use]
     pub fn has_ports(self) -> bool {
         matches!(self, Self::Tcp | Self::Udp)
     }
 
-    /// Whether the kernel can destroy such sockets (`SOCK_DESTROY`).
+    /// Whether the kernel can destroy sockets of this kind (`SOCK_DESTROY`).
     #[must_use]
     pub fn can_be_destroyed(self) -> bool {
         Self::DESTRUCTIBLE.contains(&self)
@@ -84,7 +84,8 @@ impl Kind {
         }
     }
 
-    /// The kernel's module for listing such sockets, and its configuration option.
+    /// The kernel module that lists sockets of this kind, and the configuration option of the
+    /// module.
     pub(crate) fn provider(self) -> (&'static str, &'static str) {
         match self {
             Self::Tcp => ("tcp_diag", "CONFIG_INET_TCP_DIAG"),

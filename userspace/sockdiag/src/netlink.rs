@@ -28,7 +28,8 @@ const SHOW_GROUPS: u32 = 2;
 const A_MEMINFO: u16 = 0;
 const A_GROUPS: u16 = 1;
 
-/// The payload of a request (`netlink_diag_req`). The kernel does not look at states.
+/// The payload of a request (`netlink_diag_req`). It has no states, because the kernel ignores them
+/// for netlink sockets.
 pub(crate) fn dump() -> Vec<u8> {
     let mut payload = vec![AF_NETLINK, ALL_PROTOCOLS, 0, 0];
     for field in [0, SHOW_MEMINFO | SHOW_GROUPS] {
@@ -38,15 +39,15 @@ pub(crate) fn dump() -> Vec<u8> {
     payload
 }
 
-/// The sockets that have an address, including the kernel's own, from `/proc/net/netlink`. The dump
-/// misses one socket at the end of each part, because the kernel continues after the socket that
-/// did not fit.
+/// The sockets that have an address, including the kernel's own, from `/proc/net/netlink`. This
+/// table is needed because the kernel's dump misses a socket at the end of each part: the kernel
+/// continues the dump after the socket that did not fit into the part.
 pub(crate) fn addressed() -> Result<Vec<Socket>> {
     table::sockets("netlink", parse_line)
 }
 
-/// Columns: pointer, protocol, address, groups (the first 32), receive and send queue, dump, locks,
-/// drops, inode.
+/// Reads a line of the table. Its columns: pointer, protocol, address, groups (the first 32),
+/// receive queue, send queue, dump, locks, drops, inode.
 fn parse_line(line: &str) -> Option<Socket> {
     let mut fields = line.split_ascii_whitespace().skip(1);
     let protocol = fields.next()?.parse().ok()?;
@@ -57,7 +58,8 @@ fn parse_line(line: &str) -> Option<Socket> {
     let inode = fields.nth(3)?.parse().ok()?;
     Some(Socket {
         kind: Kind::Netlink,
-        // The table does not have the state. Few netlink sockets are connected.
+        // The table does not have the state. `CLOSE` is probably right, because few netlink sockets
+        // are connected.
         state: State::CLOSE,
         inode,
         cookie: None,
@@ -92,7 +94,7 @@ pub(crate) fn parse(payload: &[u8]) -> Result<Socket, Malformed> {
         let attribute = attribute?;
         match attribute.kind {
             A_MEMINFO => {
-                // Received bytes, room for received bytes, sent bytes.
+                // The numbers are: received bytes, room for received bytes, sent bytes.
                 let mut meminfo = Fields(attribute.payload);
                 queues.receive_queue = Some(meminfo.u32()?);
                 meminfo.u32()?;
@@ -106,7 +108,7 @@ pub(crate) fn parse(payload: &[u8]) -> Result<Socket, Malformed> {
     // kernel's own sockets have no address, and are members of no group.
     let kernel = portid == 0 && members.is_none();
     // Netlink has two states of its own (`NETLINK_UNCONNECTED`, `NETLINK_CONNECTED`). A new socket
-    // begins with a third one.
+    // has a third state.
     let state = match State(state) {
         State::ESTABLISHED => State::ESTABLISHED,
         _ => State::CLOSE,
@@ -129,7 +131,7 @@ pub(crate) fn parse(payload: &[u8]) -> Result<Socket, Malformed> {
     })
 }
 
-/// The numbers of the groups in a bit mask of longs. The first group is 1.
+/// The numbers of the groups in a bit mask of longs. The lowest bit is group 1.
 fn groups(mask: &[u8]) -> Vec<u32> {
     let words = mask.chunks_exact(8).flat_map(|word| {
         let word = word.try_into().map_or(0, u64::from_ne_bytes);

@@ -12,7 +12,7 @@ use crate::socket::Socket;
 #[derive(Default)]
 pub struct Owners {
     processes: Vec<Process>,
-    /// For each socket, the indices of its processes.
+    /// For the inode of each socket, the indices of the processes that have it open.
     by_inode: HashMap<u32, Vec<u32>>,
 }
 
@@ -23,7 +23,8 @@ impl Owners {
         let mut owners = Self::default();
         for (place, process) in (0..).zip(Process::all()) {
             for inode in process.sockets() {
-                // Requests and answers have only 32 bits of the inode number.
+                // Answers of `sock_diag` have only 32 bits of an inode number. So a longer number
+                // belongs to no listed socket.
                 let Ok(inode) = u32::try_from(inode) else {
                     continue;
                 };

@@ -24,7 +24,8 @@ const A_INFO: u16 = 0;
 const A_UID: u16 = 5;
 const A_MEMINFO: u16 = 6;
 
-/// The payload of a request (`packet_diag_req`). The kernel does not look at states.
+/// The payload of a request (`packet_diag_req`). It has no states, because the kernel ignores them
+/// for packet sockets.
 pub(crate) fn dump() -> Vec<u8> {
     let mut payload = vec![AF_PACKET, 0, 0, 0];
     for field in [0, SHOW_INFO | SHOW_MEMINFO] {

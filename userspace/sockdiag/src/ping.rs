@@ -26,8 +26,8 @@ pub(crate) fn sockets(family: Family) -> Result<Vec<Socket>> {
     table::sockets(name, |line| parse(family, line))
 }
 
-/// Columns: slot, local and remote end, state, queues (send:receive), timer, retransmits, uid,
-/// timeout, inode...
+/// Reads a line of the table. Its first columns: slot, local end, remote end, state, queues
+/// (send:receive), timer, retransmits, uid, timeout, inode.
 fn parse(family: Family, line: &str) -> Option<Socket> {
     let mut fields = line.split_ascii_whitespace();
     fields.next()?.strip_suffix(':')?;
@@ -65,7 +65,7 @@ fn parse(family: Family, line: &str) -> Option<Socket> {
     })
 }
 
-/// `ADDRESS:PORT`. The address is one or four words in host byte order.
+/// Reads `ADDRESS:PORT`. The address is one or four words in host byte order.
 fn endpoint(family: Family, text: &str) -> Option<Endpoint> {
     let (words, port) = text.split_once(':')?;
     if !words.is_ascii() {

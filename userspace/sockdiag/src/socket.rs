@@ -19,27 +19,27 @@ use crate::state::State;
 pub struct Socket {
     /// The kind of the socket.
     pub kind: Kind,
-    /// Its state.
+    /// The state of the socket.
     pub state: State,
-    /// Its inode; 0 if no process has it open.
+    /// The inode of the socket; 0 if no process has the socket open.
     pub inode: u32,
     /// A number that no other socket has had since the machine started; `None` if the kernel does
     /// not tell.
     pub cookie: Option<u64>,
-    /// The user that it belongs to; `None` if the kernel does not tell.
+    /// The user that the socket belongs to; `None` if the kernel does not tell.
     pub uid: Option<u32>,
-    /// The data that waits in it, if the kernel tells.
+    /// The data that waits in the socket, if the kernel tells.
     #[serde(flatten)]
     pub queues: Queues,
-    /// The details of its kind.
+    /// The details that depend on the kind.
     #[serde(flatten)]
     pub details: Details,
 }
 
 /// The data that waits in a socket.
 ///
-/// For a listening socket, these are the number of connections that wait to be accepted, and the
-/// number that may wait.
+/// For a listening socket, `receive_queue` is the number of connections that wait to be accepted,
+/// and `send_queue` is the number that may wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Queues {
     /// Bytes to be read.
@@ -65,30 +65,30 @@ pub enum Details {
 /// The details of a socket of IP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ip {
-    /// Its family. It is IPv6 also if the addresses are IPv4 addresses in IPv6 form.
+    /// The family of the socket. It is IPv6 even if the addresses are IPv4 addresses in IPv6 form.
     pub family: Family,
-    /// Its protocol number. For a raw socket, the protocol that it was opened for.
+    /// The protocol number. For a raw socket, the protocol that the socket was opened for.
     pub protocol: u8,
-    /// Its own end.
+    /// The end of the connection on this machine.
     pub local: Endpoint,
-    /// The other end.
+    /// The other end of the connection.
     pub remote: Endpoint,
-    /// The interface that it is bound to, 0 for none.
+    /// The interface that the socket is bound to, 0 for none.
     pub ifindex: u32,
     /// The timer that runs for TCP.
     pub timer: Option<Timer>,
-    /// The mark of its packets; `None` without `CAP_NET_ADMIN`.
+    /// The mark of the socket's packets; `None` without `CAP_NET_ADMIN`.
     pub mark: Option<u32>,
-    /// Whether it is only for IPv6; `None` if the kernel does not tell.
+    /// Whether the socket is only for IPv6; `None` if the kernel does not tell.
     pub v6only: Option<bool>,
 }
 
 /// An end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
-    /// Its address; all zeroes if it is unspecified.
+    /// The address; all zeroes if it is unspecified.
     pub address: IpAddr,
-    /// Its port, 0 for none. For a ping socket, its identifier.
+    /// The port, 0 for none. For a ping socket, the identifier of its echo requests.
     pub port: u16,
 }
 
@@ -124,13 +124,13 @@ pub enum TimerKind {
 /// The details of a unix socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unix {
-    /// Its type.
+    /// The type of the socket.
     pub r#type: SocketType,
-    /// Its name, if it has one.
+    /// The name of the socket, if it has one.
     pub name: Option<UnixName>,
-    /// Whether the name is abstract: it is not a file.
+    /// Whether the name is abstract. An abstract name is not the path of a file.
     pub r#abstract: bool,
-    /// The inode of the socket that it is connected to.
+    /// The inode of the socket that this socket is connected to.
     pub peer: Option<u32>,
 }
 
@@ -176,7 +176,7 @@ impl fmt::Display for SocketType {
 
 /// The name of a unix socket: the bytes of a path, or any bytes.
 ///
-/// Its text form is [`Escaped`].
+/// The text form of a name is [`Escaped`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnixName(pub Vec<u8>);
 
@@ -195,22 +195,23 @@ impl Serialize for UnixName {
 /// The details of a netlink socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Netlink {
-    /// Its type. Netlink treats all types alike.
+    /// The type of the socket. Netlink treats all types alike.
     pub r#type: SocketType,
     /// The netlink protocol.
     pub protocol: u8,
-    /// Its address (portid). 0 if it has none yet, or is the kernel's own socket.
+    /// The address (portid) of the socket. 0 if the socket has no address yet, or is the kernel's
+    /// own socket.
     pub portid: u32,
-    /// Whether it is the kernel's own socket.
+    /// Whether the socket is the kernel's own socket.
     pub kernel: bool,
-    /// The multicast groups that it has joined.
+    /// The multicast groups that the socket has joined.
     pub groups: Vec<u32>,
-    /// The address that it is connected to.
+    /// The address that the socket is connected to.
     pub remote_portid: u32,
 }
 
 impl Netlink {
-    /// The name of its protocol (`NETLINK_*`), if the kernel has given it one.
+    /// The name of the netlink protocol (`NETLINK_*`), if the kernel has a name for it.
     #[must_use]
     pub fn protocol_name(&self) -> Option<&'static str> {
         Some(match self.protocol.into() {
@@ -232,7 +233,7 @@ impl Netlink {
             libc::NETLINK_ECRYPTFS => "ecryptfs",
             libc::NETLINK_RDMA => "rdma",
             libc::NETLINK_CRYPTO => "crypto",
-            // NETLINK_SMC. The libc crate lacks it.
+            // NETLINK_SMC. The libc crate lacks this constant.
             22 => "smc",
             _ => return None,
         })
@@ -242,16 +243,16 @@ impl Netlink {
 /// The details of a packet socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Packet {
-    /// Whether its packets have link layer headers (`raw`).
+    /// The type of the socket. The packets of a `raw` socket have link layer headers.
     pub r#type: SocketType,
-    /// The `EtherType` of the packets that it gets, 3 for all.
+    /// The `EtherType` of the packets that the socket gets, 3 for all packets.
     pub protocol: u16,
-    /// The interface that it is bound to, 0 for all.
+    /// The interface that the socket is bound to, 0 for all interfaces.
     pub ifindex: u32,
 }
 
 impl Socket {
-    /// Its two ends, if it is a socket of IP.
+    /// The details of the socket, if it is a socket of IP.
     #[must_use]
     pub fn ip(&self) -> Option<&Ip> {
         match &self.details {

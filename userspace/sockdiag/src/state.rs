@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The states of sockets. All protocols use those of TCP.
+//! The states of sockets. All protocols use the states of TCP.
 
 use std::borrow::Cow;
 
@@ -49,7 +49,7 @@ impl State {
         }
     }
 
-    /// Reads a name. The names of `ss` are accepted, too.
+    /// Reads the name of a state. The names that `ss` uses are accepted, too.
     #[must_use]
     pub fn named(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase().replace('_', "-");
@@ -101,10 +101,10 @@ impl StateSet {
             .all(|(number, _)| self.contains(State(number)))
     }
 
-    /// The set as a mask for requests.
+    /// The set as a bit mask for requests.
     ///
-    /// A TCP socket that is only bound is in [`State::CLOSE`], but the kernel has another bit for
-    /// it (`TCPF_BOUND_INACTIVE`).
+    /// A TCP socket that is bound, but neither listens nor is connected, is in [`State::CLOSE`].
+    /// But the kernel has another bit for such a socket (`TCPF_BOUND_INACTIVE`).
     pub(crate) fn bits(self) -> u32 {
         const BOUND_INACTIVE: u32 = 1 << 13;
         if self.contains(State::CLOSE) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Sockets from the tables in `/proc/net`, where `sock_diag` is not enough.
+//! Sockets from the tables in `/proc/net`, for kinds that `sock_diag` does not list completely.
 
 use std::fs;
 use std::io;
@@ -11,8 +11,9 @@ use nix::errno::Errno;
 
 use crate::socket::Socket;
 
-/// The sockets in a table of the calling thread's network namespace. A table has one socket a line,
-/// below a heading. If the kernel has no such table, there are no sockets.
+/// The sockets in a table of the calling thread's network namespace. A table has a heading, and
+/// below it a line for each socket. If the kernel has no table with this name, there are no
+/// sockets.
 pub(crate) fn sockets(name: &str, parse: impl Fn(&str) -> Option<Socket>) -> Result<Vec<Socket>> {
     let path = format!("/proc/thread-self/net/{name}");
     let table = match fs::read_to_string(&path) {

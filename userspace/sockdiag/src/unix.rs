@@ -78,8 +78,8 @@ pub(crate) fn parse(payload: &[u8]) -> Result<Socket, Malformed> {
     })
 }
 
-/// The name in `sun_path`, and whether it is abstract. An abstract name begins with a NUL, and all
-/// bytes after that belong to it. Other names end with a NUL.
+/// The name in `sun_path`, and whether the name is abstract. An abstract name begins with a NUL,
+/// and all bytes after this NUL belong to the name. Other names end with a NUL.
 fn name(path: &[u8]) -> (Option<UnixName>, bool) {
     let (name, is_abstract) = match path {
         [] => return (None, false),

@@ -2,9 +2,9 @@
 
 //! The numbers of `NETLINK_SOCK_DIAG`, and a reader for fixed structures.
 //!
-//! From the kernel's `linux/sock_diag.h`, `linux/inet_diag.h`, `linux/unix_diag.h`,
-//! `linux/netlink_diag.h` and `linux/packet_diag.h`. Numbers are in host byte order, except ports
-//! and addresses.
+//! The numbers are from the kernel's `linux/sock_diag.h`, `linux/inet_diag.h`, `linux/unix_diag.h`,
+//! `linux/netlink_diag.h` and `linux/packet_diag.h`. In messages, numbers are in host byte order,
+//! except ports and addresses.
 
 use knetlink::Malformed;
 use linux_names::constant::octet;
@@ -12,7 +12,7 @@ use linux_names::constant::octet;
 /// The netlink protocol.
 pub(crate) const NETLINK_SOCK_DIAG: u8 = octet(libc::NETLINK_SOCK_DIAG);
 
-/// Message: asks for sockets; its answers have the same type.
+/// Message: asks for sockets. The answers have the same message type.
 pub(crate) const SOCK_DIAG_BY_FAMILY: u16 = 20;
 /// Message: destroys a socket.
 pub(crate) const SOCK_DESTROY: u16 = 21;
@@ -23,7 +23,7 @@ pub(crate) const AF_INET6: u8 = octet(libc::AF_INET6);
 pub(crate) const AF_NETLINK: u8 = octet(libc::AF_NETLINK);
 pub(crate) const AF_PACKET: u8 = octet(libc::AF_PACKET);
 
-/// The cookie of a request for any socket that the kernel finds.
+/// The cookie in a request that means any socket that the kernel finds.
 pub(crate) const NO_COOKIE: u64 = u64::MAX;
 
 /// Takes the fields of a fixed structure from the start of a message.
@@ -55,14 +55,14 @@ impl Fields<'_> {
         self.bytes().map(u16::from_be_bytes)
     }
 
-    /// Two halves of 32 bits, the lower one first.
+    /// Takes a cookie: two halves of 32 bits, the lower half first.
     pub(crate) fn cookie(&mut self) -> Result<u64, Malformed> {
         let (low, high) = (self.u32()?, self.u32()?);
         Ok((u64::from(high) << 32) | u64::from(low))
     }
 }
 
-/// A cookie as [`Fields::cookie`] reads it.
+/// Appends a cookie in the form that [`Fields::cookie`] reads.
 pub(crate) fn append_cookie(message: &mut Vec<u8>, cookie: u64) {
     let low = cookie & u64::from(u32::MAX);
     for half in [low, cookie >> 32] {

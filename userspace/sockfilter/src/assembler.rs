@@ -4,8 +4,8 @@
 
 use std::ops::Neg;
 
-/// A register. R0 has the result of a call. R1 to R5 have its arguments, and the call destroys
-/// them. R6 to R9 keep their values over calls. R10 is the end of the stack.
+/// A register. R0 gets the result of a call. R1 to R5 have the arguments of a call, and the call
+/// destroys their values. R6 to R9 keep their values over calls. R10 is the end of the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Register {
@@ -78,8 +78,8 @@ pub(crate) enum Helper {
     /// Copies R4 bytes of the packet in R1, from offset R2 on, to R3. Returns 0 if the packet has
     /// these bytes.
     SkbLoadBytes = 26,
-    /// The same, with the offset from the header that R5 names. The bytes must be in the linear
-    /// part.
+    /// Copies as [`SkbLoadBytes`](Self::SkbLoadBytes) does, but the offset R2 counts from the
+    /// header that R5 names. The bytes must be in the linear part.
     SkbLoadBytesRelative = 68,
 }
 
@@ -100,7 +100,7 @@ const EXIT: u8 = 0x90;
 /// The length of an instruction, in bytes.
 const LEN: usize = 8;
 
-/// A place in a program. It may not be known yet.
+/// A name for a place in a program. Jumps may use it before [`Assembler::place`] sets the place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Label(usize);
 
@@ -115,19 +115,20 @@ pub(crate) struct Code {
 
 /// A program under construction.
 ///
-/// Programs are part of this crate, so mistakes in them (a label without a place, a jump too far)
-/// are bugs, and panic.
+/// All programs are part of this crate. So a mistake in a program (a label without a place, a jump
+/// too far) is a bug of this crate, and panics.
 #[derive(Default)]
 pub(crate) struct Assembler {
     code: Code,
-    /// For each label the number of the instruction that it stands before.
+    /// For each label, the number of the instruction after it.
     places: Vec<Option<usize>>,
     /// The numbers of instructions that jump, and their labels.
     jumps: Vec<(usize, Label)>,
 }
 
 impl Assembler {
-    /// New labels. They must be placed before the program is finished.
+    /// Makes new labels. [`place`](Self::place) must place each of them before the program is
+    /// finished.
     pub(crate) fn labels<const N: usize>(&mut self) -> [Label; N] {
         std::array::from_fn(|_| {
             self.places.push(None);
@@ -178,7 +179,7 @@ impl Assembler {
         self.operation(Operation::ShiftLeft, to, operand);
     }
 
-    /// Turns the lower 16 bits from network to host byte order, and clears all others.
+    /// Turns the lower 16 bits from network to host byte order, and clears all other bits.
     pub(crate) fn be16_to_host(&mut self, register: Register) {
         self.push(ALU | TO_BIG_ENDIAN, register, 0, 0, 16);
     }
@@ -191,13 +192,13 @@ impl Assembler {
         self.push(0, Register::R0, 0, 0, 0);
     }
 
-    /// Goes on at a label.
+    /// Jumps to a label.
     pub(crate) fn jump(&mut self, label: Label) {
         self.jumps.push((self.count(), label));
         self.push(JMP, Register::R0, 0, 0, 0);
     }
 
-    /// Goes on at a label if the comparison of a register with the operand holds.
+    /// Jumps to a label if the comparison of a register with the operand is true.
     pub(crate) fn jump_if(
         &mut self,
         register: Register,
@@ -224,7 +225,7 @@ impl Assembler {
     pub(crate) fn finish(mut self) -> Code {
         for (at, label) in self.jumps {
             let to = self.places[label.0].expect("every label that is jumped to has a place");
-            // The distance counts from the instruction after the jump.
+            // The distance is the number of instructions from the instruction after the jump.
             let distance = if to > at {
                 i16::try_from(to - at - 1)
             } else {
@@ -293,7 +294,7 @@ mod tests {
 
     #[test]
     fn instructions_are_those_that_llvm_writes() {
-        // The expected bytes are those of `llvm-mc --arch=bpf --show-encoding` for the comments.
+        // `llvm-mc --arch=bpf --show-encoding` printed the expected bytes, from the comments below.
         let code = assemble(|asm| {
             asm.load(Size::Word, R0, R6, 16); // r0 = *(u32 *)(r6 + 16)
             asm.load(Size::Half, R0, R10, -6); // r0 = *(u16 *)(r10 - 6)

@@ -27,13 +27,13 @@ use crate::loaded::SocketFilter;
 use crate::traffic;
 use crate::traffic::Entry;
 
-/// Counts the packets that an interface of the calling thread's network namespace receives and
-/// sends.
+/// Counts the packets that an interface receives and sends. The interface is in the network
+/// namespace of the thread that opened the counter.
 pub struct Counter {
     interface: String,
     ifindex: u32,
     map: Array<MapData, Entry>,
-    // The program is detached before the socket is closed.
+    // Rust drops fields in this order, so the program is detached before the socket is closed.
     _filter: SocketFilter,
     _socket: OwnedFd,
 }
@@ -87,9 +87,10 @@ impl Counter {
 
 /// A socket for the packets of all interfaces, from the network layer on.
 ///
-/// The program chooses the packets of one interface. The socket itself is not bound to it: that
-/// needs a link layer address, and no safe function makes one for every interface (`getifaddrs()`
-/// has none for interfaces without a link layer).
+/// The program chooses the packets of one interface. The socket itself is not bound to the
+/// interface. A bind would need a link layer address (`sockaddr_ll`), and no safe function makes
+/// such an address for every interface: `getifaddrs()` has none for interfaces without a link
+/// layer.
 fn packet_socket() -> Result<OwnedFd> {
     let (family, kind) = (AddressFamily::Packet, SockType::Datagram);
     let opened = socket(family, kind, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll);
@@ -112,7 +113,8 @@ fn packet_socket() -> Result<OwnedFd> {
     })
 }
 
-/// Discards the packets that came before the socket had its filter. They would wait for ever.
+/// Discards the packets that came before the socket had its filter. No other code reads them from
+/// the socket.
 fn drain(socket: &OwnedFd) -> Result<()> {
     loop {
         match recv(socket.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT) {

@@ -14,11 +14,11 @@ use crate::traffic::Entry;
 /// The number of kinds of packets.
 const KINDS: usize = traffic::KINDS as usize;
 
-/// Packets and their bytes from the IP header on, or both per second.
+/// A number of packets and the number of their bytes from the IP header on, or both per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Volume<T = u64> {
-    /// Packets. If a device or the stack merged packets, or will segment one later, that counts as
-    /// one packet.
+    /// Packets. A packet that a device or the stack has merged from several packets, or will
+    /// segment later, is counted as one packet.
     pub packets: T,
     /// Bytes, without link layer headers.
     pub bytes: T,
@@ -80,8 +80,8 @@ impl<T: Copy> Protocols<T> {
 }
 
 impl Counts {
-    /// Takes the entries of the program's map: first those for incoming packets, then those for
-    /// outgoing ones.
+    /// Makes the counts from the entries of the program's map. The entries for incoming packets
+    /// come first, then the entries for outgoing packets.
     pub(crate) fn from_entries<E>(
         mut entry: impl FnMut(u32) -> Result<Entry, E>,
     ) -> Result<Self, E> {
@@ -99,7 +99,7 @@ impl Counts {
         })
     }
 
-    /// The counts per second, if these are the counts of that time.
+    /// The counts per second. `self` must be the counts of the given time.
     #[must_use]
     pub fn per_second(&self, time: Duration) -> Counts<f64> {
         #[expect(clippy::cast_precision_loss, reason = "a rate is rounded anyway")]
@@ -111,7 +111,7 @@ impl Counts {
     }
 }
 
-/// The counts since an earlier reading.
+/// Subtracts the counts of an earlier reading. The result is the counts since that reading.
 impl Sub for Counts {
     type Output = Self;
 

@@ -32,7 +32,7 @@ pub enum Error {
         /// The log of the verifier.
         log: String,
     },
-    /// A program or map is not as this crate made it.
+    /// An operation of the crate `aya` on a program or a map failed for another reason.
     #[error("{operation}: {reason}")]
     Bpf {
         /// The operation that failed.

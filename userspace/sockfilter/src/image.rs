@@ -47,7 +47,7 @@ impl Array {
 
 impl Program {
     /// Writes the image: the program in a section `socket`, its map in a section `maps`, and a
-    /// relocation for each reference from one to the other.
+    /// relocation for each reference of the program to the map.
     pub(crate) fn image(&self) -> Vec<u8> {
         let endianness = if cfg!(target_endian = "little") {
             Endianness::Little

@@ -2,13 +2,13 @@
 
 //! Socket filters: BPF programs that the kernel runs for every packet or message of a socket.
 //!
-//! This crate assembles the programs, so that nobody needs a compiler for BPF. It puts a program
-//! into an ELF image, as a compiler does, and the crate `aya` loads the image:
+//! This crate assembles the programs, so its users need no compiler for BPF. It puts a program into
+//! an ELF image, as a compiler does, and the crate `aya` loads the image:
 //!
 //! - [`Counter`] counts the packets that an interface receives and sends. The program counts them
 //!   in a map that it shares with the counter. No packet reaches userspace;
 //! - [`MessageFilter`] drops some messages before a netlink socket receives them. The kernel runs
-//!   the filter of a socket for everything that it delivers to the socket.
+//!   the filter for each datagram that it would deliver to the socket.
 //!
 //! ```no_run
 //! use sockfilter::Counter;

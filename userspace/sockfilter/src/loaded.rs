@@ -21,8 +21,8 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::image::Program;
 
-/// A socket filter that is loaded. The drop detaches it from its socket, which must be open until
-/// then.
+/// A socket filter that is loaded into the kernel. Its drop detaches it from its socket. The socket
+/// must be open until the drop.
 pub struct SocketFilter {
     name: &'static str,
     ebpf: Ebpf,
@@ -42,15 +42,15 @@ impl SocketFilter {
         Ok(filter)
     }
 
-    /// Attaches the program to `socket`. The kernel runs it for everything that the socket receives
-    /// from now on. Packets and messages that were received before stay.
+    /// Attaches the program to `socket`. From now on the kernel runs it for everything that the
+    /// socket receives. Packets and messages that the socket received before stay in the socket.
     pub fn attach(&mut self, socket: impl AsFd) -> Result<()> {
         let attached = self.program().attach(socket);
         attached.map_err(|error| failed(self.name, &error.into()))?;
         Ok(())
     }
 
-    /// Takes the program's array of `E`.
+    /// Takes the map `name` of the program, which is an array of `E`.
     pub(crate) fn take_array<E: Pod>(&mut self, name: &str) -> Result<Array<MapData, E>> {
         let map = self.ebpf.take_map(name).expect("the program has the map");
         Array::try_from(map).map_err(|error| failed(self.name, &error.into()))

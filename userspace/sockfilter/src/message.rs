@@ -22,10 +22,10 @@ const HEADER_LEN: i16 = 16;
 const KIND: i16 = HEADER + 4;
 const SEQUENCE: i16 = HEADER + 8;
 
-/// The messages that a netlink socket does not get. It gets all others.
+/// A filter that drops some messages for a netlink socket. The socket receives all other messages.
 ///
-/// The filter reads the header of the first message of a datagram. The kernel sends each answer and
-/// event in a datagram of its own.
+/// The filter decides about a datagram by the header of its first message. That is enough, because
+/// the kernel sends each answer and each event in a separate datagram.
 ///
 /// ```no_run
 /// use sockfilter::MessageFilter;
@@ -47,11 +47,12 @@ pub struct MessageFilter {
     dropped: Vec<Dropped>,
 }
 
-/// Messages that are dropped.
+/// A rule of the filter: the messages that it drops.
 #[derive(Clone, Copy, Debug)]
 struct Dropped {
     kind: u16,
-    /// Bits of the sequence number, and the value that they must have.
+    /// A mask of bits of the sequence number, and the value that these bits must have. `None` for
+    /// any sequence number.
     sequence: Option<(u16, u16)>,
 }
 
@@ -72,7 +73,7 @@ impl MessageFilter {
         })
     }
 
-    /// Drops those messages of a type whose sequence number has `value` in the bits of `mask`.
+    /// Drops messages of a type if their sequence number has `value` in the bits of `mask`.
     pub fn drop_sequence(self, kind: u16, mask: u16, value: u16) -> Self {
         self.and(Dropped {
             kind,
@@ -92,7 +93,7 @@ impl MessageFilter {
     }
 
     fn program(&self) -> Program {
-        /// The whole message.
+        /// The return value by which the socket gets the whole message.
         const WHOLE: i32 = -1;
 
         let mut asm = Assembler::default();

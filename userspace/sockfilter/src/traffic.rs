@@ -20,15 +20,15 @@ use crate::image::Array;
 use crate::image::Program;
 use crate::skb;
 
-/// The name of the map. It has [`KINDS`] entries for incoming packets, then as many for outgoing
-/// packets.
+/// The name of the map. The map has [`KINDS`] entries for incoming packets, then [`KINDS`] entries
+/// for outgoing packets.
 pub(crate) const MAP: &str = "traffic";
 
-/// An entry of the map: packets, then bytes.
+/// An entry of the map: the number of packets, then the number of bytes.
 pub(crate) type Entry = [u64; 2];
 const ENTRY_LEN: u32 = 16;
 
-/// The IP protocols that have an entry each. The entry after them is for all other packets.
+/// The IP protocols. The map has an entry for each, and after these an entry for all other packets.
 const PROTOCOLS: [i32; 4] = [
     libc::IPPROTO_TCP,
     libc::IPPROTO_UDP,
@@ -40,10 +40,10 @@ pub(crate) const KINDS: u32 = 5;
 
 // Registers that keep their value over calls.
 const SKB: Register = Register::R6;
-/// The protocol of the header at [`OFFSET`]: first an Ethernet protocol, then an IP protocol. In
-/// the end, the entry to count in.
+/// The protocol of the header at [`OFFSET`]: first an Ethernet protocol, then an IP protocol. After
+/// all headers were read, the number of the map's entry that counts the packet.
 const NEXT: Register = Register::R7;
-/// The offset of that header in the packet.
+/// The offset in the packet of the header whose protocol is in [`NEXT`].
 const OFFSET: Register = Register::R8;
 /// The number of extension headers that may still follow.
 const LEFT: Register = Register::R9;
@@ -54,12 +54,12 @@ const KEY: i16 = -16;
 
 /// `PACKET_OUTGOING` of `linux/if_packet.h`.
 const PACKET_OUTGOING: i32 = 4;
-/// Of `linux/bpf.h`.
+/// `BPF_HDR_START_MAC` of `linux/bpf.h`: an offset counts from the link layer header.
 const BPF_HDR_START_MAC: i32 = 0;
 
 const ETHERNET_HEADER_LEN: i32 = 14;
-/// One more than the two tags that are in use. From an incoming packet the kernel has removed one
-/// already.
+/// The number of VLAN tags that the program skips: one more than the two tags that packets have in
+/// practice. The kernel has removed the first tag of an incoming packet already.
 const VLAN_TAGS: usize = 3;
 const VLAN_TAG_LEN: i32 = 4;
 
@@ -77,7 +77,7 @@ const MAX_EXTENSION_HEADERS: i32 = 12;
 /// The offset in 16 bits of the fragment header.
 const FRAGMENT_OFFSET: i32 = 0xfff8;
 
-/// The place where offset 0 is.
+/// The place from which offsets count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
     /// The first byte that the socket would get.
@@ -86,8 +86,9 @@ enum Start {
     Frame,
 }
 
-/// The program for the interface with this number, on a packet socket without link layer headers
-/// (`SOCK_DGRAM`). There a packet begins with the header of its Ethernet protocol.
+/// Makes the program for the interface with this number. The program is for a packet socket without
+/// link layer headers (`SOCK_DGRAM`). On such a socket, a packet begins with the header of its
+/// Ethernet protocol.
 pub(crate) fn program(ifindex: u32) -> Program {
     let mut asm = Assembler::default();
     let [packet, frame, transport, other, count, end] = asm.labels();
@@ -101,8 +102,9 @@ pub(crate) fn program(ifindex: u32) -> Program {
     asm.load(Size::Word, R0, SKB, skb::PKT_TYPE);
     asm.jump_if(R0, NotEqual, PACKET_OUTGOING, packet);
     // An outgoing packet with VLAN tags is an exception: it does not begin with the first tag. If
-    // this host added the tags, it begins after them. If a bridge forwards it, it begins with the
-    // second tag. So the program reads it from the Ethernet header on.
+    // this host added the tags, the packet begins after the tags. If a bridge forwards the packet,
+    // it begins with the second tag. So the program reads such a packet from the Ethernet header
+    // on.
     asm.jump_if(NEXT, Equal, libc::ETH_P_8021Q, frame);
     asm.jump_if(NEXT, Equal, libc::ETH_P_8021AD, frame);
 
@@ -142,8 +144,8 @@ pub(crate) fn program(ifindex: u32) -> Program {
     }
 }
 
-/// Goes on at `transport` if the packet is IP, with its transport protocol. Otherwise goes on at
-/// `other`.
+/// Jumps to `transport` if the packet is IP, with its transport protocol in [`NEXT`]. Otherwise
+/// jumps to `other`.
 fn find_transport(asm: &mut Assembler, start: Start, transport: Label, other: Label) {
     let [ipv4, ipv6] = asm.labels();
     skip_vlan_tags(asm, start, other);
@@ -154,7 +156,7 @@ fn find_transport(asm: &mut Assembler, start: Start, transport: Label, other: La
     asm.place(ipv4);
     read(asm, start, IPV4_PROTOCOL, 1, other);
     asm.load(Size::Byte, NEXT, R10, BYTES);
-    // ICMPv6 in IPv4 counts as another protocol.
+    // ICMPv6 in an IPv4 packet is counted as another protocol.
     asm.jump_if(NEXT, Equal, libc::IPPROTO_ICMPV6, other);
     asm.jump(transport);
 
@@ -163,12 +165,12 @@ fn find_transport(asm: &mut Assembler, start: Start, transport: Label, other: La
     asm.load(Size::Byte, NEXT, R10, BYTES);
     asm.add(OFFSET, IPV6_HEADER_LEN);
     skip_extension_headers(asm, start, other);
-    // So does ICMP in IPv6.
+    // ICMP in an IPv6 packet is counted as another protocol.
     asm.jump_if(NEXT, Equal, libc::IPPROTO_ICMP, other);
     asm.jump(transport);
 }
 
-/// Goes on with the first protocol that is not a VLAN tag.
+/// Skips VLAN tags, until [`NEXT`] is a protocol that is not a VLAN tag.
 fn skip_vlan_tags(asm: &mut Assembler, start: Start, missing: Label) {
     let [untagged] = asm.labels();
     for _ in 0..VLAN_TAGS {
@@ -184,14 +186,14 @@ fn skip_vlan_tags(asm: &mut Assembler, start: Start, missing: Label) {
     asm.place(untagged);
 }
 
-/// Goes on with the first header that is not an extension header. Goes to `missing` if the packet
-/// ends before, or has too many extension headers.
+/// Skips extension headers, until [`NEXT`] is not an extension header. Jumps to `missing` if the
+/// packet ends within them, or has too many.
 fn skip_extension_headers(asm: &mut Assembler, start: Start, missing: Label) {
     let [walk, extension, fragment, authentication, following, upper] = asm.labels();
     asm.mov(LEFT, MAX_EXTENSION_HEADERS + 1);
     asm.place(walk);
-    // This loads the byte of NEXT again. The verifier knows nothing about the loaded value, so it
-    // need not follow each value of NEXT separately.
+    // This loads the byte of NEXT again. The verifier knows nothing about the loaded value, so the
+    // verifier need not check the rest of the program separately for each value of NEXT.
     asm.load(Size::Byte, R1, R10, BYTES);
     for header in EXTENSION_HEADERS {
         asm.jump_if(R1, Equal, header, extension);
@@ -222,7 +224,8 @@ fn skip_extension_headers(asm: &mut Assembler, start: Start, missing: Label) {
     asm.be16_to_host(R1);
     asm.and(R1, FRAGMENT_OFFSET);
     asm.load(Size::Byte, NEXT, R10, BYTES);
-    // A later fragment has data where the header would be. The fragment header has its protocol.
+    // A fragment that is not the first has data here, not the next header. The fragment header
+    // names the protocol.
     asm.jump_if(R1, NotEqual, 0, upper);
 
     asm.place(following);

@@ -19,7 +19,7 @@ const NAMES: [&str; 6] = [
 pub struct Hook(pub u8);
 
 impl Hook {
-    /// The hook point with a name. The name is that of nftables, or that of C without `NF_INET_`
+    /// The hook point with this name: the name in nftables, or the name in C without `NF_INET_`
     /// (`PRE_ROUTING`, `LOCAL_IN`...). Case, dashes and underscores do not matter.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
@@ -34,7 +34,7 @@ impl Hook {
             .find_map(|(number, known)| (known == name).then_some(Self(number)))
     }
 
-    /// Its name, if it has one.
+    /// The name of this hook point, if it has one.
     #[inline]
     #[must_use]
     pub fn name(self) -> Option<&'static str> {

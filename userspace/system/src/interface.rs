@@ -30,8 +30,8 @@ impl NoInterface {
     }
 }
 
-/// An interface as a user names it: by its name or, if no interface has this name, by its number. A
-/// name may be any bytes. A name in text form is parsed.
+/// An interface that a user has named: by its name or, if no interface has this name, by its
+/// number. The name may be any bytes, and can be parsed from text.
 ///
 /// ```
 /// use linux_names::interface::Interface;
@@ -55,8 +55,8 @@ pub struct Interface {
 pub struct ParseInterfaceError;
 
 impl Interface {
-    /// Looks up the number. An interface that is given by number has that number, even if it does
-    /// not exist.
+    /// Looks up the number of the interface. If no interface has the name, and the name is a
+    /// number, this number is the result, even if no such interface exists.
     pub fn look_up(&mut self) -> Result<(), NoInterface> {
         let number = || self.name.to_str().and_then(number);
         let index = index(&self.name);
@@ -64,19 +64,19 @@ impl Interface {
         Ok(())
     }
 
-    /// The name or number as it was given.
+    /// The name or number as the user gave it.
     #[must_use]
     pub fn name(&self) -> &OsStr {
         &self.name
     }
 
-    /// Its number; `None` before the lookup.
+    /// The number of the interface; `None` before the lookup.
     #[must_use]
     pub fn index(&self) -> Option<u32> {
         self.index
     }
 
-    /// Whether it has this number. False before the lookup.
+    /// Whether the interface has this number. False before the lookup.
     #[must_use]
     pub fn is(&self, index: u32) -> bool {
         self.index == Some(index)
@@ -114,8 +114,8 @@ pub fn index(name: impl AsRef<OsStr>) -> Result<u32, NoInterface> {
     if_::if_nametoindex(name).map_err(|_| NoInterface::new(name))
 }
 
-/// The name of an interface. If the interface was removed, `if` and its number, as `ip link` prints
-/// it.
+/// The name of an interface. If the interface was removed, the result is `if` and the number, as
+/// `ip link` prints it.
 #[must_use]
 pub fn name(index: u32) -> String {
     name_of(index).unwrap_or_else(|| format!("if{index}"))

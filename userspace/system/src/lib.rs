@@ -9,7 +9,7 @@
 //! - [`process`][]: processes, by the sockets that they have open;
 //! - [`network`] and [`number`]: ranges of addresses, and numbers, as users write them;
 //! - [`similar`][]: suggestions for a misspelt word;
-//! - [`text`][]: bytes from others, in a form that does no harm to a terminal;
+//! - [`text`][]: bytes from other programs, in a form that does no harm to a terminal;
 //! - [`constant`][]: constants of C with the width that they have on the wire.
 //!
 //! ```

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Modules of the kernel that an operation needs and the kernel may lack.
+//! Kernel modules that an operation needs, and advice if the kernel lacks them.
 
 use std::fs;
 use std::path::Path;
 
-/// Advice for a kernel that lacks a function of a module. `option` is the configuration option of
-/// the module. `None` if the module is loaded or built in: then the lack has another reason.
+/// The advice to a user after the kernel did not provide a function of `module`. `option` is the
+/// configuration option of the module. The result is `None` if the module is loaded or built in,
+/// because then the function is missing for another reason.
 ///
 /// ```
 /// use linux_names::module;
@@ -25,7 +26,8 @@ pub fn remedy(module: &str, option: &str) -> Option<String> {
     remedy_by(module, option, built_in.as_deref(), loadable.as_deref())
 }
 
-/// The same by the lists that `depmod` makes, if they can be read.
+/// The advice of [`remedy`], from the lists of modules that `depmod` makes. A list is `None` if it
+/// cannot be read.
 fn remedy_by(
     module: &str,
     option: &str,
@@ -38,12 +40,12 @@ fn remedy_by(
     Some(match loadable {
         Some(list) if names(list, module) => format!("modprobe {module}"),
         Some(_) => format!("it was built without {option}"),
-        // For example in a container: its files do not belong to the running kernel.
+        // A container, for example, may have no lists for the running kernel.
         None => format!("modprobe {module}, if there is that module ({option})"),
     })
 }
 
-/// Whether a list has the file of a module. Each line of the list begins with a file.
+/// Whether a list has the file of a module. Each line of the list begins with the path of a file.
 fn names(list: &str, module: &str) -> bool {
     list.lines().any(|line| {
         let path = line.split(':').next().unwrap_or_default();
@@ -66,7 +68,7 @@ mod tests {
         let remedy = |module, lists: (_, _)| remedy_by(module, "CONFIG_X", lists.0, lists.1);
         let both = (built_in, loadable);
         assert_eq!(remedy("af_packet", both), None);
-        // Only a module that it needs is built in.
+        // The module itself is not built in, only a module that it needs.
         assert_eq!(
             remedy("nfnetlink_queue", both).unwrap(),
             "modprobe nfnetlink_queue"

@@ -15,11 +15,11 @@ use crate::text::Escaped;
 pub struct Process {
     /// Process number.
     pub pid: u32,
-    /// Its name, as `ps` shows it.
+    /// The name of the process, as `ps` shows it.
     pub name: String,
 }
 
-/// Prints number and name. A process may choose any name.
+/// Prints the number and the name. The name is escaped, because a process may choose any name.
 impl fmt::Display for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.pid, Escaped(self.name.as_bytes()))
@@ -40,7 +40,8 @@ impl Process {
         })
     }
 
-    /// The inodes of the sockets that it has open; none if this process may not see them.
+    /// The inodes of the sockets that the process has open. There are none if the caller may not
+    /// see them.
     pub fn sockets(&self) -> impl Iterator<Item = u64> + use<> {
         let path: PathBuf = format!("/proc/{}/fd", self.pid).into();
         let files = fs::read_dir(path).into_iter().flatten().flatten();

@@ -7,7 +7,7 @@ use std::fmt;
 /// The lowest similarity of two words for a suggestion. The similarity of equal words is 1.
 const LIKENESS: f64 = 0.75;
 
-/// The name that is most similar to a word, if one is similar.
+/// The name that is most similar to a word. `None` if no name is similar enough.
 #[must_use]
 pub fn similar<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let likeness = names

@@ -5,8 +5,9 @@
 use std::fmt;
 use std::fmt::Write;
 
-/// Whether a character can do harm in a line of a terminal. It can be a control character (7 or 8
-/// bits), change the order of the characters around it, or be invisible.
+/// Whether a character can do harm in a line of a terminal. Harmful characters are control
+/// characters (7 or 8 bits), characters that change the order of the characters around them, and
+/// invisible characters.
 #[must_use]
 pub fn is_harmful(character: char) -> bool {
     character.is_control()

@@ -19,10 +19,10 @@ use crate::socket::Ip;
 use crate::socket::Socket;
 use crate::state::StateSet;
 
-/// The number of bytes that the kernel keeps of a process's name (`TASK_COMM_LEN` without the NUL).
+/// The number of bytes of a process's name that the kernel keeps (`TASK_COMM_LEN` without the NUL).
 const PROCESS_NAME_LEN: usize = 15;
 
-/// A condition on sockets. One of its alternatives must hold.
+/// A condition on sockets. It is true if one of its alternatives is true.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Condition {
     Family(Vec<Family>),
@@ -33,9 +33,9 @@ pub(super) enum Condition {
     Cookie(Vec<u64>),
     Protocol(Vec<u16>),
     Process {
-        /// Numbers or names.
+        /// The numbers or names of processes.
         names: Vec<String>,
-        /// The inodes of their sockets, after a lookup.
+        /// The inodes of the sockets of these processes, after a lookup.
         inodes: HashSet<u32>,
     },
 }
@@ -76,7 +76,7 @@ impl Condition {
         }
     }
 
-    /// Whether the condition can hold for sockets of a kind.
+    /// Whether the condition can be true for sockets of a kind.
     pub(super) fn is_for(&self, kind: Kind) -> bool {
         match self {
             Self::Family(_) => kind.is_ip(),
@@ -119,7 +119,7 @@ impl Condition {
         }
     }
 
-    /// Whether the condition holds for every socket of the kinds that it applies to.
+    /// Whether the condition is true for every socket of the kinds that it applies to.
     pub(super) fn always_holds(&self) -> bool {
         match self {
             Self::Family(families) => Family::ALL.iter().all(|family| families.contains(family)),
@@ -143,8 +143,8 @@ impl Condition {
         }
     }
 
-    /// The condition as alternatives for the kernel, without the parts that the kernel does not
-    /// support.
+    /// The condition as alternatives of instructions for the kernel. Parts of the condition that
+    /// the kernel does not support are left out.
     pub(super) fn alternatives(&self) -> Option<Vec<Vec<Op>>> {
         match self {
             Self::Place(which, places) => Some(alternatives(*which, places, |side, place| {

@@ -2,8 +2,8 @@
 
 //! Filters for sockets.
 //!
-//! A filter is a list of terms. A term is the name of a kind or `KEY=VALUE`. A socket must be of
-//! one of the kinds, and each `KEY=VALUE` must hold. Values with commas between them are
+//! A filter is a list of terms. A term is the name of a kind or `KEY=VALUE`. A socket matches if it
+//! is of one of the kinds, and each `KEY=VALUE` is true for it. Values with commas between them are
 //! alternatives.
 //!
 //! ```
@@ -35,14 +35,14 @@ use crate::state::StateSet;
 /// A filter for sockets. Without terms, it matches all sockets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
-    /// The kinds that were named, in their order.
+    /// The kinds that the terms name, in the order of the terms.
     kinds: Vec<Kind>,
-    /// The kinds that are used if none was named.
+    /// The kinds that are used if the terms name no kind.
     unnamed: &'static [Kind],
     conditions: Vec<Condition>,
 }
 
-/// Terms that are valid one by one, but not together.
+/// The reason why terms are no filter, although each term is valid by itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
     /// A key is given twice.
@@ -95,19 +95,19 @@ impl Filter {
         Ok(filter)
     }
 
-    /// The same filter, with other kinds to use if none was named.
+    /// The same filter, but with these kinds if its terms name no kind.
     #[must_use]
     pub fn or_kinds(self, unnamed: &'static [Kind]) -> Self {
         Self { unnamed, ..self }
     }
 
-    /// Whether kinds were named.
+    /// Whether the terms name kinds.
     #[must_use]
     pub fn names_kinds(&self) -> bool {
         !self.kinds.is_empty()
     }
 
-    /// Whether a condition can fail, so that the filter does not match all sockets of the kinds.
+    /// Whether the filter may exclude sockets of its kinds, because a condition can be false.
     #[must_use]
     pub fn chooses(&self) -> bool {
         !self.conditions.iter().all(Condition::always_holds)
@@ -135,8 +135,8 @@ impl Filter {
         }
     }
 
-    /// Looks up the names in the filter: interfaces in the current network namespace, and the
-    /// sockets of processes. Without this call, no socket matches such a name.
+    /// Looks up the names in the filter: the interfaces in the current network namespace, and the
+    /// sockets of processes. Before this call, no socket matches a condition with such a name.
     pub fn look_up(&mut self) -> Result<(), NoInterface> {
         let mut conditions = self.conditions.iter_mut();
         conditions.try_for_each(Condition::look_up)
@@ -166,8 +166,8 @@ impl Filter {
         states.unwrap_or(StateSet::ALL)
     }
 
-    /// The filter as the kernel's program for sockets of IP. It accepts all sockets that match, and
-    /// may accept others, too.
+    /// The filter as a program of the kernel for sockets of IP. The program accepts all sockets
+    /// that match the filter, and may accept other sockets, too.
     pub(super) fn bytecode(&self) -> Vec<u8> {
         let conditions = self.conditions.iter();
         bytecode::assemble(conditions.filter_map(Condition::alternatives))
@@ -384,7 +384,7 @@ pub(super) mod tests {
     }
 
     fn any_endpoint(six: bool) -> impl Strategy<Value = Endpoint> {
-        // There are few values, so that conditions and sockets often agree.
+        // The test uses few different addresses, so that many conditions match a socket.
         let address = (0..3_u8, 0..3_u8).prop_map(move |(net, host)| match (six, net) {
             (false, _) => IpAddr::from([10, 0, net, host]),
             (true, 0) => format!("::ffff:10.0.0.{host}").parse().unwrap(),

@@ -25,7 +25,7 @@ pub(super) enum Parsed {
     Condition(Condition),
 }
 
-/// The keys, and what their values can be.
+/// The keys, and a description of the values of each.
 const KEYS: [(&str, &str); 12] = [
     ("family", "ipv4 and ipv6"),
     ("state", "names of states"),
@@ -127,7 +127,7 @@ fn condition<'a>(key: &str, value: &'a str) -> Result<Condition, &'a str> {
         "remote-port" => Condition::Port(Which::Remote, all(value, parsed)?),
         "port" => Condition::Port(Which::Either, all(value, parsed)?),
         "inode" => Condition::Inode(all(value, number)?),
-        // The highest number means no cookie.
+        // The highest number is no cookie: in requests it means any socket.
         "cookie" => Condition::Cookie(all(value, |text| {
             number(text).filter(|&cookie| cookie != u64::MAX)
         })?),

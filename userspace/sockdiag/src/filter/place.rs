@@ -27,8 +27,8 @@ pub(super) struct Place {
 pub(super) struct Ports(pub(super) RangeInclusive<u16>);
 
 impl Place {
-    /// Whether an end of a socket is at this place. The socket is bound to an interface, or to none
-    /// (0).
+    /// Whether an end of a socket is at this place. `ifindex` is the interface that the socket is
+    /// bound to, or 0.
     pub(super) fn contains(&self, end: &Endpoint, ifindex: u32) -> bool {
         self.network
             .is_none_or(|network| within(network, end.address))
@@ -42,7 +42,7 @@ impl Place {
                 .is_none_or(|interface| interface.is(ifindex))
     }
 
-    /// Whether every end of a family is at this place.
+    /// Whether every end of a connection of a family is at this place.
     pub(super) fn is_anywhere(&self) -> bool {
         self.network
             .is_none_or(|network| network.network_length() == 0)
@@ -72,7 +72,7 @@ impl FromStr for Place {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        // The end of an IPv6 address is clear only in brackets.
+        // An IPv6 address contains colons. So only brackets separate it from the ports.
         let (address, length, ports) = if let Some(text) = text.strip_prefix('[') {
             let (address, rest) = text.split_once(']').ok_or(())?;
             let (length, ports) = match rest.split_once(':') {
@@ -96,7 +96,8 @@ impl FromStr for Place {
         let network = match (address, length) {
             ("*", "") => None,
             ("*", _) => return Err(()),
-            // Otherwise the text after the brackets would belong to the address.
+            // After the brackets, only a length or ports may follow. Without this check, other text
+            // would become a part of the address.
             (_, length) if !length.is_empty() && !length.starts_with('/') => return Err(()),
             _ => Some(network(&format!("{address}{length}")).ok_or(())?),
         };
