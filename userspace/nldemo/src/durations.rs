@@ -8,12 +8,12 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// An hour, in nanoseconds. In quantiles, a longer duration counts as an hour.
+/// An hour, in nanoseconds. For the quantiles, a longer duration is treated as an hour.
 const LONGEST: u64 = 3_600_000_000_000;
 
 /// The shortest, the longest and the mean of durations, and quantiles with two significant digits.
 ///
-/// A third digit would cost 240 KiB more for each queue that a consumer reads.
+/// A third digit would take 240 KiB more memory for each queue that a consumer reads.
 pub struct Durations {
     nanoseconds: Histogram<u64>,
     shortest: u64,
@@ -21,22 +21,22 @@ pub struct Durations {
     sum: u128,
 }
 
-/// The figures of a [`Durations`], in nanoseconds.
+/// The results of a [`Durations`], in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Figures {
-    /// The shortest.
+    /// The shortest duration.
     pub min: u64,
-    /// Arithmetic mean.
+    /// The arithmetic mean.
     pub avg: u64,
     /// Median.
     pub p50: u64,
     /// 99th percentile.
     pub p99: u64,
-    /// The longest.
+    /// The longest duration.
     pub max: u64,
 }
 
-/// The figures in microseconds, after their names.
+/// Shows the names of the figures, and then the figures in microseconds.
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("min/avg/p50/p99/max = ")?;
@@ -66,7 +66,7 @@ impl Durations {
         self.nanoseconds.len()
     }
 
-    /// Adds all durations of another one.
+    /// Adds all durations of `other`.
     pub fn merge(&mut self, other: &Self) {
         self.nanoseconds += &other.nanoseconds;
         self.shortest = self.shortest.min(other.shortest);
@@ -80,7 +80,8 @@ impl Durations {
         let times = &self.nanoseconds;
         let count = u128::from(self.count());
         let avg = (self.sum + count / 2).checked_div(count)?;
-        // The upper end of a quantile's class can be beyond the longest.
+        // The histogram returns the upper end of a class of durations. It can be longer than the
+        // longest duration.
         let quantile = |part| {
             times
                 .value_at_quantile(part)

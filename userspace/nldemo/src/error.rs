@@ -25,7 +25,7 @@ pub enum Error {
     /// A socket filter could not be made.
     #[error(transparent)]
     Filter(#[from] sockfilter::Error),
-    /// Nobody listens on the module's protocol number here.
+    /// No kernel socket has the module's protocol number in this network namespace.
     #[error(
         "protocol {0} has no kernel socket in this network namespace; \
          load the module: insmod rust_nldemo.ko protocol={0}"
@@ -51,12 +51,13 @@ pub enum Error {
         /// The time that the client waited.
         timeout: Duration,
     },
-    /// Replies arrived that a socket filter should drop, or others are missing.
+    /// Replies arrived that a socket filter should have dropped, or replies are missing that should
+    /// have passed.
     #[error("the socket filter was not honoured: {missing} replies missing, {surplus} too many")]
     Unfiltered {
-        /// The number of missing replies that pass the filter.
+        /// The number of replies that should have passed the filter and did not arrive.
         missing: usize,
-        /// The number of replies that arrived and do not pass.
+        /// The number of replies that arrived although the filter should have dropped them.
         surplus: usize,
     },
     /// A reply differs from the message that was sent.
@@ -64,19 +65,19 @@ pub enum Error {
     Mismatch {
         /// Sequence number of the message from the kernel.
         sequence: u32,
-        /// What is wrong with it.
+        /// The difference from the expected reply.
         #[source]
         mismatch: Mismatch,
     },
 }
 
 impl Error {
-    /// The error of a socket to the module: the two ways in which the kernel says that nobody
-    /// listens become one clear error.
+    /// The error of a socket to the module. The kernel has two errnos for a protocol without a
+    /// kernel socket. Both become [`NoKernelSocket`](Self::NoKernelSocket).
     pub(crate) fn of_module(error: knetlink::Error, protocol: u8) -> Self {
         match error.errno() {
-            // EPROTONOSUPPORT if no network namespace has the protocol, ECONNREFUSED if only
-            // another one has it.
+            // The kernel returns EPROTONOSUPPORT if no network namespace has the protocol, and
+            // ECONNREFUSED if only other network namespaces have it.
             Some(Errno::EPROTONOSUPPORT | Errno::ECONNREFUSED) => Self::NoKernelSocket(protocol),
             _ => error.into(),
         }
@@ -93,7 +94,8 @@ impl Error {
         }
     }
 
-    /// Whether the answer to a request was no, and not a failure to make the request.
+    /// Whether the request could be made and its answer was negative. Other errors mean that the
+    /// request could not be made.
     #[must_use]
     pub fn is_negative_answer(&self) -> bool {
         matches!(

@@ -3,8 +3,8 @@
 //! Userspace peer of the `rust_nldemo` kernel module.
 //!
 //! The module opens a raw netlink socket that echoes messages, and hands ICMP packets to
-//! `nfnetlink_queue`. This crate implements the module's protocol. The `nldemo` program is a thin
-//! layer of command line and output over this crate and those below it:
+//! `nfnetlink_queue`. This crate implements the module's protocol. The program `nldemo` adds only a
+//! command line and output to this crate and the crates below it. The modules of this crate:
 //!
 //! - [`echo`] sends messages to the module and checks every byte that comes back;
 //! - [`control`] reads and changes the configuration, reads statistics and receives events;
@@ -13,7 +13,7 @@
 //!   `nfnetlink_queue` receives these packets from a netfilter queue;
 //! - [`pcapng`], [`hexdump`] and [`hex`] write packets, as blocks of a capture file or as text.
 //!
-//! No message can make this crate panic, whoever sends it.
+//! No message can make this crate panic, even if another program than the kernel sends it.
 
 pub mod control;
 pub mod durations;

@@ -9,7 +9,7 @@ pub enum Mismatch {
     /// No reply with this sequence number is expected.
     #[error("no message with that number was sent, or its reply came before")]
     Unexpected,
-    /// Wrong message type.
+    /// The reply has the wrong message type.
     #[error("reply has type {received}, expected {expected}")]
     Type {
         /// Type of the expected reply.
@@ -25,7 +25,7 @@ pub enum Mismatch {
         /// Portid in the reply.
         received: u32,
     },
-    /// Payload longer or shorter than sent.
+    /// The payload of the reply is longer or shorter than the payload that was sent.
     #[error("reply has {received} bytes of payload, {expected} were sent")]
     Length {
         /// Bytes sent.
@@ -33,7 +33,7 @@ pub enum Mismatch {
         /// Bytes received.
         received: usize,
     },
-    /// Payload altered.
+    /// The payload of the reply has another byte than the payload that was sent.
     #[error("payload differs at byte {offset}: sent {expected:#04x}, received {received:#04x}")]
     Byte {
         /// Offset of the first difference.
@@ -43,8 +43,8 @@ pub enum Mismatch {
         /// Byte received.
         received: u8,
     },
-    /// An acknowledgement that was not asked for (`NLM_F_ACK`), came twice, or came before its
-    /// reply.
+    /// The client did not ask for this acknowledgement (`NLM_F_ACK`), or it came twice, or it came
+    /// before its reply.
     #[error("acknowledgement that was not asked for, or ahead of its reply")]
     Acknowledgement,
 }

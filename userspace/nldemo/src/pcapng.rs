@@ -16,7 +16,7 @@ const SHB_USERAPPL: u16 = 4;
 const IF_NAME: u16 = 2;
 const IF_TSRESOL: u16 = 9;
 
-/// The first header of an interface's packets.
+/// The kind of header that the packets of an interface begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkType {
     /// An Ethernet header.
@@ -25,7 +25,7 @@ pub enum LinkType {
     Raw = 101,
 }
 
-/// A packet for the file.
+/// A packet for the capture file.
 #[derive(Clone, Copy, Debug)]
 pub struct Captured<'a> {
     /// Number of the interface. The first interface that was described has number 0.
@@ -42,18 +42,19 @@ pub struct Captured<'a> {
     pub comment: &'a [u8],
 }
 
-/// Begins a capture file. Its times are in nanoseconds.
+/// Begins a capture file.
 pub fn append_header(buffer: &mut Vec<u8>) {
     let mut block = Block::begin(buffer, SECTION_HEADER);
     block.put(&BYTE_ORDER_MAGIC.to_le_bytes());
-    // Version 1.0, of unknown length.
+    // The section has version 1.0 and an unknown length.
     block.put(&[1, 0, 0, 0]);
     block.put(&u64::MAX.to_le_bytes());
     block.option(SHB_USERAPPL, b"nldemo");
     block.end();
 }
 
-/// Describes an interface. Packets refer to it by its number.
+/// Describes an interface. Packets refer to an interface by its number: the first that was
+/// described has number 0. The times of its packets are in nanoseconds.
 pub fn append_interface(buffer: &mut Vec<u8>, name: &str, link_type: LinkType) {
     let mut block = Block::begin(buffer, INTERFACE_DESCRIPTION);
     block.put(&(link_type as u16).to_le_bytes());
@@ -94,7 +95,7 @@ impl<'a> Block<'a> {
         let start = buffer.len();
         let mut block = Self { buffer, start };
         block.put(&kind.to_le_bytes());
-        // Room for the length. `end` writes it.
+        // This is room for the length, which `end` writes.
         block.put(&[0; 4]);
         block
     }
@@ -127,7 +128,7 @@ impl<'a> Block<'a> {
     fn end(mut self) {
         self.put(&OPT_END.to_le_bytes());
         self.put(&[0, 0]);
-        // The length fits: a packet has less than 64 KiB, and a name fits an option.
+        // The length fits 32 bits: a packet has less than 64 KiB, and a name fits an option.
         let length = u32::try_from(self.buffer.len() - self.start + 4).unwrap_or(u32::MAX);
         let length = length.to_le_bytes();
         self.put(&length);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The numbers of the module's own netlink protocol: those of `uapi/nldemo.h`, without their
-//! prefix `NLDEMO_`.
+//! The numbers of the module's own netlink protocol. They are the numbers of `uapi/nldemo.h`, with
+//! names without the prefix `NLDEMO_`.
 //!
-//! `tests/protocol.rs` compares them with the header, and both with `specs/nldemo.yaml`.
+//! `tests/protocol.rs` compares this file with the header, and the header with `specs/nldemo.yaml`.
 
 /// Netlink protocol number that the module uses unless its parameter `protocol` says otherwise.
 pub const PROTOCOL_DEFAULT: u8 = 23;
 /// The lowest protocol number that the module accepts.
 pub const PROTOCOL_MIN: u8 = 23;
-/// The highest protocol number that the module accepts, and that exists.
+/// The highest protocol number that the module accepts. The kernel has no higher number.
 pub const PROTOCOL_MAX: u8 = 31;
 
 /// Message: an echo request and its reply.
@@ -46,7 +46,7 @@ pub const CONFIG_A_SPREAD: u16 = 4;
 pub const CONFIG_A_BYPASS: u16 = 5;
 /// Configuration, u8: the hook points. Bit n is the point with the number n (`NF_INET_*`).
 pub const CONFIG_A_HOOKS: u16 = 6;
-/// Configuration, s32: the place among the hooks of one point.
+/// Configuration, s32: the priority of the module's hooks among the hooks of one point.
 pub const CONFIG_A_PRIORITY: u16 = 7;
 /// Configuration, u32: the mark of packets that pass.
 pub const CONFIG_A_SKIP_MARK: u16 = 8;
@@ -74,7 +74,7 @@ pub const TYPES_LEN: usize = 32;
 pub const STATS_A_CPU: u16 = 1;
 /// Statistics, counter: netlink messages handled.
 pub const STATS_A_MESSAGES: u16 = 2;
-/// Statistics, counter: bytes of these messages.
+/// Statistics, counter: bytes of the netlink messages that were handled.
 pub const STATS_A_BYTES: u16 = 3;
 /// Statistics, counter: acknowledgements without an error.
 pub const STATS_A_ACKS: u16 = 4;
@@ -91,14 +91,14 @@ pub const STATS_A_HOOKED: u16 = 9;
 
 /// Packets, counter: packets that the hooks saw.
 pub const PACKETS_A_SEEN: u16 = 1;
-/// Packets, counter: of a type that is queued.
+/// Packets, counter: packets of a type that is queued.
 pub const PACKETS_A_MATCHED: u16 = 2;
-/// Packets, counter: passed because of their mark, or because they met the same hook a second time
-/// in a VRF.
+/// Packets, counter: packets that passed because of their mark, or because they met the same hook a
+/// second time in a VRF.
 pub const PACKETS_A_SKIPPED: u16 = 3;
-/// Packets, counter: queued.
+/// Packets, counter: packets that were queued.
 pub const PACKETS_A_QUEUED: u16 = 4;
-/// Packets, counter: headers end early or contradict themselves.
+/// Packets, counter: packets whose headers end early or contradict themselves.
 pub const PACKETS_A_UNPARSABLE: u16 = 5;
 
 /// Network namespace that was deleted, u64: its cookie.

@@ -25,7 +25,7 @@ pub enum Replacement {
 }
 
 impl Replacement {
-    /// Makes all these changes to a packet.
+    /// Makes all changes in `all` to a packet.
     pub fn apply(all: &[Self], packet: &Packet<'_>) -> Result<Rewritten, Unwritable> {
         let mut edit = Edit::new(packet)?;
         for replacement in all {

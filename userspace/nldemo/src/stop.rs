@@ -23,23 +23,24 @@ use signal_hook::consts::SIGXFSZ;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-/// Signals within this time count as one signal. timeout(1) sends one to the program and one to its
-/// process group. When a terminal closes, the kernel sends SIGHUP, and then the shell sends it,
-/// too.
+/// Signals that come within this time of the first signal are treated as one signal with it.
+/// timeout(1) sends one signal to the program and one to the program's process group. When a
+/// terminal closes, the kernel sends SIGHUP, and then the shell sends SIGHUP, too.
 const AT_ONCE: Duration = Duration::from_millis(300);
 /// The process ends within this time after the first signal, even if the program is stuck, for
 /// example in a write to a stopped terminal.
 pub const LONGEST_END: Duration = Duration::from_secs(10);
-/// The stack size of a thread that only waits for signals or for a time. It needs less than this.
+/// The stack size of a thread that only waits for signals or for a time. Such a thread needs less
+/// stack than this.
 const STACK_LEN: usize = 64 << 10;
 
 /// The user's wish to stop: a flag, and a file descriptor to poll.
 ///
-/// The first signal asks the program to end. If the process still runs after [`LONGEST_END`], that
-/// signal kills it. Another signal kills the process at once, unless it comes right after the
+/// The first signal asks the program to end. If the process still runs after [`LONGEST_END`], the
+/// first signal kills it. Another signal kills the process at once, unless it comes right after the
 /// first.
 ///
-/// All clones share one wish.
+/// All clones share one flag and one descriptor.
 #[derive(Clone)]
 pub struct Stop {
     flag: Arc<AtomicBool>,
@@ -48,8 +49,8 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Handles the signals for the rest of the process's life. If SIGHUP was ignored, as by
-    /// nohup(1), it stays ignored.
+    /// Handles the signals for the rest of the process's life. If the process ignores SIGHUP, for
+    /// example because nohup(1) started it, SIGHUP stays ignored.
     ///
     /// SIGXFSZ no longer kills the process: if a file becomes too large, the write fails with
     /// `EFBIG`.
@@ -57,7 +58,8 @@ impl Stop {
         let failed = |error| Error::io("install signal handlers", &error);
         let flag = Arc::new(AtomicBool::new(false));
         let (readable, writable) = UnixStream::pair().map_err(failed)?;
-        // Nobody reads what is written.
+        // No thread reads the bytes that the signal handlers write, so the pipe may become full. A
+        // write must not block then.
         writable.set_nonblocking(true).map_err(failed)?;
         let mut signals = vec![SIGINT, SIGTERM];
         if !is_ignored(SIGHUP) {
@@ -81,24 +83,25 @@ impl Stop {
     /// Asks all threads to stop.
     pub fn request(&self) {
         self.flag.store(true, Ordering::Relaxed);
-        // The write only fails if the pipe is full. Then it is readable, and that is enough.
+        // The write only fails if the pipe is full. A full pipe is readable, and waiting threads
+        // only need that.
         let _ = (&*self.writable).write(&[0]);
     }
 
-    /// Whether it is time to stop.
+    /// Whether a signal or [`request`](Self::request) has asked the program to stop.
     #[must_use]
     pub fn requested(&self) -> bool {
         self.flag.load(Ordering::Relaxed)
     }
 }
 
-/// Waits for a signal. Then kills the process if another signal comes later, or if the end takes
-/// too long.
+/// Waits for the first signal. Another signal kills the process, unless it comes within `AT_ONCE`
+/// of the first. If the process still runs after `LONGEST_END`, the first signal kills it.
 fn see_to_the_end(mut signals: Signals) {
     let mut first = None;
     for signal in signals.forever() {
         if first.is_none() {
-            // Without this thread, a stuck program needs a second signal.
+            // If this thread cannot be started, only a second signal ends a stuck program.
             let _ = in_background(move || {
                 thread::sleep(LONGEST_END);
                 die_of(signal);
@@ -111,8 +114,8 @@ fn see_to_the_end(mut signals: Signals) {
 }
 
 fn die_of(signal: i32) {
-    // This can only fail for signals that cannot be caught. For the signals here it does not
-    // return.
+    // The call fails only for signals that a process cannot catch. For the signals of this file it
+    // kills the process and does not return.
     let _ = emulate_default_handler(signal);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The command line where no kernel module is needed.
+//! Tests of the command line that need no kernel module.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -8,7 +8,7 @@ use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
 
-/// A protocol number on which nobody loads the module.
+/// A protocol number that no loaded module uses.
 const UNUSED_PROTOCOL: &str = "31";
 
 fn nldemo(arguments: &[&str]) -> Output {
@@ -68,7 +68,7 @@ fn missing_namespace_is_named() {
 #[test]
 fn usage_errors_show_the_usage_of_their_subcommand() {
     for (arguments, usage) in [
-        // Found by clap, and by the program.
+        // clap finds some of these errors, and the program finds the others.
         (
             &["queue", "run", "--queue", "65536"][..],
             "nldemo queue run [OPTIONS]",
@@ -255,7 +255,7 @@ fn wrong_settings_are_told_with_what_is_right() {
     }
 }
 
-/// What an argument is wrong of, if it is.
+/// The invalid value that the program's error message names, if there is such a message.
 fn complaint(arguments: &[&str]) -> Option<String> {
     let message = stderr(&nldemo(arguments));
     let (_, complaint) = message.split_once("invalid value '")?;
@@ -264,7 +264,7 @@ fn complaint(arguments: &[&str]) -> Option<String> {
 
 #[test]
 fn numbers_and_times_are_read_alike_everywhere() {
-    // Commands up to an argument, which is a number, and what is behind it.
+    // Each row has the words of a command before a number, the number, and the text after it.
     for (before, number, after) in [
         (&["echo", "--protocol"][..], "31", ""),
         (&["echo", "--protocol", "31", "--size"], "1", ""),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Everything that reads what a kernel sends, on messages that were true before they were tampered
-//! with: nothing panics, reads beyond what there is, or goes on for ever. The modules' own tests
-//! have bytes of no meaning.
+//! Runs every decoder on messages in the kernel's form, and on such messages after they were
+//! damaged. No decoder may panic, read beyond the end of a message, or run for ever. The unit tests
+//! of the crates try random bytes instead.
 
 mod decode;
 
@@ -25,7 +25,7 @@ use proptest::sample::select;
 use decode::decode;
 
 const CASES: u32 = 20_000;
-/// The type of all that `sock_diag` answers.
+/// The message type of the answers of `sock_diag`.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 
 fn datagram(kind: u16, flags: u16, payload: &[u8]) -> Vec<u8> {
@@ -41,7 +41,7 @@ fn datagram(kind: u16, flags: u16, payload: &[u8]) -> Vec<u8> {
     datagram
 }
 
-/// The type of a message of `nfnetlink_queue`, and likewise of an attribute.
+/// The type of a message of `nfnetlink_queue` or, for subsystem 0, the type of an attribute.
 fn number(subsystem: libc::c_int, number: libc::c_int) -> u16 {
     u16::try_from((subsystem << 8) | number).unwrap()
 }
@@ -59,7 +59,8 @@ fn ipv6() -> Vec<u8> {
     let mut packet = vec![0x60, 0, 0, 0, 0, 48, 0, 64];
     packet.extend([&[0xfd][..], &[0; 14], &[1]].concat());
     packet.extend([&[0xfd][..], &[0; 14], &[2]].concat());
-    // Hop-by-hop options, a fragment header of a whole packet, an echo request.
+    // The packet has hop-by-hop options, a fragment header although it is not a fragment, and an
+    // echo request.
     packet.extend([44, 0, 5, 2, 0, 0, 1, 0]);
     packet.extend([58, 0, 0, 0, 0, 0, 0, 9]);
     packet.extend([128, 0, 0x12, 0x34, 0, 1, 0, 2]);
@@ -67,7 +68,7 @@ fn ipv6() -> Vec<u8> {
     packet
 }
 
-/// A queued packet with all that the kernel may tell of it.
+/// The message about a queued packet, with everything that the kernel may say about a packet.
 fn queued(family: libc::c_int, ethertype: u16, content: &[u8]) -> Vec<u8> {
     let kind = |attribute| number(0, attribute);
     let mut payload = vec![u8::try_from(family).unwrap(), 0, 0, 5];
@@ -105,7 +106,7 @@ fn queued(family: libc::c_int, ethertype: u16, content: &[u8]) -> Vec<u8> {
     )
 }
 
-/// A refusal, of one of the types of request that there are, with its reasons.
+/// A refusal of a request of this type, with its extended acknowledgement.
 fn refusal(request: u16, flags: u16) -> Vec<u8> {
     let mut payload = (-libc::ENOENT).to_ne_bytes().to_vec();
     payload.extend(datagram(request, 1, b"request!"));
@@ -174,7 +175,7 @@ fn netns() -> Vec<u8> {
     payload
 }
 
-/// What `sock_diag` tells of a socket: a fixed structure, and attributes behind it.
+/// An answer of `sock_diag` about a socket: a fixed structure, and attributes behind it.
 fn socket(family: libc::c_int, rest: &[u8], attributes: &[(u16, &[u8])]) -> Vec<u8> {
     let mut payload = vec![u8::try_from(family).unwrap()];
     payload.extend(rest);
@@ -184,7 +185,7 @@ fn socket(family: libc::c_int, rest: &[u8], attributes: &[(u16, &[u8])]) -> Vec<
     datagram(SOCK_DIAG_BY_FAMILY, NLM_F_MULTIPART, &payload)
 }
 
-/// One of everything.
+/// One message of each kind.
 fn messages() -> Vec<Vec<u8>> {
     vec![
         queued(libc::AF_INET, 0x0800, &ipv4()),
@@ -207,11 +208,11 @@ fn messages() -> Vec<Vec<u8>> {
 #[derive(Clone, Debug)]
 enum Damage {
     Overwrite(Index, u8),
-    /// Of 16 bits at an even place, where lengths and types are.
+    /// Overwrites 16 bits at an even offset, because lengths and types are at even offsets.
     Number(Index, u16),
     Cut(Index),
     Insert(Index, Vec<u8>),
-    /// So many bytes from there go to the end.
+    /// Moves this number of bytes from the offset to the end of the message.
     Move(Index, usize),
 }
 

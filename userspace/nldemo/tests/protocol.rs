@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The numbers of the protocol are written down three times: in the C header, in the YNL spec and
-//! in this crate. Here they are held against each other.
+//! The numbers of the protocol are in three places: the C header, the YNL specification and this
+//! crate. These tests compare the three.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +17,8 @@ const CRATE: &str = include_str!("../src/protocol.rs");
 
 type Numbers = BTreeMap<String, u64>;
 
-/// The macros and enumerators of the header that are numbers, without prefix; but not those that say
-/// which number is the last.
+/// The macros and enumerators of the header that are numbers, by their names without the prefix.
+/// The enumerators that only mark the last number are left out.
 fn header() -> Numbers {
     let named = HEADER.lines().filter_map(|line| {
         let named = line.strip_prefix("#define").or(line.strip_prefix('\t'))?;
@@ -137,7 +137,7 @@ fn spec() -> Spec {
     serde_yaml_ng::from_str(SPEC).unwrap()
 }
 
-/// All numbers that the spec gives to names, by the names that the header has for them.
+/// All numbers that the specification gives to names. The keys are the names in the header.
 fn specified() -> Numbers {
     let spec = spec();
     let mut numbers = Numbers::new();
@@ -211,7 +211,7 @@ fn crate_has_the_numbers_of_the_header() {
         header()
     );
     let mut header = header();
-    // The kernel's own, which the crate has from elsewhere.
+    // These are the kernel's numbers of hook points. The crate has them from `linux_names`.
     header.retain(|name, _| !name.starts_with("HOOKS_"));
     assert_eq!(constants(), header);
 }
@@ -219,7 +219,8 @@ fn crate_has_the_numbers_of_the_header() {
 #[test]
 fn spec_has_the_numbers_of_the_header() {
     let mut header = header();
-    // What a spec has no place for: the range of protocol numbers, and messages without attributes.
+    // A specification has no place for the range of protocol numbers, nor for messages without
+    // attributes.
     for name in [
         "PROTOCOL_MIN",
         "PROTOCOL_MAX",
@@ -233,7 +234,8 @@ fn spec_has_the_numbers_of_the_header() {
 
 #[test]
 fn names_are_those_of_the_spec() {
-    // The spec has those of C, and the program says them as nftables does.
+    // The specification has the names of C. The program prints the names of nftables, and accepts
+    // both.
     let hooks = entries("hooks");
     let hooks: Vec<_> = hooks.iter().map(|name| Hook::named(name)).collect();
     assert_eq!(hooks, HookSet::POINTS.map(Some));
@@ -241,7 +243,8 @@ fn names_are_those_of_the_spec() {
     let names = entries("spread");
     assert_eq!(spreads.take(names.len()).collect::<Vec<_>>(), names);
 
-    // Keys go by their attribute, those in a nest by both. Two attributes can only be told.
+    // A key has the name of its attribute. For an attribute in a nest, the key has the names of
+    // both. `event` and `hooked` have no key, because a client cannot set them.
     let sets = spec().attribute_sets;
     let config = &sets[0];
     assert_eq!(config.name_prefix, "nldemo-config-a-");

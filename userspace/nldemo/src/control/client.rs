@@ -41,7 +41,7 @@ impl Control {
         self.config_among(|_| Ok(()))
     }
 
-    /// Reads the configuration. Other messages that arrive meanwhile go to `other`.
+    /// Reads the configuration. Other messages that arrive before the answer go to `other`.
     pub(super) fn config_among(
         &mut self,
         other: impl FnMut(&Message<'_>) -> knetlink::Result<()>,
@@ -55,10 +55,10 @@ impl Control {
         one_of(config)
     }
 
-    /// Changes the configuration: all of `settings`, or nothing on an error. Needs `CAP_NET_ADMIN` in
-    /// the user namespace that owns the network namespace.
+    /// Changes the configuration to have all of `settings`. On an error nothing changes. This needs
+    /// `CAP_NET_ADMIN` in the user namespace that owns the network namespace.
     ///
-    /// If the kernel refuses, the error names the setting that the kernel points at.
+    /// If the kernel refuses the change, the error names the setting that the kernel points at.
     pub fn change(&mut self, settings: &[Setting]) -> Result<()> {
         let mut payload = Vec::new();
         let mut ends = Vec::new();
@@ -74,7 +74,7 @@ impl Control {
         check_change(settings, &ends, status)
     }
 
-    /// Reads the statistics, totals over all CPUs.
+    /// Reads the statistics as totals over all CPUs.
     pub fn stats(&mut self) -> Result<Totals> {
         let stats = self.get(
             "read the statistics",
@@ -139,15 +139,16 @@ fn one_of<T>(mut answers: Vec<T>) -> Result<T> {
     }
 }
 
-/// Checks the answer to a change, whose settings end at `ends` in the payload. The error of a refusal
-/// names the setting that the kernel points at, or else all settings.
+/// Checks the answer to a change. `ends` has the offset in the request's payload at which each
+/// setting ends. If the kernel refused the change, the error names the setting that the kernel
+/// points at. If the kernel points at none, the error names all settings.
 fn check_change(settings: &[Setting], ends: &[usize], mut status: Option<Status>) -> Result<()> {
     let mut named = settings;
     if let Some(status) = &mut status {
         let found = setting_at(ends, status.offset).and_then(|index| settings.get(index));
         if let Some(setting) = found {
             named = std::slice::from_ref(setting);
-            // The name of the setting replaces the offset.
+            // The error names the setting, so it need not show the offset.
             status.offset = None;
         }
     }
@@ -155,8 +156,8 @@ fn check_change(settings: &[Setting], ends: &[usize], mut status: Option<Status>
     check(&format!("set {}", texts.join(" ")), status)
 }
 
-/// The setting whose attribute contains this offset in the request. `ends` are the ends of all
-/// attributes in the payload.
+/// The index of the setting whose attribute contains this offset of the request. `ends` has the end
+/// of each attribute in the payload.
 fn setting_at(ends: &[usize], offset: Option<u32>) -> Option<usize> {
     let offset = usize::try_from(offset?).ok()?;
     let offset = offset.checked_sub(HEADER_LEN)?;
@@ -238,7 +239,8 @@ mod tests {
             refused.unwrap_err().to_string()
         };
         let erange = "ERANGE: Math result not representable (kernel: no)";
-        // Offsets: the set in the nest, the nest, the other attribute, no attribute, and no offset.
+        // The kernel points at the set in the nest, at the nest, at the other attribute, at no
+        // attribute, and gives no offset.
         assert_eq!(message(Some(28)), format!("set ipv4-types=8: {erange}"));
         assert_eq!(message(Some(24)), format!("set ipv4-types=8: {erange}"));
         assert_eq!(message(Some(16)), format!("set queue=5: {erange}"));

@@ -30,7 +30,8 @@ pub struct Config {
     pub bypass: bool,
     /// The hook points.
     pub hooks: HookSet,
-    /// The place among the hooks of one point, lower runs earlier.
+    /// The priority of the module's hooks. At one hook point, hooks with a lower priority run
+    /// earlier.
     pub priority: i32,
     /// Packets with this mark pass; 0 for none.
     pub skip_mark: u32,
@@ -40,15 +41,15 @@ pub struct Config {
     pub ipv6_types: TypeSet,
     /// The number of the namespace's latest event.
     pub event: u32,
-    /// Whether the hooks are registered. If not, the namespace had no room for them, and no packet
-    /// is queued until a change succeeds.
+    /// Whether the hooks are registered. If they are not, the namespace had no room for them. Then
+    /// no packet is queued until a change of the configuration succeeds.
     pub hooked: bool,
 }
 
 impl Config {
     /// Decodes the payload of a message that carries a configuration.
     ///
-    /// Unknown attributes are ignored. If an attribute comes twice, the last one counts. No
+    /// Unknown attributes are ignored. If an attribute comes twice, the last one is used. No
     /// attribute may be missing.
     pub fn parse(payload: &[u8]) -> Result<Self, Malformed> {
         let mut config = Self {
@@ -140,7 +141,7 @@ pub(super) mod tests {
     use super::super::setting::tests::any_setting;
     use super::*;
 
-    /// The module's defaults, as after `event` events.
+    /// The module's default configuration, with the event number `event`.
     pub(in super::super) fn defaults(event: u32) -> Config {
         Config {
             enabled: true,

@@ -15,7 +15,7 @@ use crate::protocol;
 /// An event, which the kernel sends to all listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The configuration was changed to this one.
+    /// The configuration was changed. The value is the new configuration.
     Config(Config),
     /// Another network namespace was deleted. Only the initial network namespace has this event.
     NetnsGone {
@@ -41,10 +41,10 @@ pub enum EventKind {
 pub struct ParseEventKindError;
 
 impl EventKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 2] = [Self::Config, Self::Netns];
 
-    /// The type of its messages.
+    /// The message type of events of this kind.
     #[must_use]
     pub fn message_kind(self) -> u16 {
         match self {
@@ -73,7 +73,8 @@ impl FromStr for EventKind {
 }
 
 impl Event {
-    /// Decodes a message; `None` if it is not an event, or an event that this crate does not know.
+    /// Decodes a message. `None` if it is not an event, or is an event that this crate does not
+    /// know.
     pub fn parse(message: &Message<'_>) -> Result<Option<Self>, Malformed> {
         match message.kind {
             protocol::MSG_CONFIG_NTF => Config::parse(message.payload).map(Self::Config).map(Some),

@@ -8,7 +8,7 @@ use linux_names::hook::Hook;
 use serde::Serialize;
 use serde::Serializer;
 
-/// A set of hook points, bit n for `NF_INET_*` number n.
+/// A set of hook points. Bit n stands for the hook point with `NF_INET_*` number n.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HookSet(pub u8);
 
@@ -35,8 +35,8 @@ impl HookSet {
     }
 }
 
-/// Names, separated by commas; or the number, if the set is empty or has others than
-/// [`POINTS`](HookSet::POINTS).
+/// Shows the names of the points, separated by commas. If the set is empty, or has points that are
+/// not in [`POINTS`](HookSet::POINTS), shows the number instead.
 impl fmt::Display for HookSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 == 0 || !self.points().all(|hook| Self::POINTS.contains(&hook)) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Receives events, and finds out which ones were missed.
+//! Receives events, and finds out how many events were missed.
 
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
@@ -33,8 +33,8 @@ pub enum Notice {
         /// The number of these events.
         events: u32,
     },
-    /// The configuration was changed. If events were lost, the monitor read the configuration, and the
-    /// number is that of the latest lost event.
+    /// The configuration was changed. If the event was lost, the monitor has read the configuration
+    /// from the kernel. The number in `config` is then the number of the latest lost event.
     Config {
         /// The new configuration, with the number of the event.
         config: Config,
@@ -52,7 +52,7 @@ pub enum Notice {
 
 /// A listener for the events of a network namespace.
 pub struct Monitor {
-    // Detached before the socket is closed.
+    // Rust drops fields in this order, so the filter is detached before the socket is closed.
     _filter: Option<SocketFilter>,
     control: Control,
     follower: Follower,
@@ -65,8 +65,8 @@ impl Monitor {
         Self::start(Control::open(protocol)?, None, &EventKind::ALL)
     }
 
-    /// The same for events of these kinds. The kernel drops the others by a filter, which needs
-    /// `CAP_BPF`.
+    /// Does the same as [`open`](Self::open), but only for events of these kinds. The kernel drops
+    /// other events by a filter, which needs `CAP_BPF`.
     pub fn open_filtered(protocol: u8, kinds: &[EventKind]) -> Result<Self> {
         let control = Control::open(protocol)?;
         let mut filter = events(kinds)?;
@@ -79,7 +79,8 @@ impl Monitor {
         filter: Option<SocketFilter>,
         kinds: &[EventKind],
     ) -> Result<Self> {
-        // The order matters: if the request came first, events between the two calls would be lost.
+        // The socket must join the group before it asks for the configuration. Otherwise the
+        // monitor would miss events between the two calls.
         control.socket.join(GROUP_EVENTS)?;
         let mut early = Vec::new();
         let known = control.config_among(|message| {
@@ -115,7 +116,8 @@ impl Monitor {
         &self.follower.known
     }
 
-    /// Waits for the next notice; `None` if the deadline passed or `stop` could be read before.
+    /// Waits for the next notice. Returns `None` if the deadline passes, or `stop` becomes
+    /// readable, before there is a notice.
     pub fn next(
         &mut self,
         deadline: Option<Instant>,
@@ -139,15 +141,16 @@ impl Monitor {
                         return Ok(None);
                     }
                 }
-                // The socket must be read empty before a request. Otherwise the answer to the
-                // request would be lost, too.
+                // The socket must be read empty before the monitor asks for the configuration.
+                // Otherwise the answer would be lost, too. So the monitor only notes the overrun
+                // here.
                 Err(knetlink::Error::Overrun { .. }) => self.follower.overrun = true,
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// Finds out what was lost.
+    /// After an overrun, reads the configuration, and reports the lost events.
     fn catch_up(&mut self) -> Result<()> {
         let follower = &mut self.follower;
         let config = self.control.config_among(|message| {
@@ -161,7 +164,7 @@ impl Monitor {
     }
 }
 
-/// The numbers of events.
+/// Follows the numbers of events, and finds missing numbers.
 struct Follower {
     /// The last known configuration, from the latest event or from a request.
     known: Config,
@@ -177,7 +180,7 @@ impl Follower {
     fn follow(&mut self, event: Event) {
         let distance = self.distance(event.number());
         if distance == 0 {
-            // The configuration that was read includes this event.
+            // The known configuration was read after this event, so it includes the event.
             return;
         }
         self.miss(distance - 1);
@@ -209,14 +212,15 @@ impl Follower {
         self.kinds.contains(&kind)
     }
 
-    /// The number of events between the last known one and this number; 0 if the number is not newer.
+    /// The number of events from the last known event to the event with this number. 0 if this
+    /// event is not newer.
     fn distance(&self, number: u32) -> u32 {
         let distance = number.wrapping_sub(self.known.event);
         if distance > u32::MAX / 2 { 0 } else { distance }
     }
 
-    /// Reports events that did not arrive. The kernel loses events only by an overrun. So missing events
-    /// before an overrun were dropped by the filter.
+    /// Reports events that did not arrive. The kernel loses events only in an overrun. So if there
+    /// was no overrun, the filter has dropped the missing events.
     fn miss(&mut self, events: u32) {
         if events > 0 {
             let all = EventKind::ALL.into_iter().all(|kind| self.hears(kind));
@@ -274,7 +278,7 @@ mod tests {
 
     #[test]
     fn events_in_order_are_told_with_what_changed() {
-        // The numbers begin again after the largest.
+        // After the largest number, the numbers begin again at 0.
         let mut follower = follower(u32::MAX - 1);
         follower.follow(Event::Config(queue(5, u32::MAX)));
         follower.follow(gone(0));

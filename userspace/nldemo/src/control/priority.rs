@@ -2,7 +2,8 @@
 
 //! The priorities that the kernel's own hooks have.
 
-/// The `NF_IP_PRI_*` numbers by the names that follow the prefix.
+/// The `NF_IP_PRI_*` numbers, with their names: the C names without the prefix, in lower case and
+/// with hyphens.
 pub const PRIORITIES: [(i32, &str); 14] = [
     (libc::NF_IP_PRI_FIRST, "first"),
     (libc::NF_IP_PRI_RAW_BEFORE_DEFRAG, "raw-before-defrag"),

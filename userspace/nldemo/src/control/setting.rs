@@ -35,7 +35,7 @@ pub enum Key {
     Bypass,
     /// The hook points.
     Hooks,
-    /// The place among the hooks of one point.
+    /// The priority of the module's hooks among the hooks of one point.
     Priority,
     /// The mark of packets that pass.
     SkipMark,
@@ -77,7 +77,7 @@ impl Key {
         }
     }
 
-    /// The allowed values, for the error about another one.
+    /// A description of the allowed values, for the error about any other value.
     fn allowed(self) -> String {
         match self {
             Self::Enabled | Self::Bypass => {
@@ -120,8 +120,8 @@ impl fmt::Display for Key {
 
 /// A key and its value.
 ///
-/// The text form is `KEY=VALUE`. The kernel checks the values. Here they must only fit their
-/// attribute.
+/// The text form is `KEY=VALUE`. The kernel checks the values. This crate only makes sure that a
+/// value fits its attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Setting {
@@ -227,7 +227,7 @@ impl Setting {
         }
     }
 
-    /// Decodes an attribute of the configuration; `None` if it is not one of a [`Key`].
+    /// Decodes an attribute of the configuration. `None` if no [`Key`] has this attribute.
     pub fn decode(attribute: &Attribute<'_>) -> Result<Option<Self>, Malformed> {
         let half = || Ok::<_, Malformed>(u16::from_ne_bytes(*attribute.prefix()?));
         Ok(Some(match attribute.kind {
@@ -304,7 +304,7 @@ pub enum ParseSettingError {
         /// The most similar key, if one is similar.
         similar: Option<&'static str>,
     },
-    /// The value cannot be represented.
+    /// The value does not fit the attribute of the key.
     #[error("'{value}' is no value of {key}; allowed are {}", .key.allowed())]
     InvalidValue {
         /// The key.

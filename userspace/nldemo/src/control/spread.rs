@@ -21,7 +21,7 @@ pub enum Spread {
 }
 
 impl Spread {
-    /// All ways that have a name, with their names.
+    /// The ways that have a name, with their names.
     const NAMES: [(Self, &str); 2] = [(Self::Flow, "flow"), (Self::Cpu, "cpu")];
 
     /// The way with this name.
@@ -52,7 +52,7 @@ impl From<Spread> for u8 {
     }
 }
 
-/// The name, or else the number.
+/// Shows the name of the way, or its number if it has no name.
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Self::NAMES.into_iter().find(|(spread, _)| spread == self) {

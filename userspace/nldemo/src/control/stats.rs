@@ -14,15 +14,15 @@ use crate::protocol;
 /// The counters of the module in a network namespace; or rates, with `N` = [`f64`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Stats<N = u64> {
-    /// Netlink messages handled.
+    /// Netlink messages that the module handled.
     pub messages: N,
     /// Bytes of these messages, including their headers.
     pub bytes: N,
     /// Acknowledgements without an error.
     pub acks: N,
-    /// Errors reported, except those for refused requests.
+    /// Errors that the module reported, except the errors for requests in `refused`.
     pub errors: N,
-    /// Requests refused because the sender lacks `CAP_NET_ADMIN`.
+    /// Requests that the module refused because the sender lacks `CAP_NET_ADMIN`.
     pub refused: N,
     /// ICMP packets that the hooks saw.
     pub ipv4: Packets<N>,
@@ -33,9 +33,9 @@ pub struct Stats<N = u64> {
 /// ICMP packets of one family that the hooks saw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Packets<N = u64> {
-    /// All packets: unparsable, of a type that is not queued, or matched.
+    /// All packets: unparsable packets, packets of a type that is not queued, and matched packets.
     pub seen: N,
-    /// Packets of a type that is queued: skipped or queued.
+    /// Packets of a type that is queued. Each of them was skipped or queued.
     pub matched: N,
     /// Matched packets that passed because of their mark, or because they met the same hook a
     /// second time in a VRF.
@@ -61,7 +61,7 @@ pub struct Totals {
 pub struct CpuStats {
     /// Number of the CPU.
     pub cpu: u32,
-    /// Its counters.
+    /// The counters of this CPU.
     #[serde(flatten)]
     pub stats: Stats,
 }
@@ -151,7 +151,7 @@ impl<N> Stats<N> {
     }
 }
 
-/// The attributes of the first counters, in their order.
+/// The attributes of the netlink counters, in the order of [`COUNTERS`].
 const NETLINK: [u16; 5] = [
     protocol::STATS_A_MESSAGES,
     protocol::STATS_A_BYTES,
@@ -172,7 +172,7 @@ const PACKETS: [u16; 5] = [
 impl Stats {
     /// Decodes the payload of a message that carries statistics.
     ///
-    /// Unknown attributes are ignored. If an attribute comes twice, the last one counts. No
+    /// Unknown attributes are ignored. If an attribute comes twice, the last one is used. No
     /// attribute may be missing.
     pub fn parse(payload: &[u8]) -> Result<Self, Malformed> {
         let mut counters = [None; COUNTERS.len()];
@@ -246,7 +246,7 @@ fn fill_nest(counters: &mut [Option<u64>], family: &Attribute<'_>) -> Result<(),
     Ok(())
 }
 
-/// Stores a counter at the place that its attribute has among `kinds`.
+/// Decodes a counter, and stores it at the index that its attribute has in `kinds`.
 fn fill(
     counters: &mut [Option<u64>],
     kinds: &[u16],

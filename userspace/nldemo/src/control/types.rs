@@ -50,8 +50,8 @@ impl TypeSet {
         (0..=u8::MAX).filter(move |&kind| self.contains(kind))
     }
 
-    /// Reads numbers, ranges of numbers, names of the family's types, `echo` for its request and
-    /// reply, `all` and `none`, separated by commas.
+    /// Reads a list with commas. Its items are numbers, ranges of numbers, names of the family's
+    /// types, `echo` for echo request and echo reply, `all` and `none`.
     #[must_use]
     pub fn parse(text: &str, family: Family) -> Option<Self> {
         let mut set = Self::NONE;
@@ -84,7 +84,7 @@ impl TypeSet {
     }
 }
 
-/// Numbers and ranges, separated by commas; `all` or `none`.
+/// Shows numbers and ranges, separated by commas, or `all` or `none`.
 impl fmt::Display for TypeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -105,7 +105,7 @@ impl fmt::Display for TypeSet {
     }
 }
 
-/// Shows the text form, because a full set as a list of numbers would hide everything around it.
+/// Serializes the text form. As a list of numbers, a full set would be too long to read.
 impl Serialize for TypeSet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

@@ -26,7 +26,7 @@ use crate::error::Result;
 use crate::mismatch::Mismatch;
 use crate::protocol;
 
-/// Room for the kernel's other messages: a status with its text.
+/// The shortest receive buffer. It has room for a status message with its text.
 const MIN_RECEIVE_LEN: usize = 16 * 1024;
 
 /// Message type that the old demo client sends, without any flag.
@@ -39,8 +39,8 @@ pub struct Options {
     pub protocol: u8,
     /// Send messages as the old demo client did: type 0, no flags. The answer has type 23.
     pub legacy: bool,
-    /// Ask for an acknowledgement of every message. Not with `legacy`, because its messages have no
-    /// flags.
+    /// Ask for an acknowledgement of every message. This must not be set with `legacy`, because
+    /// then messages have no flags.
     pub acknowledge: bool,
     /// The time to wait for the replies to one batch.
     pub timeout: Duration,
@@ -93,7 +93,7 @@ impl Client {
         self.sequence
     }
 
-    /// How many messages from other senders than the kernel were discarded.
+    /// The number of messages that were discarded because the kernel did not send them.
     #[must_use]
     pub fn foreign(&self) -> u64 {
         self.socket.foreign()
@@ -105,10 +105,10 @@ impl Client {
         &self.last_reply
     }
 
-    /// Sends `batch` messages in one datagram and waits until the kernel has answered them all.
+    /// Sends `batch` messages in one datagram and waits until the kernel has answered all of them.
     ///
-    /// Compares every reply with its request, byte for byte, and adds its time to `round_trips`.
-    /// Returns false if `stop` became readable before all replies were there.
+    /// Compares every reply with its request, byte for byte, and adds the time until the reply to
+    /// `round_trips`. Returns false if `stop` became readable before all replies had come.
     pub fn exchange(
         &mut self,
         payload: &Payload,
@@ -208,8 +208,8 @@ impl Client {
         }
     }
 
-    /// Enlarges buffers: the kernel answers the whole batch before the send returns, so the receive
-    /// buffer must hold all replies at once.
+    /// Enlarges the socket's buffers. The kernel answers the whole batch before the send returns,
+    /// so the receive buffer must hold all replies at once.
     fn make_room(&mut self, payload_len: usize, batch: usize) -> Result<()> {
         self.socket.grow_send_buffer(self.send.len())?;
         let mut room = buffer_cost(payload_len);
@@ -232,9 +232,10 @@ impl AsFd for Client {
     }
 }
 
-/// The room that a message takes in a receive buffer. The kernel counts the memory of the whole
-/// packet buffer and its descriptor. The buffer has the data plus 320 bytes, rounded up to a power
-/// of two.
+/// The number of bytes that the kernel charges a receive buffer for a message. The kernel charges
+/// the memory of the packet buffer and of its descriptor. The packet buffer has the length of the
+/// data plus 320 bytes, rounded up to a power of two. For the descriptor, this function adds 512
+/// bytes.
 fn buffer_cost(payload_len: usize) -> usize {
     (HEADER_LEN + payload_len + 320).next_power_of_two() + 512
 }

@@ -25,7 +25,7 @@ pub(super) struct Expectation {
     pub(super) acknowledged: bool,
 }
 
-/// One batch of messages on its way through the kernel.
+/// One batch of messages that was sent, and the answers that it still waits for.
 pub(super) struct Exchange<'a> {
     expectation: Expectation,
     first_sequence: u32,
@@ -34,7 +34,7 @@ pub(super) struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// Starts with the payloads that were sent with consecutive sequence numbers.
+    /// Starts with the payloads that were sent. Their sequence numbers are consecutive.
     pub(super) fn new(
         expectation: Expectation,
         first_sequence: u32,
@@ -54,7 +54,8 @@ impl<'a> Exchange<'a> {
         self.outstanding
     }
 
-    /// Checks one message from the kernel; true if it is a reply, false if an acknowledgement.
+    /// Checks one message from the kernel. Returns true if it is a reply, and false if it is an
+    /// acknowledgement.
     pub(super) fn accept(&mut self, message: &Message<'_>) -> Result<bool> {
         let sequence = message.sequence;
         let wrong = |mismatch| Error::Mismatch { sequence, mismatch };
@@ -115,7 +116,8 @@ fn compare(
             received: reply.payload.len(),
         });
     }
-    // One memcmp comes first, because the search for a difference is slow and rarely needed.
+    // This first compares everything at once, because the search for the first difference is slow
+    // and rarely needed.
     if reply.payload != sent {
         let differs = |(offset, (expected, received)): (usize, (&u8, &u8))| {
             (expected != received).then_some(Mismatch::Byte {
@@ -145,7 +147,7 @@ mod tests {
             portid: OURS,
             acknowledged,
         };
-        // Starts below the wrap of sequence numbers: the third message has number 0.
+        // The sequence numbers wrap around in this batch: the third message has number 0.
         let payloads = [&b"one"[..], b"two", b"three"];
         Exchange::new(expectation, u32::MAX - 1, payloads.into_iter())
     }

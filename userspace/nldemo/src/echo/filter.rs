@@ -32,7 +32,7 @@ impl Parity {
         }
     }
 
-    /// The parity of a name.
+    /// The parity with this name.
     #[must_use]
     pub fn named(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|parity| parity.name() == text)
@@ -45,7 +45,8 @@ impl Parity {
     }
 }
 
-/// Passes echo replies whose sequence number has this parity, and all other messages.
+/// Makes a filter that passes echo replies whose sequence number has this parity, and all messages
+/// that are not echo replies.
 pub fn echoes(parity: Parity) -> Result<SocketFilter> {
     let other = u16::from(parity == Parity::Even);
     let filter = MessageFilter::new("echoes").drop_sequence(protocol::MSG_ECHO, 1, other);

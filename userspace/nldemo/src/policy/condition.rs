@@ -92,8 +92,8 @@ impl fmt::Display for Comparison {
 }
 
 impl Condition {
-    /// Whether the condition holds for a packet; `None` if too little of the packet was copied to
-    /// know.
+    /// Whether the condition is true for a packet. `None` if this is unknown, because too little of
+    /// the packet was copied.
     #[inline]
     pub(super) fn holds(&self, packet: &Packet<'_>, ip: Option<&Summary>) -> Option<bool> {
         let icmp = ip.and_then(|ip| ip.icmp.as_ref());
@@ -134,7 +134,7 @@ impl Condition {
         })
     }
 
-    /// The number of bytes of a packet that the condition needs. `ipv6` says that the packet can
+    /// The number of bytes of a packet that the condition needs. If `ipv6` is set, the packet can
     /// only be IPv6.
     pub(super) fn needs(&self, ipv6: bool) -> usize {
         let header = if ipv6 {
@@ -161,7 +161,7 @@ impl Condition {
         }
     }
 
-    /// Whether the condition holds only for IPv6 packets.
+    /// Whether the condition can be true only for IPv6 packets.
     pub(super) fn is_of_ipv6(&self) -> bool {
         match self {
             Self::Icmp6 | Self::Ipv6 => true,
@@ -170,8 +170,8 @@ impl Condition {
         }
     }
 
-    /// Whether a check of the condition uses up something, as of a rate. Then it must be checked
-    /// only if all other conditions hold.
+    /// Whether a check of the condition uses up something: a check of a rate takes a token. Such a
+    /// condition must be checked only if all other conditions of the rule are true.
     pub(super) fn takes(&self) -> bool {
         match self {
             Self::Not(condition) => condition.takes(),
@@ -197,7 +197,7 @@ fn is_ip(packet: &Packet<'_>) -> bool {
     )
 }
 
-/// The text form.
+/// Shows the text form.
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An interface that a policy names: the one that has this name at the moment.
+//! An interface that a policy names. It is the interface that has this name at the moment.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use std::sync::atomic::Ordering;
 use linux_names::interface::Interface;
 use linux_names::interface::NoInterface;
 
-/// The number of no interface.
+/// A number that no interface has.
 const NONE: u32 = 0;
 
-/// An interface by its name. Clones share its number.
+/// An interface by its name. Clones share the number that was looked up.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     interface: Interface,
@@ -32,8 +32,8 @@ impl Link {
         self.interface.name().to_string_lossy()
     }
 
-    /// Looks up the number. It changes if the interface is deleted and made again, or if another
-    /// interface gets the name.
+    /// Looks up the number of the interface. The number changes if the interface is deleted and
+    /// made again, or if another interface gets the name.
     pub(super) fn look_up(&self) -> Result<(), NoInterface> {
         let mut interface = self.interface.clone();
         let found = interface.look_up();
@@ -49,7 +49,7 @@ impl Link {
     }
 }
 
-/// Whether the names are the same. The numbers do not matter.
+/// Two links are equal if their names are equal. Their numbers do not matter.
 impl PartialEq for Link {
     fn eq(&self, other: &Self) -> bool {
         self.interface.name() == other.interface.name()

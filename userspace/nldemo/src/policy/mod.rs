@@ -2,9 +2,9 @@
 
 //! The rules that decide about packets.
 //!
-//! A policy is a list of rules with `;` between them. A rule is any number of conditions, all of
-//! which must hold, and an action. The first rule that holds decides. If no rule holds, the packet
-//! is accepted.
+//! A policy is a list of rules with `;` between them. A rule has any number of conditions, and an
+//! action. A rule matches a packet if all its conditions are true for the packet. The first rule
+//! that matches decides about the packet. If no rule matches, the packet is accepted.
 //!
 //! ```
 //! use nldemo::policy::Policy;

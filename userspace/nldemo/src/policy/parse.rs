@@ -61,7 +61,7 @@ struct Token<'a> {
     start: usize,
 }
 
-/// The tokens of a text. The next one can be read without taking it.
+/// The tokens of a text. [`peek`](Self::peek) reads the next token without taking it.
 struct Parser<'a> {
     text: &'a str,
     place: usize,
@@ -147,7 +147,7 @@ impl<'a> Parser<'a> {
         token
     }
 
-    /// Takes the next token if it is this one.
+    /// Takes the next token if it is `text`. Returns whether it was.
     fn take(&mut self, text: &str) -> bool {
         let found = self.peek().text == text;
         if found {
@@ -183,7 +183,7 @@ impl<'a> Parser<'a> {
         Err(self.error(token, "';' or the end"))
     }
 
-    /// The form of a rule in the old demo.
+    /// Reads the rules of the old demo, which have the form `echo-size=N`.
     fn echo_size(&mut self) -> Result<Vec<Rule>> {
         self.equals()?;
         let size = Condition::Size(Comparison::Equal, self.size()?);
@@ -213,7 +213,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// A condition, if one comes next.
+    /// Reads a condition. `None` if the next token does not begin a condition.
     fn condition(&mut self) -> Result<Option<Condition>> {
         let start = self.place;
         let condition = match self.next().text {
@@ -328,7 +328,7 @@ impl<'a> Parser<'a> {
 
     fn interface(&mut self) -> Result<Link> {
         self.read("the name of an interface", |text| {
-            // A semicolon is a token of its own.
+            // A semicolon ends the rule. It is not the name of an interface.
             text.parse().ok().filter(|_| text != ";").map(Link::new)
         })
     }
@@ -350,7 +350,7 @@ fn masked_mark(text: &str) -> Option<Condition> {
         Some((value, mask)) => (number(value)?, number(mask)?),
         None => (number(text)?, u32::MAX),
     };
-    // A mark with bits outside the mask would never match.
+    // If the mark had bits outside the mask, the condition would never be true.
     (value & !mask == 0).then_some(Condition::Mark { value, mask })
 }
 

@@ -10,19 +10,19 @@ use std::time::Instant;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// The highest rate. A token is a number of nanoseconds; at this rate its rounding error is still
-/// below 0.1 %.
+/// The highest rate. The time for a token is a whole number of nanoseconds. At this rate, the
+/// rounding error of this time is still below 0.1 %.
 pub(super) const MAX: u32 = 1_000_000;
 
 /// A token bucket that holds the tokens of one second and begins full.
 ///
-/// It stores only the time when the bucket would be full again, as the generic cell rate algorithm
-/// does. So an update changes a single number.
+/// As in the generic cell rate algorithm, the only state is the time when the bucket would be full
+/// again. So an update changes a single number.
 #[derive(Clone, Debug)]
 pub(super) struct Rate {
     per_second: NonZero<u32>,
     start: Instant,
-    /// That time, in nanoseconds since the start.
+    /// The time when the bucket would be full again, in nanoseconds since `start`.
     full: Arc<AtomicU64>,
 }
 
@@ -56,7 +56,7 @@ impl Rate {
     }
 }
 
-/// Whether the limits are the same. The tokens that were taken do not matter.
+/// Two rates are equal if their limits are equal. The tokens that were taken do not matter.
 impl PartialEq for Rate {
     fn eq(&self, other: &Self) -> bool {
         self.per_second == other.per_second
@@ -79,7 +79,8 @@ mod tests {
             let rate = Rate::new(NonZero::new(per_second).unwrap());
             let expected = per_second as usize;
             let found = taken(&rate, std::iter::repeat_n(5, expected + 10));
-            // The share of a second is rounded down, so there can be a few tokens more.
+            // The time for a token is rounded down, so there can be a few tokens more than
+            // expected.
             assert!(
                 (expected..=expected + expected / 1000).contains(&found),
                 "{per_second}"

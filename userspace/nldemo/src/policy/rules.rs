@@ -27,7 +27,8 @@ pub(super) struct Rule {
     pub(super) decision: Decision,
 }
 
-/// A condition needs more bytes of a packet than are copied of any packet.
+/// The error about a condition that needs more bytes of a packet than the kernel copies of any
+/// packet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{condition}' never holds: it needs {needed} bytes of a packet, and {copied} are copied")]
 pub struct NeverHolds {
@@ -37,7 +38,8 @@ pub struct NeverHolds {
 }
 
 impl Rule {
-    /// Whether the rule holds for a packet; `None` if that is unknown.
+    /// Whether the rule matches a packet. `None` if this is unknown, because too little of the
+    /// packet was copied.
     #[inline]
     fn holds(&self, packet: &Packet<'_>, ip: Option<&Summary>) -> Option<bool> {
         let mut known = true;
@@ -56,10 +58,10 @@ impl Rule {
 }
 
 impl Policy {
-    /// Decides about a packet. `ip` is its content, or `None` if it could not be parsed. Allocates
-    /// no memory and takes no lock.
+    /// Decides about a packet. `ip` is its content, or `None` if the content could not be parsed.
+    /// This function allocates no memory and takes no lock.
     ///
-    /// There is no decision if the first rule that could hold needs bytes that were not copied.
+    /// Returns `None` if the first rule that may match needs bytes that were not copied.
     #[inline]
     #[must_use]
     pub fn decide(&self, packet: &Packet<'_>, ip: Option<&Summary>) -> Option<Decision> {
@@ -71,7 +73,8 @@ impl Policy {
         Some(Decision::ACCEPT)
     }
 
-    /// Fails if a condition never holds when this number of bytes is copied of each packet.
+    /// Fails if a condition can never be true, because it needs more than the `copied` bytes of
+    /// each packet.
     pub fn check_copied(&self, copied: usize) -> Result<(), NeverHolds> {
         for rule in &self.rules {
             let ipv6 = rule.conditions.iter().any(Condition::is_of_ipv6);
@@ -101,7 +104,7 @@ impl Policy {
         conditions.filter_map(Condition::link)
     }
 
-    /// The decision about every packet, if it is always the same.
+    /// The decision about every packet. `None` if the decision depends on the packet.
     #[must_use]
     pub fn constant(&self) -> Option<Decision> {
         match self.rules.first() {
@@ -110,12 +113,12 @@ impl Policy {
         }
     }
 
-    /// Looks up the interfaces that the policy names, in the current network namespace. Returns
-    /// those that do not exist: no packet matches them. Before the first call, no packet matches
-    /// any interface.
+    /// Looks up the interfaces that the policy names, in the current network namespace. Returns the
+    /// errors about interfaces that do not exist. No packet matches such an interface. Before the
+    /// first call, no packet matches any interface.
     ///
-    /// Call this again when interfaces were added, deleted or renamed. Clones see the new numbers,
-    /// too.
+    /// Call this function again when interfaces were added, deleted or renamed. Clones of the
+    /// policy use the new numbers, too.
     #[must_use]
     pub fn find_interfaces(&self) -> Vec<NoInterface> {
         let mut missing = Vec::new();
@@ -148,7 +151,7 @@ impl Policy {
     }
 }
 
-/// The text form.
+/// Shows the text form.
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, rule) in self.rules.iter().enumerate() {
@@ -406,7 +409,7 @@ mod tests {
             ("echo-request drop", 47, None),
             ("not size>5 drop", 47, None),
             ("echo-request drop", 48, drop),
-            // The bytes that were copied are enough.
+            // In these rows, the bytes that were copied are enough for a decision.
             ("icmp echo-request drop", 47, accept),
             ("echo-request mark 1 drop", 47, accept),
             ("mark 7 drop; echo-request accept", 20, drop),
@@ -417,7 +420,7 @@ mod tests {
                 "{policy}, {copied} bytes"
             );
         }
-        // A packet without a decision takes no token of a rate.
+        // If there is no decision about a packet, the packet takes no token of the rate.
         let policy: Policy = "icmp6 rate 1/s accept; drop".parse().unwrap();
         let mut packet = queued(&six[..30]);
         packet.length = six.len();

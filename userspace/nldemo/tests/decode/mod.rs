@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Everything that reads what a kernel sends, at work on any bytes.
+//! Runs every decoder of the kernel's messages on any bytes.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use sockdiag::Filter;
 use sockdiag::Query;
 use sockdiag::Target;
 
-/// Tries every decoder on a datagram; returns how much of it could be read.
+/// Tries every decoder on a datagram. Returns the number of parts that a decoder could read.
 pub(crate) fn decode(datagram: &[u8]) -> usize {
     let mut read = 0;
     for message in Messages::new(datagram).flatten() {
@@ -47,7 +47,7 @@ pub(crate) fn decode(datagram: &[u8]) -> usize {
             if let Ok(socket) = query.parse(message.payload) {
                 let text = serde_json::to_string(&socket).unwrap();
                 let target = serde_json::from_str::<Target>(&text);
-                // That number is no cookie.
+                // `u64::MAX` is no valid cookie, so a target with it cannot be deserialized.
                 let known = socket.cookie != Some(u64::MAX);
                 assert!(!known || target.unwrap() == Target::from(&socket), "{text}");
                 read += 1;
@@ -68,7 +68,7 @@ pub(crate) fn decode(datagram: &[u8]) -> usize {
     read
 }
 
-/// Reads attributes as nests, whatever they are.
+/// Reads every attribute as a nest, even if it is none.
 fn walk(payload: &[u8], levels: usize) -> usize {
     let mut read = 0;
     for attribute in knetlink::attr::Attributes::new(payload).flatten() {
@@ -82,7 +82,7 @@ fn walk(payload: &[u8], levels: usize) -> usize {
     read
 }
 
-/// Does to a packet all that `nldemo queue run` can do.
+/// Does everything with a packet that `nldemo queue run` can do with it.
 fn consume(packet: &Packet<'_>) {
     let policy: Policy = "echo-request size>40 drop; not fragment from 10.0.0.0/8 queue 3; \
                           unparsable drop; set mark=1 accept"
@@ -97,7 +97,7 @@ fn consume(packet: &Packet<'_>) {
     let replacements: [Replacement; 2] =
         ["ttl=9", "payload=hello"].map(|text| text.parse().unwrap());
     if let Ok(rewritten) = Replacement::apply(&replacements, packet) {
-        // What an attribute can carry.
+        // An attribute can carry at most this number of bytes.
         assert!(rewritten.content().len() <= 65_531);
     }
     let rows = Hexdump(packet.payload).to_string().lines().count();

@@ -13,7 +13,8 @@ use linux_names::interface::Interface;
 use linux_names::number;
 use nldemo::protocol;
 
-/// The longest time. A deadline must fit a clock.
+/// The longest time that a user can give. It is short enough that a clock can represent each
+/// deadline.
 const LONGEST: Duration = Duration::from_secs(1_000_000_000);
 
 /// The module's address.
@@ -48,7 +49,7 @@ pub(crate) fn count() -> impl Fn(&str) -> Result<u64, String> + Clone + Send + S
     number(1..=u64::MAX)
 }
 
-/// A parser of interfaces. Their names may be any bytes.
+/// A parser of interfaces. The name of an interface may be any bytes.
 pub(crate) fn interface() -> impl TypedValueParser<Value = Interface> {
     OsStringValueParser::new().try_map(|name: OsString| Interface::try_from(name.as_os_str()))
 }

@@ -25,7 +25,8 @@ pub(crate) const NOT_HOOKED: &str = "\
 no packet is seen: there were too many hooks at a hook point when the module was loaded; remove \
 some (nft list hooks shows them), then run nldemo config set enabled=on";
 
-/// If a set has at most this many types, they are named. Otherwise they are counted.
+/// If a set has at most this number of types, the output has their names. Otherwise the output has
+/// only their number.
 const NAMED_TYPES: usize = 4;
 
 const KEYS: &str = "\
@@ -161,7 +162,7 @@ fn print(config: &Config, output: &mut Output) -> io::Result<()> {
     output.text(table.render(output))
 }
 
-/// The meaning of a value, if it is not obvious.
+/// A text that explains a value. It is empty if the meaning of the value is obvious.
 fn meaning(setting: &Setting, config: &Config) -> String {
     match *setting {
         Setting::Enabled(true) => "packets are queued".into(),

@@ -2,14 +2,14 @@
 
 //! Appends numbers and addresses as text to bytes.
 //!
-//! `write!` takes several hundred instructions for a number. That is more than a program needs to
-//! receive a packet.
+//! `write!` takes several hundred instructions for a number. The program needs fewer instructions
+//! to receive a packet.
 
 use std::io::Write;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 
-/// Each octet as text, a dot behind it, and how many digits there are.
+/// For each octet: its digits as text with a dot behind them, and the number of digits.
 static OCTETS: [([u8; 4], u8); 256] = octets();
 
 const fn octets() -> [([u8; 4], u8); 256] {
@@ -40,8 +40,8 @@ where
     }
 }
 
-/// Adds an octet, with the dot or without. Most numbers are so small, and a copy of so many bytes as
-/// there always are takes no call.
+/// Adds an octet, with the dot or without. This function always copies four bytes and then cuts the
+/// text to its length. A copy of a constant length is faster, because it needs no function call.
 #[inline]
 fn octet(bytes: &mut Vec<u8>, number: u8, dot: bool) {
     let (text, digits) = OCTETS[usize::from(number)];
@@ -105,7 +105,7 @@ fn ipv4(bytes: &mut Vec<u8>, address: Ipv4Addr) {
     octet(bytes, fourth, false);
 }
 
-/// The result of a write to a vector.
+/// Checks the result of a write to a vector, which cannot fail.
 pub(crate) fn written(result: std::io::Result<()>) {
     result.expect("a vector takes everything");
 }

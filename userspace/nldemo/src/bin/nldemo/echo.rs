@@ -138,11 +138,11 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
 
     let error = match outcome {
         Ok(true) => client.finish().err(),
-        // The user stopped the command. Replies that are missing are no error.
+        // The user stopped the command. So missing replies are no error.
         Ok(false) => None,
         Err(error) => Some(error),
     };
-    // After a system error there is no result. Only the error is reported.
+    // After a system error there is no result to print, so the command only reports the error.
     let error = match error {
         Some(error) if !error.is_negative_answer() => return Err(error.into()),
         error => error,

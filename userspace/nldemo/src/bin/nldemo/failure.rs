@@ -20,10 +20,10 @@ pub(crate) enum Failure {
     System(#[from] linux_names::Error),
     #[error("{}", linux_names::Error::io("write to standard output", .0))]
     Output(#[from] io::Error),
-    /// The answer was no.
+    /// The command could ask its question, and the answer was no.
     #[error("{0}")]
     Negative(String),
-    /// Arguments are valid one by one, but not together.
+    /// Each argument is valid by itself, but the arguments contradict each other.
     #[error("{0}")]
     Usage(String),
 }

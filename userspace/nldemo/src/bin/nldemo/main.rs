@@ -110,7 +110,7 @@ fn main() -> ExitCode {
     let (cli, matches) = parse();
     match run(cli.global.color, &cli) {
         Ok(()) => ExitCode::SUCCESS,
-        // The reader of the output has closed it.
+        // If the reader has closed the output, it needs no more of it. That is no failure.
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(Failure::Usage(message)) => usage_error(cli.global.color, &matches, message),
         Err(failure) => {
@@ -144,8 +144,8 @@ fn run(color: ColorChoice, cli: &Cli) -> Result<(), Failure> {
     }
 }
 
-/// Parses the command line. Help and usage errors are printed during the parsing, and `--color`
-/// applies to them, too. So `--color` must be known before.
+/// Parses the command line. clap prints help and usage errors while it parses, and `--color` must
+/// apply to them, too. So this function looks for `--color` first.
 fn parse() -> (Cli, ArgMatches) {
     let mut arguments = std::env::args_os().skip(1);
     let mut color = ColorChoice::Auto;
@@ -186,14 +186,14 @@ fn usage_error(color: ColorChoice, matches: &ArgMatches, message: String) -> ! {
         .exit()
 }
 
-/// Adds the usage to an error about a value. clap adds none.
+/// Adds the usage to an error about a value, because clap does not.
 fn with_usage(mut error: clap::Error, color: ColorChoice) -> clap::Error {
     if matches!(
         error.kind(),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation
     ) {
         let mut command = Cli::command().color(color);
-        // The part that can be parsed tells the subcommand.
+        // The part of the command line that can be parsed shows which subcommand was meant.
         if let Ok(matches) = command.clone().ignore_errors(true).try_get_matches() {
             let usage = asked_for(&mut command, &matches).render_usage();
             error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
@@ -204,7 +204,7 @@ fn with_usage(mut error: clap::Error, color: ColorChoice) -> clap::Error {
 
 /// The subcommand of the command line.
 fn asked_for<'a>(command: &'a mut clap::Command, matches: &ArgMatches) -> &'a mut clap::Command {
-    // `build` gives subcommands their full names.
+    // Only `build` gives subcommands their full names, such as `nldemo queue run`.
     command.build();
     match matches.subcommand() {
         Some((name, below)) => asked_for(

@@ -97,7 +97,7 @@ enum What {
     },
 }
 
-/// Changes, in JSON by key.
+/// Changes of the configuration. In JSON they are an object with the changed keys.
 struct Changed(Vec<Change>);
 
 pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
@@ -121,7 +121,8 @@ pub(crate) fn follow(
     };
     print(ready, output)?;
     let mut left = limits.count;
-    // Time and signals are also checked between events, because under load the program never waits.
+    // The loop checks the time and the signals after each event. Under load it never waits, so a
+    // check during the wait would not be enough.
     while left != Some(0)
         && !stop.requested()
         && deadline.is_none_or(|deadline| Instant::now() < deadline)
@@ -129,7 +130,7 @@ pub(crate) fn follow(
         let Some(notice) = monitor.next(deadline, Some(stop.as_fd()))? else {
             break;
         };
-        // Missing events do not count as events.
+        // The limit does not count notices about missing events.
         if !matches!(notice, Notice::Lost { .. } | Notice::Filtered { .. }) {
             left = left.map(|left| left - 1);
         }

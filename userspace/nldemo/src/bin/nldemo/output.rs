@@ -25,7 +25,7 @@ use crate::patient;
 use crate::pretty;
 use crate::writer;
 
-/// The longest time to wait while standard error takes nothing of a message.
+/// The longest time to wait for standard error to take a message.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The start of the control sequences of terminals (ECMA-48).
 const ESC: char = '\u{1b}';
@@ -39,13 +39,13 @@ pub(crate) enum Format {
     PrettyJson,
 }
 
-/// Standard output. Every print is written at once, because readers may wait for it.
+/// Standard output. Every print is written at once, because a reader may wait for it.
 pub(crate) struct Output {
     stdout: Stdout,
     format: Format,
     color: ColorChoice,
     colored: bool,
-    /// The number of lines of the latest frame, which the next frame is drawn over.
+    /// The number of lines of the latest frame. The next frame is drawn over these lines.
     drawn: usize,
 }
 
@@ -84,7 +84,8 @@ impl Output {
         writer::duplicate(&self.stdout)
     }
 
-    /// On a terminal, prints text over the text of the latest call. Otherwise prints it below.
+    /// On a terminal, prints text over the text of the previous call. Otherwise prints the text
+    /// below the previous text.
     pub(crate) fn frame(&mut self, text: &str) -> io::Result<()> {
         if !self.stdout.is_terminal() {
             return self.text(text);
@@ -93,8 +94,8 @@ impl Output {
             0 => String::new(),
             lines => format!("{ESC}[{lines}A{ESC}[J"),
         };
-        // Lines that are too long are cut. If they wrapped, they would take more lines than
-        // counted.
+        // The control sequences turn line wrap off, so the terminal cuts long lines. A line that
+        // wraps would take more lines of the terminal than `drawn` counts.
         self.text(format!("{home}{ESC}[?7l{text}{ESC}[?7h"))
     }
 
@@ -104,7 +105,7 @@ impl Output {
         self.text(text)
     }
 
-    /// A value as JSON, as [`json`](Self::json) prints it.
+    /// A value as JSON, in the form that [`json`](Self::json) prints.
     pub(crate) fn json_text(&self, value: &impl Serialize) -> io::Result<Vec<u8>> {
         let mut text = Vec::new();
         self.append_json(&mut text, value)?;
@@ -124,8 +125,8 @@ impl Output {
         Ok(())
     }
 
-    /// Takes an object on one line without its end. Appends it in the form that
-    /// [`json`](Self::json) prints.
+    /// Appends an object in the form that [`json`](Self::json) prints. `append` appends the object
+    /// on one line, without the end of the line.
     pub(crate) fn append_object(&self, text: &mut Vec<u8>, append: impl FnOnce(&mut Vec<u8>)) {
         if self.format == Format::PrettyJson {
             let mut object = Vec::new();
@@ -150,7 +151,7 @@ impl Output {
         [style.to_string(), format!("{style:#}")]
     }
 
-    /// Paints text if colours are wanted.
+    /// Text in a colour, if colours are wanted.
     pub(crate) fn paint<T: fmt::Display>(&self, color: AnsiColor, text: T) -> Painted<T> {
         Painted {
             style: style(self.colored, color),
@@ -166,10 +167,10 @@ pub(crate) fn json_string(text: &str) -> String {
     String::from_utf8_lossy(&json).into_owned()
 }
 
-/// Escapes characters that JSON allows and that a terminal would not show.
+/// Escapes characters that JSON allows in strings and that can do harm to a terminal.
 fn escape_json(text: &mut Vec<u8>, start: usize) {
     let json = text.get(start..).unwrap_or_default();
-    // Such characters are only in strings. The line ends of indented JSON are not escaped.
+    // Only strings can contain such characters. The line ends of indented JSON must not be escaped.
     let is_plain = |byte: &u8| byte.is_ascii() && *byte != 0x7f;
     if json.iter().all(is_plain) {
         return;
@@ -178,7 +179,8 @@ fn escape_json(text: &mut Vec<u8>, start: usize) {
     text.truncate(start);
     for character in json.chars() {
         if character != '\n' && is_harmful(character) {
-            // All these characters are in the basic multilingual plane.
+            // Four digits are enough, because all these characters are in the basic multilingual
+            // plane.
             text.extend(format!("\\u{:04x}", u32::from(character)).into_bytes());
         } else {
             text.extend(character.encode_utf8(&mut [0; 4]).as_bytes());
@@ -205,7 +207,8 @@ pub(crate) fn print_error(color: ColorChoice, failure: &dyn fmt::Display) {
     complain(format!("{style}error:{style:#} {failure}\n"));
 }
 
-/// Writes to standard error. If that is a stopped terminal, this waits for a while.
+/// Writes to standard error. If standard error is a stopped terminal, this function waits at most
+/// for [`PATIENCE`].
 pub(crate) fn complain(text: String) {
     let (done, waiting) = mpsc::channel::<()>();
     let text = Arc::new(text);
@@ -215,10 +218,11 @@ pub(crate) fn complain(text: String) {
         drop(done);
     });
     if started.is_ok() {
-        // No value is sent. The wait ends when the thread drops its end.
+        // The thread sends no value. The wait ends when the thread drops its end of the channel.
         let _ = waiting.recv_timeout(PATIENCE);
     } else {
-        // Without a thread, a stopped terminal may keep this waiting, but the text is not lost.
+        // If no thread can be started, this write may wait long for a stopped terminal. But the
+        // text is not lost.
         write_error(&text);
     }
 }

@@ -12,8 +12,8 @@ use nix::poll::PollTimeout;
 
 /// Writes all bytes. Waits while the file takes none.
 ///
-/// `O_NONBLOCK` belongs to the open file, and other programs share that. Some leave it set. This
-/// program cannot clear it without harm to the others.
+/// `O_NONBLOCK` is a flag of the open file, which other programs may share. Some programs set the
+/// flag and leave it set. If this program cleared the flag, it would harm these programs.
 pub(crate) fn write_all(file: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let written = write(&file, bytes)?;

@@ -75,7 +75,7 @@ pub(crate) struct Args {
     module: Module,
 }
 
-/// Counters that belong together, and their rates since the reading before.
+/// Counters that belong together, and their rates since the previous reading.
 #[derive(Serialize)]
 struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -215,7 +215,7 @@ impl Row {
     }
 }
 
-/// A line for each CPU, and one for its rates below it.
+/// A table with a line for each CPU, and below it a line for the rates of the CPU.
 fn cpu_table(cpus: &[Row]) -> Table {
     let mut table = Table::default();
     let mut group = "";

@@ -58,7 +58,7 @@ impl Cell {
 #[derive(Default)]
 pub(crate) struct Table {
     rows: Vec<Vec<Cell>>,
-    /// The widths of the widest cells so far.
+    /// For each column, the width of the widest cell so far.
     widths: Vec<usize>,
 }
 
@@ -93,8 +93,8 @@ impl Table {
         text
     }
 
-    /// Renders the rows and then removes them. The columns keep their widths, so that later rows line up
-    /// with these.
+    /// Renders the rows and then removes them. The columns keep their widths, so that rows of the
+    /// next call have the same columns.
     pub(crate) fn drain(&mut self, output: &Output) -> String {
         let text = self.render(output);
         self.rows.clear();

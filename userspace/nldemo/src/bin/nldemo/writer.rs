@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A writer with a thread of its own, so that no other thread waits for a file.
+//! A writer with its own thread, so that no other thread waits for a file.
 //!
-//! Without a thread, a write can always block. `O_NONBLOCK` belongs to the open file, which other
-//! programs share. After `poll` has reported room, another process can fill it, and a terminal can stop
-//! in the middle of a line. For a regular file on a slow disk, `poll` always reports room. `RWF_NOWAIT`
-//! works for some kinds of files only.
+//! Without such a thread, any write may block. The writer cannot use `O_NONBLOCK`, because this
+//! flag belongs to the open file, which other programs may share. `poll` does not help: after
+//! `poll` has reported room, another process may fill the room, or a terminal may stop in the
+//! middle of a line. For a regular file on a slow disk, `poll` always reports room. `RWF_NOWAIT`
+//! works only for some kinds of files.
 
 use std::fs::File;
 use std::io;
@@ -23,27 +24,29 @@ use linux_names::Error;
 
 use crate::patient;
 
-/// The number of bytes for which a separate write is worth its cost.
+/// The number of bytes that a program should gather before it gives them to the thread. For fewer
+/// bytes, a write costs too much.
 const ENOUGH: usize = 64 << 10;
-/// A pipe takes up to this number of bytes as a whole or not at all (`PIPE_BUF`).
+/// A pipe takes a write of at most this number of bytes completely or not at all (`PIPE_BUF`).
 const ATOMIC: usize = 4096;
 /// The size of the thread's stack, which is more than the thread needs.
 const STACK_LEN: usize = 64 << 10;
 
-/// Takes whole records. A thread writes them.
+/// Takes records. A thread writes them to a file.
 ///
-/// The drop does not wait for the thread, because the thread may be stuck.
+/// The drop of the writer does not wait for the thread, because the thread may be stuck.
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     limit: usize,
 }
 
-/// The end of a regular file after a write has failed.
+/// The place where a regular file ends after a write has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// The last byte that had room. Other programs may write to the same file.
+    /// After the last byte that was written. The file may end within a record. It is not cut,
+    /// because other programs may write to it, too.
     Anywhere,
-    /// The end of a record.
+    /// At the end of a record.
     Whole,
 }
 
@@ -70,18 +73,19 @@ struct State {
 #[derive(Clone, Copy, Default)]
 struct Size {
     bytes: usize,
-    /// The number of records that count.
+    /// The number of records, without the inserted ones.
     records: u64,
 }
 
 /// Records that were gathered, one after the other.
 ///
-/// They are given together. So the lock is taken, and the thread is woken, once for many records.
+/// A program gives them to the writer together. So it takes the lock and wakes the thread only once
+/// for many records.
 #[derive(Default)]
 pub(crate) struct Records {
     bytes: Vec<u8>,
     ends: Vec<End>,
-    /// The number of records that count.
+    /// The number of records whose `counts` is set.
     counted: u64,
 }
 
@@ -89,7 +93,7 @@ pub(crate) struct Records {
 struct End {
     /// The offset of the byte after the record.
     at: usize,
-    /// Whether the record is counted if it is left out.
+    /// Whether the record is counted if it is left out. Inserted records are not.
     counts: bool,
 }
 
@@ -101,7 +105,7 @@ impl Records {
         self.end(true);
     }
 
-    /// The number of their bytes.
+    /// The number of bytes of all records.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
@@ -118,11 +122,11 @@ impl Records {
         self.end(counts);
     }
 
-    /// Moves the first records to the end of `other`, and discards the rest. Returns the number of
-    /// discarded records that count.
+    /// Moves the first records to the end of `other`, as many as there is room for, and discards
+    /// the rest. Returns the number of discarded records whose `counts` is set.
     ///
-    /// `held` bytes are held already, and all together may be `limit` bytes. If no byte is held, at least
-    /// one record is moved.
+    /// `held` is the number of bytes that the writer already holds. Together with the moved
+    /// records, it may hold `limit` bytes. If it holds no byte, at least one record is moved.
     fn move_to(&mut self, other: &mut Self, limit: usize, held: usize) -> u64 {
         let room = limit.saturating_sub(held);
         let mut kept = self.ends.partition_point(|end| end.at <= room);
@@ -168,7 +172,7 @@ impl Shared {
 
 impl Writer {
     /// Starts the thread. Up to `limit` bytes may wait to be written. If a write fails, the thread calls
-    /// `failed` and ends, so nothing more is written.
+    /// `failed` and ends. After that, no record is written.
     pub(crate) fn start(
         file: File,
         ending: Ending,
@@ -197,8 +201,8 @@ impl Writer {
         ENOUGH.min(self.limit)
     }
 
-    /// Takes records for the thread to write. If too many bytes wait, leaves records out and counts them.
-    /// A single record may be longer than the limit.
+    /// Takes records, and lets the thread write them. If too many bytes wait, leaves records out
+    /// and counts them. A single record may be longer than the limit.
     pub(crate) fn give(&self, records: &mut Records) {
         if records.ends.is_empty() {
             return;
@@ -229,8 +233,8 @@ impl Writer {
         }
     }
 
-    /// Waits until the thread has written all records, or until the deadline. Returns whether all were
-    /// written.
+    /// Waits until the thread has written all records, or until the deadline. Returns whether the
+    /// thread has written all records.
     pub(crate) fn finish(&self, deadline: Instant) -> bool {
         self.flush();
         let mut state = self.shared.lock();
@@ -277,7 +281,8 @@ fn write_for_ever(file: &File, ending: Ending, shared: &Shared) -> io::Error {
             state = waited.unwrap_or_else(PoisonError::into_inner);
         }
         state.idle = false;
-        // The swap also returns the memory of the written records to the other threads.
+        // The swap also puts the empty vectors of the written records there, so that other threads
+        // use their memory again.
         std::mem::swap(&mut state.waiting, &mut records);
         state.writing = Size {
             bytes: records.bytes.len(),
@@ -298,12 +303,14 @@ fn write_for_ever(file: &File, ending: Ending, shared: &Shared) -> io::Error {
     }
 }
 
-/// Writes records. After each write, calls `tell` with the size of the rest. An error comes with the number
-/// of bytes of an unfinished record that were written.
+/// Writes records. After each write, calls `tell` with the size of the records that are left. If a
+/// write fails, returns the error, and the number of bytes of an unfinished record that were
+/// written.
 ///
-/// A pipe or a terminal gets no more bytes at once than a pipe takes as a whole. So the data in a pipe
-/// ends with a whole record, even if the process ends while it waits for the reader. Only a longer record
-/// can be cut.
+/// Each write to a pipe or a terminal has at most [`ATOMIC`] bytes and, if possible, ends at the
+/// end of a record. A pipe takes such a write completely or not at all. So the data in a pipe ends
+/// with a whole record, even if the process ends while it waits for the reader. Only a record that
+/// is longer than [`ATOMIC`] can be cut.
 fn write_records(
     file: &File,
     is_regular: bool,
@@ -342,12 +349,14 @@ fn cut(mut file: &File, length: usize) {
         return;
     };
     if length > 0 && place == metadata.len() {
-        // If this fails, the file keeps the bytes. The error of the write is reported anyway.
+        // If the cut fails, the file keeps the bytes. The program reports the error of the write
+        // anyway.
         let _ = file.set_len(place.saturating_sub(length as u64));
     }
 }
 
-/// A second descriptor of an open file. The thread that gets it may keep it until the process ends.
+/// Makes a second descriptor of an open file. A thread may keep this descriptor until the process
+/// ends.
 pub(crate) fn duplicate(file: impl AsFd) -> io::Result<File> {
     Ok(file.as_fd().try_clone_to_owned()?.into())
 }
@@ -377,7 +386,8 @@ mod tests {
 
     #[test]
     fn records_are_given_together_up_to_the_limit() {
-        // The lengths of held and of given records, and how many of the given records have room.
+        // Each row has the lengths of the records that are held, the lengths of the records that
+        // are given, and the number of given records that have room.
         for (held, given, kept) in [
             (&[][..], &[4, 4, 4][..], 2),
             (&[], &[20, 1], 1),
@@ -428,7 +438,8 @@ mod tests {
         for _ in 0..10_000 {
             offer(&writer, &record);
         }
-        // There is no reader. Some records are in the socket, and the limit's number of bytes waits.
+        // Nobody has read from the socket. Some records are in the socket, and as many bytes wait
+        // as the limit allows.
         assert!(!writer.finish(Instant::now()));
         let left_out = writer.left_out();
         assert!(left_out > 10_000 - 1049 && left_out <= 10_000, "{left_out}");
@@ -441,7 +452,8 @@ mod tests {
         assert!(writer.finish(Instant::now() + LONG));
         let written = 10_000 - writer.left_out();
         assert!(written >= 1048, "{written}");
-        // The reading thread does not end, because the writer's thread keeps the descriptor.
+        // The reading thread would never see the end of the data, because the writer's thread keeps
+        // its descriptor.
         drop(writer);
         drop(reading);
     }
@@ -486,7 +498,8 @@ mod tests {
             left.push((size.bytes, size.records));
         })
         .unwrap();
-        // Records that fit 4096 bytes; of a longer record 4096 bytes at a time; and the rest.
+        // A write has the records that fit 4096 bytes together. A longer record takes several
+        // writes of 4096 bytes, and a write for the rest.
         assert_eq!(left, [(9008, 3), (9007, 2), (4911, 2), (815, 2), (0, 0)]);
         drop(file);
         let mut found = Vec::new();

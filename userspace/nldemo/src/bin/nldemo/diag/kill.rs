@@ -110,7 +110,7 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
         find_targets(args, output, stop)?
     };
     let mut destroyer = Destroyer::open()?;
-    // Without this check, some sockets could be destroyed before the kernel refuses others.
+    // Without this check, the kernel could destroy some sockets before it refuses another one.
     for target in &targets {
         destroyer.check(target.kind())?;
     }
@@ -152,8 +152,8 @@ fn destroy(
     report: &mut Report,
     stop: &Stop,
 ) -> Result<(), Failure> {
-    // If several sockets have the same addresses, the kernel finds one of them, and after its end
-    // another.
+    // If several sockets have the same addresses, the kernel finds only one of them. After that
+    // socket was destroyed, the kernel finds the next one. So try again as long as sockets go.
     loop {
         let before = left.len();
         for target in std::mem::take(&mut left) {
@@ -173,8 +173,8 @@ fn destroy(
     Ok(())
 }
 
-/// Reports the outcome for each socket. Counts the sockets that stay, and those whose connections
-/// go on.
+/// Reports the outcome for each socket. Counts the sockets that stay, and the sockets whose
+/// connections go on.
 struct Report<'o> {
     output: &'o mut Output,
     table: Table,
@@ -188,7 +188,7 @@ impl Report<'_> {
         self.subflows += usize::from(is_subflow);
         self.staying += usize::from(!outcome.is_destroyed() && !is_subflow);
         match self.print(target, outcome) {
-            // The reader has closed the output. The remaining sockets are still destroyed.
+            // If the reader has closed the output, the remaining sockets must still be destroyed.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => result,
         }
@@ -260,7 +260,7 @@ fn read_targets(stop: &Stop) -> Result<Vec<Target>, Failure> {
     Ok(targets)
 }
 
-/// Standard input. It also ends when it is time to stop.
+/// Standard input. Reading it also ends when the user stops the program.
 struct Input<'s> {
     file: File,
     stop: &'s Stop,

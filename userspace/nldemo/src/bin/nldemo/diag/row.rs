@@ -33,7 +33,7 @@ pub(super) struct Row<'a> {
     processes: Option<Vec<&'a Process>>,
 }
 
-/// Information from elsewhere that is shown with sockets.
+/// Information that is shown with sockets and does not come from `sock_diag`.
 pub(super) struct Context {
     /// The processes that have sockets open, if they are shown.
     pub(super) owners: Option<Owners>,
@@ -135,7 +135,8 @@ impl Context {
                 let local = match &unix.name {
                     None => "*".to_owned(),
                     Some(name) if unix.r#abstract => format!("@{name}"),
-                    // Otherwise the name would look like an abstract one.
+                    // An abstract name is shown with `@` before it. So this `@`, which is a part of
+                    // the name, is escaped.
                     Some(name) if name.0.starts_with(b"@") => {
                         format!(r"\x40{}", Escaped(&name.0[1..]))
                     }
@@ -199,7 +200,7 @@ fn count(count: Option<u32>) -> String {
     count.map_or_else(|| "-".to_owned(), |count| count.to_string())
 }
 
-/// An end in the form that `local=` and `remote=` accept.
+/// An end of a connection in the form that the filters `local=` and `remote=` accept.
 pub(super) fn end(kind: Kind, end: &Endpoint, device: Option<&str>) -> String {
     let device = device.map_or_else(String::new, |device| {
         format!("%{}", Escaped(device.as_bytes()))

@@ -36,18 +36,18 @@ A filter is a list of words. A socket must match all of them:
                            EtherType of packet sockets
 Separate alternatives by commas: state=listen,close";
 
-/// Makes a filter from terms. Fails if they contradict each other, or name an interface that does
-/// not exist.
+/// Makes a filter from terms. Fails if the terms contradict each other, or name an interface that
+/// does not exist.
 pub(super) fn filter(terms: &[Term]) -> Result<Filter, Failure> {
     let mut filter = Filter::new(terms.iter().cloned()).map_err(Failure::usage)?;
     filter.look_up().map_err(Failure::usage)?;
     Ok(filter)
 }
 
-/// Passes sockets to `each`, part by part.
+/// Passes the sockets that match the filter to `each`, part by part.
 ///
-/// If the kernel does not list a kind, that is an error if the filter names the kind, and a warning
-/// otherwise.
+/// If the kernel cannot list sockets of a kind, this fails if the filter names the kind. Otherwise
+/// it prints a warning.
 pub(super) fn search(
     filter: &Filter,
     output: &mut Output,

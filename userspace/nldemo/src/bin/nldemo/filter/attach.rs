@@ -106,8 +106,8 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
 fn echo(args: &Args, parity: Parity, output: &mut Output, stop: &Stop) -> Result<(), Failure> {
     let mut client = Client::open(Options {
         protocol: args.module.protocol,
-        // The kernel answers before a send returns. So a reply that has not come by then will never
-        // come.
+        // The kernel answers before a send returns. So a reply that is not in the socket after the
+        // send will never come.
         timeout: Duration::ZERO,
         ..Options::default()
     })?;

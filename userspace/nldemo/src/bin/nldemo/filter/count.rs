@@ -85,7 +85,7 @@ enum Event {
     Summary,
 }
 
-/// The counts at some time.
+/// The counts that were read at one time.
 #[derive(Serialize)]
 struct Reading {
     seconds: f64,

@@ -4,18 +4,19 @@
 
 use nfnetlink_queue::Packet;
 
-/// The length of both addresses of an Ethernet header. The type, or a VLAN tag, follows them.
+/// The length of the two addresses in an Ethernet header. The type or a VLAN tag follows them.
 const ADDRESSES_LEN: usize = 12;
 
-/// The Ethernet header of a packet from a bridge, which can have any protocol. The kernel sends the VLAN
-/// tag separately, and the header contains it. `None` if the packet begins with an IP header.
+/// The Ethernet header of a packet from a bridge. `None` for other packets, which begin with an IP
+/// header. The kernel sends the VLAN tag in a separate attribute, and this function puts the tag
+/// back into the header.
 pub(super) fn header(packet: &Packet<'_>) -> Option<Vec<u8>> {
     if i32::from(packet.family) != libc::AF_BRIDGE {
         return None;
     }
     let mut header = match packet.link_header {
         Some(header) if header.len() > ADDRESSES_LEN => header.to_vec(),
-        // The kernel sends no header for packets that come from this machine.
+        // If this machine sent the packet, the kernel gives no link layer header.
         _ => {
             let mut header = vec![0; ADDRESSES_LEN];
             if let (Some(source), Some(address)) = (header.get_mut(6..), packet.hardware_address) {

@@ -2,8 +2,9 @@
 
 //! The JSON object that `nldemo queue run -j` prints about a packet; its `--help` describes the keys.
 //!
-//! This file writes the object key by key. A serializer checks for each byte of each key whether the byte
-//! needs an escape. That takes more instructions than a verdict takes in the kernel.
+//! This file writes the object key by key. A serializer would check for each byte of each key
+//! whether the byte needs an escape. This check takes more instructions than a verdict takes in the
+//! kernel.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::digits::hardware_address;
 use crate::digits::hex;
 use crate::digits::written;
 
-/// Adds a key after another one.
+/// Adds a key that is not the first key of its object.
 macro_rules! key {
     ($json:ident, $key:literal) => {
         $json.extend_from_slice(concat!(",\"", $key, "\":").as_bytes())
@@ -38,7 +39,8 @@ macro_rules! text {
     };
 }
 
-/// Adds a key with a boolean. In each of the two branches, the compiler knows the number of bytes.
+/// Adds a key with a boolean. There are two branches, so that the compiler knows the number of
+/// bytes in each.
 macro_rules! boolean {
     ($json:ident, $key:literal, $value:expr) => {
         if $value {
@@ -62,8 +64,8 @@ macro_rules! optional {
     };
 }
 
-/// Adds the object on one line, without the end of the line. If `payload` is set, the object has the bytes
-/// of the packet.
+/// Adds the object about a packet on one line, without the end of the line. If `payload` is set,
+/// the object also has the bytes of the packet.
 pub(super) fn append(json: &mut Vec<u8>, seen: &Seen<'_>, payload: bool) {
     let Seen {
         packet,

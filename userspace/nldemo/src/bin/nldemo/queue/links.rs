@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The names of interfaces, which may be added, deleted and renamed meanwhile.
+//! The names of interfaces. While the program runs, interfaces may be added, deleted and renamed.
 
 use std::rc::Rc;
 use std::sync::Mutex;
@@ -20,18 +20,19 @@ use crate::output::json_string;
 
 /// The multicast group for changes of interfaces (`RTNLGRP_LINK`).
 const CHANGES: u32 = 1;
-/// Longer than most messages. A message that is cut still says that something changed.
+/// The length of the receive buffer, which is longer than most messages. Even a message that is cut
+/// says that an interface changed.
 const MESSAGE_LEN: usize = 4096;
 
 /// The changes to interfaces, for all threads.
 ///
-/// The kernel sends the event of a change before packets can meet the changed interface. So a
-/// thread decides by the right interface if it reads the events after it has received a packet and
-/// before it decides.
+/// The kernel sends the event about a change before a packet can pass the changed interface. So a
+/// thread must read the events after it has received a packet, and before it decides. Then it
+/// decides by the right interface.
 pub(super) struct Links<'a> {
     policy: &'a Policy,
     changes: Mutex<KernelSocket>,
-    /// The number of changes.
+    /// The number of times that changes were seen.
     version: AtomicU64,
 }
 
@@ -42,7 +43,7 @@ pub(super) struct Known {
     names: Vec<(u32, Rc<Name>)>,
 }
 
-/// The name of an interface, as it is printed.
+/// The name of an interface, in the forms in which it is printed.
 pub(super) struct Name {
     pub(super) escaped: String,
     /// The name as a JSON string.
@@ -59,8 +60,8 @@ pub(super) struct Names {
 }
 
 impl<'a> Links<'a> {
-    /// Looks up the interfaces that a policy names, and follows the changes from now on. Returns
-    /// those that do not exist.
+    /// Looks up the interfaces that a policy names, and begins to follow the changes. Passes a
+    /// message to `missing` for each named interface that does not exist.
     pub(super) fn follow(
         policy: &'a Policy,
         mut missing: impl FnMut(String),
@@ -77,11 +78,13 @@ impl<'a> Links<'a> {
         })
     }
 
-    /// Reads the events of changes. If there are some, forgets the names that were known.
+    /// Reads the events about changes. If there are any, looks up the interfaces of the policy
+    /// again, and forgets the names in `known`.
     pub(super) fn look(&self, known: &mut Known) {
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         if something_changed(&mut changes) {
-            // The missing interfaces were reported at the start.
+            // The result has the missing interfaces. They are not reported again: the program
+            // reports missing interfaces only at its start.
             drop(self.policy.find_interfaces());
             self.version.fetch_add(1, Ordering::Relaxed);
         }
@@ -99,7 +102,7 @@ fn something_changed(socket: &mut KernelSocket) -> bool {
     loop {
         match socket.receive(&mut buffer) {
             Ok(None) => return changed,
-            // The socket had no room for some events. So there were changes.
+            // An overrun means that the socket had no room for some events. So there were changes.
             Ok(Some(_)) | Err(Error::Overrun { .. } | Error::Truncated { .. }) => {
                 changed = true;
             }

@@ -7,12 +7,12 @@ use std::path::Path;
 
 use crate::failure::Failure;
 
-/// The memory of a queue in which few packets wait, in this program and in the kernel. With 100 to 2000
-/// queues, 80 to 117 KiB for each were measured.
+/// The memory that a queue takes in this program and in the kernel while few packets wait. With 100
+/// to 2000 queues, each queue took 80 to 117 KiB.
 const PER_QUEUE: u64 = 128 << 10;
 
-/// Fails if there is too little memory for this number of queues. Otherwise the kernel would kill this
-/// program, or another one, during the start.
+/// Fails if there is too little memory for this number of queues. Without this check, the kernel
+/// could kill this program or another program while the queues are made.
 pub(super) fn check(queues: usize) -> Result<(), Failure> {
     let of_machine = fs::read_to_string("/proc/meminfo").ok();
     let of_machine = of_machine.as_deref().and_then(available_bytes);
@@ -25,7 +25,7 @@ pub(super) fn check(queues: usize) -> Result<(), Failure> {
 
 fn check_with(queues: u64, available: u64) -> Result<(), Failure> {
     let needed = queues * PER_QUEUE;
-    // One queue is always allowed.
+    // A single queue is always allowed, even if the memory seems too little.
     if queues == 1 || needed <= available {
         return Ok(());
     }
@@ -46,8 +46,9 @@ fn available_bytes(text: &str) -> Option<u64> {
     Some(kilobytes << 10)
 }
 
-/// The memory that the control groups (version 2) of this process leave to it. Of all levels, the one that
-/// leaves the least counts. Cached files do not count as used, because the kernel drops them first.
+/// The memory that the control groups (version 2) of this process leave to it. The result is the
+/// smallest value of all levels of groups. Cached files are not counted as used memory, because the
+/// kernel drops them before memory runs out.
 fn left_by_groups(groups: &str, root: &Path) -> Option<u64> {
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let levels = root.join(own);
@@ -67,7 +68,8 @@ fn left_by_group(group: &Path) -> Option<u64> {
         let found = text.lines().find_map(|line| line.strip_prefix(name));
         found.and_then(|bytes| bytes.parse::<u64>().ok())
     };
-    // Files of tmpfs count as cached, too, but the kernel cannot drop them.
+    // The kernel's number of cached bytes includes files of tmpfs (`shmem`). The kernel cannot drop
+    // these, so they are used memory.
     let cached = bytes("file ").unwrap_or(0);
     let dropped_first = cached.saturating_sub(bytes("shmem ").unwrap_or(0));
     Some(limit.saturating_sub(used.saturating_sub(dropped_first)))

@@ -241,8 +241,8 @@ pub(crate) fn run(args: &Args, output: &Output, stop: &Stop) -> Result<(), Failu
     served.and(told)
 }
 
-/// Binds the queues, and decides packets until it is time to stop. Empties the capture file when all
-/// queues are bound. Returns the totals, and the time that this took since then.
+/// Binds the queues, and decides packets until the program must stop. Empties the capture file when
+/// all queues are bound. Returns the totals, and the time from then to the end.
 fn listen(
     args: &Args,
     capture: Option<(&Path, &File)>,
@@ -252,7 +252,8 @@ fn listen(
         let serve =
             |bound: Bound| Session::new(bound.queue, bound.index, shared, bound.deadline).run();
         let threads = Threads::start(scope, args.queue.0.len(), serve)?;
-        // From here on packets may wait. Whatever fails, they are decided.
+        // After a queue is bound, packets may wait in it. So even after a failure, the threads run
+        // and decide these packets.
         let (queues, bound) = bind(args);
         let begun = bound.and_then(|()| {
             if let Some((path, file)) = capture {
@@ -276,14 +277,14 @@ fn listen(
     })
 }
 
-/// A queue that is bound, for the thread that reads it.
+/// A bound queue, and what the thread that reads it must know.
 struct Bound {
     queue: Queue,
     index: u32,
     deadline: Option<Instant>,
 }
 
-/// The totals of queues, and the first failure.
+/// The totals of one or more queues, and the first failure.
 type Served = (Totals, Result<(), Failure>);
 
 fn sum(all: Vec<Served>) -> Served {
@@ -304,7 +305,8 @@ fn copied(mode: CopyMode) -> usize {
     }
 }
 
-/// Binds all queues. If one cannot be bound, those before it are.
+/// Binds all queues in order. If a queue cannot be bound, returns the queues that were bound
+/// before, and the error.
 fn bind(args: &Args) -> (Vec<Queue>, Result<(), Failure>) {
     let mut queues = Vec::new();
     for number in args.queue.0.clone() {
@@ -320,7 +322,7 @@ fn bind(args: &Args) -> (Vec<Queue>, Result<(), Failure>) {
     (queues, rewritable)
 }
 
-/// Fails if the policy would queue packets again for ever.
+/// Fails if the policy would send packets back to the same queues, or repeat them, without end.
 fn refuse_loops(args: &Args, policy: &Policy, output: &Output) -> Result<(), Failure> {
     let numbers = &args.queue.0;
     if let Some(queue) = policy.queues().find(|queue| numbers.contains(queue)) {

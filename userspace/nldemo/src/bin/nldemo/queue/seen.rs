@@ -15,9 +15,9 @@ pub(super) struct Seen<'a> {
     pub(super) ip: Option<Summary>,
     pub(super) names: Names,
     pub(super) decision: Decision,
-    /// Whether the policy could decide it.
+    /// Whether the policy could decide the packet.
     pub(super) decided: bool,
-    /// The result of the rewriting, if rewriting was asked for.
+    /// The result of the rewriting, if the user asked for rewriting.
     pub(super) rewriting: Option<Result<(), Unwritable>>,
 }
 
@@ -39,7 +39,7 @@ pub(super) mod tests {
         1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
     ];
 
-    /// The kernel's message about this packet. The packet came by interface 7.
+    /// The kernel's message about the packet [`PING`], which came in by interface 7.
     pub(in crate::queue) fn message() -> Vec<u8> {
         let mut payload = vec![2, 0, 0, 3];
         attr::append(&mut payload, 1, [0, 0, 0, 5, 8, 0, 0]);

@@ -35,26 +35,28 @@ use super::sink::Untold;
 use super::totals::Totals;
 use crate::failure::Failure;
 
-/// The longest time for a stop while packets keep coming.
+/// After a request to stop, the longest time in which a session still decides packets that keep
+/// coming.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
-/// The most packets that are received, decided and printed together. The first of them waits for
-/// its verdict until the last one is decided.
+/// The largest number of packets that are received, decided and printed together. The verdict on
+/// the first of these packets is sent only after the last one is decided.
 const TOGETHER: NonZero<usize> = NonZero::new(64).expect("it is not 0");
 
-/// The decision about a packet that the policy cannot decide. The rule that would hold may be one
-/// that drops it.
+/// The decision about a packet that the policy cannot decide. The rule that matches the packet is
+/// unknown, and may be a rule that drops packets.
 const UNDECIDED: Decision = Decision::DROP;
 
 /// The values that all queues share.
 pub(super) struct Shared<'a> {
     pub(super) policy: &'a Policy,
-    /// Present if names of interfaces are needed.
+    /// The changes to interfaces. `None` if neither the policy nor the output needs names of
+    /// interfaces.
     pub(super) links: Option<Links<'a>>,
     pub(super) replacements: &'a [Replacement],
     pub(super) sink: Sink<'a>,
     pub(super) stop: &'a Stop,
-    /// The limit for the number of packets, over all queues.
+    /// The largest number of packets to decide, over all queues.
     pub(super) limit: Option<u64>,
     /// The number of packets so far, if there is a limit.
     pub(super) packets: AtomicU64,
@@ -76,14 +78,16 @@ pub(super) struct Session<'s, 'a> {
     shared: &'s Shared<'a>,
     /// The time when the session ends by itself.
     deadline: Option<Instant>,
-    /// The decision about every packet, if no packet needs to be read.
+    /// The decision about every packet. `None` if the session must look at each packet, because the
+    /// decisions differ, or for the output, a rewriting or a limit.
     unseen: Option<Decision>,
     totals: Totals,
-    /// The time when the first packet came whose verdict was not sent yet.
+    /// The time of receipt of the first packet whose verdict was not sent yet.
     timed: Option<Instant>,
     known: Known,
     untold: Untold,
-    /// Memory for packets between their decision and their printing. Empty otherwise.
+    /// The vector for packets that were decided and not printed yet. It is kept here, empty, so
+    /// that its memory is used again.
     seen: Vec<Seen<'static>>,
 }
 
@@ -110,15 +114,15 @@ impl<'s, 'a> Session<'s, 'a> {
         }
     }
 
-    /// Decides packets until it is time to stop. Then decides those that are pending, and unbinds
+    /// Decides packets until the program must stop. Then decides the pending packets, and unbinds
     /// the queue.
     pub(super) fn run(mut self) -> (Totals, Result<(), Failure>) {
         let mut inbox = self.queue.inbox(TOGETHER);
         let served = self.serve(&mut inbox);
-        // This also runs after an error, because the socket may still work.
+        // The pending packets are decided even after an error, because the socket may still work.
         let mut served = served.and(self.drain(&mut inbox));
-        // Reading the losses takes long. Packets that came meanwhile get their verdict now, right
-        // before the queue is unbound.
+        // Reading the losses takes long. So packets may have come in that time. They get their
+        // verdict now, right before the queue is unbound.
         self.totals.lost = self.queue.losses();
         served = served.and(self.drain(&mut inbox));
         let Self {
@@ -137,8 +141,8 @@ impl<'s, 'a> Session<'s, 'a> {
         let (stop, deadline) = (self.shared.stop, self.deadline);
         let mut served = Ok(());
         let mut soon = false;
-        // Time and signals are also checked between packets, because under load the program never
-        // waits.
+        // The loop checks the time and the signals each time it has received packets. Under load it
+        // never waits, so a check during the wait would not be enough.
         while served.is_ok()
             && !stop.requested()
             && deadline.is_none_or(|deadline| Instant::now() < deadline)
@@ -163,7 +167,8 @@ impl<'s, 'a> Session<'s, 'a> {
             if served.is_err() || self.is_enough() {
                 break;
             }
-            // Others come soon, and so does the next look at `stop`.
+            // After packets, more packets probably come soon. So this receipt waits itself, at most
+            // for `SOON`, and then the loop looks at `stop` again.
             soon = came && deadline.is_none() && self.queue.unsent() == 0;
             if soon {
                 continue;
@@ -178,7 +183,7 @@ impl<'s, 'a> Session<'s, 'a> {
         served
     }
 
-    /// Waits for a packet, a signal, the time when verdicts are sent, or the end.
+    /// Waits for a packet, a signal, the time when verdicts must be sent, or the deadline.
     fn wait(&mut self) -> Result<Wake, Error> {
         let first = self.deadline.into_iter().chain(self.queue.due()).min();
         let woken = self.queue.wait(first, Some(self.shared.stop.as_fd()));
@@ -200,7 +205,8 @@ impl<'s, 'a> Session<'s, 'a> {
                 .let_pass()
                 .or_else(|error| self.tolerate(error))?;
         }
-        // This ends when no packet comes while verdicts are sent.
+        // The loop ends when no packet has come since the last verdicts were sent, or at the
+        // deadline.
         loop {
             let came = self.receive(inbox, Queue::receive_many, false)?;
             let flushed = self.queue.flush();
@@ -218,8 +224,8 @@ impl<'s, 'a> Session<'s, 'a> {
         }
     }
 
-    /// Receives packets and decides them. Returns whether any came. If they are not `told`, they are
-    /// not printed and count as pending.
+    /// Receives packets and decides them. Returns whether any packet came. If `told` is not set,
+    /// the packets are counted as pending, and are not printed.
     fn receive(
         &mut self,
         inbox: &mut Inbox,
@@ -251,7 +257,7 @@ impl<'s, 'a> Session<'s, 'a> {
         decided.and(Ok(true))
     }
 
-    /// Sends the verdicts on what was received.
+    /// Sends the verdicts on the packets that were received together.
     fn send(&mut self, inbox: &Inbox) -> Result<(), Failure> {
         let sent = self.queue.send_gathered(inbox.is_full());
         let sent = sent.or_else(|error| self.tolerate(error));
@@ -259,7 +265,7 @@ impl<'s, 'a> Session<'s, 'a> {
         sent
     }
 
-    /// Gives all packets the same decision.
+    /// Gives all packets in `inbox` the same decision, and does not read them.
     fn decide_unseen(
         &mut self,
         inbox: &Inbox,
@@ -292,7 +298,8 @@ impl<'s, 'a> Session<'s, 'a> {
                 return;
             };
             match queued.packet() {
-                // This goes on after a failure, because the queue may still work.
+                // After a failure the loop goes on with the next packet, because the queue may
+                // still work.
                 Ok(packet) => {
                     if let Err(failure) = self.decide(packet, told, seen) {
                         all = Err(failure);
@@ -372,7 +379,7 @@ impl<'s, 'a> Session<'s, 'a> {
         }
     }
 
-    /// Counts a lack of buffer space instead of failing.
+    /// Counts an error that is only a temporary lack of buffer space. Returns any other error.
     #[cold]
     fn tolerate(&mut self, error: Error) -> Result<(), Failure> {
         if !error.is_temporary() {
@@ -382,7 +389,7 @@ impl<'s, 'a> Session<'s, 'a> {
         Ok(())
     }
 
-    /// Records the time until the verdict, if the verdict of the timed packet was sent.
+    /// Records the time from the receipt of the timed packet until now, if its verdict was sent.
     fn note_sent(&mut self) {
         if self.queue.unsent() == 0 {
             if let Some(received) = self.timed.take() {
@@ -404,7 +411,7 @@ fn note<'b>(totals: &mut Totals, event: Result<Event<'b>, knetlink::Error>) -> O
             }
         }
         Ok(_) => {}
-        // The packet is lost, but the queue still works.
+        // The message cannot be read, so its packet gets no verdict. But the queue still works.
         Err(_) => totals.malformed += 1,
     }
     None

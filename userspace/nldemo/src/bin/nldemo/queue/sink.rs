@@ -2,11 +2,11 @@
 
 //! The output about packets: standard output and a capture file. The threads of all queues share them.
 //!
-//! The thread of a queue receives the packets that wait, decides each of them, and sends their verdicts to
-//! the kernel. Then it makes the packets' lines and blocks, and gathers them. It gives them to the writers
-//! when there are many, and before it waits for packets. The writers have threads of their own. If a
-//! writer has no room for a record, it leaves the record out and counts it. So output that fails, is slow
-//! or is stuck delays no verdict.
+//! The thread of a queue receives the packets that wait, decides each of them, and sends their
+//! verdicts to the kernel. Then it makes a line and a capture block for each packet. It gathers
+//! these records, and gives them to the writers when there are many, and before it waits for
+//! packets. Each writer has its own thread. If a writer has no room for a record, it leaves the
+//! record out and counts it. So output that fails, is slow or is stuck delays no verdict.
 
 use std::fs::File;
 use std::io;
@@ -37,23 +37,26 @@ use crate::writer::Ending;
 use crate::writer::Records;
 use crate::writer::Writer;
 
-/// The longest time that the end of the program waits for output that takes nothing.
+/// At its end, the program waits at most for this time until stuck output has taken the remaining
+/// records.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The output that the user wants.
 #[derive(Clone, Copy)]
 pub(super) struct Telling {
-    /// A line for each packet.
+    /// Whether to print a line for each packet.
     pub(super) lines: bool,
-    /// The bytes of the packet below its line.
+    /// Whether to print the bytes of the packet below its line.
     pub(super) hexdump: bool,
-    /// The number of bytes that may wait to be written, for the lines and for the capture each.
+    /// The number of bytes that may wait to be written. The lines and the capture each have this
+    /// limit.
     pub(super) buffer: usize,
     /// Whether the capture goes to standard output, and the lines go to standard error.
     pub(super) aside: bool,
 }
 
-/// The first JSON object. It says that the queue is bound and that packets are seen from now on.
+/// The first JSON object. It says that the queues are bound, so that the program sees all later
+/// packets.
 #[derive(Serialize)]
 struct Ready {
     event: &'static str,
@@ -61,7 +64,7 @@ struct Ready {
     portid: u32,
 }
 
-/// The records that one thread has gathered and not given to the writers yet.
+/// The records that the thread of a queue has gathered, and has not given to the writers yet.
 #[derive(Default)]
 pub(super) struct Untold {
     lines: Records,
@@ -69,7 +72,7 @@ pub(super) struct Untold {
     comment: Vec<u8>,
 }
 
-/// Takes decided packets from all threads.
+/// Takes the records of decided packets from all threads.
 pub(super) struct Sink<'a> {
     output: &'a Output,
     telling: Telling,
@@ -200,10 +203,10 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// Waits for the output, and prints the summary last. The program has run for `seconds`. Returns the
-    /// first failure of the output.
+    /// Waits until all records are written, and then prints the summary. The program has run for
+    /// `seconds`. Returns the first failure of the output.
     ///
-    /// It waits for output that takes nothing, but at most for [`PATIENCE`]. If standard output does not take
+    /// If the output is stuck, the wait ends after [`PATIENCE`]. If standard output does not take
     /// the summary, the summary goes to standard error.
     pub(super) fn finish(self, mut totals: Totals, seconds: f64) -> Result<(), Failure> {
         let deadline = Instant::now() + PATIENCE;
@@ -232,7 +235,7 @@ impl<'a> Sink<'a> {
             (lines, capture.map(|error| ("write capture file", error)))
         };
         let output = output.map(Failure::Output);
-        // The reader of standard output has closed it, and needs no summary.
+        // If the reader of standard output has closed it, the reader needs no summary.
         let unwanted = output.as_ref().is_some_and(Failure::is_closed_pipe);
         if !printed && (!unwanted || self.telling.aside) {
             output::complain(summary.to_string());
@@ -252,7 +255,8 @@ pub(super) const STANDARD_OUTPUT: &str = "-";
 
 /// Opens a capture file. [`begin`] empties the file when the queues are bound.
 ///
-/// If the file is a named pipe, this waits for a reader. So call it while no packet waits.
+/// If the file is a named pipe, this function waits for a reader. So it must be called before
+/// packets can wait for a verdict.
 pub(super) fn open(path: &Path) -> Result<File, Failure> {
     if path == Path::new(STANDARD_OUTPUT) {
         if io::stdout().is_terminal() {

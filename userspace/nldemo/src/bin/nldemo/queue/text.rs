@@ -22,16 +22,17 @@ use crate::digits::hexadecimal;
 use crate::digits::written;
 use crate::output::Output;
 
-/// Makes the lines.
+/// Makes the lines about packets.
 pub(super) struct Text {
     hexdump: bool,
-    /// The control sequences before and after a verdict that drops a packet, and another verdict.
+    /// The control sequences before and after a verdict: `dropping` for a verdict that drops the
+    /// packet, `passing` for any other verdict.
     dropping: [String; 2],
     passing: [String; 2],
 }
 
 impl Text {
-    /// If `hexdump` is set, the bytes of each packet are below its line.
+    /// If `hexdump` is set, the bytes of each packet are printed below its line.
     pub(super) fn new(output: &Output, hexdump: bool) -> Self {
         Self {
             hexdump,

@@ -2,8 +2,8 @@
 
 //! Threads that are started before there is work for them.
 //!
-//! If a thread cannot be started, the program learns it while no packet waits and the capture is as
-//! it was.
+//! So if a thread cannot be started, the program fails early: no packet waits for a verdict yet,
+//! and the capture file still has its old content.
 
 use std::io;
 use std::sync::mpsc;
@@ -14,14 +14,15 @@ use std::thread::ScopedJoinHandle;
 
 use linux_names::Error;
 
-/// Threads that wait for one job each. The current thread does a job, too, so there is one thread less
-/// than jobs.
+/// Threads that each wait for one job. The current thread does a job, too. So for N jobs, N - 1
+/// threads are started.
 pub(super) struct Threads<'scope, Job, Done, Work> {
     waiting: Vec<Waiting<'scope, Job, Done>>,
     work: Work,
 }
 
-/// A thread, and the way to give it its job. Without a job, the thread ends when this is dropped.
+/// A thread that waits, and the channel through which it gets its job. If this value is dropped
+/// before the thread got a job, the thread ends.
 struct Waiting<'scope, Job, Done> {
     give: Sender<Job>,
     thread: ScopedJoinHandle<'scope, Option<Done>>,
@@ -33,7 +34,8 @@ where
     Done: Send + 'scope,
     Work: Fn(Job) -> Done + Copy + Send + 'scope,
 {
-    /// Starts the threads for up to this number of jobs. All do the same work.
+    /// Starts the threads for up to this number of jobs. Each thread calls the same function with
+    /// its job.
     pub(super) fn start(
         scope: &'scope Scope<'scope, '_>,
         jobs: usize,
@@ -51,8 +53,9 @@ where
         Ok(Self { waiting, work })
     }
 
-    /// Does each job in a thread of its own, the first job in the current thread. Returns the results in
-    /// the order of the jobs. If a job panics, the others are done before the panic goes on here.
+    /// Does the first job in the current thread, and each other job in its own thread. Returns the
+    /// results in the order of the jobs. If a job panics, this function waits for the other jobs,
+    /// and then panics, too.
     ///
     /// # Panics
     ///
@@ -66,7 +69,7 @@ where
             .map(|job| {
                 let Waiting { give, thread } =
                     waiting.next().expect("there is a thread for each job");
-                // The thread has not ended, because it waits for this.
+                // The send cannot fail, because the thread waits for the job and has not ended.
                 let _ = give.send(job);
                 thread
             })
@@ -94,7 +97,7 @@ mod tests {
 
     #[test]
     fn all_jobs_are_done_at_once_and_their_results_are_in_order() {
-        // Each job ends when all have begun.
+        // No job ends before all jobs have begun. So the test hangs if they do not run in parallel.
         let all = Barrier::new(5);
         let work = |job: usize| {
             all.wait();

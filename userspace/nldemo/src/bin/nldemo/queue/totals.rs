@@ -31,7 +31,8 @@ pub(super) struct Totals {
     pub(super) unwritable: u64,
     pub(super) undecided: u64,
     pub(super) pending: u64,
-    /// Verdicts that could not be sent. Their packets are counted by their decision, too.
+    /// Verdicts that could not be sent. Their packets are also counted as accepted, dropped and so
+    /// on.
     unsent: u64,
     flushed: u64,
     errors: u64,
@@ -40,14 +41,15 @@ pub(super) struct Totals {
     pub(super) malformed: u64,
     pub(super) overruns: u64,
     pub(super) foreign: u64,
-    /// Packets that were not printed, and packets that the capture lacks.
+    /// The number of packets whose line was left out, and of packets that are missing in the
+    /// capture.
     pub(super) unprinted: u64,
     pub(super) uncaptured: u64,
     pub(super) lost: Option<KernelLosses>,
     seconds: f64,
     packets_per_second: f64,
     latency_ns: Option<Figures>,
-    /// Times from a packet's receipt until its verdict was sent, for some packets.
+    /// For some packets, the time from the receipt until the verdict was sent.
     #[serde(skip)]
     pub(super) latencies: Durations,
 }
@@ -62,7 +64,7 @@ impl Totals {
         }
     }
 
-    /// Counts packets with this decision.
+    /// Counts `packets` packets that got this decision.
     pub(super) fn count(&mut self, decision: Decision, packets: u64) {
         self.packets += packets;
         *match decision.verdict() {
@@ -115,7 +117,8 @@ impl Totals {
         self.latencies.merge(&other.latencies);
     }
 
-    /// The totals with the values that are computed at the end, after `seconds`.
+    /// The totals, with the values that can be computed only at the end. The program has run for
+    /// `seconds`.
     pub(super) fn finished(mut self, seconds: f64) -> Self {
         self.errors = self.gone + self.refused + self.malformed + self.overruns;
         self.seconds = seconds;
@@ -128,8 +131,9 @@ impl Totals {
 
     /// The text of the totals.
     ///
-    /// After hex dumps, the lines are comments. Programs that read hex dumps, such as `text2pcap`,
-    /// take a number at the start of a line as an offset.
+    /// After hex dumps, the lines of the totals are comments. Without the comment mark, programs
+    /// that read hex dumps, such as `text2pcap`, would mistake a number at the start of a line for
+    /// an offset.
     pub(super) fn text(&self, hexdump: bool, output: &Output) -> io::Result<Vec<u8>> {
         if output.is_json() {
             return output.json_text(self);
@@ -138,7 +142,7 @@ impl Totals {
         Ok(if hexdump { commented(&text) } else { text }.into_bytes())
     }
 
-    /// Fails if something was left out of the output.
+    /// Fails if the output or the capture lacks packets.
     pub(super) fn complete(&self) -> Result<(), Failure> {
         let left_out: Vec<_> = [
             (self.unprinted, "standard output"),
@@ -159,7 +163,7 @@ impl Totals {
     }
 }
 
-/// The plain summary: one line of counts, one with the rate, and one more for each unusual count.
+/// The plain summary: a line with counts, a line with the rate, and a line for each unusual count.
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -226,7 +230,7 @@ impl fmt::Display for Totals {
     }
 }
 
-/// The same lines with `# ` before each.
+/// The lines of `text`, each with `# ` before it.
 fn commented(text: &str) -> String {
     text.split_inclusive('\n')
         .flat_map(|line| ["# ", line])
