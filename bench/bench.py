@@ -22,7 +22,8 @@ class Bench:
 
     def __init__(self, programs, ko):
         self.programs = Path(programs)
-        # Otherwise the first packet or rule would load these modules, and its subject would bear the cost.
+        # Otherwise the first packet or rule would load these modules, and the time of its subject would include
+        # the load.
         run("modprobe", "-a", "veth", "nfnetlink_queue", "nf_tables", "nft_queue")
         self.places = Places()
         self.subjects = {
@@ -38,7 +39,7 @@ class Bench:
             "BPF, looks": Program(self.programs, "look_ipv4", "look_ipv6"),
         }
         _median, least, _most = self.nanoseconds(CLOCK, rounds=100)
-        # No interrupt came during the shortest round.
+        # The shortest round is used, because no interrupt came during it.
         self.instruction = least / 100_000
 
     def _command(self, work, place, times, rounds):
@@ -60,7 +61,7 @@ class Bench:
 
     @contextlib.contextmanager
     def beside(self, work):
-        """Runs another process, which repeats the work until the `with` ends."""
+        """Starts another process, which repeats the work until the `with` ends."""
         place = self.places.of(work.hook)
         with place.near:
             process = subprocess.Popen(self._command(work, place, work.times, 1_000_000),
@@ -71,7 +72,7 @@ class Bench:
         process.wait()
 
     def measure(self, works, repetitions):
-        """Does all works with all their subjects in turns. Yields rows in the order of the works."""
+        """Does each work with each of its subjects. The subjects take turns. Yields rows in the order of the works."""
         costs = {}
         for _ in range(repetitions):
             for hook in dict.fromkeys(work.hook for work in works):

@@ -8,7 +8,8 @@ import statistics
 from rows import Bound, Ratio, Row
 from works import CLOCK, Work
 
-# Few times in a round: most rounds must end before the scheduler switches to the other process.
+# A round does the work only a few times, because most rounds must end before the scheduler switches to the other
+# process.
 GET = Work("config", "asking for the configuration", ("config",), 10)
 ICMP = Work("config", "an ICMP packet, which reads it", ("icmp", 56), 10)
 UDP = Work("config", "a UDP packet, which does not", ("udp", 64, 0), 10, far=True)
@@ -16,7 +17,7 @@ REPETITIONS = 5
 
 
 def under_load(bench):
-    """Each work beside a process that does the other work, and beside a process that only uses the CPU."""
+    """Measures each work twice: beside a process that does the other work, and beside one that only uses the CPU."""
     with bench.subjects["module"]("prerouting"):
         for work, load in ((GET, ICMP), (ICMP, GET), (UDP, GET)):
             alone, costs = bench.instructions(work), {CLOCK: [], load: []}

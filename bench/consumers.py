@@ -27,8 +27,8 @@ returns each length in a structure of its own."""
 FEW_IN_64 = """\
 With 64 queues, a burst has one or two packets for each queue. So most of the cost is waking the threads, and a batch
 saves little. `nldemo` wakes a thread for each queue where C has a process."""
-# (a consumer, the consumer that it is compared to): the bound of the first one's packets a second,
-# divided by the second one's.
+# Keys: a consumer, and the consumer that it is compared to. Values: the bound of the quotient of their packets a
+# second.
 COMPARED = {
     ("one by one", "C"): Bound(least=1.10),
     ("one by one", "crate nfq"): Bound(least=1.00),
@@ -56,7 +56,7 @@ def waiting():
 
 
 class Consumer:
-    """Running programs that have bound `queues` queues."""
+    """The running programs of one consumer. Together they have bound `queues` queues."""
 
     def __init__(self, commands, queues, output=os.devnull):
         with open(output, "wb") as output:
@@ -82,8 +82,8 @@ class Consumer:
 
 def cost(consumer):
     """The consumer's CPU time for a packet, in ns. The packets of a burst wait together."""
-    # Echo replies: nobody answers them. No socket for ICMP is open: the consumer would bear the cost of its
-    # copy.
+    # The packets are echo replies, because nobody answers these. No socket for ICMP may be open. Otherwise the
+    # kernel would make a copy for that socket, and the consumer's time would include the copy.
     packets = [ipv4("127.0.0.1", host, icmp(0, data=bytes(56))) for host in HOSTS]
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
         before = consumer.cpu_time()
@@ -96,7 +96,7 @@ def cost(consumer):
 
 
 def latency():
-    """The time from an echo request to its reply, in ns. Each of them is alone in the queue."""
+    """The time from an echo request to its reply, in ns. Each packet is alone in the queue."""
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
         raw.setsockopt(SOL_RAW, ICMP_FILTER, struct.pack("=I", ~1 & 0xFFFFFFFF))  # only replies
         raw.connect(("127.0.0.1", 0))
@@ -127,7 +127,7 @@ def _commands(bench, program, queues):
 
 
 def _measured(bench, program, queues, repetitions):
-    """The instructions of each consumer: for packets, and for echoes."""
+    """The instructions of each consumer for a packet of a burst, and for an echo."""
     figures = {}
     for _ in range(repetitions):
         for name, commands in _commands(bench, program, queues).items():
@@ -170,7 +170,8 @@ def _telling(bench, program, repetitions):
     ways = {
         "text": (one, output, b"\n"),
         "JSON": ([*one, "-j"], output, b'"event":"packet"'),
-        # The end of the length that closes the block before, and the type of an Enhanced Packet Block.
+        # The mark of a record: the last bytes of the previous block, which are the end of its length, and the type
+        # of an Enhanced Packet Block.
         "capture": ([*one, "--quiet", "--pcap", str(capture)], capture, b"\0\0\6\0\0\0"),
     }
     costs = {"C, tells nothing": []}
@@ -192,7 +193,7 @@ def _telling(bench, program, repetitions):
 def consumers(bench, program, repetitions):
     """All rows of consumers."""
     loopback_up()
-    # So no consumer runs before the whole burst is sent.
+    # This process gets a real-time priority, so that no consumer runs before the whole burst is sent.
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     yield from _accepting(bench, program, repetitions)
     yield from _telling(bench, program, repetitions)

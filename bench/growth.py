@@ -72,8 +72,8 @@ def namespaces(bench):
 
 
 def times(bench):
-    """The shortest times of loading and unloading, in µs: the guest's clock also runs while the guest waits
-    for the host, so longer times say nothing."""
+    """The shortest times of loading and unloading, in µs. The guest's clock also runs while the guest waits for
+    the host. So a longer time may only mean a longer wait."""
     for name in MODULES:
         bench.subjects[name].loading.clear()
         bench.subjects[name].unloading.clear()

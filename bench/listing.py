@@ -25,7 +25,7 @@ def _cpu_time(command):
 
 
 def _connections(listener, count):
-    """`count` connected sockets; both ends of a connection count."""
+    """Opens `count` connected sockets. A connection has two of them, its two ends."""
     ends = []
     for _ in range(count // 2):
         client = socket.create_connection(listener.getsockname())
@@ -34,7 +34,8 @@ def _connections(listener, count):
 
 
 def sockets(bench, program):
-    """The cost of one socket: the difference between many and few sockets, divided by their number."""
+    """The cost of one socket: the cost of many sockets minus the cost of few, divided by the number of the many
+    sockets."""
     commands = dict(zip(NAMES, ([program, "diag", "list"], ["ss", "-a", "-n"])))
     namespace = Namespace()
     with namespace, socket.create_server(("127.0.0.1", 0)) as listener:

@@ -24,8 +24,8 @@ def _write(file, text):
 
 
 def _kept():
-    """The bytes that this thread allocates for a new namespace and does not free again: bytes that exist
-    once, and bytes that exist for each CPU."""
+    """The bytes that this thread allocates for a new namespace and does not free again. Returns two numbers: bytes
+    that exist once, and bytes that exist for each CPU."""
     _write("trace", "")
     _write("set_event_pid", f"{os.getpid()}\n")
     _write("set_event", "\n".join(EVENTS).replace("/", ":"))

@@ -13,7 +13,8 @@ SECTIONS = {
     "constants": r"\.rodata",
     "data": r"\.(data|bss)",
 }
-# By names of functions. If several patterns match a function, the first one counts.
+# The purposes, each with a pattern for the names of its functions. If several patterns match a function, the first
+# pattern is used.
 PARTS = {
     "statistics": r"stats|percpu|dump",
     "configuration and its events": r"::control|::events|config|multicast|OutOfRange|loaded|points|Subsystem>::load",

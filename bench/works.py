@@ -9,7 +9,7 @@ from rows import Bound
 MODULES = ("floor", "twin", "module")
 HOOKED = ("nothing", *MODULES, "nft")
 PASSING = (*HOOKED, "BPF, empty", "BPF, looks")
-# The module and the twin have equal duties: the difference is the language.
+# The module and the twin have equal duties. So the difference of their costs is due to the language.
 ECHO = Bound(most=1.00, meanwhile=1.01)
 PASSES = Bound(most=1.00)
 QUEUED = Bound(most=1.00)

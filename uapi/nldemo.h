@@ -1,28 +1,31 @@
 /* SPDX-License-Identifier: ((GPL-2.0 WITH Linux-syscall-note) OR BSD-3-Clause) */
 /*
- * The wire protocol of rust_nldemo: raw netlink, one kernel socket in every
- * network namespace. specs/nldemo.yaml describes the same for YNL.
+ * The wire protocol of rust_nldemo: raw netlink, with a kernel socket in every
+ * network namespace. specs/nldemo.yaml describes the same protocol for YNL.
  */
 #ifndef _UAPI_NLDEMO_H
 #define _UAPI_NLDEMO_H
 
-/* The netlink protocol number, unless the module parameter "protocol" names another. */
+/* The netlink protocol number, unless the module parameter "protocol" names another number. */
 #define NLDEMO_PROTOCOL_DEFAULT	23
-/* Lower numbers belong to the kernel. Numbers from MAX_LINKS on do not exist. */
+/*
+ * The range of the protocol number. Lower numbers belong to the kernel. Numbers
+ * from MAX_LINKS on do not exist.
+ */
 #define NLDEMO_PROTOCOL_MIN	23
 #define NLDEMO_PROTOCOL_MAX	31
 
-/* Message types; those below NLMSG_MIN_TYPE (16) are netlink's own. */
+/* Message types. Types below NLMSG_MIN_TYPE (16) are netlink's own. */
 
-/* The answer has the same type, sequence number and payload, byte for byte. */
+/* Echo. The answer has the same type, sequence number and payload, byte for byte. */
 #define NLDEMO_MSG_ECHO		16
 /* Asks for the configuration of the network namespace. */
 #define NLDEMO_MSG_CONFIG_GET	17
 /* The answer to CONFIG_GET: all of NLDEMO_CONFIG_A_*. */
 #define NLDEMO_MSG_CONFIG	18
 /*
- * Changes the values that the attributes name, all of them or none, and keeps
- * the others. Needs CAP_NET_ADMIN in the user namespace that owns the network
+ * Changes the values that the attributes name, all of them or none. All other
+ * values stay. Needs CAP_NET_ADMIN in the user namespace that owns the network
  * namespace.
  */
 #define NLDEMO_MSG_CONFIG_SET	19
@@ -50,22 +53,22 @@
 #define NLDEMO_GROUP_EVENTS	1
 
 /* Configuration. Integers are in host byte order. */
-#define NLDEMO_CONFIG_A_ENABLED		1	/* u8: 1 if packets are queued, 0 if none is */
+#define NLDEMO_CONFIG_A_ENABLED		1	/* u8: 1 if packets are queued, else 0 */
 #define NLDEMO_CONFIG_A_QUEUE		2	/* u16: the first queue */
 #define NLDEMO_CONFIG_A_QUEUES		3	/* u16: the number of queues, at least 1 */
 #define NLDEMO_CONFIG_A_SPREAD		4	/* u8: NLDEMO_SPREAD_* */
 #define NLDEMO_CONFIG_A_BYPASS		5	/* u8: 1 if packets pass while their queue has no consumer */
 #define NLDEMO_CONFIG_A_HOOKS		6	/* u8: NLDEMO_HOOKS_*, bit n for NF_INET_* number n */
-#define NLDEMO_CONFIG_A_PRIORITY	7	/* s32: lower runs earlier, NF_IP_PRI_* */
-#define NLDEMO_CONFIG_A_SKIP_MARK	8	/* u32: packets with this mark pass; 0: no mark */
+#define NLDEMO_CONFIG_A_PRIORITY	7	/* s32, NF_IP_PRI_*: lower numbers run earlier */
+#define NLDEMO_CONFIG_A_SKIP_MARK	8	/* u32: packets with this mark pass; 0 for none */
 #define NLDEMO_CONFIG_A_IPV4		9	/* nest: NLDEMO_FAMILY_A_* */
 #define NLDEMO_CONFIG_A_IPV6		10	/* nest: NLDEMO_FAMILY_A_* */
 /* u32, in answers and events: the number of the namespace's latest event */
 #define NLDEMO_CONFIG_A_EVENT		11
 /*
  * u8, in answers and events: 1 if the hooks are registered, 0 if the namespace
- * had no room for them. Each CONFIG_SET tries to register them, even if it
- * changes nothing else.
+ * had no room for the hooks. Then each CONFIG_SET tries to register them, even
+ * if it changes nothing else.
  */
 #define NLDEMO_CONFIG_A_HOOKED		12
 #define NLDEMO_CONFIG_A_MAX		12
@@ -92,16 +95,16 @@ enum nldemo_hooks {
 /* A set of types: type n is bit n % 8 (counted from the lowest) of byte n / 8. */
 #define NLDEMO_TYPES_LEN	32
 
-/* Statistics. A counter has 4 bytes while its value fits, else 8, in host byte order. */
+/* Statistics. A counter has 4 bytes if its value fits, otherwise 8, in host byte order. */
 #define NLDEMO_STATS_A_CPU	1	/* u32, in dumps: the CPU of these counters */
-#define NLDEMO_STATS_A_MESSAGES	2	/* netlink messages handled */
+#define NLDEMO_STATS_A_MESSAGES	2	/* netlink messages that the module handled */
 #define NLDEMO_STATS_A_BYTES	3	/* bytes of these messages, including headers */
 #define NLDEMO_STATS_A_ACKS	4	/* acknowledgements without an error */
-#define NLDEMO_STATS_A_ERRORS	5	/* errors reported, except for refused requests */
-#define NLDEMO_STATS_A_REFUSED	6	/* requests refused: no CAP_NET_ADMIN */
+#define NLDEMO_STATS_A_ERRORS	5	/* errors that the module reported, without A_REFUSED */
+#define NLDEMO_STATS_A_REFUSED	6	/* requests refused: the sender lacks CAP_NET_ADMIN */
 #define NLDEMO_STATS_A_IPV4	7	/* nest: NLDEMO_PACKETS_A_* */
 #define NLDEMO_STATS_A_IPV6	8	/* nest: NLDEMO_PACKETS_A_* */
-#define NLDEMO_STATS_A_HOOKED	9	/* u8, in totals: as NLDEMO_CONFIG_A_HOOKED */
+#define NLDEMO_STATS_A_HOOKED	9	/* u8, in totals: the value of NLDEMO_CONFIG_A_HOOKED */
 #define NLDEMO_STATS_A_MAX	9
 
 /*
@@ -109,14 +112,14 @@ enum nldemo_hooks {
  * passes. Of a fragmented packet only the first fragment is counted.
  */
 #define NLDEMO_PACKETS_A_SEEN		1	/* all packets: matched, of other types, or unparsable */
-#define NLDEMO_PACKETS_A_MATCHED	2	/* of a type that is queued */
-#define NLDEMO_PACKETS_A_SKIPPED	3	/* of the matched: passed, by mark or as seen in a VRF */
-#define NLDEMO_PACKETS_A_QUEUED		4	/* of the matched, all others */
+#define NLDEMO_PACKETS_A_MATCHED	2	/* packets of a type that is queued */
+#define NLDEMO_PACKETS_A_SKIPPED	3	/* matched packets that passed (mark, or VRF) */
+#define NLDEMO_PACKETS_A_QUEUED		4	/* matched packets that went to a queue */
 #define NLDEMO_PACKETS_A_UNPARSABLE	5	/* headers end early or contradict themselves */
 #define NLDEMO_PACKETS_A_MAX		5
 
 /* A network namespace that was deleted. */
-#define NLDEMO_NETNS_A_COOKIE	1	/* u64: its cookie, as SO_NETNS_COOKIE reads it */
+#define NLDEMO_NETNS_A_COOKIE	1	/* u64: the cookie, as SO_NETNS_COOKIE reads it */
 #define NLDEMO_NETNS_A_EVENT	2	/* u32: the number of this event in the initial namespace */
 #define NLDEMO_NETNS_A_MAX	2
 

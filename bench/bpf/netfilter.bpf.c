@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * BPF programs for Netfilter hooks that let every packet pass: the alternative to a hook in a
- * module. A BPF program cannot queue a packet: the verifier allows only NF_DROP and NF_ACCEPT as
- * its result.
+ * BPF programs for Netfilter hooks. They let every packet pass, and are the alternative to a hook
+ * in a module. A BPF program cannot queue a packet, because the verifier allows only NF_DROP and
+ * NF_ACCEPT as its result.
  */
 #include <stdbool.h>
 #include <linux/bpf.h>
@@ -48,7 +48,10 @@ static __always_inline int count(void)
 	return NF_ACCEPT;
 }
 
-/* The module's first check, which is the only one for most packets that are not ICMP. */
+/*
+ * The module's first check: whether the packet may be ICMP. For most packets that are not ICMP, the
+ * module makes no other check.
+ */
 SEC("netfilter")
 int look_ipv4(struct bpf_nf_ctx *ctx)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * An NFQUEUE consumer on libnetfilter_queue that accepts every packet. It sends one verdict for
- * all waiting packets, at most for 64 or a few more.
+ * An NFQUEUE consumer on libnetfilter_queue that accepts every packet. It sends one batch verdict
+ * for all packets that wait, but at most for 64 packets or a few more.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,7 +14,7 @@
 
 #define BATCH 64
 
-/* Packets without a verdict yet. */
+/* The packets that were received and have no verdict yet. */
 struct pending {
 	uint32_t last_id;
 	unsigned int count;

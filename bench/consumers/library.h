@@ -12,7 +12,10 @@ static void die(const char *what)
 	exit(2);
 }
 
-/* Binds the queue that the only argument names. The kernel will copy whole packets. */
+/*
+ * Opens the queue whose number is the program's only command-line argument. The kernel copies whole
+ * packets to it.
+ */
 static struct nfq_handle *open_queue(int argc, char **argv, nfq_callback *callback, void *data,
 				     struct nfq_q_handle **queue)
 {

@@ -19,7 +19,7 @@
 #include <linux/netlink.h>
 
 #define BATCH 64
-/* Room for a packet and its attributes. Only measured packets are sure to fit. */
+/* Room for a packet and its attributes. The measured packets fit; longer packets would not. */
 #define ROOM 4096
 #define QUEUE_MESSAGE(type) (NFNL_SUBSYS_QUEUE << 8 | (type))
 
@@ -66,7 +66,7 @@ static int bind_queue(uint16_t queue)
 
 	if (fd < 0)
 		die("socket");
-	/* A connected netlink socket receives from its peer only: here, the kernel. */
+	/* A connected netlink socket receives only from its peer, which is the kernel here. */
 	if (connect(fd, (struct sockaddr *)&kernel, sizeof(kernel)))
 		die("connect");
 	if (send(fd, &configuration, sizeof(configuration), 0) < 0)

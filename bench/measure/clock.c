@@ -2,7 +2,7 @@
 /* The time of an instruction, for a clock that counts instructions. */
 #include "measure.h"
 
-/* A hundred thousand instructions, and a few more. */
+/* Runs a hundred thousand instructions, and a few more. */
 static void loop(void *context, unsigned int n)
 {
 	uint32_t left = 50000;
@@ -12,7 +12,7 @@ static void loop(void *context, unsigned int n)
 	__asm__ volatile("1: dec %0\n\tjnz 1b" : "+r"(left) : : "cc");
 }
 
-/* ROUNDS TIMES: a hundred thousand instructions. */
+/* ROUNDS TIMES: measures a hundred thousand instructions. */
 void measure_clock(char **arguments)
 {
 	struct repetition often = repetition(arguments);

@@ -11,10 +11,10 @@
 #include "measure.h"
 
 #define NUMBER 5
-/* Where attributes start. */
+/* The offset of the first attribute in a message. */
 #define START ((ssize_t)NLMSG_LENGTH(GENL_HDRLEN))
 
-/* A request or a reply. All attributes that are used here fit. */
+/* A request or a reply. It has room for all attributes that this file uses. */
 struct message {
 	struct nlmsghdr header;
 	struct genlmsghdr head;
@@ -58,7 +58,7 @@ static void put(struct message *message, uint16_t type, const void *value, size_
 	message->header.nlmsg_len += (uint32_t)(NLA_HDRLEN + NLA_ALIGN(size));
 }
 
-/* The value of the attribute with this type and size; NULL if there is none. */
+/* The value of the attribute with this type and size. NULL if there is no such attribute. */
 static const void *find(const uint8_t *bytes, ssize_t len, uint16_t type, size_t size)
 {
 	while (len >= NLA_HDRLEN) {
@@ -159,13 +159,16 @@ static void measure_requests(char **arguments, uint8_t command, uint16_t flags)
 	print(measure(&work, often), often.rounds);
 }
 
-/* ROUNDS TIMES: ask for a counter. */
+/* ROUNDS TIMES: measures requests for a counter. */
 void measure_counter_get(char **arguments)
 {
 	measure_requests(arguments, COUNTER_CMD_GET, 0);
 }
 
-/* ROUNDS TIMES: add to a counter, with an acknowledgement; nobody listens to the events. */
+/*
+ * ROUNDS TIMES: measures additions to a counter, with an acknowledgement. Nobody listens to the
+ * events.
+ */
 void measure_counter_add(char **arguments)
 {
 	measure_requests(arguments, COUNTER_CMD_ADD, NLM_F_ACK);

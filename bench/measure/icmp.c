@@ -60,7 +60,7 @@ static void measure_replies(char **arguments, void (*between)(void))
 	measure_pair(&pair, often);
 }
 
-/* ROUNDS TIMES SIZE: messages with SIZE bytes of data to 127.0.0.1. */
+/* ROUNDS TIMES SIZE: measures ICMP messages with SIZE bytes of data to 127.0.0.1. */
 void measure_icmp(char **arguments)
 {
 	measure_replies(arguments, NULL);
@@ -91,7 +91,10 @@ static void consume(void)
 		die("verdict");
 }
 
-/* ROUNDS TIMES SIZE: the same messages. Each waits in queue 0 until this program accepts it. */
+/*
+ * ROUNDS TIMES SIZE: measures the messages of measure_icmp(). Each message waits in queue 0 until
+ * this program accepts it.
+ */
 void measure_queued(char **arguments)
 {
 	struct nfq_q_handle *queue;
@@ -138,7 +141,10 @@ static void make_reply6(uint8_t *packet, size_t size, uint32_t seed)
 	memcpy(message, &header, sizeof(header));
 }
 
-/* ROUNDS TIMES SIZE EXTENSIONS: ICMPv6 messages to ::1 behind EXTENSIONS extension headers. */
+/*
+ * ROUNDS TIMES SIZE EXTENSIONS: measures ICMPv6 messages to ::1 behind EXTENSIONS extension
+ * headers.
+ */
 void measure_icmpv6(char **arguments)
 {
 	struct repetition often = repetition(arguments);

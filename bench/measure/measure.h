@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 /*
- * One thing to measure. While the clock runs, answers are only stored, each in its own buffer.
- * They are checked after the clock stopped.
+ * One thing to measure. While the clock runs, answers are only stored, each in its own buffer. The
+ * answers are checked after the clock has stopped.
  */
 struct work {
 	/* Prepares a round of n times; may be NULL. */
@@ -29,7 +29,10 @@ struct repetition {
 /* Ends the program with a message: "what", and the text of errno if it is not 0. */
 _Noreturn void die(const char *what);
 
-/* The number in text. Ends the program with an error that names it if it is out of range. */
+/*
+ * The number in text. If it is out of range, ends the program with an error that has the name of
+ * the argument.
+ */
 unsigned long number(const char *name, const char *text, unsigned long least, unsigned long most);
 
 /* ROUNDS and TIMES: the first two arguments of every work. */
@@ -39,7 +42,7 @@ struct repetition repetition(char **arguments);
 void *allocate(size_t count, size_t size);
 
 /*
- * Does the work in rounds, after a first round that does not count. Returns for every round the
+ * Does the work in rounds, after a first round that is not measured. Returns for every round the
  * nanoseconds that the work takes once, without the time for reading the clock.
  */
 double *measure(const struct work *work, struct repetition often);
@@ -47,7 +50,7 @@ double *measure(const struct work *work, struct repetition often);
 /* Prints the median, the least and the most of "count" times. */
 void print(double *took, size_t count);
 
-/* Fills a payload. It differs between messages and has no short period. */
+/* Fills a payload. The bytes depend on the seed and have no short period. */
 void fill(uint8_t *bytes, size_t len, uint32_t seed);
 bool is_filled(const uint8_t *bytes, size_t len, uint32_t seed);
 

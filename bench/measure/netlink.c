@@ -171,8 +171,8 @@ static void measure_trips(struct trip trip, struct repetition often, unsigned in
 	for (unsigned int i = 0; i < threads; i++)
 		clients[i] = (struct client) { .trip = trip, .often = often };
 	/*
-	 * Client 0 runs in this thread. With one client there is only one thread, so system calls
-	 * look up its files without a reference count.
+	 * Client 0 runs in this thread. So with one client there is only one thread, and system
+	 * calls look up the thread's files without a reference count.
 	 */
 	for (unsigned int i = 1; i < threads; i++) {
 		errno = pthread_create(&clients[i].thread, NULL, run, &clients[i]);
@@ -188,7 +188,10 @@ static void measure_trips(struct trip trip, struct repetition often, unsigned in
 	print(took, threads * often.rounds);
 }
 
-/* ROUNDS TIMES: NLMSG_NOOP with NLM_F_ACK: no answer of netlink takes less. */
+/*
+ * ROUNDS TIMES: measures NLMSG_NOOP with NLM_F_ACK. This is the floor, because no other answer of
+ * netlink takes less.
+ */
 void measure_floor(char **arguments)
 {
 	struct trip trip = {
@@ -198,7 +201,7 @@ void measure_floor(char **arguments)
 	measure_trips(trip, repetition(arguments), 1);
 }
 
-/* ROUNDS TIMES SIZE BATCH SOCKETS THREADS: echo requests. */
+/* ROUNDS TIMES SIZE BATCH SOCKETS THREADS: measures echo requests. */
 void measure_echo(char **arguments)
 {
 	struct repetition often = repetition(arguments);
@@ -210,7 +213,7 @@ void measure_echo(char **arguments)
 	measure_trips(trip, often, number("THREADS", arguments[5], 1, 1000));
 }
 
-/* ROUNDS TIMES: ask for the configuration. */
+/* ROUNDS TIMES: measures requests for the configuration. */
 void measure_config(char **arguments)
 {
 	struct trip trip = {

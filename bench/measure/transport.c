@@ -65,8 +65,8 @@ static int open_far(int type, char **arguments, struct sockaddr_in *address)
 }
 
 /*
- * ROUNDS TIMES SIZE SEGMENT ADDRESS NETNS: datagrams. If SEGMENT is not 0, a datagram consists of
- * segments of at most SEGMENT bytes, which stay together (UDP_SEGMENT and UDP_GRO).
+ * ROUNDS TIMES SIZE SEGMENT ADDRESS NETNS: measures datagrams. If SEGMENT is not 0, a datagram
+ * consists of segments of at most SEGMENT bytes, which stay together (UDP_SEGMENT and UDP_GRO).
  */
 void measure_udp(char **arguments)
 {
@@ -89,7 +89,10 @@ void measure_udp(char **arguments)
 /* The two ends of a connection. */
 static int near, far;
 
-/* Sends a byte back, so that TCP sends no acknowledgement alone or late. */
+/*
+ * Sends a byte back. TCP then sends its acknowledgement with this byte, and not alone or after a
+ * delay.
+ */
 static void respond(void)
 {
 	char byte = 0;
@@ -98,7 +101,7 @@ static void respond(void)
 		die("response");
 }
 
-/* ROUNDS TIMES SIZE ADDRESS NETNS: SIZE bytes over a connection, and a byte back. */
+/* ROUNDS TIMES SIZE ADDRESS NETNS: measures SIZE bytes over a connection, and a byte back. */
 void measure_tcp(char **arguments)
 {
 	struct repetition often = repetition(arguments);

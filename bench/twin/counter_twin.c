@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The requests of examples/counter about one counter, in C: a family of generic netlink with the
- * same policies, counters in each network namespace, a reply, an event if a socket listens. The
- * difference to the Rust module is the language. There is no dump.
+ * same policies, counters in each network namespace, a reply, and an event if a socket listens.
+ * Only the language differs from the Rust module. The twin has no dump.
  */
 #include <linux/atomic.h>
 #include <linux/module.h>

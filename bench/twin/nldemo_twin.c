@@ -2,9 +2,9 @@
 /*
  * The work of rust_nldemo for each packet and message, in C, with equal duties: a configuration
  * under RCU in each network namespace, counters for each CPU, sets of ICMP types, the skip mark,
- * the checks of headers, the spreading over queues, echoes that send the request's buffer back. No
- * request changes the configuration or asks for the counters. The difference to nldemo_floor is
- * the cost of the duties; the difference to the Rust module is the language.
+ * the checks of headers, the spreading over queues, echoes that send the request's buffer back. The
+ * twin has no requests that change the configuration or ask for the counters. It costs more than
+ * nldemo_floor because of its duties. Only the language differs from the Rust module.
  */
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -118,7 +118,10 @@ static __always_inline enum packet_class classify_ipv4(struct sk_buff *skb, u8 *
 	return classify_message(skb, header_len, total_len, type);
 }
 
-/* The extension headers of RFC 8200 and of later RFCs, without ESP, which encrypts what follows. */
+/*
+ * The extension headers of RFC 8200 and of later RFCs, except ESP: the bytes after an ESP header
+ * are encrypted.
+ */
 static __always_inline bool is_extension(u8 next)
 {
 	switch (next) {
@@ -146,7 +149,7 @@ static __always_inline enum packet_class classify_ipv6(struct sk_buff *skb, u8 *
 	ip6h = skb_header_pointer(skb, 0, sizeof(buffer), &buffer);
 	if (!ip6h)
 		return MALFORMED;
-	/* 0 if the packet may be a jumbogram. */
+	/* The end of the packet by its header. 0 if the packet may be a jumbogram. */
 	end = ntohs(ip6h->payload_len) ? sizeof(*ip6h) + ntohs(ip6h->payload_len) : 0;
 	next = ip6h->nexthdr;
 	for (;;) {
@@ -269,7 +272,7 @@ static __always_inline unsigned int decide(const struct twin_net *twin, struct s
 		this_cpu_inc(packets[SKIPPED]);
 		return NF_ACCEPT;
 	}
-	/* The hook saw the packet before, when its input device was a device of the VRF. */
+	/* The hook has already seen the packet, when the input device was a device of the VRF. */
 	if (state->hook == NF_INET_PRE_ROUTING && state->in && netif_is_l3_master(state->in) &&
 	    skb->pkt_type != PACKET_LOOPBACK) {
 		this_cpu_inc(packets[SKIPPED]);
@@ -314,8 +317,9 @@ static unsigned int twin_hook_ipv6(void *priv, struct sk_buff *skb, const struct
 /* --- Messages ------------------------------------------------------------------------ */
 
 /*
- * Whether the request's own buffer can be the reply: it has no other message, and no other owner. A
- * buffer of vmalloc() must not be cloned: netlink_skb_destructor() frees it with the first owner.
+ * Whether the request's own buffer can be the reply: the buffer has no other message, and no other
+ * owner. A buffer from vmalloc() must not be cloned, because a clone has no destructor, and the
+ * last owner would give the memory to kfree().
  */
 static bool can_send_back(const struct sk_buff *skb, const struct nlmsghdr *nlh)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The record of earlier measurements, and the ratios that are worse now.
+//! The record of earlier measurements, and the ratios that are worse than in the latest record.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -23,10 +23,10 @@ pub(crate) struct Entry {
     pub(crate) ratios: BTreeMap<String, f64>,
 }
 
-/// The most that a ratio differs between two runs of the same code.
+/// The largest difference of a ratio between two runs of the same code.
 const NOISE: f64 = 0.005;
 
-/// The rows in instructions: they are the same on every machine.
+/// The rows whose unit is instructions. Their costs are the same on every machine.
 fn counted(rows: &[Row]) -> impl Iterator<Item = &Row> {
     rows.iter().filter(|row| row.unit == "instructions")
 }

@@ -9,7 +9,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::table::number;
 
-/// The colour of text and lines on a light background. The style sheet replaces it on a dark one.
+/// The colour of text and lines on a light background. On a dark background, the style sheet
+/// replaces it.
 const INK: RGBColor = RGBColor(0x1f, 0x23, 0x28);
 const STYLE: &str = "<!-- SPDX-License-Identifier: GPL-2.0 -->\
                      <style>text { font-family: system-ui, sans-serif } \
@@ -111,7 +112,8 @@ impl Chart {
                 let end = (x(*value), y + BAR - 3);
                 area.draw(&Rectangle::new([(x(0.0), y), end], series.color.filled()))?;
                 let place = y + BAR / 2 - 1;
-                // A reference line could cross numbers behind the bars, so then they are inside the bars.
+                // A reference line could cross numbers behind the bars. So if there is a reference
+                // line, the numbers are inside the bars.
                 let (text, style) = if self.reference.is_some() {
                     ((end.0 - 5, place), style(15, HPos::Right).color(&WHITE))
                 } else {

@@ -46,7 +46,7 @@ pub(crate) fn ratios(rows: &[Row], holds: impl Fn(&Ratio) -> bool) -> Vec<String
 
 /// A plot and how it is drawn.
 struct Plot {
-    /// The key of its section; empty for the plot at the top of the page.
+    /// The key of the plot's section. It is empty for the plot at the top of the page.
     section: &'static str,
     file: &'static str,
     alt: &'static str,

@@ -15,10 +15,10 @@ pub(crate) struct Ratio {
     /// The largest ratio of a repetition minus the smallest.
     pub(crate) spread: f64,
     pub(crate) more_is_better: bool,
-    /// As text, for example "≤ 1.00"; empty if there is none.
+    /// The bound as text, for example "≤ 1.00". It is empty if the ratio has no bound.
     pub(crate) bound: String,
     pub(crate) met: bool,
-    /// Whether the ratio meets its bound, or the weaker bound that holds until then.
+    /// Whether the ratio meets its bound, or the weaker bound `meanwhile` of the work.
     pub(crate) allowed: bool,
     /// The reason why the bound is not met; empty if the reason is not known.
     pub(crate) why: String,
@@ -30,7 +30,7 @@ pub(crate) struct Row {
     pub(crate) section: String,
     pub(crate) work: String,
     pub(crate) unit: String,
-    /// By subject, in the order of columns.
+    /// The cost of each subject, in the order of the columns.
     pub(crate) costs: Vec<(String, f64)>,
     pub(crate) ratios: Vec<Ratio>,
 }
@@ -46,16 +46,17 @@ impl Row {
         self.ratios.iter().find(|ratio| ratio.name == name)
     }
 
-    /// The cost minus that of the path alone. If the row has no such cost, nothing is subtracted.
+    /// The cost of a subject minus the cost of the path alone. If the row has no cost of the path
+    /// alone, nothing is subtracted.
     pub(crate) fn added(&self, by: &str) -> Option<f64> {
         Some(self.cost(by)? - self.cost(PATH).unwrap_or(0.0))
     }
 }
 
-/// The subject without a hook: its cost is that of the path alone.
+/// The name of the subject without a hook. Its cost is the cost of the path alone.
 pub(crate) const PATH: &str = "nothing";
 
-/// Reads rows, one a line.
+/// Reads rows. Each line of the file has one row.
 pub(crate) fn read(file: &Path) -> io::Result<Vec<Row>> {
     fs::read_to_string(file)?
         .lines()

@@ -23,7 +23,7 @@ pub(crate) fn number(value: f64) -> String {
     format!("{sign}{grouped}{rest}")
 }
 
-/// A ratio with its bound; bold if the bound is not met.
+/// A ratio with its bound, in bold type if the bound is not met.
 fn ratio(ratio: &Ratio) -> String {
     let value = format!("{:.3}", ratio.value);
     match (ratio.bound.as_str(), ratio.met) {
@@ -44,7 +44,8 @@ fn distinct<'a>(items: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     found
 }
 
-/// A cost: the part that is added to the path alone, if the row has the path's cost.
+/// The text of a cost. If the row has the cost of the path alone, the text is the difference to
+/// that cost.
 fn cost(row: &Row, of: &str) -> String {
     match (row.cost(of), row.cost(PATH)) {
         (None, _) => String::new(),
