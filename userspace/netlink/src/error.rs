@@ -11,7 +11,7 @@ use crate::status::Status;
 /// Shorthand for this crate's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Everything that can go wrong in this crate.
+/// Any error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -21,12 +21,12 @@ pub enum Error {
     /// The kernel answered a request with an error.
     #[error("{operation}: {status}{}", Fix(.fix))]
     Refused {
-        /// What was being done.
+        /// The operation that the kernel refused.
         operation: String,
-        /// The kernel's answer, extended acknowledgement included.
+        /// The kernel's answer, with the extended acknowledgement.
         #[source]
         status: Status,
-        /// What the user can do about it.
+        /// Advice to the user, if there is any.
         fix: Option<String>,
     },
     /// A datagram was longer than the receive buffer, so its end is lost.
@@ -54,19 +54,19 @@ pub enum Error {
     /// The kernel did not answer a request, not even with a refusal.
     #[error("{operation}: the kernel did not answer; something else may own this protocol number")]
     Unanswered {
-        /// What was being done.
+        /// The operation that the request was for.
         operation: String,
     },
     /// The data of a dump changed while the dump was read.
     #[error("{operation}: it changes faster than it can be read (NLM_F_DUMP_INTR); try again")]
     Interrupted {
-        /// What was being done.
+        /// The operation that made the dump.
         operation: String,
     },
 }
 
 impl Error {
-    /// The same error with advice. An error that cannot carry advice stays as it is.
+    /// Adds advice to the error. An error that cannot carry advice stays as it is.
     #[must_use]
     pub fn with_fix(self, advice: impl Into<String>) -> Self {
         match self {

@@ -129,7 +129,8 @@ impl Inbox {
         self.filled(datagram.len());
     }
 
-    /// Receives one datagram, or as many as there is room for. May wait for the first one.
+    /// Receives one datagram, or as many as there is room for. If `waits` is set, waits for the
+    /// first datagram.
     pub(crate) fn fill(&mut self, socket: RawFd, waits: bool) -> nix::Result<()> {
         if self.expected == 1 {
             return self.receive_one(socket, waits);
@@ -151,7 +152,7 @@ impl Inbox {
         }
     }
 
-    /// Receives the first datagram.
+    /// Receives one datagram into the first place.
     fn receive_one(&mut self, socket: RawFd, waits: bool) -> nix::Result<()> {
         let mut flags = MsgFlags::MSG_TRUNC;
         flags.set(MsgFlags::MSG_DONTWAIT, !waits);

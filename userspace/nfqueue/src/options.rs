@@ -92,7 +92,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The part of each packet that is copied.
+    /// Sets the part of each packet that is copied to the consumer.
     pub fn copy_mode(self, copy_mode: CopyMode) -> Self {
         Self { copy_mode, ..self }
     }
@@ -120,7 +120,7 @@ impl Options {
         OTHERS_LEN.saturating_add(copied)
     }
 
-    /// The way verdicts are gathered.
+    /// Sets how verdicts are gathered.
     pub fn batching(self, batching: Batching) -> Self {
         Self { batching, ..self }
     }
@@ -137,7 +137,7 @@ impl Options {
         self.flags & libc::NFQA_CFG_F_FAIL_OPEN.unsigned_abs() != 0
     }
 
-    /// Whether the kernel tells which connection a packet belongs to.
+    /// Sets whether the kernel tells which connection a packet belongs to.
     pub fn conntrack(self, on: bool) -> Self {
         self.flag(libc::NFQA_CFG_F_CONNTRACK, on)
     }
@@ -148,12 +148,13 @@ impl Options {
         self.flag(libc::NFQA_CFG_F_GSO, on)
     }
 
-    /// Whether the kernel tells the user and the group that sent a packet of this machine.
+    /// Sets whether the kernel tells the user and the group that sent a packet of this machine.
     pub fn uid_gid(self, on: bool) -> Self {
         self.flag(libc::NFQA_CFG_F_UID_GID, on)
     }
 
-    /// Whether the kernel tells the security context of the sender of a packet of this machine.
+    /// Sets whether the kernel tells the security context of the sender, for a packet of this
+    /// machine.
     pub fn security_context(self, on: bool) -> Self {
         self.flag(libc::NFQA_CFG_F_SECCTX, on)
     }

@@ -167,8 +167,7 @@ impl Outbox {
         &self.messages[..length]
     }
 
-    /// The length of the first messages together. It is the largest number of messages that fit a
-    /// datagram.
+    /// The number of bytes of as many first messages as fit a datagram.
     fn whole_messages(&self) -> usize {
         let mut messages = Messages::new(&self.messages);
         let mut length = 0;

@@ -151,7 +151,8 @@ impl fmt::Display for Decision {
     }
 }
 
-/// Appends the message that decides packet `id` of `queue`, and gives it other content.
+/// Appends the message that decides packet `id` of `queue`. If there is `content`, the message also
+/// replaces the content of the packet.
 ///
 /// The message asks for no acknowledgement. So the kernel answers only if it refuses the message.
 ///

@@ -44,9 +44,9 @@ pub enum Error {
         if *.expected == 1 { "" } else { "s" }
     )]
     NoReply {
-        /// How many replies were expected.
+        /// The number of expected replies.
         expected: usize,
-        /// How many of them did not come.
+        /// The number of replies that did not come.
         missing: usize,
         /// The time that the client waited.
         timeout: Duration,

@@ -35,7 +35,7 @@ impl Error {
         Self::new(operation, errno_of(error))
     }
 
-    /// The same error with advice added.
+    /// Adds advice to the error.
     #[must_use]
     pub fn with_fix(self, advice: impl Into<String>) -> Self {
         Self {

@@ -10,7 +10,7 @@ pub const ECHO_REQUEST: &str = "echo-request";
 pub const ECHO_REPLY: &str = "echo-reply";
 
 impl Family {
-    /// The common types with their names, which are those of nftables, in ascending order.
+    /// The common types in ascending order, with their names in nftables.
     #[must_use]
     pub fn types(self) -> &'static [(u8, &'static str)] {
         match self {

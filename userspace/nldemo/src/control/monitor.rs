@@ -25,12 +25,12 @@ use crate::protocol::GROUP_EVENTS;
 pub enum Notice {
     /// Events were lost.
     Lost {
-        /// The number of these events.
+        /// The number of lost events.
         events: u32,
     },
     /// Events did not pass the filter.
     Filtered {
-        /// The number of these events.
+        /// The number of events that did not pass.
         events: u32,
     },
     /// The configuration was changed. If the event was lost, the monitor has read the configuration

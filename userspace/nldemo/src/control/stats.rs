@@ -16,7 +16,7 @@ use crate::protocol;
 pub struct Stats<N = u64> {
     /// Netlink messages that the module handled.
     pub messages: N,
-    /// Bytes of these messages, including their headers.
+    /// Bytes of the handled messages, including their headers.
     pub bytes: N,
     /// Acknowledgements without an error.
     pub acks: N,

@@ -147,8 +147,8 @@ impl<'a> Sink<'a> {
         self.capture.is_some()
     }
 
-    /// Adds the records of a packet. `queue_index` is the index of its queue among all queues, `received`
-    /// the time of the receipt since the epoch.
+    /// Adds the records of a packet. `queue_index` is the index of the packet's queue among all
+    /// queues. `received` is the time of the receipt since the epoch.
     pub(super) fn packet(
         &self,
         seen: &Seen<'_>,
