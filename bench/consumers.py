@@ -20,10 +20,10 @@ from rows import Bound, Ratio, Row
 PACKETS, BURST, PINGS = 2000, 50, 300
 HOSTS = [f"127.0.0.{host}" for host in range(1, 33)]
 TUNED = """\
-The tuned consumer in C reads a packet's id where it expects it, and checks nothing else. `nldemo` takes some 130
-instructions more for each packet: some 75 to check the length, the type and the first attribute of each message and
-to count it, and some 55 because `recvmmsg()` of the crate nix writes each message header anew for each call, and
-returns each length in a structure of its own."""
+The tuned consumer in C reads a packet's id where it expects it, and checks nothing else. `nldemo` takes some 120
+instructions more for each packet. It needs some 55 of them because `recvmmsg()` of the crate nix writes each message
+header anew for each call, and returns each length in a structure of its own. With the others it checks the length, the
+type and the first attribute of each message, and counts the message."""
 FEW_IN_64 = """\
 With 64 queues, a burst has one or two packets for each queue. So most of the cost is waking the threads, and a batch
 saves little. `nldemo` wakes a thread for each queue where C has a process."""

@@ -13,7 +13,7 @@ from works import MODULES, echo, udp
 SOCKETS, NAMESPACES = 1000, 5000
 LOADS = 3
 LITTLE = Bound(most=1.02)
-LOADING = Bound(most=1.05, meanwhile=1.27, why="""\
+LOADING = Bound(most=1.05, meanwhile=1.22, why="""\
 Loading and unloading: in each namespace the module makes five allocations where its twin makes three, because each
 hook has memory of its own, and a list of the hooks. Rust's allocator calls `krealloc()`: an allocation takes 252
 instructions, and freeing it 114, where `kfree()` takes 88 in C. When a namespace ends, the module frees its socket by
