@@ -2,9 +2,9 @@
 
 //! Netlink echo and ICMP to NFQUEUE, in every network namespace.
 //!
-//! The module uses [`net`], the safe abstractions over netlink kernel sockets and Netfilter hooks.
-//! This file has the parameters, and connects the parts. `nldemo/` has the functions of the module,
-//! and uses nothing of this file.
+//! The module uses [`net`], the safe abstractions over netlink kernel sockets and Netfilter
+//! hooks. This file has the parameters, and connects the parts. `nldemo/` has the functions of the
+//! module, and uses nothing of this file.
 
 #![deny(unsafe_code)]
 
