@@ -329,14 +329,27 @@ def test_loads_and_unloads_under_requests(example, start, stop):
     assert sum(int(worker.result()) for worker in workers) > 0
 
 
+def section(image, name):
+    """The offset and the size of a section of an ELF file of 64 bits, in little endian."""
+    table, = struct.unpack_from("<Q", image, 0x28)
+    length, count, strings = struct.unpack_from("<HHH", image, 0x3A)
+    # Name, type, flags, address, offset and size.
+    headers = [struct.unpack_from("<IIQQQQ", image, table + n * length) for n in range(count)]
+    _, _, _, _, strings, _ = headers[strings]
+    return next((offset, size) for string, _, _, _, offset, size in headers
+                if image.startswith(name + b"\0", strings + string))
+
+
 def make_twin(directory):
     """Makes a copy of the module with another name. The family of the copy keeps its name."""
-    image, copy = module_path().read_bytes(), Path(directory, f"{TWIN}.ko")
-    # The names in modinfo and in struct module.
-    for before, behind in ((b"name=", b"\0"), (b"", bytes(40))):
+    image, copy = bytearray(module_path().read_bytes()), Path(directory, f"{TWIN}.ko")
+    # The names in modinfo and in struct module. The family's name, elsewhere, may look like the second.
+    for where, before, behind in ((b".modinfo", b"name=", b"\0"), (b".gnu.linkonce.this_module", b"", bytes(40))):
         old, new = (before + name.encode() + behind for name in (FAMILY, TWIN))
-        assert image.count(old) == 1
-        image = image.replace(old, new)
+        offset, size = section(image, where)
+        place = slice(offset, offset + size)
+        assert image[place].count(old) == 1
+        image[place] = image[place].replace(old, new)
     copy.write_bytes(image)
     return copy
 
