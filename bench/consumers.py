@@ -43,6 +43,8 @@ COMPARED_OF_64 = {
     ("batches", "C, tuned"): Bound(least=1.00, meanwhile=0.91, why=FEW_IN_64),
 }
 TOLD = Bound(least=1.00)
+# The kernel lets a process of normal priority run now and then, although this program has real-time priority.
+TRIES = 3
 QUEUES = Path("/proc/net/netfilter/nfnetlink_queue")
 
 
@@ -82,17 +84,27 @@ class Consumer:
 
 def cost(consumer):
     """The consumer's CPU time for a packet, in ns. The packets of a burst wait together."""
+    for _ in range(TRIES):
+        ns = _of_bursts(consumer)
+        if ns is not None:
+            return ns
+    raise AssertionError("in each try, the consumer ran before its turn")
+
+
+def _of_bursts(consumer):
+    """As `cost`; `None` if the consumer ran before a burst was complete."""
     # The packets are echo replies, because nobody answers these. No socket for ICMP may be open. Otherwise the
     # kernel would make a copy for that socket, and the consumer's time would include the copy.
     packets = [ipv4("127.0.0.1", host, icmp(0, data=bytes(56))) for host in HOSTS]
+    complete = True
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
         before = consumer.cpu_time()
         for _ in range(PACKETS // BURST):
             for n in range(BURST):
                 raw.sendto(packets[n % len(packets)], (HOSTS[n % len(HOSTS)], 0))
-            assert sum(waiting().values()) == BURST, "the consumer ran before its turn"
+            complete = complete and sum(waiting().values()) == BURST
             wait_until(lambda: not any(waiting().values()), interval=0.001)
-        return (consumer.cpu_time() - before) / PACKETS
+        return (consumer.cpu_time() - before) / PACKETS if complete else None
 
 
 def latency():
