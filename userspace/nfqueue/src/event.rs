@@ -84,7 +84,7 @@ impl<'a> Events<'a> {
 /// The packet in a datagram, if the datagram has exactly one message, and the message's first
 /// attribute is the packet header (`NFQA_PACKET_HDR`). The kernel sends packets in this form.
 #[inline]
-pub(crate) fn sole_packet(datagram: &[u8]) -> Option<Queued<'_>> {
+fn sole_packet(datagram: &[u8]) -> Option<Queued<'_>> {
     const START: usize = HEADER_LEN + NFGENMSG_LEN;
     let (header, _) = datagram.split_first_chunk::<HEADER_LEN>()?;
     let &[length0, length1, length2, length3, kind0, kind1, ..] = header;

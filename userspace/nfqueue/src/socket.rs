@@ -30,7 +30,6 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::event::Events;
 use crate::event::packet_ids;
-use crate::event::sole_packet;
 use crate::namespace::namespace_allows;
 use crate::options::CopyMode;
 use crate::options::Options;
@@ -440,15 +439,10 @@ impl Queue {
         };
         for datagram in inbox.datagrams() {
             match datagram {
-                Ok(datagram) => match sole_packet(datagram) {
-                    // Most datagrams have one packet and nothing else. To find only the id takes
-                    // less time than to make an event.
-                    Some(queued) => decide(queued.id),
-                    None => Events::new(datagram).for_each(|event| match event {
-                        Ok(Event::Packet(queued)) => decide(queued.id),
-                        event => other(event.map_err(knetlink::Error::from)),
-                    }),
-                },
+                Ok(datagram) => Events::new(datagram).for_each(|event| match event {
+                    Ok(Event::Packet(queued)) => decide(queued.id),
+                    event => other(event.map_err(knetlink::Error::from)),
+                }),
                 Err(error) => other(Err(error)),
             }
         }
