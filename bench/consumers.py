@@ -96,15 +96,16 @@ def _of_bursts(consumer):
     # The packets are echo replies, because nobody answers these. No socket for ICMP may be open. Otherwise the
     # kernel would make a copy for that socket, and the consumer's time would include the copy.
     packets = [ipv4("127.0.0.1", host, icmp(0, data=bytes(56))) for host in HOSTS]
-    complete = True
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
         before = consumer.cpu_time()
         for _ in range(PACKETS // BURST):
             for n in range(BURST):
                 raw.sendto(packets[n % len(packets)], (HOSTS[n % len(HOSTS)], 0))
-            complete = complete and sum(waiting().values()) == BURST
+            complete = sum(waiting().values()) == BURST
             wait_until(lambda: not any(waiting().values()), interval=0.001)
-        return (consumer.cpu_time() - before) / PACKETS if complete else None
+            if not complete:
+                return None
+        return (consumer.cpu_time() - before) / PACKETS
 
 
 def latency():
