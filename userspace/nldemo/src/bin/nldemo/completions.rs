@@ -18,7 +18,7 @@ use crate::output::Output;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// The shell to print it for
+    /// The shell that runs the script
     shell: Shell,
 }
 

@@ -41,27 +41,28 @@ use crate::output::Output;
 const EXAMPLES: &str = "\
 Examples:
   nldemo echo                                  one message to the module and back
-  nldemo echo --size 200000 --count 100        100 large ones, with statistics
+  nldemo echo --size 200000 --count 100        100 large messages, with statistics
   nldemo queue run                             show and accept the packets that the module queues
   nldemo queue run --policy 'size>56 drop'     drop large pings, accept the rest
   nldemo queue show                            queues and their consumers
-  nldemo -N blue -j queue run --count 4        as JSON, in network namespace blue
-  nldemo config set queues=4 ipv6-types=echo   change which packets are queued, and where
+  nldemo -N blue -j queue run --count 4        4 packets of network namespace blue, as JSON
+  nldemo config set queues=4 ipv6-types=echo   change which packets go to which queues
   nldemo stats --watch                         counters and rates, every second
   nldemo monitor                               changes, as soon as they happen
   nldemo filter count eth0                     traffic by protocol, counted in the kernel
   nldemo diag list tcp state=listen            sockets that wait for connections
-  nldemo diag kill tcp remote=192.0.2.0/24     end these connections
+  nldemo diag kill tcp remote=192.0.2.0/24     destroy the connections to this network
 
 A TIME is in seconds, or has units: 5, 0.5, 250ms, 1m30s. A number is decimal, or hexadecimal with
 the prefix 0x. An IFACE is the name of an interface, or its number if no interface has this name.
 
 SIGINT, SIGTERM and SIGHUP end every command within 10 seconds. A second signal, more than 0.3
-seconds later, ends it at once.
+seconds later, ends the command at once.
 
 Exit status:
   0  done
-  1  the answer was no: no reply, or a wrong one; or not all packets were printed
+  1  the answer was no: for example no reply, a wrong reply, or no socket that matches;
+     or packets are missing from the output
   2  usage or system error";
 
 /// Talk to the `rust_nldemo` kernel module: echo over netlink, verdicts on queued packets,

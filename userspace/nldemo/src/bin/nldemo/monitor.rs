@@ -24,8 +24,8 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 const DETAILS: &str = "\
-The first line is printed when the program listens. From then on, it reports each event that it
-misses.
+The first line says that the program listens. From then on, the program prints each event, or
+reports that the event was lost.
 
 Examples:
   nldemo monitor
@@ -33,17 +33,18 @@ Examples:
 
 JSON keys (-j): every object has `event` and `time` (RFC 3339).
   event ready     number (of the latest event before), config, portid
-  event config    number, changed (an object: for each key that changed, from and to), config;
-                  for the keys of both see nldemo config show --help
+  event config    number, changed (an object: each key that changed has from and to), config;
+                  nldemo config show --help describes the keys of changed and config
   event netns     number, cookie (of the network namespace that was deleted, as SO_NETNS_COOKIE
                   reads it); in the initial network namespace only
-  event filtered  events (the number that a filter dropped): with nldemo filter attach --events only
-  event lost      events (the number that was lost); if the configuration changed, event config
+  event filtered  events (the number of events that a filter dropped); only with
+                  nldemo filter attach --events
+  event lost      events (the number of lost events); if the configuration changed, event config
                   follows
 
 Exit status: 0 ended by --count, --timeout or SIGINT; 1 no answer, 2 error";
 
-/// Print changes of the configuration and deleted network namespaces, as soon as they happen
+/// Print changes of the configuration and deletions of network namespaces, as soon as they happen
 #[derive(clap::Args)]
 #[command(after_long_help = DETAILS)]
 pub(crate) struct Args {

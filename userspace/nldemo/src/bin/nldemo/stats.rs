@@ -27,13 +27,14 @@ use crate::table::Table;
 const DETAILS: &str = "\
 What is counted:
   netlink messages     netlink messages handled, and their bytes
-  acks, errors         acknowledgements without an error; reported errors, except for refused requests
+  acks, errors         acknowledgements; errors that the module reported, without refused requests
   refused              requests refused because the sender lacks CAP_NET_ADMIN
-  ipv4, ipv6 seen      ICMP and ICMPv6 packets that the hooks saw; each is one of:
-    unparsable         its headers end early or contradict themselves
-    matched            its type is queued; it is skipped (passes because of its mark, or because it
-                       met the same hook a second time in a VRF) or queued
-    neither            its type is not queued
+  ipv4, ipv6 seen      ICMP and ICMPv6 packets that the hooks saw. Some are also counted as:
+    unparsable         packets whose headers end early or contradict themselves
+    matched            packets of a type that is queued. Each of them is also counted as one of:
+      skipped          packets that passed because of their mark, or because they met the same hook
+                       a second time in a VRF
+      queued           packets that went to a queue
 
 Examples:
   nldemo stats
@@ -41,25 +42,25 @@ Examples:
   nldemo -j stats --watch 10 --count 6 | jq .per_second.ipv4.queued
 
 JSON keys (-j), an object for each reading:
-  time                     when it was read (RFC 3339)
-  hooked                   whether the module's hooks are registered, without --per-cpu
+  time                     time of the reading (RFC 3339)
+  hooked                   whether the module's hooks are registered; not with --per-cpu
   messages, bytes, acks, errors, refused
   ipv4, ipv6               objects: seen, matched, skipped, queued, unparsable
   per_second               null in the first reading, then an object with the same keys from
                            messages to ipv6
-  cpus                     with --per-cpu, instead of all but time: a list of objects, which have
-                           these keys and cpu
+  cpus                     only with --per-cpu, when the object has only time and cpus: a list of
+                           objects with cpu and the keys from messages to per_second
 
 Exit status: 0 done, or ended by SIGINT; 1 no answer, 2 error";
 
-/// Show what the module counted
+/// Show the module's counters
 #[derive(clap::Args)]
 #[command(after_long_help = DETAILS)]
 pub(crate) struct Args {
     /// Show the counters of each CPU
     #[arg(long)]
     per_cpu: bool,
-    /// Read again after each TIME, and show rates
+    /// Read the counters again after each TIME, and show rates
     #[arg(
         long,
         value_name = "TIME",

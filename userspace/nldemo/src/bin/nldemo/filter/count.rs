@@ -26,8 +26,8 @@ use crate::table::Cell;
 use crate::table::Table;
 
 const DETAILS: &str = "\
-A BPF program in the kernel counts. No packet is copied to nldemo. Bytes are counted from the IP
-header on. On lo every packet is both sent and received.
+A BPF program in the kernel counts packets, and their bytes from the IP header on. No packet is copied
+to nldemo. On lo every packet is both sent and received.
 
 What is counted:
   tcp, udp      over IPv4 and IPv6, behind VLAN tags and extension headers
@@ -39,16 +39,17 @@ Examples:
   nldemo filter count eth0
   nldemo -j filter count lo --interval 10 --count 6 | jq .per_second.received.tcp.bytes
 
-JSON keys (-j), an object for each reading, then one for all:
-  event         ready (only with interface, when counting starts), counts, then summary
+JSON keys (-j), an object for each reading, then a summary:
+  event         ready (when counting starts: only event, time and interface), counts, then summary
   time          time of the reading (RFC 3339)
   interface     name of the interface
   seconds       time since counting started
   received, sent    objects: tcp, udp, icmp, icmpv6, other; each has packets and bytes
-  per_second    the same two objects: rates since the last reading, in the summary since the start
+  per_second    received and sent as rates: since the previous reading, in the summary since the
+                start
 
-If the interface is removed, the command prints the summary and ends with an error. If it
-goes down, the counts go on when it comes up again.
+If the interface is removed, the command prints the summary and ends with an error. If the interface
+goes down, counting goes on when the interface comes up again.
 
 Exit status: 0 ended by --count or SIGINT; 2 error";
 
@@ -62,7 +63,7 @@ pub(crate) struct Args {
     /// Show the counts after each TIME
     #[arg(long, value_name = "TIME", default_value = "1", value_parser = time)]
     interval: Duration,
-    /// Stop after showing them N times
+    /// Stop after showing the counts N times
     #[arg(long, value_name = "N", value_parser = count())]
     count: Option<u64>,
 }
