@@ -22,8 +22,8 @@ use crate::table::Table;
 
 /// Advice for a network namespace without the module's hooks.
 pub(crate) const NOT_HOOKED: &str = "\
-no packet is seen: there were too many hooks at a hook point when the module was loaded; remove \
-some (nft list hooks shows them), then run nldemo config set enabled=on";
+the module sees no packets, because a hook point had too many hooks when the module was loaded; \
+remove some of them (nft list hooks shows them), then run nldemo config set enabled=on";
 
 /// If a set has at most this number of types, the output has their names. Otherwise the output has
 /// only their number.
@@ -33,16 +33,17 @@ const KEYS: &str = "\
 Keys and their values:
   enabled      whether packets are queued: on, off
   queue        the first queue: 0 to 65535
-  queues       the number of queues, from the first one on: at least 1
+  queues       the number of queues, with consecutive numbers from the first queue on: at least 1
   spread       how packets are spread over the queues: flow (by the two addresses, so that
                packets of a flow stay in order), cpu (by the CPU that handles the packet)
   bypass       whether packets pass if their queue has no consumer: on, off
   hooks        hook points with commas between them: prerouting, input, forward, output,
                postrouting, or the names in C (PRE_ROUTING, LOCAL_IN, ...); or a bit mask:
                bit n is the point with the number n (NF_INET_*)
-  priority     the place among the hooks of one point, lower runs earlier: a number, or a name
-               after NF_IP_PRI_ (raw, mangle, nat-dst, filter, nat-src, ...)
-  skip-mark    packets with this mark pass, 0 for none: decimal or 0x and hexadecimal
+  priority     the place among the hooks of one point: a number, or a name after NF_IP_PRI_ (raw,
+               mangle, nat-dst, filter, nat-src, ...). A hook with a lower number runs earlier
+  skip-mark    packets with this mark pass: decimal, or hexadecimal with the prefix 0x. With 0, no
+               packet passes because of its mark
   ipv4-types   the ICMP types that are queued: all, none, echo (request and reply), names of
                nftables, numbers, ranges of numbers, with commas between them
   ipv6-types   the same for ICMPv6";
@@ -59,7 +60,7 @@ JSON keys (-j), of the configuration:
   event                    number of the network namespace's latest event (see nldemo monitor)
   hooked                   whether the module's hooks are registered, true or false
 
-Exit status: 0 done; 1 no answer; 2 error, or the kernel refused";
+Exit status: 0 done; 1 no answer; 2 error, or the kernel refused the change";
 
 /// Show or change which packets the module queues
 #[derive(clap::Args)]
@@ -84,8 +85,8 @@ struct Show {
 
 /// Change the configuration, and show it
 ///
-/// The kernel checks the values. If it refuses one, the error names that value, and nothing changes.
-/// Keys that are not given keep their values.
+/// The kernel checks the values. If it refuses a value, the error names that value, and nothing
+/// changes. Keys that are not given keep their values.
 #[derive(clap::Args)]
 #[command(after_long_help = format!("{KEYS}\n\n{SET_EXAMPLES}\n\n{JSON}"))]
 struct Set {
@@ -177,11 +178,11 @@ fn meaning(setting: &Setting, config: &Config) -> String {
         Setting::Spread(Spread::Flow) => "by address pair, which keeps flows in order".into(),
         Setting::Spread(Spread::Cpu) => "by the CPU that handles the packet".into(),
         Setting::Spread(Spread::Other(_)) => "unknown to this program".into(),
-        Setting::Bypass(true) => "packets pass when nobody listens".into(),
-        Setting::Bypass(false) => "packets are dropped when nobody listens".into(),
+        Setting::Bypass(true) => "packets pass if their queue has no consumer".into(),
+        Setting::Bypass(false) => "packets are dropped if their queue has no consumer".into(),
         Setting::Hooks(hooks) => format!("bit mask {:#x}", hooks.0),
         Setting::Priority(priority) => priority_name(priority).unwrap_or_default().into(),
-        Setting::SkipMark(0) => "no packet passes for its mark".into(),
+        Setting::SkipMark(0) => "no packet passes because of its mark".into(),
         Setting::SkipMark(_) => "packets with this mark pass".into(),
         Setting::Ipv4Types(types) => type_names(types, Family::Ipv4),
         Setting::Ipv6Types(types) => type_names(types, Family::Ipv6),
