@@ -458,7 +458,7 @@ def test_signal_ends_a_wait_for_standard_input(all_, listing, peer_program):
     wait_for_call(process, POLL)
     process.send_signal(signal.SIGINT)
     assert process.wait(DEADLINE) == NO
-    assert process.stderr.read() == "error: stopped before the end\n"
+    assert process.stderr.read() == "error: stopped by a signal before the end\n"
     process.stdin.close()
     process.stderr.close()
     client.send(b"!")
@@ -468,7 +468,7 @@ def test_signal_ends_a_wait_for_standard_input(all_, listing, peer_program):
 @pytest.mark.parametrize("text, word", [
     ("", "standard input has no socket"),
     ("{}", "missing field `kind`"),
-    ('{"kind":"tcp","state":"listen","cookie":1}', "lacks what tells one socket from others"),
+    ('{"kind":"tcp","state":"listen","cookie":1}', "addresses or its cookie are missing"),
     ('{"kind":"sctp"}', "unknown variant `sctp`"),
     ("null", "expected an object"),
     ('{"kind":"tcp"', "EOF"),

@@ -153,7 +153,7 @@ impl TryFrom<Fields> for Target {
     type Error = &'static str;
 
     fn try_from(fields: Fields) -> Result<Self, Self::Error> {
-        Self::new(&fields).ok_or("it lacks what tells one socket from others")
+        Self::new(&fields).ok_or("the socket's addresses or its cookie are missing or invalid")
     }
 }
 

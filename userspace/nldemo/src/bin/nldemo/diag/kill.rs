@@ -29,8 +29,8 @@ use crate::table::Table;
 const DETAILS: &str = "\
 Only tcp, udp and raw sockets can be destroyed. A filter without a kind matches only these. A read
 from a destroyed socket fails with ECONNABORTED. The other end of a TCP connection gets a reset. The
-command lists all matching sockets before it destroys the first one. It names each by its cookie, so
-that it destroys no other socket that takes the same place meanwhile.
+command lists all matching sockets before it destroys the first of them. Each request names a socket
+by its cookie. So the kernel does not destroy a new socket that got the same addresses meanwhile.
 
 Examples:
   nldemo diag kill --dry-run tcp process=sshd
@@ -40,18 +40,19 @@ Examples:
 
 JSON keys (-j), an object for each socket:
   outcome                  one of:
-    destroyed              the kernel destroyed it
-    subflow-destroyed      the kernel destroyed it, and it was a subflow of an MPTCP connection. The
-                           connection goes on: the kernel cannot destroy an MPTCP connection
-    would-be-destroyed     with --dry-run
-    gone                   it did not exist any more
-    replaced               the kernel finds another socket at its addresses, and does nothing
-    out-of-reach           the kernel cannot find it: a TCP socket that is only bound
+    destroyed              the kernel destroyed the socket
+    subflow-destroyed      the kernel destroyed the socket, which was a subflow of an MPTCP connection.
+                           The connection goes on: the kernel cannot destroy an MPTCP connection
+    would-be-destroyed     with --dry-run: the socket was found, and not destroyed
+    gone                   the socket did not exist any more
+    replaced               the kernel found another socket at these addresses, and destroyed nothing
+    out-of-reach           the kernel cannot look up the socket, for example a TCP socket that is bound
+                           and neither listens nor is connected
   kind, state, cookie, family, protocol, local, remote, ifindex
                            as in nldemo diag list
 
-Exit status: 0 all matching sockets are destroyed; 1 some are not, or only as subflows, or none
-matched; 2 error, or the kernel refused";
+Exit status: 0 all matching sockets were destroyed; 1 some sockets were not destroyed or were
+subflows, or no socket matched; 2 error, or the kernel refused";
 
 /// Destroy sockets of any program
 #[derive(clap::Args)]
@@ -64,7 +65,7 @@ pub(crate) struct Args {
     /// Destroy all sockets, or all sockets of the given kinds
     #[arg(long)]
     all: bool,
-    /// Destroy the sockets on standard input, in the JSON of nldemo -j diag list
+    /// Destroy the sockets that standard input lists, in the JSON of nldemo -j diag list
     #[arg(long, conflicts_with_all = ["terms", "all"])]
     stdin: bool,
     /// Print the sockets that would be destroyed, and destroy none; this needs no privilege
@@ -131,7 +132,7 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
         0 if report.subflows == 0 => return Ok(()),
         0 => {
             return Err(Failure::Negative(format!(
-                "subflows of MPTCP were destroyed ({}), and their connections go on",
+                "subflows of MPTCP connections were destroyed ({}), and the connections go on",
                 report.subflows
             )));
         }
@@ -218,7 +219,9 @@ impl Report<'_> {
 
 fn check(stop: &Stop) -> Result<(), Failure> {
     if stop.requested() {
-        return Err(Failure::Negative("stopped before the end".to_owned()));
+        return Err(Failure::Negative(
+            "stopped by a signal before the end".to_owned(),
+        ));
     }
     Ok(())
 }
@@ -227,7 +230,7 @@ fn find_targets(args: &Args, output: &mut Output, stop: &Stop) -> Result<Vec<Tar
     let filter = search::filter(&args.terms)?.or_kinds(&Kind::DESTRUCTIBLE);
     if !filter.chooses() && !args.all {
         return Err(Failure::usage(
-            "this matches all sockets of their kinds; to destroy them all, add --all",
+            "the filter matches all sockets of its kinds; to destroy all of them, add --all",
         ));
     }
     let mut targets = Vec::new();
@@ -251,7 +254,7 @@ fn read_targets(stop: &Stop) -> Result<Vec<Target>, Failure> {
     check(stop)?;
     let targets = targets.map_err(|error| {
         Failure::usage(format!(
-            "standard input: not a socket as nldemo -j diag list prints it: {error}"
+            "standard input must be the output of nldemo -j diag list: {error}"
         ))
     })?;
     if targets.is_empty() {

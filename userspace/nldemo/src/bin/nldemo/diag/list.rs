@@ -26,22 +26,23 @@ pub(super) const JSON: &str = "\
 JSON keys (-j), an object for each socket:
   kind, state, inode       as in the table; inode is 0 if no process has the socket open
   cookie                   number of the socket, which no other socket ever gets; null if the kernel
-                           does not tell: for icmp, and for some of many netlink sockets
-  uid                      user ID of the owner; null if the kernel does not tell
+                           does not report it: for icmp sockets, and for some netlink sockets if
+                           there are many
+  uid                      user ID of the owner; null if the kernel does not report it
   receive_queue, send_queue
                            bytes; for a listening socket, the connections that wait to be accepted,
-                           and their limit; null if the kernel does not tell
-  interface                name of the interface that it is bound to, or null
+                           and their limit; null if the kernel does not report them
+  interface                name of the interface that the socket is bound to, or null
   module                   rust_nldemo for the module's own socket, else null
-  processes                processes that have it open: null without --processes, else a list of
-                           pid, name
+  processes                processes that have the socket open: null without --processes, else a
+                           list of pid, name
   tcp, udp, raw, icmp:     family (ipv4, ipv6), protocol, local and remote (each address, port),
                            ifindex, timer (null or kind, milliseconds, retransmits), mark (null
                            without CAP_NET_ADMIN), v6only (null, true, false)
   unix:                    type (stream, dgram, seqpacket), name (null or text, bytes that are not
                            printable as \\xNN), abstract (whether the name is not a file), peer (null or
                            the other end's inode)
-  netlink:                 type, protocol, portid, kernel (whether it is the kernel's own), groups
+  netlink:                 type, protocol, portid, kernel (whether it is a kernel socket), groups
                            (a list of numbers), remote_portid
   packet:                  type, protocol, ifindex
 
@@ -51,7 +52,7 @@ Exit status: 0 done, also if no socket matched; 2 error";
 #[derive(clap::Args)]
 #[command(after_long_help = format!("{FILTERS}\n\n{EXAMPLES}\n\n{JSON}"))]
 pub(crate) struct Args {
-    /// The sockets to list: kinds and KEY=VALUE, see below; without a FILTER, all
+    /// The sockets to list: kinds and KEY=VALUE, see below; without a FILTER, all sockets
     #[arg(value_name = "FILTER")]
     terms: Vec<Term>,
     /// Show the processes that have the sockets open

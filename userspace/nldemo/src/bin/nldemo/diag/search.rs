@@ -16,22 +16,22 @@ use crate::output::Output;
 /// The description of filters, for `--help`.
 pub(super) const FILTERS: &str = "\
 A filter is a list of words. A socket must match all of them:
-  tcp udp raw icmp unix netlink packet   the kind; with several kinds, one of them. Unprivileged
-                           ping uses icmp sockets
+  tcp udp raw icmp unix netlink packet   the kind of the socket. Several kinds are alternatives.
+                           icmp sockets are the sockets of unprivileged ping
   family=FAMILY            ipv4 or ipv6; ipv6 also matches IPv4 through IPv6 sockets
   state=STATE              established, syn-sent, syn-recv, fin-wait-1, fin-wait-2, time-wait,
                            close (neither connected nor listening), close-wait, last-ack, listen,
                            closing
   local=PLACE remote=PLACE address=PLACE
-                           the address of its own end, of the other end, or of either: ADDRESS,
-                           ADDRESS/LENGTH or ADDRESS%INTERFACE, optionally with :PORT or
-                           :PORT-PORT (an IPv6 address then in brackets, [::1%lo]:80); * is any
-                           address or port. IPv4 addresses also
-                           match IPv4 through IPv6 sockets
+                           the address of the socket's own end, of the other end, or of any end:
+                           ADDRESS, ADDRESS/LENGTH or ADDRESS%INTERFACE, optionally with :PORT or
+                           :PORT-PORT. An IPv6 address with a port needs brackets: [::1%lo]:80.
+                           * is any address or port. IPv4 addresses also match IPv4 through IPv6
+                           sockets
   local-port=PORT remote-port=PORT port=PORT
-                           only the port, or a range PORT-PORT; 0 for no port
-  inode=N cookie=N         one socket; inodes are those of /proc/PID/fd
-  process=PID process=NAME a process that has it open, if this user may see that
+                           only the port, or a range PORT-PORT; 0 means that the end has no port
+  inode=N cookie=N         one socket; /proc/PID/fd shows the inodes
+  process=PID process=NAME a process that has the socket open, if this user may see that
   protocol=N               the IP protocol of raw sockets, the protocol of netlink sockets, the
                            EtherType of packet sockets
 Separate alternatives by commas: state=listen,close";
