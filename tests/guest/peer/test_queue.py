@@ -787,10 +787,10 @@ def test_interface_that_comes_later(module, link, peer_program):
 
 
 @pytest.mark.parametrize("copy, policy, words", [
-    ("meta", "icmp drop", "'icmp' never holds"),
-    ("none", "mark 1 accept; not fragment drop", "'not fragment' never holds"),
-    ("packet:24", "echo-request drop", "'echo-request' never holds: it needs 28 bytes"),
-    ("packet:44", "icmp6 size>5 drop", "it needs 48 bytes of a packet, and 44 are copied"),
+    ("meta", "icmp drop", "'icmp' needs 20 bytes"),
+    ("none", "mark 1 accept; not fragment drop", "'not fragment' needs 20 bytes"),
+    ("packet:24", "echo-request drop", "'echo-request' needs 28 bytes"),
+    ("packet:44", "icmp6 size>5 drop", "needs 48 bytes of a packet, and only 44 bytes are copied"),
 ])
 def test_policy_that_can_never_hold_is_refused(module, peer, copy, policy, words):
     """Bug: the policy is accepted, and every packet passes."""

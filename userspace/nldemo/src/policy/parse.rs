@@ -107,7 +107,10 @@ fn policy(text: &str) -> Result<Policy> {
         if rules.last().is_some_and(|rule| rule.conditions.is_empty()) {
             return Err(parser.error(
                 next,
-                format!("the end, as '{}' is for every packet", start.text),
+                format!(
+                    "the end, because the rule '{}' matches every packet",
+                    start.text
+                ),
             ));
         }
     }
@@ -295,7 +298,7 @@ impl<'a> Parser<'a> {
             "drop" => Ok(Decision::DROP),
             "repeat" => {
                 self.mark_equals()?;
-                let expected = "a mark other than 0, by which the hook skips the packet";
+                let expected = "a mark other than 0 (the hook must skip packets with this mark)";
                 let mark = self.read(expected, |text| number(text).and_then(NonZero::new))?;
                 Ok(Decision::repeat(mark))
             }
@@ -407,7 +410,7 @@ mod tests {
             (
                 "drop; icmp drop",
                 7,
-                "the end, as 'drop' is for every packet",
+                "the end, because the rule 'drop' matches every packet",
             ),
             (";", 1, "a condition"),
             (

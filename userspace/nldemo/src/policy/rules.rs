@@ -30,7 +30,9 @@ pub(super) struct Rule {
 /// The error about a condition that needs more bytes of a packet than the kernel copies of any
 /// packet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{condition}' never holds: it needs {needed} bytes of a packet, and {copied} are copied")]
+#[error(
+    "condition '{condition}' needs {needed} bytes of a packet, and only {copied} bytes are copied"
+)]
 pub struct NeverHolds {
     condition: String,
     needed: usize,
@@ -384,7 +386,7 @@ mod tests {
         let policy: Policy = "mark 1 size>5 drop".parse().unwrap();
         assert_eq!(
             policy.check_copied(0).unwrap_err().to_string(),
-            "'size>5' never holds: it needs 28 bytes of a packet, and 0 are copied"
+            "condition 'size>5' needs 28 bytes of a packet, and only 0 bytes are copied"
         );
     }
 

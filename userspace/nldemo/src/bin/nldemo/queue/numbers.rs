@@ -22,7 +22,7 @@ impl FromStr for Queues {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let queues = range(text).map(Self);
-        queues.ok_or("expected N, or N-M with M not below N, from 0 to 65535")
+        queues.ok_or("expected a queue N, or queues N-M with N <= M, from 0 to 65535")
     }
 }
 

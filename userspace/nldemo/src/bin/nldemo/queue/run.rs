@@ -40,43 +40,45 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 const DETAILS: &str = "\
-Policies (--policy): rules with ; between them. The first rule whose conditions all hold decides. If
-no rule holds, the packet is accepted.
+Policies (--policy): rules with ; between them. A rule matches a packet if all its conditions are true.
+The first rule that matches decides. If no rule matches, the packet is accepted.
   conditions  icmp, icmp6, ipv4, ipv6, echo-request, echo-reply, type N|NAME,
               from NETWORK, to NETWORK, size OP N (data bytes of ICMP; OP is = != < <= > >=),
               in IFACE, out IFACE, hook prerouting|input|forward|output|postrouting|ingress,
-              mark N[/MASK], fragment, unparsable, rate N/s (holds for N packets a second, over
+              mark N[/MASK], fragment, unparsable, rate N/s (true for N packets a second, over
               all queues), not CONDITION
   actions     accept, drop, queue N [bypass], each optionally after `set mark=N`;
               repeat mark=N (the packet passes the hook once more, and the hook must skip this
               mark: nldemo config set skip-mark=N)
-  IFACE is the interface that has this name when the packet comes. It need not exist at the start. If a
-  condition needs more bytes than --copy copies of any packet, the command refuses it. If fewer bytes
-  of a packet were copied than a condition needs, the packet is dropped and counted (undecided).
+  IFACE is the interface that has this name when the packet comes. The interface need not exist at the
+  start. If a condition needs more bytes than --copy copies of any packet, the command refuses the
+  policy. If fewer bytes of a packet were copied than a condition needs, the packet is dropped and
+  counted (undecided).
   echo-size=N is short for `echo-request size=N accept; drop`, the rule of the old demo
 
 Rewriting (--set): packets that are not dropped get the new value. Lengths and checksums are updated.
-payload is the data of echo messages and UDP packets. The kernel would drop some packets instead of
-rewriting them: fragments, packets that were copied in part or will be segmented later, broken headers,
-wrong checksums. These keep their content, and are counted (unwritable). In the network namespace of a
-container the kernel accepts no rewriting.
+payload is the data of echo messages and UDP packets. The kernel would drop some packets, or their new
+content would be wrong: fragments, packets that were copied in part or will be segmented later, packets
+with broken headers or wrong checksums. The program does not rewrite these packets, and counts them
+(unwritable). In the network namespace of a container the kernel accepts no rewriting.
 
-If packets wait, up to 64 of them are received together, and their verdicts are sent together. Each has
-a verdict message of its own.
+If packets wait, up to 64 of them are received together, and their verdicts are sent together. Each
+packet has its own verdict message.
 
 Batching (--batch): packets that follow one another and have the same verdict get one verdict message.
-COUNT is the number of verdicts that may wait, TIME the time that they may wait (64,5ms). Without TIME
-they wait while there are packets to decide. Batching changes no verdict, and keeps the order of the
-queue.
+COUNT is the number of verdicts that may wait, TIME the time that they may wait (64,5ms). Without TIME,
+verdicts wait only while there are packets to decide. Batching changes no verdict, and keeps the order
+of the queue.
 
 Output never delays a verdict. If standard output or the capture is slow, its data waits in memory
-(--buffer). If that is full, further packets are left out of the output and counted (unprinted,
+(--buffer). If this memory is full, further packets are left out of the output and counted (unprinted,
 uncaptured), and the exit status is 1. If output fails, the program gives verdicts to all packets that
 wait, and ends.
 
-The first line says that the queue is bound. From then on, packets are seen. At SIGINT, SIGTERM, SIGHUP,
---count or --timeout, packets that still wait get their verdict and are not printed. Then a summary
-follows. If standard output takes nothing for 2 seconds then, the summary goes to standard error.
+The first line says that the queue is bound. From then on, the program receives each queued packet. At
+SIGINT, SIGTERM, SIGHUP, --count or --timeout, packets that still wait get their verdict and are not
+printed. Then a summary follows. If standard output is stuck for 2 seconds, the summary goes to standard
+error.
 
 Examples:
   nldemo queue run
@@ -88,7 +90,7 @@ Examples:
   nldemo -j queue run --count 10 --timeout 60 | jq 'select(.event == \"packet\").src'
 
 JSON keys (-j): every object has `event` and `queue`.
-  event ready     portid: address of the socket that holds the queue
+  event ready     portid (of the socket that holds the queue)
   event packet    packet_id, hook, in, out (interface names or null), physical_in, physical_out
                   (bridge ports), hardware_address (of the sender), timestamp (null or seconds),
                   mark, priority, vlan (null or protocol, tci), conntrack (null or id, info), uid,
@@ -96,7 +98,7 @@ JSON keys (-j): every object has `event` and `queue`.
                   family, src, dst, protocol (null if unparsable), fragment,
                   icmp (null or type, code, name, id, seq, data_length),
                   length, captured (bytes that were copied), verdict (accept, drop, repeat, queue),
-                  undecided (dropped because too little was copied),
+                  undecided (whether the packet was dropped because too few bytes were copied),
                   to_queue, set_mark (null or a number), rewritten, unwritable (null or the reason),
                   payload (hexadecimal, only with --hexdump)
   event summary   queues (their number), packets, accepted, dropped, repeated, requeued, rewritten,
@@ -108,7 +110,7 @@ JSON keys (-j): every object has `event` and `queue`.
                   foreign (messages not from the kernel), unprinted, uncaptured (packets that are
                   missing from standard output and from the capture), seconds, packets_per_second,
                   latency_ns (null or min, avg, p50, p99, max: the time from receipt to the sent
-                  verdict, for the first of packets that were received together),
+                  verdict; of packets that were received together, only the first counts),
                   lost (null or queue_full, socket_full: packets dropped by the kernel)";
 
 /// Bind queues, print every packet and set its verdict
@@ -116,7 +118,8 @@ JSON keys (-j): every object has `event` and `queue`.
 #[command(after_long_help = DETAILS)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a separate option")]
 pub(crate) struct Args {
-    /// Number of the queue, or of the first and last: the module's parameters `queue`, `queues`
+    /// The number of the queue, or of the first and the last queue: see the module's parameters
+    /// `queue` and `queues`
     #[arg(long, value_name = "N[-M]", default_value = "0")]
     queue: Queues,
     /// The rules that decide about packets, such as `echo-request size>56 drop; accept`
@@ -136,27 +139,27 @@ pub(crate) struct Args {
     /// The number of packets that may wait in a queue; the kernel's default is 1024
     #[arg(long, value_name = "N", value_parser = number(1..=u32::MAX))]
     max_len: Option<u32>,
-    /// Let packets pass if the queue has no room for them
+    /// Let packets pass if the queue is full
     #[arg(long)]
     fail_open: bool,
     /// Show the connection that packets belong to
     #[arg(long)]
     conntrack: bool,
-    /// Show the user that sent packets of this machine
+    /// Show the user that sent a packet, if this machine sent the packet
     #[arg(long)]
     uid: bool,
-    /// Get packets unsegmented and without the checksums that devices compute
+    /// Receive packets before they are segmented, without the checksums that devices compute
     #[arg(long)]
     gso: bool,
     /// Print the bytes of every packet as well
     #[arg(long)]
     hexdump: bool,
-    /// Write packets to a capture file (pcapng), with their verdicts as comments; - is standard
-    /// output, then text goes to standard error
+    /// Write packets to a capture file (pcapng), with their verdicts as comments. If FILE is -, the
+    /// capture goes to standard output, and text to standard error
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
-    /// The number of bytes of lines, and of the capture, that may wait to be written; more is left
-    /// out
+    /// The number of bytes that may wait to be written to standard output, and to the capture. Further
+    /// packets are left out of the output
     #[arg(long, value_name = "BYTES", default_value = "1048576",
           value_parser = number(1..=1_usize << 30))]
     buffer: usize,
@@ -205,13 +208,13 @@ pub(crate) fn run(args: &Args, output: &Output, stop: &Stop) -> Result<(), Failu
     let policy = &args.policy;
     policy
         .check_copied(copied(args.copy_mode()))
-        .map_err(Failure::usage)?;
+        .map_err(|error| Failure::usage(format!("{error}; use --copy packet")))?;
     refuse_loops(args, policy, output)?;
     let named = !args.quiet || policy.names_interfaces();
     let links = named.then(|| {
         Links::follow(policy, |missing| {
             output.warn(format_args!(
-                "{missing}; until it exists, rules that name it hold for no packet"
+                "{missing}; until it exists, conditions `in` and `out` with this name are false"
             ));
         })
     });
@@ -327,8 +330,8 @@ fn refuse_loops(args: &Args, policy: &Policy, output: &Output) -> Result<(), Fai
     let numbers = &args.queue.0;
     if let Some(queue) = policy.queues().find(|queue| numbers.contains(queue)) {
         return Err(Failure::usage(format!(
-            "this command reads queue {queue}, and its policy sends packets to the same queue: they \
-             would go round for ever; choose the queue of another program"
+            "this command reads queue {queue}, and its policy sends packets to the same queue: the \
+             packets would go round for ever; choose the queue of another program"
         )));
     }
     let mut marks = policy.repeat_marks().peekable();
@@ -341,7 +344,7 @@ fn refuse_loops(args: &Args, policy: &Policy, output: &Output) -> Result<(), Fai
             if let Some(mark) = marks.find(|&mark| mark != config.skip_mark) {
                 return Err(Failure::usage(format!(
                     "the policy repeats packets with mark {mark:#x}, but the module skips mark {:#x}: \
-                     it would queue them again for ever; run `nldemo config set \
+                     the module would queue the packets again for ever; run `nldemo config set \
                      skip-mark={mark:#x}`",
                     config.skip_mark
                 )));
@@ -349,7 +352,7 @@ fn refuse_loops(args: &Args, policy: &Policy, output: &Output) -> Result<(), Fai
         }
         Err(error) => output.warn(format_args!(
             "the policy repeats packets; if the hook that queues them does not skip their mark, \
-             they go round for ever. The module's mark is unknown: {error}"
+             they go round for ever. The mark that the module skips is unknown: {error}"
         )),
     }
     Ok(())

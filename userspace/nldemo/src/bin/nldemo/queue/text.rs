@@ -63,7 +63,7 @@ impl Text {
         }
         match &seen.rewriting {
             Some(Ok(())) => line.extend_from_slice(b" rewritten"),
-            Some(Err(reason)) => written(write!(line, " as it was: {reason}")),
+            Some(Err(reason)) => written(write!(line, " not rewritten: {reason}")),
             None => {}
         }
         line.push(b'\n');
@@ -202,7 +202,7 @@ mod tests {
         seen.decided = false;
         seen.rewriting = Some(Err(Unwritable::Gso));
         let told = "#5 hook9 in=ho\\x1bst0 out=- mark=0x1f vlan=5 ct=invalid uid=1000 ipv4 unparsable \
-                    length=38 repeat mark=0x1 undecided as it was: ";
+                    length=38 repeat mark=0x1 undecided not rewritten: ";
         assert_eq!(
             line(ColorChoice::Never, &seen),
             format!("{told}{}\n", Unwritable::Gso)

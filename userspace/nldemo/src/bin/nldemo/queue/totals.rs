@@ -156,7 +156,7 @@ impl Totals {
             return Ok(());
         }
         Err(Failure::Negative(format!(
-            "{}, because its reader was too slow; all packets had their verdicts. Use a larger \
+            "{}, because the output was too slow; all packets got their verdicts. Use a larger \
              --buffer, or --quiet",
             left_out.join(" and ")
         )))
@@ -180,10 +180,13 @@ impl fmt::Display for Totals {
             (self.repeated, "packets sent through the hook once more"),
             (self.requeued, "packets sent to another queue"),
             (self.rewritten, "packets rewritten"),
-            (self.unwritable, "packets left as they were, see --help"),
+            (
+                self.unwritable,
+                "packets could not be rewritten, see --help",
+            ),
             (
                 self.undecided,
-                "packets dropped as the policy needs more of them than was copied",
+                "packets dropped, because the policy needs bytes that were not copied",
             ),
             (self.gone, "verdicts for packets that were gone"),
             (self.refused, "verdicts refused by the kernel"),
@@ -191,7 +194,7 @@ impl fmt::Display for Totals {
             (self.overruns, "overruns of a socket buffer (ENOBUFS)"),
             (
                 self.pending,
-                "more packets had their verdict while stopping",
+                "more packets got their verdict during the stop",
             ),
             (
                 self.unsent,
@@ -199,19 +202,19 @@ impl fmt::Display for Totals {
             ),
             (
                 self.flushed,
-                "packets came too late and were dropped by the kernel",
+                "packets came too late for a verdict: the kernel dropped them",
             ),
             (
                 self.foreign,
-                "messages discarded that the kernel did not send",
+                "messages discarded, because the kernel did not send them",
             ),
             (
                 self.unprinted,
-                "packets were not printed: standard output took too little",
+                "packets were not printed: standard output was too slow",
             ),
             (
                 self.uncaptured,
-                "packets were not captured: the file took too little",
+                "packets were not captured: the capture file was too slow",
             ),
             (
                 lost.queue_full.into(),
@@ -256,11 +259,11 @@ mod tests {
         totals.pending = 4;
         assert_eq!(
             totals.to_string(),
-            format!("{usual}  4 more packets had their verdict while stopping\n")
+            format!("{usual}  4 more packets got their verdict during the stop\n")
         );
         assert_eq!(
             commented(&totals.to_string()),
-            format!("# {usual}#   4 more packets had their verdict while stopping\n")
+            format!("# {usual}#   4 more packets got their verdict during the stop\n")
         );
     }
 
