@@ -52,13 +52,15 @@ pub enum Error {
     #[error("netlink receive: {0}")]
     Malformed(#[from] Malformed),
     /// The kernel did not answer a request, not even with a refusal.
-    #[error("{operation}: the kernel did not answer; something else may own this protocol number")]
+    #[error(
+        "{operation}: the kernel did not answer; another kernel module may own this protocol number"
+    )]
     Unanswered {
         /// The operation that the request was for.
         operation: String,
     },
     /// The data of a dump changed while the dump was read.
-    #[error("{operation}: it changes faster than it can be read (NLM_F_DUMP_INTR); try again")]
+    #[error("{operation}: the data changed while it was read (NLM_F_DUMP_INTR); try again")]
     Interrupted {
         /// The operation that made the dump.
         operation: String,

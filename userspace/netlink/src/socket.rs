@@ -173,7 +173,7 @@ impl KernelSocket {
             let failed = linux_names::Error::io(operation, &error);
             if failed.errno() == Errno::EMSGSIZE {
                 return failed.with_fix(
-                    "it does not fit the send buffer: send less at once, or run with \
+                    "the datagram does not fit the send buffer: send less at once, or run with \
                          CAP_NET_ADMIN, or raise the limit with `sysctl -w \
                          net.core.wmem_max=BYTES`",
                 );

@@ -290,7 +290,7 @@ fn hardware_address<'a>(attribute: &Attribute<'a>) -> Result<&'a [u8], Malformed
     let length = usize::from(u16::from_be_bytes([length0, length1]));
     address
         .get(..length)
-        .ok_or(Malformed("hardware address longer than its room"))
+        .ok_or(Malformed("hardware address longer than its field"))
 }
 
 fn vlan(attribute: &Attribute<'_>) -> Result<Vlan, Malformed> {

@@ -700,7 +700,7 @@ impl Queue {
         self.early = early;
         match answer? {
             Some(Status { errno: None, .. }) | None => Ok(()),
-            Some(status) => Err(self.refused("let packets pass", status).into()),
+            Some(status) => Err(self.refused("stop queueing to", status).into()),
         }
     }
 

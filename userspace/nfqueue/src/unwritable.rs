@@ -12,8 +12,8 @@ pub enum Unwritable {
     /// Another user namespace than the initial one owns the network namespace, as in most
     /// containers.
     #[error(
-        "the initial user namespace does not own the network namespace: the kernel accepts no \
-         other content in it"
+        "the initial user namespace does not own this network namespace, so the kernel accepts no \
+         new content for packets"
     )]
     Namespace,
     /// The queue's copy mode leaves the content out.
@@ -28,7 +28,7 @@ pub enum Unwritable {
         length: usize,
     },
     /// The packet was queued by a hook of another family, such as a bridge.
-    #[error("the kernel accepts other content only at IPv4 and IPv6 hooks")]
+    #[error("the kernel accepts new content only at IPv4 and IPv6 hooks")]
     Family,
     /// The packet is a merged one, which the kernel will segment later.
     #[error("the packet will be segmented later: bind the queue without gso")]
@@ -44,7 +44,7 @@ pub enum Unwritable {
     #[error("the packet has too many extension headers")]
     Extensions,
     /// The checksum was wrong before, or covers bytes that are not in the packet.
-    #[error("the packet's checksum does not match its content, and a new one would hide that")]
+    #[error("the packet's checksum does not match its content, and a new checksum would hide that")]
     Checksum,
     /// This crate does not know the checksum of this protocol.
     #[error("the checksum of protocol {0} is not known")]
@@ -55,8 +55,8 @@ pub enum Unwritable {
     /// The packet is a message between neighbours. Its receivers would discard it with another TTL
     /// or hop limit.
     #[error(
-        "the packet is a message between neighbours, such as one of neighbour discovery, and a \
-         standard requires its hop limit"
+        "the packet is a message between neighbours, such as neighbour discovery, and a standard \
+         requires its hop limit"
     )]
     Neighbours,
     /// The new content does not fit a message.
@@ -66,6 +66,6 @@ pub enum Unwritable {
     #[error("the new content ends within its headers")]
     TooShort,
     /// The new content changes a part of a header that the kernel does not allow to change.
-    #[error("the kernel does not accept another {0}")]
+    #[error("the kernel accepts no change of {0}")]
     Header(&'static str),
 }

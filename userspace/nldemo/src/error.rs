@@ -34,13 +34,13 @@ pub enum Error {
     /// There is no network namespace with this name.
     #[error(
         "network namespace '{0}' does not exist (no /run/netns/{0}); \
-         `ip netns list` shows the existing ones, `ip netns add {0}` makes it"
+         `ip netns list` shows all names, `ip netns add {0}` makes the namespace"
     )]
     NoNamespace(String),
     /// Replies did not come in time.
     #[error(
         "no reply to {missing} of {expected} message{} within {timeout:?}; \
-         the module may be busy, or something else owns this protocol number",
+         the module may be busy, or another kernel module owns this protocol number",
         if *.expected == 1 { "" } else { "s" }
     )]
     NoReply {
@@ -53,7 +53,10 @@ pub enum Error {
     },
     /// Replies arrived that a socket filter should have dropped, or replies are missing that should
     /// have passed.
-    #[error("the socket filter was not honoured: {missing} replies missing, {surplus} too many")]
+    #[error(
+        "the socket filter did not work: replies that are missing: {missing}, \
+         replies that the filter should have dropped: {surplus}"
+    )]
     Unfiltered {
         /// The number of replies that should have passed the filter and did not arrive.
         missing: usize,
@@ -127,7 +130,8 @@ mod tests {
         assert!(error.is_negative_answer());
         assert_eq!(
             error.to_string(),
-            "the socket filter was not honoured: 2 replies missing, 1 too many"
+            "the socket filter did not work: replies that are missing: 2, \
+             replies that the filter should have dropped: 1"
         );
     }
 

@@ -7,7 +7,7 @@
 #[non_exhaustive]
 pub enum Mismatch {
     /// No reply with this sequence number is expected.
-    #[error("no message with that number was sent, or its reply came before")]
+    #[error("no message with this number was sent, or its reply came before")]
     Unexpected,
     /// The reply has the wrong message type.
     #[error("reply has type {received}, expected {expected}")]
@@ -18,7 +18,7 @@ pub enum Mismatch {
         received: u16,
     },
     /// The header has the portid of another socket.
-    #[error("reply names portid {received}, this socket is {expected}")]
+    #[error("reply has portid {received}, this socket has portid {expected}")]
     Portid {
         /// This socket's portid.
         expected: u32,
@@ -45,6 +45,6 @@ pub enum Mismatch {
     },
     /// The client did not ask for this acknowledgement (`NLM_F_ACK`), or it came twice, or it came
     /// before its reply.
-    #[error("acknowledgement that was not asked for, or ahead of its reply")]
+    #[error("the acknowledgement was not asked for, or came before its reply")]
     Acknowledgement,
 }

@@ -34,7 +34,7 @@ pub fn enter(name: &str) -> Result<()> {
         match errno {
             Errno::EPERM => error.with_fix("it needs CAP_SYS_ADMIN: run as root"),
             Errno::EINVAL => error.with_fix(format!(
-                "{} is not a network namespace; `ip netns delete {name}` removes a stale one",
+                "{} is not a network namespace; `ip netns delete {name}` removes the stale name",
                 path.display()
             )),
             _ => error,

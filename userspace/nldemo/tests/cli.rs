@@ -240,7 +240,7 @@ fn wrong_settings_are_told_with_what_is_right() {
             &["colour=red"],
             &["unknown key 'colour'; the keys are: enabled, queue, "],
         ),
-        (&["queue"], &["give it as KEY=VALUE"]),
+        (&["queue"], &["expected KEY=VALUE"]),
         (&["queue=1", "bypass=0", "queue=1"], &["queue is set twice"]),
     ] {
         let output = nldemo(&[&["config", "set"], settings].concat());

@@ -280,7 +280,7 @@ impl Destroyer {
         let status = self.ask(&operation, SOCK_DIAG_BY_FAMILY, &request, &mut found)?;
         match status.errno {
             None => {
-                let found = found.ok_or(Malformed("a lookup without a socket"))?;
+                let found = found.ok_or(Malformed("answer to a lookup without a socket"))?;
                 Ok(Some(Target::from(&inet::parse(kind, &found)?)))
             }
             Some(Errno::ENOENT) => Ok(None),
@@ -387,7 +387,8 @@ fn refused(operation: String, kind: Kind, status: Status) -> Error {
             refused.with_fix("this kernel was built without CONFIG_INET_DIAG_DESTROY")
         }
         Some(Errno::EOPNOTSUPP | Errno::ENOENT) => refused.with_fix(
-            "the kernel can destroy tcp, udp and raw sockets only; end the process that has it open",
+            "the kernel can destroy tcp, udp and raw sockets only; end the process that has the socket \
+             open",
         ),
         _ => refused,
     }

@@ -239,7 +239,7 @@ fn check(query: Query, status: Status) -> Result<()> {
             let (module, option) = query.kind.provider();
             match module::remedy(module, option) {
                 Some(remedy) => {
-                    refused.with_fix(format!("this kernel does not tell about them: {remedy}"))
+                    refused.with_fix(format!("this kernel does not list these sockets: {remedy}"))
                 }
                 None => refused,
             }
@@ -312,7 +312,7 @@ mod tests {
     fn missing_family_says_what_has_it() {
         let refusal = "list IPv6 raw sockets: ENOENT: No such file or directory";
         let remedy = module::remedy("raw_diag", "CONFIG_INET_RAW_DIAG");
-        let remedy = remedy.map(|it| format!("; this kernel does not tell about them: {it}"));
+        let remedy = remedy.map(|it| format!("; this kernel does not list these sockets: {it}"));
         assert_eq!(
             refused(Errno::ENOENT).to_string(),
             refusal.to_owned() + &remedy.unwrap_or_default()

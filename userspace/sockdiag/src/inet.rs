@@ -127,7 +127,7 @@ pub(crate) fn parse(kind: Kind, payload: &[u8]) -> Result<Socket, Malformed> {
     let family = match fields.u8()? {
         AF_INET => Family::Ipv4,
         AF_INET6 => Family::Ipv6,
-        _ => return Err(Malformed("socket of another family than asked for")),
+        _ => return Err(Malformed("socket of a family that was not asked for")),
     };
     let state = State(fields.u8()?);
     let (timer, retransmits) = (TimerKind::of(fields.u8()?), fields.u8()?);

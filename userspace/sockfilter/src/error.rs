@@ -20,8 +20,8 @@ pub enum Error {
     NoInterface(#[from] NoInterface),
     /// The kernel's verifier rejects a program.
     #[error(
-        "load BPF program '{program}': {errno}; the kernel's verifier refused it, which may take \
-         a newer kernel or CAP_BPF:\n{log}"
+        "load BPF program '{program}': {errno}; the kernel's verifier refused the program, which \
+         may need a newer kernel or CAP_BPF:\n{log}"
     )]
     Verifier {
         /// Name of the program.

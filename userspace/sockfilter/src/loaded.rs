@@ -102,15 +102,14 @@ fn advised(operation: String, error: &io::Error) -> Error {
     let error = linux_names::Error::io(operation, error);
     match error.errno() {
         Errno::EPERM => error.with_fix(
-            "it needs CAP_BPF where the sysctl kernel.unprivileged_bpf_disabled is not 0: run as \
-             root",
+            "it needs CAP_BPF if the sysctl kernel.unprivileged_bpf_disabled is not 0: run as root",
         ),
         Errno::ENOSYS => error.with_fix(
-            "this kernel has no bpf(2): it needs CONFIG_BPF_SYSCALL, as the kernels of \
-             distributions have it",
+            "this kernel has no bpf(2): use a kernel with CONFIG_BPF_SYSCALL, such as a \
+             distribution's",
         ),
         Errno::ENOMEM => error.with_fix(
-            "there is no memory for it: try again, or raise the limits of memory and of \
+            "there is too little memory: try again, or raise the memory limits and the sysctl \
              net.core.optmem_max",
         ),
         _ => error,

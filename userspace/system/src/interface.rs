@@ -18,7 +18,7 @@ const NAME_LEN: usize = 15;
 /// The named interface does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "there is no interface '{}' in this network namespace (ENODEV); `ip link` shows the existing ones",
+    "there is no interface '{}' in this network namespace (ENODEV); `ip link` shows all interfaces",
     Escaped(.0.as_bytes())
 )]
 pub struct NoInterface(OsString);

@@ -38,10 +38,10 @@ fn remedy_by(
         return None;
     }
     Some(match loadable {
-        Some(list) if names(list, module) => format!("modprobe {module}"),
+        Some(list) if names(list, module) => format!("run `modprobe {module}`"),
         Some(_) => format!("it was built without {option}"),
         // A container, for example, may have no lists for the running kernel.
-        None => format!("modprobe {module}, if there is that module ({option})"),
+        None => format!("run `modprobe {module}`, if the kernel has this module ({option})"),
     })
 }
 
@@ -71,16 +71,16 @@ mod tests {
         // The module itself is not built in, only a module that it needs.
         assert_eq!(
             remedy("nfnetlink_queue", both).unwrap(),
-            "modprobe nfnetlink_queue"
+            "run `modprobe nfnetlink_queue`"
         );
-        assert_eq!(remedy("b_c", both).unwrap(), "modprobe b_c");
+        assert_eq!(remedy("b_c", both).unwrap(), "run `modprobe b_c`");
         assert_eq!(
             remedy("queue", both).unwrap(),
             "it was built without CONFIG_X"
         );
         assert_eq!(
             remedy("queue", (None, None)).unwrap(),
-            "modprobe queue, if there is that module (CONFIG_X)"
+            "run `modprobe queue`, if the kernel has this module (CONFIG_X)"
         );
     }
 }

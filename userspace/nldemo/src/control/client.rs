@@ -135,7 +135,7 @@ impl Control {
 fn one_of<T>(mut answers: Vec<T>) -> Result<T> {
     match (answers.pop(), answers.is_empty()) {
         (Some(answer), true) => Ok(answer),
-        _ => Err(Malformed("not one answer before its acknowledgement").into()),
+        _ => Err(Malformed("not exactly one answer before the acknowledgement").into()),
     }
 }
 
@@ -183,13 +183,13 @@ fn check(operation: &str, status: Option<Status>) -> Result<()> {
             "it needs CAP_NET_ADMIN in the user namespace that owns this network namespace: \
              run as root",
         ),
-        Errno::EAGAIN | Errno::EBUSY => refused.with_fix("something else holds it: try again"),
+        Errno::EAGAIN | Errno::EBUSY => refused.with_fix("the module is busy: try again"),
         Errno::E2BIG => {
-            refused.with_fix("remove some of the other hooks there: nft list hooks shows them")
+            refused.with_fix("remove some hooks from this hook point: nft list hooks shows them")
         }
         Errno::ENOMEM => refused.with_fix("the kernel is short of memory: try again"),
         Errno::EOPNOTSUPP => {
-            refused.with_fix("the module that is loaded does not know this request: update it")
+            refused.with_fix("the loaded module does not know this request: update the module")
         }
         _ => refused,
     };

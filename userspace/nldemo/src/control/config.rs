@@ -85,7 +85,7 @@ impl Config {
                 hooked,
                 ..config
             }),
-            _ => Err(Malformed("configuration with parts missing")),
+            _ => Err(Malformed("configuration without some of its attributes")),
         }
     }
 

@@ -97,7 +97,9 @@ impl Event {
         }
         match (cookie, number) {
             (Some(cookie), Some(number)) => Ok(Self::NetnsGone { number, cookie }),
-            _ => Err(Malformed("network namespace event with parts missing")),
+            _ => Err(Malformed(
+                "network namespace event without some of its attributes",
+            )),
         }
     }
 

@@ -290,7 +290,7 @@ impl fmt::Display for Setting {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseSettingError {
     /// The text has no `=`.
-    #[error("give it as KEY=VALUE")]
+    #[error("expected KEY=VALUE")]
     NoValue,
     /// The key is unknown.
     #[error(
@@ -420,7 +420,7 @@ pub(super) mod tests {
                 message(text)
             );
         }
-        assert_eq!(message("queue"), "give it as KEY=VALUE");
+        assert_eq!(message("queue"), "expected KEY=VALUE");
     }
 
     #[test]

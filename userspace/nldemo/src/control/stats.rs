@@ -187,7 +187,7 @@ impl Stats {
             }
         }
         if counters.contains(&None) {
-            return Err(Malformed("statistics with parts missing"));
+            return Err(Malformed("statistics without some of their attributes"));
         }
         Ok(Self::from_counters(counters.map(Option::unwrap_or_default)))
     }
@@ -216,7 +216,7 @@ impl Totals {
             }
         }
         Ok(Self {
-            hooked: hooked.ok_or(Malformed("statistics with parts missing"))?,
+            hooked: hooked.ok_or(Malformed("statistics without some of their attributes"))?,
             stats: Stats::parse(payload)?,
         })
     }
@@ -233,7 +233,7 @@ impl CpuStats {
             }
         }
         Ok(Self {
-            cpu: cpu.ok_or(Malformed("statistics of no CPU"))?,
+            cpu: cpu.ok_or(Malformed("statistics of a CPU without its number"))?,
             stats: Stats::parse(payload)?,
         })
     }

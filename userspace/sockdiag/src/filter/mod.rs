@@ -46,7 +46,7 @@ pub struct Filter {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
     /// A key is given twice.
-    #[error("{0} is given twice; put alternatives behind one {0}= with commas between them")]
+    #[error("{0} is given twice; separate alternatives by commas after a single {0}=")]
     Twice(&'static str),
     /// A condition excludes all sockets of a kind that is named.
     #[error("no {0} socket can match: {0} sockets have no {key}", .kind.name())]
@@ -337,7 +337,7 @@ pub(super) mod tests {
         for (text, error) in [
             (
                 "port=1 port=2",
-                "port is given twice; put alternatives behind one port=",
+                "port is given twice; separate alternatives by commas after a single port=",
             ),
             (
                 "unix port=1",

@@ -41,8 +41,8 @@ const KEYS: [(&str, &str); 12] = [
     ("process", "numbers and names of processes"),
 ];
 
-const PLACES: &str = "ADDRESS, ADDRESS/LENGTH, ADDRESS%INTERFACE, all with :PORT or :PORT-PORT \
-                      behind them, IPv6 addresses then in brackets, * for any address";
+const PLACES: &str = "ADDRESS, ADDRESS/LENGTH and ADDRESS%INTERFACE, optionally with :PORT or \
+                      :PORT-PORT (then an IPv6 address needs brackets), * for any address";
 const PORTS: &str = "ports and ranges of ports, from 0 to 65535";
 
 /// The reason why a text is not a [`Term`].
