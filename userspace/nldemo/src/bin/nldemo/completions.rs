@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// Print a script that completes this program's command line in a shell.
+/// Print a script that completes this program's command line in a shell
 ///
 /// Write it to the directory of the shell's other completions, for example:
 ///

@@ -41,13 +41,14 @@ Examples:
 JSON keys (-j), an object for each socket:
   outcome                  one of:
     destroyed              the kernel destroyed the socket
-    subflow-destroyed      the kernel destroyed the socket, which was a subflow of an MPTCP connection.
-                           The connection goes on: the kernel cannot destroy an MPTCP connection
+    subflow-destroyed      the kernel destroyed the socket, which was a subflow of an MPTCP
+                           connection. The connection goes on: the kernel cannot destroy an MPTCP
+                           connection
     would-be-destroyed     with --dry-run: the socket was found, and not destroyed
     gone                   the socket did not exist any more
     replaced               the kernel found another socket at these addresses, and destroyed nothing
-    out-of-reach           the kernel cannot look up the socket, for example a TCP socket that is bound
-                           and neither listens nor is connected
+    out-of-reach           the kernel cannot look up the socket, for example a TCP socket that is
+                           bound and neither listens nor is connected
   kind, state, cookie, family, protocol, local, remote, ifindex
                            as in nldemo diag list
 

@@ -40,8 +40,8 @@ JSON keys (-j), an object for each socket:
                            ifindex, timer (null or kind, milliseconds, retransmits), mark (null
                            without CAP_NET_ADMIN), v6only (null, true, false)
   unix:                    type (stream, dgram, seqpacket), name (null or text, bytes that are not
-                           printable as \\xNN), abstract (whether the name is not a file), peer (null or
-                           the other end's inode)
+                           printable as \\xNN), abstract (whether the name is not a file), peer
+                           (null or the other end's inode)
   netlink:                 type, protocol, portid, kernel (whether it is a kernel socket), groups
                            (a list of numbers), remote_portid
   packet:                  type, protocol, ifindex

@@ -37,9 +37,9 @@ filter drops takes no room in the receive buffer. The kernel reports the drop ne
 (ENOBUFS) nor to the module that sent the message.
 
 With --parity, the command sends numbered messages to the module, and receives the replies whose
-sequence numbers pass the filter. With --events, the command does the same as nldemo monitor, and the
-numbers of dropped events are missing. The kernel reports lost events. So the command prints all other
-missing numbers as \"filtered\".
+sequence numbers pass the filter. With --events, the command does the same as nldemo monitor, and
+the numbers of dropped events are missing. The kernel reports lost events. So the command prints all
+other missing numbers as \"filtered\".
 
 Examples:
   nldemo filter attach --parity even
@@ -52,7 +52,7 @@ JSON keys (-j) with --parity; for --events see nldemo monitor --help:
   received            sequence numbers of the replies, in the order of their arrival
   ok                  whether exactly the replies that pass the filter arrived
 
-Exit status: 0 done; 1 a reply is missing, or a reply arrived that does not pass the filter; 2 error";
+Exit status: 0 done; 1 a reply is missing, or a reply came that does not pass the filter; 2 error";
 
 /// Attach a filter to a socket of the module's netlink protocol, and print the messages that pass
 #[derive(clap::Args)]

@@ -26,8 +26,8 @@ use crate::table::Cell;
 use crate::table::Table;
 
 const DETAILS: &str = "\
-A BPF program in the kernel counts packets, and their bytes from the IP header on. No packet is copied
-to nldemo. On lo every packet is both sent and received.
+A BPF program in the kernel counts packets, and their bytes from the IP header on. No packet is
+copied to nldemo. On lo every packet is both sent and received.
 
 What is counted:
   tcp, udp      over IPv4 and IPv6, behind VLAN tags and extension headers

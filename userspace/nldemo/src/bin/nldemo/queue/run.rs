@@ -40,8 +40,8 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 const DETAILS: &str = "\
-Policies (--policy): rules with ; between them. A rule matches a packet if all its conditions are true.
-The first rule that matches decides. If no rule matches, the packet is accepted.
+Policies (--policy): rules with ; between them. A rule matches a packet if all its conditions are
+true. The first rule that matches decides. If no rule matches, the packet is accepted.
   conditions  icmp, icmp6, ipv4, ipv6, echo-request, echo-reply, type N|NAME,
               from NETWORK, to NETWORK, size OP N (data bytes of ICMP; OP is = != < <= > >=),
               in IFACE, out IFACE, hook prerouting|input|forward|output|postrouting|ingress,
@@ -50,40 +50,41 @@ The first rule that matches decides. If no rule matches, the packet is accepted.
   actions     accept, drop, queue N [bypass], each optionally after `set mark=N`;
               repeat mark=N (the packet passes the hook once more, and the hook must skip this
               mark: nldemo config set skip-mark=N)
-  IFACE is the interface that has this name when the packet comes. The interface need not exist at the
-  start. If a condition needs more bytes than --copy copies of any packet, the command refuses the
-  policy. If fewer bytes of a packet were copied than a condition needs, the packet is dropped and
-  counted (undecided).
+  IFACE is the interface that has this name when the packet comes. The interface need not exist at
+  the start. If a condition needs more bytes than --copy copies of any packet, the command refuses
+  the policy. If fewer bytes of a packet were copied than a condition needs, the packet is dropped
+  and counted (undecided).
   echo-size=N is short for `echo-request size=N accept; drop`, the rule of the old demo
 
-Rewriting (--set): packets that are not dropped get the new value. Lengths and checksums are updated.
-payload is the data of echo messages and UDP packets. The kernel would drop some packets, or their new
-content would be wrong: fragments, packets that were copied in part or will be segmented later, packets
-with broken headers or wrong checksums. The program does not rewrite these packets, and counts them
-(unwritable). In the network namespace of a container the kernel accepts no rewriting.
+Rewriting (--set): packets that are not dropped get the new value. Lengths and checksums are
+updated. payload is the data of echo messages and UDP packets. The kernel would drop some packets,
+or their new content would be wrong: fragments, packets that were copied in part or will be
+segmented later, packets with broken headers or wrong checksums. The program does not rewrite these
+packets, and counts them (unwritable). In the network namespace of a container the kernel accepts no
+rewriting.
 
 If packets wait, up to 64 of them are received together, and their verdicts are sent together. Each
 packet has its own verdict message.
 
-Batching (--batch): packets that follow one another and have the same verdict get one verdict message.
-COUNT is the number of verdicts that may wait, TIME the time that they may wait (64,5ms). Without TIME,
-verdicts wait only while there are packets to decide. Batching changes no verdict, and keeps the order
-of the queue.
+Batching (--batch): packets that follow one another and have the same verdict get one verdict
+message. COUNT is the number of verdicts that may wait, TIME the time that they may wait (64,5ms).
+Without TIME, verdicts wait only while there are packets to decide. Batching changes no verdict, and
+keeps the order of the queue.
 
 Output never delays a verdict. If standard output or the capture is slow, its data waits in memory
-(--buffer). If this memory is full, further packets are left out of the output and counted (unprinted,
-uncaptured), and the exit status is 1. If output fails, the program gives verdicts to all packets that
-wait, and ends.
+(--buffer). If this memory is full, further packets are left out of the output and counted
+(unprinted, uncaptured), and the exit status is 1. If output fails, the program gives verdicts to
+all packets that wait, and ends.
 
-The first line says that the queue is bound. From then on, the program receives each queued packet. At
-SIGINT, SIGTERM, SIGHUP, --count or --timeout, packets that still wait get their verdict and are not
-printed. Then a summary follows. If standard output is stuck for 2 seconds, the summary goes to standard
-error.
+The first line says that the queue is bound. From then on, the program receives each queued packet.
+At SIGINT, SIGTERM, SIGHUP, --count or --timeout, packets that still wait get their verdict and are
+not printed. Then a summary follows. If standard output is stuck for 2 seconds, the summary goes to
+standard error.
 
 Examples:
   nldemo queue run
   nldemo queue run --policy echo-size=32 --hexdump
-  nldemo queue run --policy 'echo-request size>56 drop; from 10.0.0.0/8 accept; rate 100/s accept; drop'
+  nldemo queue run --policy 'size>56 drop; from 10.0.0.0/8 accept; rate 100/s accept; drop'
   nldemo queue run --queue 0-3 --batch 64 --quiet
   nldemo queue run --set ttl=9 --set payload=hello
   nldemo queue run --pcap seen.pcapng --quiet & ping -c 3 ::1; tshark -r seen.pcapng
@@ -102,11 +103,11 @@ JSON keys (-j): every object has `event` and `queue`.
                   to_queue, set_mark (null or a number), rewritten, unwritable (null or the reason),
                   payload (hexadecimal, only with --hexdump)
   event summary   queues (their number), packets, accepted, dropped, repeated, requeued, rewritten,
-                  unwritable, undecided, pending (verdicts given during the stop), unsent (verdicts that
-                  could not be sent: the kernel dropped these packets; they are counted above, too),
-                  flushed (packets that came too late for a verdict: the kernel dropped them),
-                  errors: the sum of gone (packet gone before its verdict), refused (other refusals),
-                  malformed, overruns (ENOBUFS);
+                  unwritable, undecided, pending (verdicts given during the stop), unsent (verdicts
+                  that could not be sent: the kernel dropped these packets; they are counted above,
+                  too), flushed (packets that came too late for a verdict: the kernel dropped them),
+                  errors: the sum of gone (packet gone before its verdict), refused (other
+                  refusals), malformed, overruns (ENOBUFS);
                   foreign (messages not from the kernel), unprinted, uncaptured (packets that are
                   missing from standard output and from the capture), seconds, packets_per_second,
                   latency_ns (null or min, avg, p50, p99, max: the time from receipt to the sent
@@ -158,8 +159,8 @@ pub(crate) struct Args {
     /// capture goes to standard output, and text to standard error
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
-    /// The number of bytes that may wait to be written to standard output, and to the capture. Further
-    /// packets are left out of the output
+    /// The number of bytes that may wait to be written to standard output, and to the capture.
+    /// Further packets are left out of the output
     #[arg(long, value_name = "BYTES", default_value = "1048576",
           value_parser = number(1..=1_usize << 30))]
     buffer: usize,
