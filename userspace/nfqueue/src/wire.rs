@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The framing that all messages of `nfnetlink_queue` share.
+//! The message types and the header of `nfnetlink_queue`.
 //!
 //! Each message is a netlink message. Its payload is a 4-byte nfnetlink header (family, version,
 //! big-endian queue number), and attributes with big-endian payloads.
@@ -14,11 +14,12 @@ pub(crate) const MSG_VERDICT: u16 = queue_message(libc::NFQNL_MSG_VERDICT);
 pub(crate) const MSG_CONFIG: u16 = queue_message(libc::NFQNL_MSG_CONFIG);
 pub(crate) const MSG_VERDICT_BATCH: u16 = queue_message(libc::NFQNL_MSG_VERDICT_BATCH);
 
-/// The largest number of bytes that an attribute can carry. It is therefore the length of the
-/// longest packet that the kernel copies completely.
+/// The largest number of bytes that an attribute can carry. Its 16-bit length also counts its
+/// header of 4 bytes. The kernel sends a packet as one attribute, so it copies a longer packet only
+/// in part.
 pub(crate) const MAX_PAYLOAD: usize = u16::MAX as usize - 4;
 
-/// The message type for a message number of the queue subsystem (`NFQNL_MSG_*`).
+/// The netlink message type of a message of the queue subsystem (`NFQNL_MSG_*`).
 const fn queue_message(message: libc::c_int) -> u16 {
     half((libc::NFNL_SUBSYS_QUEUE << 8) | message)
 }

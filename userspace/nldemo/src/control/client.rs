@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The client of the control plane: requests and their answers.
+//! The client of the module's control plane: sends requests, and reads the answers.
 
 use knetlink::HEADER_LEN;
 use knetlink::KernelSocket;
@@ -148,7 +148,7 @@ fn check_change(settings: &[Setting], ends: &[usize], mut status: Option<Status>
         let found = setting_at(ends, status.offset).and_then(|index| settings.get(index));
         if let Some(setting) = found {
             named = std::slice::from_ref(setting);
-            // The error names the setting, so it need not show the offset.
+            // The error names the setting, so it does not have to show the offset.
             status.offset = None;
         }
     }
@@ -239,8 +239,8 @@ mod tests {
             refused.unwrap_err().to_string()
         };
         let erange = "ERANGE: Math result not representable (kernel: no)";
-        // The kernel points at the set in the nest, at the nest, at the other attribute, at no
-        // attribute, and gives no offset.
+        // In this order, the offset of the refusal is at the set in the nest, at the nest, at the
+        // other attribute, at no attribute, and missing.
         assert_eq!(message(Some(28)), format!("set ipv4-types=8: {erange}"));
         assert_eq!(message(Some(24)), format!("set ipv4-types=8: {erange}"));
         assert_eq!(message(Some(16)), format!("set queue=5: {erange}"));

@@ -22,18 +22,19 @@ pub struct Config {
     pub enabled: bool,
     /// The first queue.
     pub queue: u16,
-    /// The number of queues, from the first one on.
+    /// The number of queues. Their numbers follow one another, and begin with `queue`.
     pub queues: u16,
     /// How packets are spread over the queues.
     pub spread: Spread,
     /// Whether packets pass if their queue has no consumer.
     pub bypass: bool,
-    /// The hook points.
+    /// The hook points at which the module has hooks.
     pub hooks: HookSet,
     /// The priority of the module's hooks. At one hook point, hooks with a lower priority run
     /// earlier.
     pub priority: i32,
-    /// Packets with this mark pass; 0 for none.
+    /// The hooks accept packets with this mark. With 0, the hooks skip no packet because of its
+    /// mark.
     pub skip_mark: u32,
     /// The ICMP types that are queued.
     pub ipv4_types: TypeSet,
@@ -41,7 +42,7 @@ pub struct Config {
     pub ipv6_types: TypeSet,
     /// The number of the namespace's latest event.
     pub event: u32,
-    /// Whether the hooks are registered. If they are not, the namespace had no room for them. Then
+    /// Whether the hooks are registered. False if a hook point had no room for another hook. Then
     /// no packet is queued until a change of the configuration succeeds.
     pub hooked: bool,
 }
@@ -49,8 +50,8 @@ pub struct Config {
 impl Config {
     /// Decodes the payload of a message that carries a configuration.
     ///
-    /// Unknown attributes are ignored. If an attribute comes twice, the last one is used. No
-    /// attribute may be missing.
+    /// Unknown attributes are ignored. If an attribute comes twice, the last one is used. A missing
+    /// attribute is an error.
     pub fn parse(payload: &[u8]) -> Result<Self, Malformed> {
         let mut config = Self {
             enabled: false,

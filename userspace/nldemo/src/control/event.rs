@@ -12,16 +12,17 @@ use knetlink::attr::Attributes;
 use super::config::Config;
 use crate::protocol;
 
-/// An event, which the kernel sends to all listeners.
+/// An event. The kernel sends it to all sockets that joined the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The configuration was changed. The value is the new configuration.
     Config(Config),
-    /// Another network namespace was deleted. Only the initial network namespace has this event.
+    /// A network namespace was deleted. Only listeners in the initial network namespace receive
+    /// this event.
     NetnsGone {
         /// The number of this event.
         number: u32,
-        /// The cookie of that namespace, as `SO_NETNS_COOKIE` read it.
+        /// The cookie that `SO_NETNS_COOKIE` returned in the deleted namespace.
         cookie: u64,
     },
 }
@@ -73,8 +74,8 @@ impl FromStr for EventKind {
 }
 
 impl Event {
-    /// Decodes a message. `None` if it is not an event, or is an event that this crate does not
-    /// know.
+    /// Decodes a message. Returns `None` if the message is not an event, or is an event that this
+    /// crate does not know.
     pub fn parse(message: &Message<'_>) -> Result<Option<Self>, Malformed> {
         match message.kind {
             protocol::MSG_CONFIG_NTF => Config::parse(message.payload).map(Self::Config).map(Some),

@@ -23,7 +23,8 @@ impl HookSet {
             .map(Hook)
     }
 
-    /// Reads names of [`POINTS`](Self::POINTS), separated by commas. [`Hook::named`] knows the names.
+    /// Reads a list of names of [`POINTS`](Self::POINTS), separated by commas. The names are those
+    /// that [`Hook::named`] accepts.
     #[must_use]
     pub fn named(text: &str) -> Option<Self> {
         let mut set = Self::default();

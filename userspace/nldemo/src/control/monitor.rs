@@ -20,7 +20,7 @@ use super::setting::Change;
 use crate::error::Result;
 use crate::protocol::GROUP_EVENTS;
 
-/// A result of a [`Monitor`].
+/// A result of [`Monitor::next`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Events were lost.
@@ -33,19 +33,20 @@ pub enum Notice {
         /// The number of events that did not pass.
         events: u32,
     },
-    /// The configuration was changed. If the event was lost, the monitor has read the configuration
-    /// from the kernel. The number in `config` is then the number of the latest lost event.
+    /// The configuration was changed. If the event about the change was lost, the monitor has read
+    /// the configuration from the kernel. Then the number in `config` is the number of the latest
+    /// lost event.
     Config {
         /// The new configuration, with the number of the event.
         config: Config,
         /// The differences from the last known configuration.
         changes: Vec<Change>,
     },
-    /// Another network namespace was deleted.
+    /// A network namespace was deleted.
     NetnsGone {
         /// The number of the event.
         number: u32,
-        /// The cookie of that namespace, as `SO_NETNS_COOKIE` read it.
+        /// The cookie that `SO_NETNS_COOKIE` returned in the deleted namespace.
         cookie: u64,
     },
 }
@@ -60,7 +61,8 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Joins the group of events, and reads the configuration that the first event changes.
+    /// Joins the group of events, and reads the configuration. The monitor reports the changes from
+    /// this configuration.
     pub fn open(protocol: u8) -> Result<Self> {
         Self::start(Control::open(protocol)?, None, &EventKind::ALL)
     }
@@ -104,7 +106,7 @@ impl Monitor {
         })
     }
 
-    /// The address of this listener's socket.
+    /// The portid of the monitor's socket.
     #[must_use]
     pub fn portid(&self) -> u32 {
         self.control.socket.portid()
@@ -141,9 +143,9 @@ impl Monitor {
                         return Ok(None);
                     }
                 }
-                // The socket must be read empty before the monitor asks for the configuration.
-                // Otherwise the answer would be lost, too. So the monitor only notes the overrun
-                // here.
+                // The monitor must read all messages from the socket before it asks for the
+                // configuration. If the receive buffer were still full, the answer would be lost,
+                // too. So the monitor only notes the overrun here.
                 Err(knetlink::Error::Overrun { .. }) => self.follower.overrun = true,
                 Err(error) => return Err(error.into()),
             }
@@ -180,7 +182,7 @@ impl Follower {
     fn follow(&mut self, event: Event) {
         let distance = self.distance(event.number());
         if distance == 0 {
-            // The known configuration was read after this event, so it includes the event.
+            // The known configuration was read after this event, so it already has the change.
             return;
         }
         self.miss(distance - 1);
@@ -193,7 +195,7 @@ impl Follower {
         }
     }
 
-    /// Takes note of a configuration that was read because events were lost.
+    /// Takes over a configuration that the monitor read because events were lost.
     fn catch_up(&mut self, config: Config) {
         let distance = self.distance(config.event);
         self.miss(distance);
@@ -219,8 +221,8 @@ impl Follower {
         if distance > u32::MAX / 2 { 0 } else { distance }
     }
 
-    /// Reports events that did not arrive. The kernel loses events only in an overrun. So if there
-    /// was no overrun, the filter has dropped the missing events.
+    /// Reports events that did not arrive. If all kinds pass the filter, or after an overrun, the
+    /// kernel has lost these events. Otherwise the filter has dropped them.
     fn miss(&mut self, events: u32) {
         if events > 0 {
             let all = EventKind::ALL.into_iter().all(|kind| self.hears(kind));

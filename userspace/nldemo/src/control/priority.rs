@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The priorities that the kernel's own hooks have.
+//! The names of the priorities at which the kernel's own hooks run.
 
 /// The `NF_IP_PRI_*` numbers, with their names: the C names without the prefix, in lower case and
 /// with hyphens.

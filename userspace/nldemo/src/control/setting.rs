@@ -33,11 +33,11 @@ pub enum Key {
     Spread,
     /// Whether packets pass if their queue has no consumer.
     Bypass,
-    /// The hook points.
+    /// The hook points at which the module has hooks.
     Hooks,
     /// The priority of the module's hooks among the hooks of one point.
     Priority,
-    /// The mark of packets that pass.
+    /// The mark of packets that the hooks accept without looking further.
     SkipMark,
     /// The ICMP types that are queued.
     Ipv4Types,
@@ -60,7 +60,7 @@ impl Key {
         Self::Ipv6Types,
     ];
 
-    /// The name of the attribute in `specs/nldemo.yaml`, followed by `-types` for nests.
+    /// The name of the attribute in `specs/nldemo.yaml`. For a nest, `-types` follows the name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -227,7 +227,8 @@ impl Setting {
         }
     }
 
-    /// Decodes an attribute of the configuration. `None` if no [`Key`] has this attribute.
+    /// Decodes an attribute of the configuration. Returns `None` if no [`Key`] belongs to the
+    /// attribute.
     pub fn decode(attribute: &Attribute<'_>) -> Result<Option<Self>, Malformed> {
         let half = || Ok::<_, Malformed>(u16::from_ne_bytes(*attribute.prefix()?));
         Ok(Some(match attribute.kind {

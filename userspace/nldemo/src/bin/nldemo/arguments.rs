@@ -13,11 +13,11 @@ use linux_names::interface::Interface;
 use linux_names::number;
 use nldemo::protocol;
 
-/// The longest time that a user can give. It is short enough that a clock can represent each
-/// deadline.
+/// The longest time that an option accepts. A deadline is the current time plus such a time. It
+/// always fits in an [`Instant`](std::time::Instant).
 const LONGEST: Duration = Duration::from_secs(1_000_000_000);
 
-/// The module's address.
+/// The option for the netlink protocol of the module.
 #[derive(clap::Args)]
 pub(crate) struct Module {
     /// Netlink protocol number: the module's parameter `protocol`
@@ -44,24 +44,24 @@ where
     }
 }
 
-/// A parser of counts.
+/// A parser of counts. The smallest count is 1.
 pub(crate) fn count() -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
     number(1..=u64::MAX)
 }
 
-/// A parser of interfaces. The name of an interface may be any bytes.
+/// A parser of interfaces. The name of an interface need not be valid UTF-8.
 pub(crate) fn interface() -> impl TypedValueParser<Value = Interface> {
     OsStringValueParser::new().try_map(|name: OsString| Interface::try_from(name.as_os_str()))
 }
 
-/// Parses a time to wait.
+/// Parses a time to wait, which is at least one millisecond.
 pub(crate) fn time(text: &str) -> Result<Duration, &'static str> {
     duration(text)
         .filter(|time| *time >= Duration::from_millis(1))
         .ok_or("expected a time such as 5, 0.5, 250ms or 1m30s, from 1ms to 1000000000 seconds")
 }
 
-/// Reads a duration of at most [`LONGEST`]: numbers with units, or a number of seconds.
+/// Reads a duration of at most [`LONGEST`]. The text is a number of seconds, or numbers with units.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
     let bare = text
         .bytes()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `nldemo completions`: scripts that complete its command line in shells.
+//! `nldemo completions`: prints the scripts by which shells complete the command line of `nldemo`.
 
 use clap::Command;
 use clap_complete::Shell;

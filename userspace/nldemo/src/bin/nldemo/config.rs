@@ -25,8 +25,8 @@ pub(crate) const NOT_HOOKED: &str = "\
 the module sees no packets, because a hook point had too many hooks when the module was loaded; \
 remove some of them (nft list hooks shows them), then run nldemo config set enabled=on";
 
-/// If a set has at most this number of types, the output has their names. Otherwise the output has
-/// only their number.
+/// If a set has at most this many types, the output names each type. For a larger set, the output
+/// has only the number of types in the set.
 const NAMED_TYPES: usize = 4;
 
 const KEYS: &str = "\

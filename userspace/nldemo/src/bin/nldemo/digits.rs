@@ -2,7 +2,7 @@
 
 //! Appends numbers and addresses as text to bytes.
 //!
-//! `write!` takes several hundred instructions for a number. The program needs fewer instructions
+//! For one number, `write!` takes several hundred instructions. That is more than the program takes
 //! to receive a packet.
 
 use std::io::Write;
@@ -41,7 +41,7 @@ where
 }
 
 /// Adds an octet, with the dot or without. This function always copies four bytes and then cuts the
-/// text to its length. A copy of a constant length is faster, because it needs no function call.
+/// text to its length. A copy of a constant length is faster, because it needs no call of `memcpy`.
 #[inline]
 fn octet(bytes: &mut Vec<u8>, number: u8, dot: bool) {
     let (text, digits) = OCTETS[usize::from(number)];

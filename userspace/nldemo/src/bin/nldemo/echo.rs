@@ -25,7 +25,7 @@ use crate::arguments::time;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// The text that the old demo client sent.
+/// The text that netlink "hello kernel" clients send.
 const DEFAULT_TEXT: &str = "hello kernel";
 
 /// The longest payload and the longest batch, in bytes. The kernel's own limit is a little higher.

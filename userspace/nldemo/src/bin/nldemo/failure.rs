@@ -20,7 +20,7 @@ pub(crate) enum Failure {
     System(#[from] linux_names::Error),
     #[error("{}", linux_names::Error::io("write to standard output", .0))]
     Output(#[from] io::Error),
-    /// The command could ask its question, and the answer was no.
+    /// The command worked, but its result is negative. For example, no socket matched.
     #[error("{0}")]
     Negative(String),
     /// Each argument is valid by itself, but the arguments contradict each other.
@@ -33,7 +33,7 @@ impl Failure {
         Self::Usage(message.to_string())
     }
 
-    /// Whether the reader of the output has closed it.
+    /// Whether a write to standard output failed because its reader has closed the pipe.
     pub(crate) fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
@@ -43,7 +43,7 @@ impl Failure {
         match self {
             Self::Negative(_) => 1,
             Self::Peer(error) if error.is_negative_answer() => 1,
-            // Missing replies are the answer "no".
+            // An error about missing replies means that the result of the command is negative.
             Self::Netlink(error) | Self::Queue(nfnetlink_queue::Error::Netlink(error))
                 if matches!(error, knetlink::Error::Unanswered { .. }) =>
             {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `nldemo`: the userspace peer of the `rust_nldemo` kernel module.
+//! `nldemo`: the program that uses the kernel module `rust_nldemo` from userspace.
 
 mod arguments;
 mod clock;
@@ -111,7 +111,8 @@ fn main() -> ExitCode {
     let (cli, matches) = parse();
     match run(cli.global.color, &cli) {
         Ok(()) => ExitCode::SUCCESS,
-        // If the reader has closed the output, it needs no more of it. That is no failure.
+        // If the reader has closed the output, the reader needs no more output. So this is no
+        // failure.
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(Failure::Usage(message)) => usage_error(cli.global.color, &matches, message),
         Err(failure) => {
@@ -145,8 +146,8 @@ fn run(color: ColorChoice, cli: &Cli) -> Result<(), Failure> {
     }
 }
 
-/// Parses the command line. clap prints help and usage errors while it parses, and `--color` must
-/// apply to them, too. So this function looks for `--color` first.
+/// Parses the command line. clap prints help and usage errors during the parsing, and `--color`
+/// must apply to this output, too. So this function looks for `--color` before the parsing.
 fn parse() -> (Cli, ArgMatches) {
     let mut arguments = std::env::args_os().skip(1);
     let mut color = ColorChoice::Auto;
@@ -203,7 +204,7 @@ fn with_usage(mut error: clap::Error, color: ColorChoice) -> clap::Error {
     error
 }
 
-/// The subcommand of the command line.
+/// The innermost subcommand that the command line names.
 fn asked_for<'a>(command: &'a mut clap::Command, matches: &ArgMatches) -> &'a mut clap::Command {
     // Only `build` gives subcommands their full names, such as `nldemo queue run`.
     command.build();

@@ -122,8 +122,8 @@ pub(crate) fn follow(
     };
     print(ready, output)?;
     let mut left = limits.count;
-    // The loop checks the time and the signals after each event. Under load it never waits, so a
-    // check during the wait would not be enough.
+    // The loop checks the time and the signals after each event. If events come without a pause,
+    // the loop never waits, so a check during the wait would not be enough.
     while left != Some(0)
         && !stop.requested()
         && deadline.is_none_or(|deadline| Instant::now() < deadline)
@@ -176,7 +176,7 @@ impl From<Notice> for What {
     }
 }
 
-/// The text of a line, after the time.
+/// The text of a line of output, without the time at the start of the line.
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

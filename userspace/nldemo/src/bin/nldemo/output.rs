@@ -39,7 +39,8 @@ pub(crate) enum Format {
     PrettyJson,
 }
 
-/// Standard output. Every print is written at once, because a reader may wait for it.
+/// Standard output. Each function writes its text before it returns, because a reader may wait for
+/// the text.
 pub(crate) struct Output {
     stdout: Stdout,
     format: Format,
@@ -79,7 +80,7 @@ impl Output {
         }
     }
 
-    /// Standard output as a file.
+    /// A second descriptor of standard output.
     pub(crate) fn file(&self) -> io::Result<File> {
         writer::duplicate(&self.stdout)
     }
@@ -145,7 +146,8 @@ impl Output {
         complain(format!("{style}warning:{style:#} {warning}\n"));
     }
 
-    /// The control sequences before and after painted text; empty without colours.
+    /// The control sequences that begin and end this colour. They are empty if the output has no
+    /// colours.
     pub(crate) fn around(&self, color: AnsiColor) -> [String; 2] {
         let style = style(self.colored, color);
         [style.to_string(), format!("{style:#}")]
@@ -170,7 +172,8 @@ pub(crate) fn json_string(text: &str) -> String {
 /// Escapes characters that JSON allows in strings and that can do harm to a terminal.
 fn escape_json(text: &mut Vec<u8>, start: usize) {
     let json = text.get(start..).unwrap_or_default();
-    // Only strings can contain such characters. The line ends of indented JSON must not be escaped.
+    // Indented JSON has line ends outside strings, which must stay as they are. All other
+    // characters that can do harm to a terminal are in strings, where JSON allows escapes.
     let is_plain = |byte: &u8| byte.is_ascii() && *byte != 0x7f;
     if json.iter().all(is_plain) {
         return;
@@ -179,8 +182,8 @@ fn escape_json(text: &mut Vec<u8>, start: usize) {
     text.truncate(start);
     for character in json.chars() {
         if character != '\n' && is_harmful(character) {
-            // Four digits are enough, because all these characters are in the basic multilingual
-            // plane.
+            // Four digits are enough, because all characters that can do harm are in the basic
+            // multilingual plane.
             text.extend(format!("\\u{:04x}", u32::from(character)).into_bytes());
         } else {
             text.extend(character.encode_utf8(&mut [0; 4]).as_bytes());
@@ -221,8 +224,8 @@ pub(crate) fn complain(text: String) {
         // The thread sends no value. The wait ends when the thread drops its end of the channel.
         let _ = waiting.recv_timeout(PATIENCE);
     } else {
-        // If no thread can be started, this write may wait long for a stopped terminal. But the
-        // text is not lost.
+        // If no thread can be started, this function itself writes. It may wait long for a stopped
+        // terminal, but the text is not lost.
         write_error(&text);
     }
 }

@@ -10,10 +10,11 @@ use nix::poll::PollFd;
 use nix::poll::PollFlags;
 use nix::poll::PollTimeout;
 
-/// Writes all bytes. Waits while the file takes none.
+/// Writes all bytes. Waits while the file has no room.
 ///
 /// `O_NONBLOCK` is a flag of the open file, which other programs may share. Some programs set the
-/// flag and leave it set. If this program cleared the flag, it would harm these programs.
+/// flag and leave it set. This program must not clear the flag, because other programs may rely on
+/// it.
 pub(crate) fn write_all(file: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let written = write(&file, bytes)?;
@@ -22,7 +23,7 @@ pub(crate) fn write_all(file: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes at least one of the bytes.
+/// Writes at least one of the bytes. Returns the number of bytes that were written.
 pub(crate) fn write(file: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     loop {
         match nix::unistd::write(&file, bytes) {

@@ -2,7 +2,8 @@
 
 //! JSON on several lines.
 
-/// Takes JSON on one line without spaces. Appends it in the form of `serde_json` for several lines.
+/// Appends `json` to `text`, indented as `serde_json` indents JSON. `json` has one line and no
+/// spaces between its parts.
 pub(crate) fn append(text: &mut Vec<u8>, json: &[u8]) {
     let (mut depth, mut quoted, mut escaped) = (0, false, false);
     let mut bytes = json.iter().copied().peekable();

@@ -76,7 +76,7 @@ pub(crate) struct Args {
     module: Module,
 }
 
-/// Counters that belong together, and their rates since the previous reading.
+/// The counters of one CPU or of all CPUs, and their rates since the previous reading.
 #[derive(Serialize)]
 struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]

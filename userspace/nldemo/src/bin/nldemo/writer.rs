@@ -24,8 +24,8 @@ use linux_names::Error;
 
 use crate::patient;
 
-/// The number of bytes that a program should gather before it gives them to the thread. For fewer
-/// bytes, a write costs too much.
+/// The number of bytes that a program should gather before it gives them to the thread. A system
+/// call for fewer bytes costs too much.
 const ENOUGH: usize = 64 << 10;
 /// A pipe takes a write of at most this number of bytes completely or not at all (`PIPE_BUF`).
 const ATOMIC: usize = 4096;
@@ -43,10 +43,10 @@ pub(crate) struct Writer {
 /// The place where a regular file ends after a write has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// After the last byte that was written. The file may end within a record. It is not cut,
-    /// because other programs may write to it, too.
+    /// After the last byte that was written. The file may end within a record. The writer does not
+    /// cut the file, because other programs may write to it, too.
     Anywhere,
-    /// At the end of a record.
+    /// At the end of a record. The writer cuts off a record that was written in part.
     Whole,
 }
 
@@ -73,14 +73,14 @@ struct State {
 #[derive(Clone, Copy, Default)]
 struct Size {
     bytes: usize,
-    /// The number of records, without the inserted ones.
+    /// The number of records, without records from [`Writer::insert`].
     records: u64,
 }
 
 /// Records that were gathered, one after the other.
 ///
-/// A program gives them to the writer together. So it takes the lock and wakes the thread only once
-/// for many records.
+/// A program gives gathered records to the writer together. So the program takes the lock and wakes
+/// the thread only once for many records.
 #[derive(Default)]
 pub(crate) struct Records {
     bytes: Vec<u8>,
@@ -93,7 +93,8 @@ pub(crate) struct Records {
 struct End {
     /// The offset of the byte after the record.
     at: usize,
-    /// Whether the record is counted if it is left out. Inserted records are not.
+    /// Whether the record is counted if it is left out. Records from [`Writer::insert`] are not
+    /// counted.
     counts: bool,
 }
 
@@ -122,11 +123,12 @@ impl Records {
         self.end(counts);
     }
 
-    /// Moves the first records to the end of `other`, as many as there is room for, and discards
-    /// the rest. Returns the number of discarded records whose `counts` is set.
+    /// Moves records from the start of `self` to the end of `other` until there is no more room,
+    /// and discards the rest. Returns the number of discarded records whose `counts` is set.
     ///
-    /// `held` is the number of bytes that the writer already holds. Together with the moved
-    /// records, it may hold `limit` bytes. If it holds no byte, at least one record is moved.
+    /// `held` is the number of bytes that the writer already holds. These bytes and the moved
+    /// records together may have at most `limit` bytes. But if `held` is 0, at least one record is
+    /// moved, however long it is.
     fn move_to(&mut self, other: &mut Self, limit: usize, held: usize) -> u64 {
         let room = limit.saturating_sub(held);
         let mut kept = self.ends.partition_point(|end| end.at <= room);
@@ -220,7 +222,7 @@ impl Writer {
         }
     }
 
-    /// Adds a record, even if too many bytes wait.
+    /// Adds a record, even if too many bytes wait. Does not wake the thread.
     pub(crate) fn insert(&self, record: &[u8]) {
         self.shared.lock().waiting.push(record, false);
     }
@@ -281,8 +283,8 @@ fn write_for_ever(file: &File, ending: Ending, shared: &Shared) -> io::Error {
             state = waited.unwrap_or_else(PoisonError::into_inner);
         }
         state.idle = false;
-        // The swap also puts the empty vectors of the written records there, so that other threads
-        // use their memory again.
+        // After the swap, `state.waiting` has the empty vectors of the records that were written
+        // before. So other threads use the memory of these vectors again.
         std::mem::swap(&mut state.waiting, &mut records);
         state.writing = Size {
             bytes: records.bytes.len(),
@@ -355,8 +357,8 @@ fn cut(mut file: &File, length: usize) {
     }
 }
 
-/// Makes a second descriptor of an open file. A thread may keep this descriptor until the process
-/// ends.
+/// Makes a second descriptor of an open file. A thread that is stuck may keep this descriptor until
+/// the process ends.
 pub(crate) fn duplicate(file: impl AsFd) -> io::Result<File> {
     Ok(file.as_fd().try_clone_to_owned()?.into())
 }
@@ -438,8 +440,8 @@ mod tests {
         for _ in 0..10_000 {
             offer(&writer, &record);
         }
-        // Nobody has read from the socket. Some records are in the socket, and as many bytes wait
-        // as the limit allows.
+        // No thread has read from the socket yet. So the socket is full, and the writer holds as
+        // many bytes as the limit allows.
         assert!(!writer.finish(Instant::now()));
         let left_out = writer.left_out();
         assert!(left_out > 10_000 - 1049 && left_out <= 10_000, "{left_out}");
@@ -452,8 +454,8 @@ mod tests {
         assert!(writer.finish(Instant::now() + LONG));
         let written = 10_000 - writer.left_out();
         assert!(written >= 1048, "{written}");
-        // The reading thread would never see the end of the data, because the writer's thread keeps
-        // its descriptor.
+        // The test does not join the reading thread. This thread would never see the end of the
+        // data, because the writer's thread keeps its descriptor.
         drop(writer);
         drop(reading);
     }

@@ -99,7 +99,7 @@ impl Outcome {
         }
     }
 
-    /// Whether the socket is, or would be, destroyed.
+    /// Whether the kernel destroyed the socket, or would destroy it without `--dry-run`.
     fn is_destroyed(self) -> bool {
         matches!(self, Self::DryRun | Self::Done(Fate::Destroyed))
     }
@@ -112,7 +112,8 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
         find_targets(args, output, stop)?
     };
     let mut destroyer = Destroyer::open()?;
-    // Without this check, the kernel could destroy some sockets before it refuses another one.
+    // Some kinds of sockets can never be destroyed. If a target has such a kind, the command must
+    // fail before it destroys the first socket.
     for target in &targets {
         destroyer.check(target.kind())?;
     }
@@ -154,8 +155,9 @@ fn destroy(
     report: &mut Report,
     stop: &Stop,
 ) -> Result<(), Failure> {
-    // If several sockets have the same addresses, the kernel finds only one of them. After that
-    // socket was destroyed, the kernel finds the next one. So try again as long as sockets go.
+    // If several sockets have the same addresses, the kernel finds only one of them, and reports
+    // the others as replaced. After the found socket was destroyed, the kernel finds the next one.
+    // So the loop tries the replaced sockets again, until a pass reports all of them as replaced.
     loop {
         let before = left.len();
         for target in std::mem::take(&mut left) {
@@ -175,8 +177,8 @@ fn destroy(
     Ok(())
 }
 
-/// Reports the outcome for each socket. Counts the sockets that stay, and the sockets whose
-/// connections go on.
+/// Reports the outcome for each socket. Counts the sockets that were not destroyed, and the
+/// destroyed subflows, because the MPTCP connection of a subflow goes on.
 struct Report<'o> {
     output: &'o mut Output,
     table: Table,
@@ -264,7 +266,7 @@ fn read_targets(stop: &Stop) -> Result<Vec<Target>, Failure> {
     Ok(targets)
 }
 
-/// Standard input. Reading it also ends when the user stops the program.
+/// Standard input. If the user stops the program, a read returns 0 bytes, as at the end of a file.
 struct Input<'s> {
     file: File,
     stop: &'s Stop,

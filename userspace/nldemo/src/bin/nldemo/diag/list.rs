@@ -71,7 +71,8 @@ pub(crate) fn run(args: &Args, output: &mut Output, stop: &Stop) -> Result<(), F
     if !output.is_json() {
         table.row(context.headings());
     }
-    // Each part is printed before the next one is read, so that only one part is in memory.
+    // The kernel lists the sockets in parts. Each part is printed before the next part is read, so
+    // that only one part is in memory.
     search::search(&filter, output, stop, |output, sockets| {
         let mut text = Vec::new();
         for socket in &sockets {

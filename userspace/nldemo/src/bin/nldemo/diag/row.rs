@@ -35,9 +35,9 @@ pub(super) struct Row<'a> {
 
 /// Information that is shown with sockets and does not come from `sock_diag`.
 pub(super) struct Context {
-    /// The processes that have sockets open, if they are shown.
+    /// The processes that have sockets open. `None` if the output has no processes.
     pub(super) owners: Option<Owners>,
-    /// The module's netlink protocol, if it is loaded.
+    /// The netlink protocol number of the module. `None` if the module is not loaded.
     protocol: Option<u8>,
     interfaces: HashMap<u32, String>,
 }
@@ -107,7 +107,7 @@ impl Context {
         }
     }
 
-    /// The name of the module, if the socket is the kernel socket of our module.
+    /// The name of the module, if the socket is the module's kernel socket.
     fn module(&self, socket: &Socket) -> Option<&'static str> {
         let Details::Netlink(netlink) = &socket.details else {
             return None;
@@ -120,7 +120,7 @@ impl Context {
         name.or_insert_with(|| interface::name(ifindex))
     }
 
-    /// Both ends of the socket as text.
+    /// The text for each end of the socket: its own end, and the other end.
     fn ends(&mut self, socket: &Socket) -> (Cell, String) {
         match &socket.details {
             Details::Ip(ip) => {
@@ -135,8 +135,8 @@ impl Context {
                 let local = match &unix.name {
                     None => "*".to_owned(),
                     Some(name) if unix.r#abstract => format!("@{name}"),
-                    // An abstract name is shown with `@` before it. So this `@`, which is a part of
-                    // the name, is escaped.
+                    // The `@` is a part of this file name. The output marks an abstract name with
+                    // `@` before the name, so the `@` of a file name is escaped.
                     Some(name) if name.0.starts_with(b"@") => {
                         format!(r"\x40{}", Escaped(&name.0[1..]))
                     }

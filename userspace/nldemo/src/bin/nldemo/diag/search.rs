@@ -44,10 +44,10 @@ pub(super) fn filter(terms: &[Term]) -> Result<Filter, Failure> {
     Ok(filter)
 }
 
-/// Passes the sockets that match the filter to `each`, part by part.
+/// Finds the sockets that match the filter. Calls `each` for each part of the kernel's list.
 ///
-/// If the kernel cannot list sockets of a kind, this fails if the filter names the kind. Otherwise
-/// it prints a warning.
+/// If the kernel cannot list a kind of sockets, this function fails if the filter names the kind.
+/// If the filter does not name the kind, this function prints a warning and goes on.
 pub(super) fn search(
     filter: &Filter,
     output: &mut Output,

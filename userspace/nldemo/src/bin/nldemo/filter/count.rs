@@ -86,7 +86,7 @@ enum Event {
     Summary,
 }
 
-/// The counts that were read at one time.
+/// The counts of one reading, and the rates since the previous reading.
 #[derive(Serialize)]
 struct Reading {
     seconds: f64,

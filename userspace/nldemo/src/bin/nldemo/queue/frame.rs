@@ -16,7 +16,8 @@ pub(super) fn header(packet: &Packet<'_>) -> Option<Vec<u8>> {
     }
     let mut header = match packet.link_header {
         Some(header) if header.len() > ADDRESSES_LEN => header.to_vec(),
-        // If this machine sent the packet, the kernel gives no link layer header.
+        // If this machine sent the packet, the kernel gives no link layer header. Then this
+        // function makes a header, and leaves unknown addresses 0.
         _ => {
             let mut header = vec![0; ADDRESSES_LEN];
             if let (Some(source), Some(address)) = (header.get_mut(6..), packet.hardware_address) {

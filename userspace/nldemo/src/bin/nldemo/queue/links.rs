@@ -27,8 +27,8 @@ const MESSAGE_LEN: usize = 4096;
 /// The changes to interfaces, for all threads.
 ///
 /// The kernel sends the event about a change before a packet can pass the changed interface. So a
-/// thread must read the events after it has received a packet, and before it decides. Then it
-/// decides by the right interface.
+/// thread must read the events after it has received a packet, and before the policy decides about
+/// the packet. Then the policy knows the current numbers of its interfaces.
 pub(super) struct Links<'a> {
     policy: &'a Policy,
     changes: Mutex<KernelSocket>,
@@ -83,8 +83,8 @@ impl<'a> Links<'a> {
     pub(super) fn look(&self, known: &mut Known) {
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         if something_changed(&mut changes) {
-            // The result has the missing interfaces. They are not reported again: the program
-            // reports missing interfaces only at its start.
+            // The result has the missing interfaces. They are not reported here, because the
+            // program reports missing interfaces only at its start.
             drop(self.policy.find_interfaces());
             self.version.fetch_add(1, Ordering::Relaxed);
         }

@@ -12,7 +12,8 @@ use crate::failure::Failure;
 const PER_QUEUE: u64 = 128 << 10;
 
 /// Fails if there is too little memory for this number of queues. Without this check, the kernel
-/// could kill this program or another program while the queues are made.
+/// could run out of memory while the program binds the queues, and then kill this program or
+/// another program.
 pub(super) fn check(queues: usize) -> Result<(), Failure> {
     let of_machine = fs::read_to_string("/proc/meminfo").ok();
     let of_machine = of_machine.as_deref().and_then(available_bytes);
@@ -46,9 +47,10 @@ fn available_bytes(text: &str) -> Option<u64> {
     Some(kilobytes << 10)
 }
 
-/// The memory that the control groups (version 2) of this process leave to it. The result is the
-/// smallest value of all levels of groups. Cached files are not counted as used memory, because the
-/// kernel drops them before memory runs out.
+/// The memory that this process may still use before it reaches a limit of its control groups
+/// (version 2). Its own group and each group above have a limit. The result is for the limit that
+/// is reached first. Cached files are not counted as used memory, because the kernel drops them
+/// before memory runs out.
 fn left_by_groups(groups: &str, root: &Path) -> Option<u64> {
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let levels = root.join(own);
@@ -58,7 +60,7 @@ fn left_by_groups(groups: &str, root: &Path) -> Option<u64> {
     levels.filter_map(left_by_group).min()
 }
 
-/// The memory that one control group leaves; `None` without a limit.
+/// The memory that a control group may still use. `None` if the group has no limit.
 fn left_by_group(group: &Path) -> Option<u64> {
     let read = |file| fs::read_to_string(group.join(file)).ok();
     let number = |file| read(file)?.trim().parse::<u64>().ok();
@@ -69,7 +71,7 @@ fn left_by_group(group: &Path) -> Option<u64> {
         found.and_then(|bytes| bytes.parse::<u64>().ok())
     };
     // The kernel's number of cached bytes includes files of tmpfs (`shmem`). The kernel cannot drop
-    // these, so they are used memory.
+    // files of tmpfs, so they are used memory.
     let cached = bytes("file ").unwrap_or(0);
     let dropped_first = cached.saturating_sub(bytes("shmem ").unwrap_or(0));
     Some(limit.saturating_sub(used.saturating_sub(dropped_first)))

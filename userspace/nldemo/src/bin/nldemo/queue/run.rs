@@ -245,8 +245,8 @@ pub(crate) fn run(args: &Args, output: &Output, stop: &Stop) -> Result<(), Failu
     served.and(told)
 }
 
-/// Binds the queues, and decides packets until the program must stop. Empties the capture file when
-/// all queues are bound. Returns the totals, and the time from then to the end.
+/// Binds the queues, and empties the capture file when all queues are bound. Then decides packets
+/// until the program must stop. Returns the totals, and the time since all queues were bound.
 fn listen(
     args: &Args,
     capture: Option<(&Path, &File)>,
@@ -281,7 +281,7 @@ fn listen(
     })
 }
 
-/// A bound queue, and what the thread that reads it must know.
+/// A bound queue, and the values that the thread of this queue needs.
 struct Bound {
     queue: Queue,
     index: u32,
@@ -326,7 +326,8 @@ fn bind(args: &Args) -> (Vec<Queue>, Result<(), Failure>) {
     (queues, rewritable)
 }
 
-/// Fails if the policy would send packets back to the same queues, or repeat them, without end.
+/// Fails if packets would go round for ever. That happens if the policy sends them to a queue that
+/// this command reads, or repeats them with a mark that the module does not skip.
 fn refuse_loops(args: &Args, policy: &Policy, output: &Output) -> Result<(), Failure> {
     let numbers = &args.queue.0;
     if let Some(queue) = policy.queues().find(|queue| numbers.contains(queue)) {

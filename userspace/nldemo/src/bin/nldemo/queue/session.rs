@@ -43,8 +43,9 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// the first of these packets is sent only after the last one is decided.
 const TOGETHER: NonZero<usize> = NonZero::new(64).expect("it is not 0");
 
-/// The decision about a packet that the policy cannot decide. The rule that matches the packet is
-/// unknown, and may be a rule that drops packets.
+/// The decision about a packet if too little of the packet was copied for the policy. The rule that
+/// matches the packet is then unknown. It may be a rule that drops packets, so the packet is
+/// dropped.
 const UNDECIDED: Decision = Decision::DROP;
 
 /// The values that all queues share.
@@ -62,7 +63,8 @@ pub(super) struct Shared<'a> {
     pub(super) packets: AtomicU64,
 }
 
-/// Stops the other queues when one queue ends: at the limit, at an error, or by a panic.
+/// Stops the sessions of all queues when one session drops this value: at the limit, at an error,
+/// or by a panic.
 struct StopOthers<'a>(&'a Stop);
 
 impl Drop for StopOthers<'_> {
@@ -76,10 +78,10 @@ pub(super) struct Session<'s, 'a> {
     /// Index of the queue among all queues.
     index: u32,
     shared: &'s Shared<'a>,
-    /// The time when the session ends by itself.
+    /// The time when the session ends without a signal. It comes from `--timeout`.
     deadline: Option<Instant>,
-    /// The decision about every packet. `None` if the session must look at each packet, because the
-    /// decisions differ, or for the output, a rewriting or a limit.
+    /// The decision about every packet. `None` if the session must look at each packet: because the
+    /// decisions differ, or because of the output, a rewriting or a limit.
     unseen: Option<Decision>,
     totals: Totals,
     /// The time of receipt of the first packet whose verdict was not sent yet.
@@ -114,15 +116,17 @@ impl<'s, 'a> Session<'s, 'a> {
         }
     }
 
-    /// Decides packets until the program must stop. Then decides the pending packets, and unbinds
-    /// the queue.
+    /// Decides packets until the program must stop. Then decides the packets that still wait in the
+    /// queue, and unbinds the queue.
     pub(super) fn run(mut self) -> (Totals, Result<(), Failure>) {
         let mut inbox = self.queue.inbox(TOGETHER);
         let served = self.serve(&mut inbox);
-        // The pending packets are decided even after an error, because the socket may still work.
+        // The packets that still wait are decided even after an error, because the socket may still
+        // work.
         let mut served = served.and(self.drain(&mut inbox));
-        // Reading the losses takes long. So packets may have come in that time. They get their
-        // verdict now, right before the queue is unbound.
+        // `losses` reads a file of `/proc`, which takes long if there are many queues. So packets
+        // may have come in that time. They get their verdict now, right before the queue is
+        // unbound.
         self.totals.lost = self.queue.losses();
         served = served.and(self.drain(&mut inbox));
         let Self {
@@ -141,8 +145,9 @@ impl<'s, 'a> Session<'s, 'a> {
         let (stop, deadline) = (self.shared.stop, self.deadline);
         let mut served = Ok(());
         let mut soon = false;
-        // The loop checks the time and the signals each time it has received packets. Under load it
-        // never waits, so a check during the wait would not be enough.
+        // The loop checks the time and the signals each time it has received packets. If packets
+        // come without a pause, the loop never waits, so a check during the wait would not be
+        // enough.
         while served.is_ok()
             && !stop.requested()
             && deadline.is_none_or(|deadline| Instant::now() < deadline)
@@ -167,8 +172,9 @@ impl<'s, 'a> Session<'s, 'a> {
             if served.is_err() || self.is_enough() {
                 break;
             }
-            // After packets, more packets probably come soon. So this receipt waits itself, at most
-            // for `SOON`, and then the loop looks at `stop` again.
+            // If packets came, more packets will probably come soon. So the loop does not call
+            // `wait`. The next receipt itself waits for packets, for at most `SOON`, which saves a
+            // system call. After it, the loop looks at `stop` again.
             soon = came && deadline.is_none() && self.queue.unsent() == 0;
             if soon {
                 continue;
@@ -197,7 +203,8 @@ impl<'s, 'a> Session<'s, 'a> {
         limit.is_some_and(|limit| packets.load(Ordering::Relaxed) >= limit)
     }
 
-    /// Decides the pending packets, and sends the verdicts. Fails if they cannot be sent in time.
+    /// Decides the packets that still wait in the queue, and sends the verdicts. Fails if the
+    /// verdicts cannot be sent within [`DRAIN_TIME`].
     fn drain(&mut self, inbox: &mut Inbox) -> Result<(), Failure> {
         let deadline = Instant::now() + DRAIN_TIME;
         if self.queue.options().fails_open() {
@@ -224,8 +231,8 @@ impl<'s, 'a> Session<'s, 'a> {
         }
     }
 
-    /// Receives packets and decides them. Returns whether any packet came. If `told` is not set,
-    /// the packets are counted as pending, and are not printed.
+    /// Receives packets and decides them. Returns whether any packet came. If `told` is false, the
+    /// packets are counted as pending, and are not printed.
     fn receive(
         &mut self,
         inbox: &mut Inbox,
@@ -292,7 +299,8 @@ impl<'s, 'a> Session<'s, 'a> {
         seen: &mut Vec<Seen<'b>>,
     ) -> Result<(), Failure> {
         let mut all = Ok(());
-        // The events are nested iterators. For these, `for_each` is faster than a `for` loop.
+        // The events come from nested iterators. For nested iterators, `for_each` is faster than a
+        // `for` loop.
         self.queue.events(inbox).for_each(|event| {
             let Some(queued) = note(&mut self.totals, event) else {
                 return;
@@ -358,14 +366,14 @@ impl<'s, 'a> Session<'s, 'a> {
         sent
     }
 
-    /// Whether the limit allows one more packet.
+    /// Counts one more packet if there is a limit. Returns whether the packet is within the limit.
     fn is_within_limit(&self) -> bool {
         let packets = &self.shared.packets;
         let limit = self.shared.limit;
         limit.is_none_or(|limit| packets.fetch_add(1, Ordering::Relaxed) < limit)
     }
 
-    /// Prints packets.
+    /// Adds the records of packets to the output.
     fn tell(&mut self, seen: &[Seen<'_>]) {
         let sink = &self.shared.sink;
         let received = if sink.takes_times() && !seen.is_empty() {
@@ -389,7 +397,7 @@ impl<'s, 'a> Session<'s, 'a> {
         Ok(())
     }
 
-    /// Records the time from the receipt of the timed packet until now, if its verdict was sent.
+    /// If no verdict waits to be sent, records the time since the receipt that `timed` has.
     fn note_sent(&mut self) {
         if self.queue.unsent() == 0 {
             if let Some(received) = self.timed.take() {
@@ -399,7 +407,7 @@ impl<'s, 'a> Session<'s, 'a> {
     }
 }
 
-/// Counts an event, and returns it if it is a packet.
+/// Returns the event if it is a packet. Counts refused verdicts and malformed messages.
 fn note<'b>(totals: &mut Totals, event: Result<Event<'b>, knetlink::Error>) -> Option<Queued<'b>> {
     match event {
         Ok(Event::Packet(queued)) => return Some(queued),

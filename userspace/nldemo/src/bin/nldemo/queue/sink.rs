@@ -2,11 +2,11 @@
 
 //! The output about packets: standard output and a capture file. The threads of all queues share them.
 //!
-//! The thread of a queue receives the packets that wait, decides each of them, and sends their
-//! verdicts to the kernel. Then it makes a line and a capture block for each packet. It gathers
-//! these records, and gives them to the writers when there are many, and before it waits for
-//! packets. Each writer has its own thread. If a writer has no room for a record, it leaves the
-//! record out and counts it. So output that fails, is slow or is stuck delays no verdict.
+//! The thread of a queue receives the packets that wait, decides about each packet, and sends the
+//! verdicts to the kernel. Then it makes a line and a capture block for each packet. The thread
+//! gathers these records. It gives them to the writers when there are many, and before it waits for
+//! packets. Each writer has its own thread. If a writer has no room for a record, the writer leaves
+//! the record out and counts it. So output that fails, is slow or is stuck delays no verdict.
 
 use std::fs::File;
 use std::io;
@@ -37,8 +37,8 @@ use crate::writer::Ending;
 use crate::writer::Records;
 use crate::writer::Writer;
 
-/// At its end, the program waits at most for this time until stuck output has taken the remaining
-/// records.
+/// When the program ends and its output is stuck, the program waits at most for this time until the
+/// output has taken the remaining records.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The output that the user wants.
@@ -55,8 +55,8 @@ pub(super) struct Telling {
     pub(super) aside: bool,
 }
 
-/// The first JSON object. It says that the queues are bound, so that the program sees all later
-/// packets.
+/// The first JSON object about each queue. It says that the queue is bound. So the program sees all
+/// packets that come to the queue later.
 #[derive(Serialize)]
 struct Ready {
     event: &'static str,
@@ -82,7 +82,7 @@ pub(super) struct Sink<'a> {
 }
 
 impl<'a> Sink<'a> {
-    /// Starts the writers. If a writer fails later, it requests a stop.
+    /// Starts the writers. If a write fails later, the writer asks the program to stop.
     pub(super) fn new(
         output: &'a Output,
         telling: Telling,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Threads that are started before there is work for them.
+//! Threads that are started before they have work.
 //!
-//! So if a thread cannot be started, the program fails early: no packet waits for a verdict yet,
-//! and the capture file still has its old content.
+//! If a thread cannot be started, the program fails early: no packet waits for a verdict yet, and
+//! the capture file still has its old content.
 
 use std::io;
 use std::sync::mpsc;
@@ -34,8 +34,7 @@ where
     Done: Send + 'scope,
     Work: Fn(Job) -> Done + Copy + Send + 'scope,
 {
-    /// Starts the threads for up to this number of jobs. Each thread calls the same function with
-    /// its job.
+    /// Starts the threads for at most `jobs` jobs. Each thread calls `work` with its job.
     pub(super) fn start(
         scope: &'scope Scope<'scope, '_>,
         jobs: usize,
@@ -59,7 +58,7 @@ where
     ///
     /// # Panics
     ///
-    /// If there are more jobs than threads.
+    /// If there are more jobs than the number that [`start`](Self::start) got.
     pub(super) fn run(self, jobs: impl IntoIterator<Item = Job>) -> Vec<Done> {
         let Self { waiting, work } = self;
         let mut jobs = jobs.into_iter();

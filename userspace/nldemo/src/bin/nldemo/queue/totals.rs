@@ -31,8 +31,8 @@ pub(super) struct Totals {
     pub(super) unwritable: u64,
     pub(super) undecided: u64,
     pub(super) pending: u64,
-    /// Verdicts that could not be sent. Their packets are also counted as accepted, dropped and so
-    /// on.
+    /// The number of verdicts that could not be sent. The packets of these verdicts are also
+    /// counted as accepted, dropped and so on.
     unsent: u64,
     flushed: u64,
     errors: u64,
@@ -41,15 +41,16 @@ pub(super) struct Totals {
     pub(super) malformed: u64,
     pub(super) overruns: u64,
     pub(super) foreign: u64,
-    /// The number of packets whose line was left out, and of packets that are missing in the
-    /// capture.
+    /// The number of packets whose line was left out, and the number of packets that are missing in
+    /// the capture.
     pub(super) unprinted: u64,
     pub(super) uncaptured: u64,
     pub(super) lost: Option<KernelLosses>,
     seconds: f64,
     packets_per_second: f64,
     latency_ns: Option<Figures>,
-    /// For some packets, the time from the receipt until the verdict was sent.
+    /// The times from the receipt until the verdict was sent. Of packets that were received
+    /// together, only the first is timed.
     #[serde(skip)]
     pub(super) latencies: Durations,
 }
@@ -75,7 +76,7 @@ impl Totals {
         } += packets;
     }
 
-    /// Counts the packets and refusals that came while the queue was closed.
+    /// Adds the packets, unsent verdicts and refusals that were counted while the queue was closed.
     pub(super) fn close(&mut self, closed: &Closed) {
         self.flushed += closed.flushed;
         self.unsent += closed.unsent;
@@ -117,7 +118,7 @@ impl Totals {
         self.latencies.merge(&other.latencies);
     }
 
-    /// The totals, with the values that can be computed only at the end. The program has run for
+    /// The totals, and the values that can be computed only at the end. The program has run for
     /// `seconds`.
     pub(super) fn finished(mut self, seconds: f64) -> Self {
         self.errors = self.gone + self.refused + self.malformed + self.overruns;
