@@ -75,8 +75,9 @@ pub enum Error {
 }
 
 impl Error {
-    /// The error of a socket to the module. The kernel has two errnos for a protocol without a
-    /// kernel socket. Both become [`NoKernelSocket`](Self::NoKernelSocket).
+    /// Converts the error of a socket to the module. The kernel has two errnos for a protocol
+    /// without a kernel socket. This function turns both errnos into
+    /// [`NoKernelSocket`](Self::NoKernelSocket).
     pub(crate) fn of_module(error: knetlink::Error, protocol: u8) -> Self {
         match error.errno() {
             // The kernel returns EPROTONOSUPPORT if no network namespace has the protocol, and
@@ -97,8 +98,8 @@ impl Error {
         }
     }
 
-    /// Whether the request could be made and its answer was negative. Other errors mean that the
-    /// request could not be made.
+    /// Whether replies are missing or wrong, which is a negative result. Other errors mean that the
+    /// kernel did not serve the request.
     #[must_use]
     pub fn is_negative_answer(&self) -> bool {
         matches!(

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Userspace peer of the `rust_nldemo` kernel module.
+//! The library of the program `nldemo`, for the kernel module `rust_nldemo`.
 //!
 //! The module opens a raw netlink socket that echoes messages, and hands ICMP packets to
 //! `nfnetlink_queue`. This crate implements the module's protocol. The program `nldemo` adds only a
-//! command line and output to this crate and the crates below it. The modules of this crate:
+//! command line and output. The modules of this crate:
 //!
-//! - [`echo`] sends messages to the module and checks every byte that comes back;
+//! - [`echo`] sends messages to the module and checks every byte of the replies;
 //! - [`control`] reads and changes the configuration, reads statistics and receives events;
-//! - [`protocol`] has the numbers that module and peer share;
-//! - [`policy`] and [`replacement`] are text forms of decisions about packets. The crate
+//! - [`protocol`] has the constants of the module's netlink protocol;
+//! - [`policy`] and [`replacement`] parse decisions about packets from text. The crate
 //!   `nfnetlink_queue` receives these packets from a netfilter queue;
 //! - [`pcapng`], [`hexdump`] and [`hex`] write packets, as blocks of a capture file or as text.
 //!

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The errors that an echo can have.
+//! The ways in which a message from the kernel can differ from the expected reply.
 
 /// A difference between a message from the kernel and the expected reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

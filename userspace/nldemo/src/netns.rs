@@ -13,8 +13,8 @@ use crate::error::Result;
 
 /// Moves the calling thread into the named network namespace.
 ///
-/// Sockets that were opened before this call stay in their namespace. Call this function before any
-/// other thread starts, because it moves only the calling thread.
+/// Sockets that were opened before this call stay in their namespace. Call this function before the
+/// program starts another thread, because it moves only the calling thread.
 pub fn enter(name: &str) -> Result<()> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
         return Err(linux_names::Error::new(

@@ -27,7 +27,7 @@ static LEAST: LazyLock<Vec<u8>> = LazyLock::new(|| {
     datagram
 });
 
-/// A packet with this content, from a queue of its family.
+/// A packet with this content. Its family is the IP version of the content.
 pub(crate) fn queued(payload: &[u8]) -> Packet<'_> {
     let Some(Ok(Event::Packet(least))) = Events::new(&LEAST).next() else {
         panic!("it is a packet");

@@ -53,12 +53,13 @@ pub fn append_header(buffer: &mut Vec<u8>) {
     block.end();
 }
 
-/// Describes an interface. Packets refer to an interface by its number: the first that was
-/// described has number 0. The times of its packets are in nanoseconds.
+/// Describes an interface. Packets refer to an interface by its number. The first interface that
+/// was described has number 0. The times of packets are in nanoseconds.
 pub fn append_interface(buffer: &mut Vec<u8>, name: &str, link_type: LinkType) {
     let mut block = Block::begin(buffer, INTERFACE_DESCRIPTION);
     block.put(&(link_type as u16).to_le_bytes());
-    // A reserved field, and no limit for the length of packets.
+    // These bytes are a reserved field, and 0 as the longest length of a packet, which means no
+    // limit.
     block.put(&[0; 6]);
     block.option(IF_NAME, name.as_bytes());
     block.option(IF_TSRESOL, &[9]);
@@ -95,7 +96,7 @@ impl<'a> Block<'a> {
         let start = buffer.len();
         let mut block = Self { buffer, start };
         block.put(&kind.to_le_bytes());
-        // This is room for the length, which `end` writes.
+        // These bytes are replaced by the length of the block when `end` is called.
         block.put(&[0; 4]);
         block
     }

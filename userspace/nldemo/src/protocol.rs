@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The numbers of the module's own netlink protocol. They are the numbers of `uapi/nldemo.h`, with
-//! names without the prefix `NLDEMO_`.
+//! The constants of the module's own netlink protocol. They have the values and the names of
+//! `uapi/nldemo.h`, but without the prefix `NLDEMO_`.
 //!
 //! `tests/protocol.rs` compares this file with the header, and the header with `specs/nldemo.yaml`.
 
@@ -48,7 +48,7 @@ pub const CONFIG_A_BYPASS: u16 = 5;
 pub const CONFIG_A_HOOKS: u16 = 6;
 /// Configuration, s32: the priority of the module's hooks among the hooks of one point.
 pub const CONFIG_A_PRIORITY: u16 = 7;
-/// Configuration, u32: the mark of packets that pass.
+/// Configuration, u32: the hooks accept packets with this mark.
 pub const CONFIG_A_SKIP_MARK: u16 = 8;
 /// Configuration, nest of `FAMILY_A_*`: the ICMP types that are queued.
 pub const CONFIG_A_IPV4: u16 = 9;
@@ -59,7 +59,7 @@ pub const CONFIG_A_EVENT: u16 = 11;
 /// Configuration, u8, in answers and events: whether the hooks are registered.
 pub const CONFIG_A_HOOKED: u16 = 12;
 
-/// Spread by the two addresses.
+/// Spread by the source and destination address.
 pub const SPREAD_FLOW: u8 = 0;
 /// Spread by CPU.
 pub const SPREAD_CPU: u8 = 1;
@@ -78,9 +78,9 @@ pub const STATS_A_MESSAGES: u16 = 2;
 pub const STATS_A_BYTES: u16 = 3;
 /// Statistics, counter: acknowledgements without an error.
 pub const STATS_A_ACKS: u16 = 4;
-/// Statistics, counter: errors reported.
+/// Statistics, counter: errors that the module reported.
 pub const STATS_A_ERRORS: u16 = 5;
-/// Statistics, counter: requests refused because the sender lacks `CAP_NET_ADMIN`.
+/// Statistics, counter: requests that the module refused because the sender lacks `CAP_NET_ADMIN`.
 pub const STATS_A_REFUSED: u16 = 6;
 /// Statistics, nest of `PACKETS_A_*`: ICMP.
 pub const STATS_A_IPV4: u16 = 7;

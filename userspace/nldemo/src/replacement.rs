@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Changes to a packet that have a text form.
+//! Changes of a packet's content, and the text form of these changes.
 
 use std::fmt;
 use std::str::FromStr;

@@ -23,7 +23,7 @@ use signal_hook::consts::SIGXFSZ;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-/// Signals that come within this time of the first signal are treated as one signal with it.
+/// Signals that come within this time of the first signal count as the same signal. For example,
 /// timeout(1) sends one signal to the program and one to the program's process group. When a
 /// terminal closes, the kernel sends SIGHUP, and then the shell sends SIGHUP, too.
 const AT_ONCE: Duration = Duration::from_millis(300);
@@ -31,14 +31,14 @@ const AT_ONCE: Duration = Duration::from_millis(300);
 /// example in a write to a stopped terminal.
 pub const LONGEST_END: Duration = Duration::from_secs(10);
 /// The stack size of a thread that only waits for signals or for a time. Such a thread needs less
-/// stack than this.
+/// than this size.
 const STACK_LEN: usize = 64 << 10;
 
 /// The user's wish to stop: a flag, and a file descriptor to poll.
 ///
-/// The first signal asks the program to end. If the process still runs after [`LONGEST_END`], the
-/// first signal kills it. Another signal kills the process at once, unless it comes right after the
-/// first.
+/// The first signal asks the program to end. If the process still runs after [`LONGEST_END`], it
+/// kills itself with the first signal. Another signal kills the process immediately, unless it
+/// comes right after the first signal.
 ///
 /// All clones share one flag and one descriptor.
 #[derive(Clone)]
@@ -58,8 +58,8 @@ impl Stop {
         let failed = |error| Error::io("install signal handlers", &error);
         let flag = Arc::new(AtomicBool::new(false));
         let (readable, writable) = UnixStream::pair().map_err(failed)?;
-        // No thread reads the bytes that the signal handlers write, so the pipe may become full. A
-        // write must not block then.
+        // No thread reads the bytes that the signal handlers write, so the buffer of the socket may
+        // become full. Then a write in a signal handler must not block.
         writable.set_nonblocking(true).map_err(failed)?;
         let mut signals = vec![SIGINT, SIGTERM];
         if !is_ignored(SIGHUP) {
@@ -95,13 +95,13 @@ impl Stop {
     }
 }
 
-/// Waits for the first signal. Another signal kills the process, unless it comes within `AT_ONCE`
-/// of the first. If the process still runs after `LONGEST_END`, the first signal kills it.
+/// Waits for signals. A signal that comes more than `AT_ONCE` after the first signal kills the
+/// process. If the process still runs after `LONGEST_END`, it kills itself with the first signal.
 fn see_to_the_end(mut signals: Signals) {
     let mut first = None;
     for signal in signals.forever() {
         if first.is_none() {
-            // If this thread cannot be started, only a second signal ends a stuck program.
+            // If this thread cannot be started, only another signal ends a stuck program.
             let _ = in_background(move || {
                 thread::sleep(LONGEST_END);
                 die_of(signal);

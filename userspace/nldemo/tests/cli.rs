@@ -393,7 +393,7 @@ fn hooks_and_interfaces_are_named_alike_everywhere() {
     }
 }
 
-/// The help of a command must have these words.
+/// Checks that the help of a command has these words.
 fn assert_help(arguments: &[&str], words: &[&str]) {
     let output = nldemo(arguments);
     assert_eq!(output.status.code(), Some(0));
@@ -529,7 +529,7 @@ fn colors_follow_option_and_terminal() {
         let output = nldemo(&[&failing[..], &["--color", color]].concat());
         assert!(stderr(&output).starts_with("error: "), "{color}");
     }
-    // Help and usage errors are printed before the option is parsed.
+    // clap prints help and usage errors before it has parsed `--color`.
     assert!(stdout(&nldemo(&["--color=always", "--help"])).contains('\u{1b}'));
     assert!(stderr(&nldemo(&["nonsense", "--color", "always"])).contains('\u{1b}'));
     assert!(!stdout(&nldemo(&["--color=never", "--help"])).contains('\u{1b}'));

@@ -211,7 +211,8 @@ fn crate_has_the_numbers_of_the_header() {
         header()
     );
     let mut header = header();
-    // These are the kernel's numbers of hook points. The crate has them from `linux_names`.
+    // The constants `HOOKS_*` are the kernel's numbers of hook points. The crate has these numbers
+    // from `linux_names`.
     header.retain(|name, _| !name.starts_with("HOOKS_"));
     assert_eq!(constants(), header);
 }
@@ -234,8 +235,8 @@ fn spec_has_the_numbers_of_the_header() {
 
 #[test]
 fn names_are_those_of_the_spec() {
-    // The specification has the names of C. The program prints the names of nftables, and accepts
-    // both.
+    // The specification names hook points as C does. The program prints the names of nftables, and
+    // accepts the names of both.
     let hooks = entries("hooks");
     let hooks: Vec<_> = hooks.iter().map(|name| Hook::named(name)).collect();
     assert_eq!(hooks, HookSet::POINTS.map(Some));
@@ -243,8 +244,9 @@ fn names_are_those_of_the_spec() {
     let names = entries("spread");
     assert_eq!(spreads.take(names.len()).collect::<Vec<_>>(), names);
 
-    // A key has the name of its attribute. For an attribute in a nest, the key has the names of
-    // both. `event` and `hooked` have no key, because a client cannot set them.
+    // A key has the name of its attribute. If the attribute is in a nest, the key has the name of
+    // the nest and the name of the attribute. `event` and `hooked` have no key, because a client
+    // cannot set them.
     let sets = spec().attribute_sets;
     let config = &sets[0];
     assert_eq!(config.name_prefix, "nldemo-config-a-");

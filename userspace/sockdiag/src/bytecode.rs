@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Programs of `inet_diag` (`INET_DIAG_REQ_BYTECODE`). By such a program the kernel chooses
-//! sockets.
+//! Programs of `inet_diag` (`INET_DIAG_REQ_BYTECODE`). The kernel runs such a program for each
+//! socket, and lists only the sockets that the program accepts.
 //!
 //! An instruction is a condition with two jump distances. The kernel uses the first distance if the
 //! condition is true, and the second if it is false. If a jump ends right behind the program, the
@@ -40,9 +40,9 @@ pub(crate) enum Side {
 pub(crate) enum Op {
     /// The address is in a network.
     Within(Side, Network),
-    /// The port is at least this one.
+    /// The port is at least this number.
     From(Side, u16),
-    /// The port is at most this one.
+    /// The port is at most this number.
     UpTo(Side, u16),
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn assemble(conditions: impl IntoIterator<Item = Vec<Vec<Op>>>) -> Ve
     // The places of the jumps that must refuse the socket.
     let mut refusals = Vec::new();
     for alternatives in conditions {
-        // An empty alternative is always true, and so is its condition.
+        // An empty alternative is always true, and so its condition is always true.
         if alternatives.iter().any(Vec::is_empty) {
             continue;
         }
@@ -156,7 +156,7 @@ pub(crate) mod tests {
         usize::from(u16::from_ne_bytes([program[place + 2], program[place + 3]]))
     }
 
-    /// Runs a program as the kernel does. The kernel must accept the program.
+    /// Runs a program as the kernel does. Panics if the kernel would refuse the program.
     pub(crate) fn run(program: &[u8], ip: &Ip) -> bool {
         let mut starts = vec![];
         let mut place = 0;

@@ -56,7 +56,7 @@ struct Place {
     ifindex: u32,
 }
 
-/// The fields of a [`Target`] in serialized form. Some may be missing.
+/// The fields of a [`Target`] in serialized form. Some kinds of sockets lack some of the fields.
 #[derive(Deserialize)]
 #[serde(expecting = "an object")]
 struct Fields {
@@ -76,13 +76,13 @@ struct Fields {
 pub enum Fate {
     /// The socket was found and destroyed.
     Destroyed,
-    /// The socket was found and destroyed, but it was a subflow of MPTCP. The program's connection
-    /// goes on through its other subflows, or waits for a new subflow.
+    /// The socket was found and destroyed, but it was a subflow of an MPTCP connection. The
+    /// connection goes on through its other subflows, or waits for a new subflow.
     SubflowDestroyed,
     /// The socket does not exist any more.
     Gone,
-    /// The kernel finds another socket at these addresses. Either it is a new socket, or several
-    /// sockets have these addresses. In the second case the target may still exist.
+    /// The kernel finds another socket at the addresses of the target. Either it is a new socket,
+    /// or several sockets have these addresses. In the second case the target may still exist.
     Replaced,
     /// The socket exists, but the kernel cannot find it ([`Target::is_out_of_reach`]).
     OutOfReach,
@@ -220,7 +220,7 @@ impl Destroyer {
         match status.errno {
             None if is_subflow => Ok(Fate::SubflowDestroyed),
             None => Ok(Fate::Destroyed),
-            // The kernel returns ENOENT if it finds no socket, or another socket.
+            // The kernel finds no socket, or finds another socket.
             Some(Errno::ENOENT | Errno::ESTALE) => {
                 if target.is_out_of_reach() {
                     return Ok(Fate::OutOfReach);
@@ -241,8 +241,8 @@ impl Destroyer {
         Err(self.refusal(kind)?)
     }
 
-    /// The error for a kind of sockets that the kernel never destroys. It is the kernel's answer to
-    /// a request to destroy an unspecified socket of this kind.
+    /// The error for a kind of sockets that the kernel never destroys. This is the kernel's answer
+    /// to a request to destroy an unspecified socket of this kind.
     fn refusal(&mut self, kind: Kind) -> Result<Error> {
         let operation = operation(kind);
         let family = None;
@@ -265,12 +265,12 @@ impl Destroyer {
         Ok(found.is_some_and(|found| inet::is_mptcp_subflow(&found) == Ok(true)))
     }
 
-    /// The socket that the kernel finds at a place.
+    /// The socket that the kernel finds at a place. `None` if the kernel finds no socket.
     fn find(&mut self, kind: Kind, place: &Place) -> Result<Option<Target>> {
         let mut id = place.id(NO_COOKIE);
         if kind == Kind::Udp {
             // In a request to look up a UDP socket, the kernel expects source and destination in
-            // the opposite order. In a request to destroy one, it does not.
+            // the opposite order. In a request to destroy a UDP socket, the order is as usual.
             std::mem::swap(&mut id.source, &mut id.destination);
         }
         let none = Extension::None;
@@ -306,11 +306,11 @@ impl Destroyer {
     }
 }
 
-/// The result for a target, if the kernel finds another socket or none.
+/// The result for a target, if the kernel finds another socket or no socket.
 ///
-/// Only the list of all sockets shows whether the target still exists: if several sockets share a
-/// port, the kernel finds only one of them. It may find a socket that is bound to a device,
-/// although the target is not bound to a device.
+/// Only the list of all sockets shows whether the target still exists. If several sockets share a
+/// port, the kernel finds only one of them. For example, it may find a socket that is bound to a
+/// device, although the target is not bound to a device.
 fn fate_of_another(target: &Target, place: &Place, found: Option<&Target>) -> Result<Fate> {
     let other = found.filter(|found| found.cookie != target.cookie);
     if is_listed(target, place)? {

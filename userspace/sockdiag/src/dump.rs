@@ -39,7 +39,8 @@ pub struct Query {
 }
 
 impl Query {
-    /// All requests that are needed to find the sockets of a filter.
+    /// The requests that find all sockets of a filter. A filter may need a request for each kind
+    /// and family.
     pub fn all(filter: &Filter) -> impl Iterator<Item = Self> {
         filter.kinds().flat_map(|kind| {
             let families: &[_] = if kind.is_ip() {
@@ -96,7 +97,7 @@ pub struct Dump<'f> {
     query: Query,
     filter: &'f Filter,
     source: Source,
-    /// The protocol and the address of each netlink socket that was listed so far.
+    /// The protocol and the portid of each netlink socket that was listed so far.
     addresses: HashSet<(u8, u32)>,
 }
 
@@ -145,7 +146,7 @@ impl<'f> Dump<'f> {
 /// Returns the parts of the list. A part may have no sockets. After an error there are no more
 /// parts.
 ///
-/// If the sockets changed during the dump, so that the list may be inconsistent, it ends with
+/// If sockets changed during the dump, the list may be inconsistent. Then the list ends with
 /// [`Error::Interrupted`].
 impl Iterator for Dump<'_> {
     type Item = Result<Vec<Socket>>;
@@ -174,9 +175,9 @@ impl Iterator for Dump<'_> {
 }
 
 impl Dump<'_> {
-    /// Whether the socket was not listed before. A netlink socket with an address may be listed up
-    /// to three times: the kernel's dump lists it by its address and by its groups, and the table
-    /// in `/proc` lists it, too.
+    /// Whether the socket was not listed before. A netlink socket with a portid may be listed up to
+    /// three times: the kernel's dump lists it by its portid and by its groups, and the table in
+    /// `/proc` lists it, too.
     fn is_new(&mut self, socket: &Socket) -> bool {
         match &socket.details {
             Details::Netlink(netlink) if netlink.kernel || netlink.portid != 0 => {

@@ -31,7 +31,7 @@ const A_PROTOCOL: u16 = 10;
 const A_SKV6ONLY: u16 = 11;
 const A_MARK: u16 = 15;
 const A_ULP_INFO: u16 = 19;
-/// The attribute within [`A_ULP_INFO`] that has the name of the protocol.
+/// The attribute in [`A_ULP_INFO`] with the name of the protocol on top of TCP.
 const A_ULP_NAME: u16 = 1;
 
 /// Length of the structure at the start of an answer (`inet_diag_msg`). Attributes follow it.
@@ -132,7 +132,7 @@ pub(crate) fn parse(kind: Kind, payload: &[u8]) -> Result<Socket, Malformed> {
     let state = State(fields.u8()?);
     let (timer, retransmits) = (TimerKind::of(fields.u8()?), fields.u8()?);
     let ports = (fields.be16()?, fields.be16()?);
-    // For a raw socket, the field of the local port has the protocol.
+    // For a raw socket, the kernel writes the protocol into the field of the local port.
     let (local_port, remote_port) = if kind == Kind::Raw { (0, 0) } else { ports };
     let local = address(family, fields.bytes()?);
     let remote = address(family, fields.bytes()?);
@@ -173,8 +173,9 @@ pub(crate) fn parse(kind: Kind, payload: &[u8]) -> Result<Socket, Malformed> {
             _ => {}
         }
     }
-    // For connections in TIME_WAIT, some in FIN_WAIT_2, and half-open ones, the kernel keeps only a
-    // part of a socket. Such a part belongs to no user, and the kernel reports user 0 for it.
+    // For a connection in TIME_WAIT, for some in FIN_WAIT_2, and for half-open connections, the
+    // kernel keeps only a part of a socket. No user owns such a part, and the kernel reports user 0
+    // for it.
     let whole = timer != Some(TimerKind::TimeWait) && !(inode == 0 && state == State::SYN_RECV);
     Ok(Socket {
         kind,

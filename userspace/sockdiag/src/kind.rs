@@ -18,11 +18,11 @@ pub enum Kind {
     Raw,
     /// ICMP echo sockets that need no privilege ("ping sockets").
     Icmp,
-    /// Sockets between processes of this machine.
+    /// Unix sockets. They connect processes of this machine.
     Unix,
     /// Netlink sockets, including the kernel's own sockets.
     Netlink,
-    /// Packet sockets. They get packets of interfaces, with or without link layer headers.
+    /// Packet sockets. They receive packets of interfaces, with or without link layer headers.
     Packet,
 }
 
@@ -73,7 +73,7 @@ impl Kind {
         Self::DESTRUCTIBLE.contains(&self)
     }
 
-    /// The IP protocol in requests; 0 for other kinds.
+    /// The IP protocol in requests for sockets of this kind. 0 for kinds that are not of IP.
     pub(crate) fn ip_protocol(self) -> u8 {
         match self {
             Self::Tcp => octet(libc::IPPROTO_TCP),
@@ -84,8 +84,8 @@ impl Kind {
         }
     }
 
-    /// The kernel module that lists sockets of this kind, and the configuration option of the
-    /// module.
+    /// The kernel module that lists sockets of this kind, and the kernel's configuration option for
+    /// this module.
     pub(crate) fn provider(self) -> (&'static str, &'static str) {
         match self {
             Self::Tcp => ("tcp_diag", "CONFIG_INET_TCP_DIAG"),

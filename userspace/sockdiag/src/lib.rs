@@ -16,7 +16,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The kernel lists the sockets in parts. Only one part at a time is in memory.
+//! The kernel lists the sockets in parts. At any time, only one part is in memory.
 
 mod bytecode;
 mod destroy;

@@ -19,7 +19,7 @@ use crate::wire::Fields;
 use crate::wire::NO_COOKIE;
 use crate::wire::append_cookie;
 
-/// All protocols (`NDIAG_PROTO_ALL`).
+/// The number that means all netlink protocols (`NDIAG_PROTO_ALL`).
 const ALL_PROTOCOLS: u8 = u8::MAX;
 
 const SHOW_MEMINFO: u32 = 1;
@@ -28,8 +28,8 @@ const SHOW_GROUPS: u32 = 2;
 const A_MEMINFO: u16 = 0;
 const A_GROUPS: u16 = 1;
 
-/// The payload of a request (`netlink_diag_req`). It has no states, because the kernel ignores them
-/// for netlink sockets.
+/// The payload of a request (`netlink_diag_req`). The request names no states, because the kernel
+/// ignores states for netlink sockets.
 pub(crate) fn dump() -> Vec<u8> {
     let mut payload = vec![AF_NETLINK, ALL_PROTOCOLS, 0, 0];
     for field in [0, SHOW_MEMINFO | SHOW_GROUPS] {
@@ -39,14 +39,14 @@ pub(crate) fn dump() -> Vec<u8> {
     payload
 }
 
-/// The sockets that have an address, including the kernel's own, from `/proc/net/netlink`. This
-/// table is needed because the kernel's dump misses a socket at the end of each part: the kernel
-/// continues the dump after the socket that did not fit into the part.
+/// The sockets that have a portid, and the kernel's own sockets, from `/proc/net/netlink`. This
+/// table is needed because the kernel's dump misses a socket at the end of each part: if a socket
+/// does not fit into a part, the kernel begins the next part after this socket.
 pub(crate) fn addressed() -> Result<Vec<Socket>> {
     table::sockets("netlink", parse_line)
 }
 
-/// Reads a line of the table. Its columns: pointer, protocol, address, groups (the first 32),
+/// Reads a line of the table. Its columns: pointer, protocol, portid, groups (the first 32),
 /// receive queue, send queue, dump, locks, drops, inode.
 fn parse_line(line: &str) -> Option<Socket> {
     let mut fields = line.split_ascii_whitespace().skip(1);
@@ -104,11 +104,11 @@ pub(crate) fn parse(payload: &[u8]) -> Result<Socket, Malformed> {
             _ => {}
         }
     }
-    // A program's socket without an address is listed only if it is a member of groups. The
-    // kernel's own sockets have no address, and are members of no group.
+    // If a program's socket has no portid, the kernel lists the socket only if the socket is a
+    // member of groups. The kernel's own sockets have portid 0, and are members of no group.
     let kernel = portid == 0 && members.is_none();
-    // Netlink has two states of its own (`NETLINK_UNCONNECTED`, `NETLINK_CONNECTED`). A new socket
-    // has a third state.
+    // The kernel's netlink code has two states of its own (`NETLINK_UNCONNECTED`,
+    // `NETLINK_CONNECTED`). A new socket is in a third state.
     let state = match State(state) {
         State::ESTABLISHED => State::ESTABLISHED,
         _ => State::CLOSE,
@@ -131,7 +131,7 @@ pub(crate) fn parse(payload: &[u8]) -> Result<Socket, Malformed> {
     })
 }
 
-/// The numbers of the groups in a bit mask of longs. The lowest bit is group 1.
+/// The numbers of the groups in a bit mask that consists of longs. The lowest bit is group 1.
 fn groups(mask: &[u8]) -> Vec<u32> {
     let words = mask.chunks_exact(8).flat_map(|word| {
         let word = word.try_into().map_or(0, u64::from_ne_bytes);

@@ -23,13 +23,14 @@ impl Owners {
         let mut owners = Self::default();
         for (place, process) in (0..).zip(Process::all()) {
             for inode in process.sockets() {
-                // Answers of `sock_diag` have only 32 bits of an inode number. So a longer number
+                // The answers of `sock_diag` have inode numbers of only 32 bits. So a longer number
                 // belongs to no listed socket.
                 let Ok(inode) = u32::try_from(inode) else {
                     continue;
                 };
                 let places = owners.by_inode.entry(inode).or_default();
-                // A process may have several descriptors of one socket.
+                // A process may have several descriptors of one socket. The process is listed once
+                // for the socket.
                 if places.last() != Some(&place) {
                     places.push(place);
                 }

@@ -24,8 +24,8 @@ const A_INFO: u16 = 0;
 const A_UID: u16 = 5;
 const A_MEMINFO: u16 = 6;
 
-/// The payload of a request (`packet_diag_req`). It has no states, because the kernel ignores them
-/// for packet sockets.
+/// The payload of a request (`packet_diag_req`). The request names no states, because the kernel
+/// ignores states for packet sockets.
 pub(crate) fn dump() -> Vec<u8> {
     let mut payload = vec![AF_PACKET, 0, 0, 0];
     for field in [0, SHOW_INFO | SHOW_MEMINFO] {
@@ -54,7 +54,7 @@ pub(crate) fn parse(payload: &[u8]) -> Result<Socket, Malformed> {
         match attribute.kind {
             A_INFO => packet.ifindex = attribute.host32()?,
             A_UID => uid = Some(attribute.host32()?),
-            // The received bytes come first.
+            // The attribute begins with the number of received bytes.
             A_MEMINFO => queues.receive_queue = Some(attribute.host32()?),
             _ => {}
         }

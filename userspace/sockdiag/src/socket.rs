@@ -23,12 +23,12 @@ pub struct Socket {
     pub state: State,
     /// The inode of the socket; 0 if no process has the socket open.
     pub inode: u32,
-    /// A number that no other socket has had since the machine started; `None` if the kernel does
-    /// not tell.
+    /// A number that no other socket has had since the machine started. `None` if the kernel does
+    /// not report the number.
     pub cookie: Option<u64>,
-    /// The user that the socket belongs to; `None` if the kernel does not tell.
+    /// The user that the socket belongs to. `None` if the kernel does not report the user.
     pub uid: Option<u32>,
-    /// The data that waits in the socket, if the kernel tells.
+    /// The data that waits in the socket, if the kernel reports it.
     #[serde(flatten)]
     pub queues: Queues,
     /// The details that depend on the kind.
@@ -39,12 +39,12 @@ pub struct Socket {
 /// The data that waits in a socket.
 ///
 /// For a listening socket, `receive_queue` is the number of connections that wait to be accepted,
-/// and `send_queue` is the number that may wait.
+/// and `send_queue` is the highest number of connections that may wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Queues {
-    /// Bytes to be read.
+    /// Bytes that the program has not read yet.
     pub receive_queue: Option<u32>,
-    /// Bytes that were sent and are not acknowledged, or not sent yet.
+    /// Bytes that are not sent yet, or not acknowledged yet.
     pub send_queue: Option<u32>,
 }
 
@@ -77,18 +77,19 @@ pub struct Ip {
     pub ifindex: u32,
     /// The timer that runs for TCP.
     pub timer: Option<Timer>,
-    /// The mark of the socket's packets; `None` without `CAP_NET_ADMIN`.
+    /// The mark of the packets that the socket sends. `None` without `CAP_NET_ADMIN`.
     pub mark: Option<u32>,
-    /// Whether the socket is only for IPv6; `None` if the kernel does not tell.
+    /// Whether the socket is only for IPv6. `None` if the kernel does not report it.
     pub v6only: Option<bool>,
 }
 
 /// An end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
-    /// The address; all zeroes if it is unspecified.
+    /// The address. All bytes are 0 if the address is unspecified.
     pub address: IpAddr,
-    /// The port, 0 for none. For a ping socket, the identifier of its echo requests.
+    /// The port. 0 if there is none. For a ping socket, this is the identifier of its echo
+    /// requests.
     pub port: u16,
 }
 
@@ -97,9 +98,9 @@ pub struct Endpoint {
 pub struct Timer {
     /// The purpose of the timer.
     pub kind: TimerKind,
-    /// The time until it expires.
+    /// The time until the timer expires.
     pub milliseconds: u32,
-    /// The number of times that it has expired already.
+    /// The number of times that the timer has expired already.
     pub retransmits: u8,
 }
 
@@ -195,18 +196,17 @@ impl Serialize for UnixName {
 /// The details of a netlink socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Netlink {
-    /// The type of the socket. Netlink treats all types alike.
+    /// The type of the socket. The type makes no difference for netlink sockets.
     pub r#type: SocketType,
     /// The netlink protocol.
     pub protocol: u8,
-    /// The address (portid) of the socket. 0 if the socket has no address yet, or is the kernel's
-    /// own socket.
+    /// The portid of the socket. 0 if the socket has no portid yet, or is the kernel's own socket.
     pub portid: u32,
     /// Whether the socket is the kernel's own socket.
     pub kernel: bool,
     /// The multicast groups that the socket has joined.
     pub groups: Vec<u32>,
-    /// The address that the socket is connected to.
+    /// The portid that the socket is connected to.
     pub remote_portid: u32,
 }
 
@@ -233,7 +233,7 @@ impl Netlink {
             libc::NETLINK_ECRYPTFS => "ecryptfs",
             libc::NETLINK_RDMA => "rdma",
             libc::NETLINK_CRYPTO => "crypto",
-            // NETLINK_SMC. The libc crate lacks this constant.
+            // NETLINK_SMC. The crate `libc` lacks this constant.
             22 => "smc",
             _ => return None,
         })
@@ -245,7 +245,7 @@ impl Netlink {
 pub struct Packet {
     /// The type of the socket. The packets of a `raw` socket have link layer headers.
     pub r#type: SocketType,
-    /// The `EtherType` of the packets that the socket gets, 3 for all packets.
+    /// The `EtherType` of the packets that the socket receives. 3 means all packets.
     pub protocol: u16,
     /// The interface that the socket is bound to, 0 for all interfaces.
     pub ifindex: u32,

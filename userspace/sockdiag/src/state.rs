@@ -17,7 +17,7 @@ pub struct State(pub u8);
 impl State {
     /// Connected.
     pub const ESTABLISHED: Self = Self(1);
-    /// Waits for the first packet of a connection.
+    /// Waits for the last ACK of the TCP handshake.
     pub const SYN_RECV: Self = Self(3);
     /// Neither connected nor listening.
     pub const CLOSE: Self = Self(7);
@@ -39,7 +39,7 @@ impl State {
         "closing",
     ];
 
-    /// The name of the state, or its number if it has no name here.
+    /// The name of the state, or its number if it is not in [`NAMES`](Self::NAMES).
     #[must_use]
     pub fn name(self) -> Cow<'static, str> {
         let index = usize::from(self.0).checked_sub(1);
@@ -101,7 +101,7 @@ impl StateSet {
             .all(|(number, _)| self.contains(State(number)))
     }
 
-    /// The set as a bit mask for requests.
+    /// The set as the bit mask of a request.
     ///
     /// A TCP socket that is bound, but neither listens nor is connected, is in [`State::CLOSE`].
     /// But the kernel has another bit for such a socket (`TCPF_BOUND_INACTIVE`).

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The numbers of `NETLINK_SOCK_DIAG`, and a reader for fixed structures.
+//! The constants of `NETLINK_SOCK_DIAG`, and a reader for fixed structures.
 //!
-//! The numbers are from the kernel's `linux/sock_diag.h`, `linux/inet_diag.h`, `linux/unix_diag.h`,
-//! `linux/netlink_diag.h` and `linux/packet_diag.h`. In messages, numbers are in host byte order,
+//! The constants are from the kernel's `linux/sock_diag.h`, `linux/inet_diag.h`,
+//! `linux/unix_diag.h`, `linux/netlink_diag.h` and `linux/packet_diag.h`. In messages, numbers are
+//! in host byte order, except ports and addresses.
 //! except ports and addresses.
 
 use knetlink::Malformed;
@@ -23,7 +24,8 @@ pub(crate) const AF_INET6: u8 = octet(libc::AF_INET6);
 pub(crate) const AF_NETLINK: u8 = octet(libc::AF_NETLINK);
 pub(crate) const AF_PACKET: u8 = octet(libc::AF_PACKET);
 
-/// The cookie in a request that means any socket that the kernel finds.
+/// The cookie of a request that is not about a certain socket. The kernel takes any socket that it
+/// finds.
 pub(crate) const NO_COOKIE: u64 = u64::MAX;
 
 /// Takes the fields of a fixed structure from the start of a message.
@@ -66,7 +68,7 @@ impl Fields<'_> {
 pub(crate) fn append_cookie(message: &mut Vec<u8>, cookie: u64) {
     let low = cookie & u64::from(u32::MAX);
     for half in [low, cookie >> 32] {
-        // Each half fits 32 bits.
+        // Each half has only 32 bits, so this conversion cannot fail.
         let half = u32::try_from(half).unwrap_or_default();
         message.extend(half.to_ne_bytes());
     }

@@ -100,7 +100,8 @@ const EXIT: u8 = 0x90;
 /// The length of an instruction, in bytes.
 const LEN: usize = 8;
 
-/// A name for a place in a program. Jumps may use it before [`Assembler::place`] sets the place.
+/// A name for a place in a program. A jump may use the name before [`Assembler::place`] sets the
+/// place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Label(usize);
 
@@ -225,7 +226,8 @@ impl Assembler {
     pub(crate) fn finish(mut self) -> Code {
         for (at, label) in self.jumps {
             let to = self.places[label.0].expect("every label that is jumped to has a place");
-            // The distance is the number of instructions from the instruction after the jump.
+            // The distance counts instructions, from the instruction after the jump to the label.
+            // If the label is before the jump, the distance is negative.
             let distance = if to > at {
                 i16::try_from(to - at - 1)
             } else {

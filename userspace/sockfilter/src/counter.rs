@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Counts an interface's traffic.
+//! Counts the packets of an interface.
 
 use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;

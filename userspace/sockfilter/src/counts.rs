@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The counts of an interface's traffic.
+//! The counts of the packets of an interface.
 
 use std::array;
 use std::ops::Sub;
@@ -14,7 +14,8 @@ use crate::traffic::Entry;
 /// The number of kinds of packets.
 const KINDS: usize = traffic::KINDS as usize;
 
-/// A number of packets and the number of their bytes from the IP header on, or both per second.
+/// A number of packets, and the number of their bytes from the IP header on. With `T` = [`f64`],
+/// these are numbers per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Volume<T = u64> {
     /// Packets. A packet that a device or the stack has merged from several packets, or will
@@ -99,7 +100,7 @@ impl Counts {
         })
     }
 
-    /// The counts per second. `self` must be the counts of the given time.
+    /// The counts per second. `time` must be the time in which `self` was counted.
     #[must_use]
     pub fn per_second(&self, time: Duration) -> Counts<f64> {
         #[expect(clippy::cast_precision_loss, reason = "a rate is rounded anyway")]

@@ -18,7 +18,7 @@ pub enum Error {
     /// There is no interface with this name, or it was removed.
     #[error(transparent)]
     NoInterface(#[from] NoInterface),
-    /// The kernel's verifier rejects a program.
+    /// The kernel's verifier rejected the program.
     #[error(
         "load BPF program '{program}': {errno}; the kernel's verifier refused the program, which \
          may need a newer kernel or CAP_BPF:\n{log}"

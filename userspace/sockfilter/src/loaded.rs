@@ -21,8 +21,8 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::image::Program;
 
-/// A socket filter that is loaded into the kernel. Its drop detaches it from its socket. The socket
-/// must be open until the drop.
+/// A socket filter that is loaded into the kernel. The drop of this value detaches the filter from
+/// its socket. The socket must still be open then.
 pub struct SocketFilter {
     name: &'static str,
     ebpf: Ebpf,

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::image::Program;
 use crate::loaded::SocketFilter;
 
-// The header of a message, on the stack: `struct nlmsghdr` of `linux/netlink.h`.
+// The program copies the header of a message (`struct nlmsghdr`) to these offsets of its stack.
 const HEADER: i16 = -HEADER_LEN;
 const HEADER_LEN: i16 = 16;
 const KIND: i16 = HEADER + 4;

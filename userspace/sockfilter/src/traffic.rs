@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The program that counts an interface's traffic. It passes no packet to the socket.
+//! The program that counts the packets of an interface. It passes no packet to the socket.
 
 use crate::assembler::Assembler;
 use crate::assembler::Condition::Equal;
@@ -28,7 +28,8 @@ pub(crate) const MAP: &str = "traffic";
 pub(crate) type Entry = [u64; 2];
 const ENTRY_LEN: u32 = 16;
 
-/// The IP protocols. The map has an entry for each, and after these an entry for all other packets.
+/// The IP protocols. The map has an entry for each protocol, and then an entry for all other
+/// packets.
 const PROTOCOLS: [i32; 4] = [
     libc::IPPROTO_TCP,
     libc::IPPROTO_UDP,
@@ -40,8 +41,8 @@ pub(crate) const KINDS: u32 = 5;
 
 // Registers that keep their value over calls.
 const SKB: Register = Register::R6;
-/// The protocol of the header at [`OFFSET`]: first an Ethernet protocol, then an IP protocol. After
-/// all headers were read, the number of the map's entry that counts the packet.
+/// The protocol of the header at [`OFFSET`]: first an Ethernet protocol, then an IP protocol. When
+/// the program has read all headers, this is the number of the map's entry for the packet.
 const NEXT: Register = Register::R7;
 /// The offset in the packet of the header whose protocol is in [`NEXT`].
 const OFFSET: Register = Register::R8;
@@ -74,7 +75,7 @@ const AUTHENTICATION: i32 = 51;
 const MIN_EXTENSION_HEADER_LEN: i32 = 8;
 /// The number of extension headers that the kernel accepts (`IP6_MAX_EXT_HDRS_CNT`).
 const MAX_EXTENSION_HEADERS: i32 = 12;
-/// The offset in 16 bits of the fragment header.
+/// The mask for the fragment offset, which shares 16 bits of the fragment header with flags.
 const FRAGMENT_OFFSET: i32 = 0xfff8;
 
 /// The place from which offsets count.
@@ -103,8 +104,8 @@ pub(crate) fn program(ifindex: u32) -> Program {
     asm.jump_if(R0, NotEqual, PACKET_OUTGOING, packet);
     // An outgoing packet with VLAN tags is an exception: it does not begin with the first tag. If
     // this host added the tags, the packet begins after the tags. If a bridge forwards the packet,
-    // it begins with the second tag. So the program reads such a packet from the Ethernet header
-    // on.
+    // the packet begins with the second tag. So the program reads such a packet from the Ethernet
+    // header on.
     asm.jump_if(NEXT, Equal, libc::ETH_P_8021Q, frame);
     asm.jump_if(NEXT, Equal, libc::ETH_P_8021AD, frame);
 
@@ -192,8 +193,8 @@ fn skip_extension_headers(asm: &mut Assembler, start: Start, missing: Label) {
     let [walk, extension, fragment, authentication, following, upper] = asm.labels();
     asm.mov(LEFT, MAX_EXTENSION_HEADERS + 1);
     asm.place(walk);
-    // This loads the byte of NEXT again. The verifier knows nothing about the loaded value, so the
-    // verifier need not check the rest of the program separately for each value of NEXT.
+    // This instruction loads the byte of NEXT again. The verifier knows nothing about the loaded
+    // value, so it does not check the rest of the program separately for each value of NEXT.
     asm.load(Size::Byte, R1, R10, BYTES);
     for header in EXTENSION_HEADERS {
         asm.jump_if(R1, Equal, header, extension);
@@ -224,8 +225,8 @@ fn skip_extension_headers(asm: &mut Assembler, start: Start, missing: Label) {
     asm.be16_to_host(R1);
     asm.and(R1, FRAGMENT_OFFSET);
     asm.load(Size::Byte, NEXT, R10, BYTES);
-    // A fragment that is not the first has data here, not the next header. The fragment header
-    // names the protocol.
+    // In a fragment that is not the first, data follows the fragment header, and no other header
+    // does. The fragment header has already named the protocol.
     asm.jump_if(R1, NotEqual, 0, upper);
 
     asm.place(following);

@@ -41,7 +41,7 @@ impl Family {
         }
     }
 
-    /// The family of a name.
+    /// The family that has this name.
     #[must_use]
     pub fn named(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|family| family.name() == text)

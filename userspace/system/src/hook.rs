@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-/// The names, by `NF_INET_*` number.
+/// The names. The index of a name is the `NF_INET_*` number of the hook point.
 const NAMES: [&str; 6] = [
     "prerouting",
     "input",

@@ -64,7 +64,7 @@ impl Family {
         }
     }
 
-    /// The name of a type; `None` if it is not a common one.
+    /// The name of a type. `None` if [`types`](Self::types) does not have the type.
     #[inline]
     #[must_use]
     pub fn type_name(self, kind: u8) -> Option<&'static str> {
@@ -72,7 +72,7 @@ impl Family {
         types.find_map(|&(number, name)| (number == kind).then_some(name))
     }
 
-    /// The type of a name.
+    /// The type that has this name.
     #[must_use]
     pub fn type_named(self, name: &str) -> Option<u8> {
         let mut types = self.types().iter();

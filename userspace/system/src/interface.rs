@@ -31,7 +31,7 @@ impl NoInterface {
 }
 
 /// An interface that a user has named: by its name or, if no interface has this name, by its
-/// number. The name may be any bytes, and can be parsed from text.
+/// number. The name need not be valid UTF-8.
 ///
 /// ```
 /// use linux_names::interface::Interface;
@@ -95,7 +95,7 @@ impl TryFrom<&OsStr> for Interface {
     type Error = ParseInterfaceError;
 
     fn try_from(name: &OsStr) -> Result<Self, Self::Error> {
-        // The kernel's rules for names (`dev_valid_name()`), with its own definition of spaces.
+        // The kernel's rules for names (`dev_valid_name()`). For the kernel, 0xa0 is a space, too.
         let wrong = |byte: &u8| matches!(byte, b'/' | b':' | b' ' | 9..=13 | 0xa0);
         let bytes = name.as_bytes();
         if bytes.is_empty() || bytes.len() > NAME_LEN || bytes.iter().any(wrong) {

@@ -5,9 +5,9 @@
 use std::fs;
 use std::path::Path;
 
-/// The advice to a user after the kernel did not provide a function of `module`. `option` is the
-/// configuration option of the module. The result is `None` if the module is loaded or built in,
-/// because then the function is missing for another reason.
+/// The advice to a user if the kernel lacks a feature that its module `module` provides. `option`
+/// is the configuration option of the module. The result is `None` if the module is loaded or built
+/// in, because then the feature is missing for another reason.
 ///
 /// ```
 /// use linux_names::module;

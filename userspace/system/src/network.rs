@@ -10,7 +10,8 @@ use crate::number::number;
 
 pub use cidr::IpCidr as Network;
 
-/// Reads an address, or `ADDRESS/LENGTH`. LENGTH is the number of leading bits of the network.
+/// Reads an address, or `ADDRESS/LENGTH`. The first LENGTH bits of all addresses of the network are
+/// equal.
 #[must_use]
 pub fn network(text: &str) -> Option<Network> {
     let (address, length) = match text.split_once('/') {

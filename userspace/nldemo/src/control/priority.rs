@@ -28,7 +28,7 @@ pub fn priority_name(priority: i32) -> Option<&'static str> {
     priorities.find_map(|(number, name)| (number == priority).then_some(name))
 }
 
-/// The priority of a name.
+/// The priority that has this name.
 pub(super) fn priority_named(text: &str) -> Option<i32> {
     let mut priorities = PRIORITIES.into_iter();
     priorities.find_map(|(number, name)| (name == text).then_some(number))

@@ -77,7 +77,7 @@ impl Key {
         }
     }
 
-    /// A description of the allowed values, for the error about any other value.
+    /// A description of the values that the key accepts, for the error about any other value.
     fn allowed(self) -> String {
         match self {
             Self::Enabled | Self::Bypass => {

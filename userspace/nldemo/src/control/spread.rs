@@ -12,7 +12,7 @@ use crate::protocol;
 /// How packets are spread over several queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spread {
-    /// By the two addresses, so that packets of a flow stay in order.
+    /// By the source and destination address, so that the packets of a flow stay in order.
     Flow,
     /// By the CPU that handles the packet.
     Cpu,

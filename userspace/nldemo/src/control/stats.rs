@@ -160,7 +160,7 @@ const NETLINK: [u16; 5] = [
     protocol::STATS_A_REFUSED,
 ];
 
-/// The attributes in the nest of a family, in the order of their counters.
+/// The attributes in the nest of a family, in the order that their counters have in [`COUNTERS`].
 const PACKETS: [u16; 5] = [
     protocol::PACKETS_A_SEEN,
     protocol::PACKETS_A_MATCHED,
@@ -172,8 +172,8 @@ const PACKETS: [u16; 5] = [
 impl Stats {
     /// Decodes the payload of a message that carries statistics.
     ///
-    /// Unknown attributes are ignored. If an attribute comes twice, the last one is used. No
-    /// attribute may be missing.
+    /// Unknown attributes are ignored. If an attribute comes twice, the last one is used. A missing
+    /// attribute is an error.
     pub fn parse(payload: &[u8]) -> Result<Self, Malformed> {
         let mut counters = [None; COUNTERS.len()];
         let (netlink, packets) = counters.split_at_mut(NETLINK.len());

@@ -105,7 +105,7 @@ impl fmt::Display for TypeSet {
     }
 }
 
-/// Serializes the text form. As a list of numbers, a full set would be too long to read.
+/// Serializes the text form, because a list of up to 256 numbers would be too long to read.
 impl Serialize for TypeSet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

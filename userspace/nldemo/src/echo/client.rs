@@ -26,10 +26,10 @@ use crate::error::Result;
 use crate::mismatch::Mismatch;
 use crate::protocol;
 
-/// The shortest receive buffer. It has room for a status message with its text.
+/// The length of the shortest receive buffer. An error message of the kernel, with its text, fits.
 const MIN_RECEIVE_LEN: usize = 16 * 1024;
 
-/// Message type that the old demo client sends, without any flag.
+/// The message type that netlink "hello kernel" clients send. Their messages have no flags.
 const HELLO: u16 = 0;
 
 /// The options of a client.
@@ -37,10 +37,11 @@ const HELLO: u16 = 0;
 pub struct Options {
     /// Netlink protocol number of the module.
     pub protocol: u8,
-    /// Send messages as the old demo client did: type 0, no flags. The answer has type 23.
+    /// Send messages as netlink "hello kernel" clients do: with type 0 and without flags. The
+    /// replies have type 23.
     pub legacy: bool,
-    /// Ask for an acknowledgement of every message. This must not be set with `legacy`, because
-    /// then messages have no flags.
+    /// Ask for an acknowledgement of every message. This must not be set with `legacy`, because the
+    /// messages then have no flags.
     pub acknowledge: bool,
     /// The time to wait for the replies to one batch.
     pub timeout: Duration,
@@ -81,13 +82,13 @@ impl Client {
         })
     }
 
-    /// The address of this client's socket.
+    /// The portid of this client's socket.
     #[must_use]
     pub fn portid(&self) -> u32 {
         self.socket.portid()
     }
 
-    /// The number of the message that is sent next.
+    /// The sequence number of the next message.
     #[must_use]
     pub fn next_sequence(&self) -> u32 {
         self.sequence
@@ -209,7 +210,7 @@ impl Client {
     }
 
     /// Enlarges the socket's buffers. The kernel answers the whole batch before the send returns,
-    /// so the receive buffer must hold all replies at once.
+    /// so the receive buffer must have room for all replies together.
     fn make_room(&mut self, payload_len: usize, batch: usize) -> Result<()> {
         self.socket.grow_send_buffer(self.send.len())?;
         let mut room = buffer_cost(payload_len);

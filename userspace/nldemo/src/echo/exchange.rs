@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Checks the kernel's answers to one batch of messages. It uses no socket.
+//! Checks the kernel's answers to one batch of messages. This file uses no socket.
 
 use knetlink::Message;
 use knetlink::Status;
@@ -34,7 +34,7 @@ pub(super) struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// Starts with the payloads that were sent. Their sequence numbers are consecutive.
+    /// Begins the checks for a batch with these payloads. The sequence numbers are consecutive.
     pub(super) fn new(
         expectation: Expectation,
         first_sequence: u32,
@@ -116,8 +116,8 @@ fn compare(
             received: reply.payload.len(),
         });
     }
-    // This first compares everything at once, because the search for the first difference is slow
-    // and rarely needed.
+    // This function first compares the whole payload. It searches for the first different byte only
+    // if the payload differs, because the search is slow.
     if reply.payload != sent {
         let differs = |(offset, (expected, received)): (usize, (&u8, &u8))| {
             (expected != received).then_some(Mismatch::Byte {

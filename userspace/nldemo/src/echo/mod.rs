@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The echo client: sends messages to the module and checks what comes back.
+//! The echo client: sends messages to the module, and checks the replies.
 //!
 //! ```no_run
 //! use nldemo::echo::{Client, Options, Payload, RoundTrips};

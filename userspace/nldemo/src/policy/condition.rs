@@ -33,7 +33,7 @@ pub(super) enum Condition {
     Unparsable,
     /// An ICMP or ICMPv6 type by number.
     Type(u8),
-    /// A type by its name. ICMP and ICMPv6 may have different numbers for it.
+    /// A type by its name. ICMP and ICMPv6 may have different numbers for this name.
     TypeName(&'static str),
     From(Network),
     To(Network),
@@ -170,7 +170,7 @@ impl Condition {
         }
     }
 
-    /// Whether a check of the condition uses up something: a check of a rate takes a token. Such a
+    /// Whether a check of the condition has a side effect: a check of a rate takes a token. Such a
     /// condition must be checked only if all other conditions of the rule are true.
     pub(super) fn takes(&self) -> bool {
         match self {

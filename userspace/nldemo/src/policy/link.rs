@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An interface that a policy names. It is the interface that has this name at the moment.
+//! An interface that a policy names. When the policy decides, this is the interface that has the
+//! name at that time.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -150,7 +150,7 @@ impl<'a> Parser<'a> {
         token
     }
 
-    /// Takes the next token if it is `text`. Returns whether it was.
+    /// Takes the next token if it is `text`. Returns whether it took the token.
     fn take(&mut self, text: &str) -> bool {
         let found = self.peek().text == text;
         if found {
@@ -186,7 +186,7 @@ impl<'a> Parser<'a> {
         Err(self.error(token, "';' or the end"))
     }
 
-    /// Reads the rules of the old demo, which have the form `echo-size=N`.
+    /// Reads `=N` after `echo-size`. This is short for `echo-request size=N accept; drop`.
     fn echo_size(&mut self) -> Result<Vec<Rule>> {
         self.equals()?;
         let size = Condition::Size(Comparison::Equal, self.size()?);
@@ -222,7 +222,7 @@ impl<'a> Parser<'a> {
         let condition = match self.next().text {
             "not" => {
                 let token = self.peek();
-                // A second `not` would cancel the first.
+                // A second `not` would cancel the first, so it is an error.
                 let condition = match token.text {
                     "not" => None,
                     _ => self.condition()?,

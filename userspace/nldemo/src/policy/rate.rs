@@ -17,7 +17,7 @@ pub(super) const MAX: u32 = 1_000_000;
 /// A token bucket that holds the tokens of one second and begins full.
 ///
 /// As in the generic cell rate algorithm, the only state is the time when the bucket would be full
-/// again. So an update changes a single number.
+/// again. So the bucket needs no lock: a packet changes one atomic number.
 #[derive(Clone, Debug)]
 pub(super) struct Rate {
     per_second: NonZero<u32>,

@@ -63,7 +63,7 @@ impl Policy {
     /// Decides about a packet. `ip` is its content, or `None` if the content could not be parsed.
     /// This function allocates no memory and takes no lock.
     ///
-    /// Returns `None` if the first rule that may match needs bytes that were not copied.
+    /// Returns `None` if the first rule that may match needs bytes that the kernel did not copy.
     #[inline]
     #[must_use]
     pub fn decide(&self, packet: &Packet<'_>, ip: Option<&Summary>) -> Option<Decision> {
@@ -115,9 +115,9 @@ impl Policy {
         }
     }
 
-    /// Looks up the interfaces that the policy names, in the current network namespace. Returns the
-    /// errors about interfaces that do not exist. No packet matches such an interface. Before the
-    /// first call, no packet matches any interface.
+    /// Looks up the interfaces that the policy names, in the current network namespace. Returns an
+    /// error for each interface that does not exist. No packet matches such an interface. Before
+    /// the first call, no packet matches any interface.
     ///
     /// Call this function again when interfaces were added, deleted or renamed. Clones of the
     /// policy use the new numbers, too.

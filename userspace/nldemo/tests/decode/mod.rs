@@ -68,7 +68,7 @@ pub(crate) fn decode(datagram: &[u8]) -> usize {
     read
 }
 
-/// Reads every attribute as a nest, even if it is none.
+/// Reads every attribute as a nest, even if the attribute has other content.
 fn walk(payload: &[u8], levels: usize) -> usize {
     let mut read = 0;
     for attribute in knetlink::attr::Attributes::new(payload).flatten() {

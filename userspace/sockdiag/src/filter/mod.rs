@@ -42,7 +42,7 @@ pub struct Filter {
     conditions: Vec<Condition>,
 }
 
-/// The reason why terms are no filter, although each term is valid by itself.
+/// An error about terms that are valid by themselves and make no filter together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
     /// A key is given twice.
@@ -95,7 +95,7 @@ impl Filter {
         Ok(filter)
     }
 
-    /// The same filter, but with these kinds if its terms name no kind.
+    /// The same filter, except that it uses these kinds if its terms name no kind.
     #[must_use]
     pub fn or_kinds(self, unnamed: &'static [Kind]) -> Self {
         Self { unnamed, ..self }
@@ -107,7 +107,8 @@ impl Filter {
         !self.kinds.is_empty()
     }
 
-    /// Whether the filter may exclude sockets of its kinds, because a condition can be false.
+    /// Whether the filter may exclude a socket of its kinds, because one of its conditions can be
+    /// false.
     #[must_use]
     pub fn chooses(&self) -> bool {
         !self.conditions.iter().all(Condition::always_holds)
@@ -136,7 +137,7 @@ impl Filter {
     }
 
     /// Looks up the names in the filter: the interfaces in the current network namespace, and the
-    /// sockets of processes. Before this call, no socket matches a condition with such a name.
+    /// sockets of processes. Before this call, a condition with such a name matches no socket.
     pub fn look_up(&mut self) -> Result<(), NoInterface> {
         let mut conditions = self.conditions.iter_mut();
         conditions.try_for_each(Condition::look_up)
@@ -156,7 +157,7 @@ impl Filter {
         })
     }
 
-    /// The states that sockets can be in.
+    /// The states that a socket may be in to match.
     pub(super) fn states(&self) -> StateSet {
         let mut conditions = self.conditions.iter();
         let states = conditions.find_map(|condition| match condition {
@@ -166,8 +167,8 @@ impl Filter {
         states.unwrap_or(StateSet::ALL)
     }
 
-    /// The filter as a program of the kernel for sockets of IP. The program accepts all sockets
-    /// that match the filter, and may accept other sockets, too.
+    /// The program that the kernel runs for each socket of IP. The program accepts all sockets that
+    /// match the filter, and may accept other sockets, too.
     pub(super) fn bytecode(&self) -> Vec<u8> {
         let conditions = self.conditions.iter();
         bytecode::assemble(conditions.filter_map(Condition::alternatives))

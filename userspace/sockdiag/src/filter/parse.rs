@@ -25,7 +25,7 @@ pub(super) enum Parsed {
     Condition(Condition),
 }
 
-/// The keys, and a description of the values of each.
+/// The keys, each with a description of its values.
 const KEYS: [(&str, &str); 12] = [
     ("family", "ipv4 and ipv6"),
     ("state", "names of states"),
@@ -115,7 +115,8 @@ impl FromStr for Term {
     }
 }
 
-/// Reads the value of a key. The error is the value that is wrong.
+/// Reads the value of a key. If an alternative in the value is wrong, the error is this
+/// alternative.
 fn condition<'a>(key: &str, value: &'a str) -> Result<Condition, &'a str> {
     Ok(match key {
         "family" => Condition::Family(all(value, Family::named)?),
@@ -127,7 +128,7 @@ fn condition<'a>(key: &str, value: &'a str) -> Result<Condition, &'a str> {
         "remote-port" => Condition::Port(Which::Remote, all(value, parsed)?),
         "port" => Condition::Port(Which::Either, all(value, parsed)?),
         "inode" => Condition::Inode(all(value, number)?),
-        // The highest number is no cookie: in requests it means any socket.
+        // The highest number is not the cookie of any socket. In a request it means any socket.
         "cookie" => Condition::Cookie(all(value, |text| {
             number(text).filter(|&cookie| cookie != u64::MAX)
         })?),

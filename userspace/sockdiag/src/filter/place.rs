@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The place of an end of a connection: addresses, ports, an interface.
+//! The place of an end of a connection: an address, ports and an interface.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -14,7 +14,8 @@ use linux_names::number::range;
 
 use crate::socket::Endpoint;
 
-/// `ADDRESS[/LENGTH][:PORTS]` or `[ADDRESS%INTERFACE][/LENGTH][:PORTS]`, `*` being any address or port.
+/// `ADDRESS[/LENGTH][:PORTS]` or `[ADDRESS%INTERFACE][/LENGTH][:PORTS]`. `*` means any address or
+/// any port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) network: Option<Network>,
@@ -22,7 +23,7 @@ pub(super) struct Place {
     pub(super) ports: Option<Ports>,
 }
 
-/// A range of ports, with both ends.
+/// A range of ports. Both ends of the range belong to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ports(pub(super) RangeInclusive<u16>);
 
@@ -42,7 +43,8 @@ impl Place {
                 .is_none_or(|interface| interface.is(ifindex))
     }
 
-    /// Whether every end of a connection of a family is at this place.
+    /// Whether every end of a connection is at this place, if the connection has the family of this
+    /// place.
     pub(super) fn is_anywhere(&self) -> bool {
         self.network
             .is_none_or(|network| network.network_length() == 0)
@@ -72,7 +74,7 @@ impl FromStr for Place {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        // An IPv6 address contains colons. So only brackets separate it from the ports.
+        // An IPv6 address contains colons. So it must be in brackets if ports follow.
         let (address, length, ports) = if let Some(text) = text.strip_prefix('[') {
             let (address, rest) = text.split_once(']').ok_or(())?;
             let (length, ports) = match rest.split_once(':') {
