@@ -75,8 +75,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Converts the error of a socket to the module. The kernel has two errnos for a protocol
-    /// without a kernel socket. This function turns both errnos into
+    /// Converts an error of the socket that talks to the module. The kernel has two errnos for a
+    /// protocol without a kernel socket. This function turns both errnos into
     /// [`NoKernelSocket`](Self::NoKernelSocket).
     pub(crate) fn of_module(error: knetlink::Error, protocol: u8) -> Self {
         match error.errno() {

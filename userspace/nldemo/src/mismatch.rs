@@ -33,7 +33,7 @@ pub enum Mismatch {
         /// Bytes received.
         received: usize,
     },
-    /// The payload of the reply has another byte than the payload that was sent.
+    /// A byte in the payload of the reply differs from the byte that was sent.
     #[error("payload differs at byte {offset}: sent {expected:#04x}, received {received:#04x}")]
     Byte {
         /// Offset of the first difference.

@@ -11,7 +11,7 @@ use nfnetlink_queue::Event;
 use nfnetlink_queue::Events;
 use nfnetlink_queue::Packet;
 
-/// The shortest message of a packet: `NFQNL_MSG_PACKET` with `NFQA_PACKET_HDR`.
+/// The shortest message about a packet: `NFQNL_MSG_PACKET` with `NFQA_PACKET_HDR`.
 static LEAST: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut payload = vec![0; 4];
     attr::append(&mut payload, 1, [0, 0, 0, 1, 0, 0, 0]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Stops cleanly on SIGINT, SIGTERM and SIGHUP.
+//! Lets the program end cleanly on SIGINT, SIGTERM and SIGHUP.
 
 use std::fs;
 use std::io::Write;
@@ -83,8 +83,8 @@ impl Stop {
     /// Asks all threads to stop.
     pub fn request(&self) {
         self.flag.store(true, Ordering::Relaxed);
-        // The write only fails if the pipe is full. A full pipe is readable, and waiting threads
-        // only need that.
+        // The write only fails if the buffer of the socket is full. Then `readable` is already
+        // readable, so the waiting threads wake up anyway.
         let _ = (&*self.writable).write(&[0]);
     }
 
@@ -114,8 +114,8 @@ fn see_to_the_end(mut signals: Signals) {
 }
 
 fn die_of(signal: i32) {
-    // The call fails only for signals that a process cannot catch. For the signals of this file it
-    // kills the process and does not return.
+    // The call fails only for signals that a process cannot catch. For SIGINT, SIGTERM and SIGHUP,
+    // the call kills the process and does not return.
     let _ = emulate_default_handler(signal);
 }
 

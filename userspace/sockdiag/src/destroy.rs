@@ -232,8 +232,8 @@ impl Destroyer {
         }
     }
 
-    /// Checks that the kernel can destroy sockets of a kind. If it cannot, this returns the
-    /// kernel's error.
+    /// Checks that the kernel can destroy sockets of a kind. If the kernel cannot, this function
+    /// returns the kernel's error.
     pub fn check(&mut self, kind: Kind) -> Result<()> {
         if kind.can_be_destroyed() {
             return Ok(());

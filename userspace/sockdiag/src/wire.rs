@@ -5,7 +5,6 @@
 //! The constants are from the kernel's `linux/sock_diag.h`, `linux/inet_diag.h`,
 //! `linux/unix_diag.h`, `linux/netlink_diag.h` and `linux/packet_diag.h`. In messages, numbers are
 //! in host byte order, except ports and addresses.
-//! except ports and addresses.
 
 use knetlink::Malformed;
 use linux_names::constant::octet;

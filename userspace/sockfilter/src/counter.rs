@@ -85,7 +85,7 @@ impl Counter {
     }
 }
 
-/// A socket for the packets of all interfaces, from the network layer on.
+/// A socket that receives the packets of all interfaces, without link layer headers.
 ///
 /// The program chooses the packets of one interface. The socket itself is not bound to the
 /// interface. A bind would need a link layer address (`sockaddr_ll`), and no safe function makes

@@ -50,7 +50,7 @@ impl SocketFilter {
         Ok(())
     }
 
-    /// Takes the map `name` of the program, which is an array of `E`.
+    /// Takes the map `name` of the program. The map is an array of `E`.
     pub(crate) fn take_array<E: Pod>(&mut self, name: &str) -> Result<Array<MapData, E>> {
         let map = self.ebpf.take_map(name).expect("the program has the map");
         Array::try_from(map).map_err(|error| failed(self.name, &error.into()))

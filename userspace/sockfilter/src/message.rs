@@ -57,7 +57,7 @@ struct Dropped {
 }
 
 impl MessageFilter {
-    /// A filter that drops nothing yet. The kernel gives the program this name.
+    /// A filter that drops nothing yet. In the kernel, the program has the name `name`.
     pub fn new(name: &'static str) -> Self {
         Self {
             name,

@@ -225,8 +225,8 @@ fn skip_extension_headers(asm: &mut Assembler, start: Start, missing: Label) {
     asm.be16_to_host(R1);
     asm.and(R1, FRAGMENT_OFFSET);
     asm.load(Size::Byte, NEXT, R10, BYTES);
-    // In a fragment that is not the first, data follows the fragment header, and no other header
-    // does. The fragment header has already named the protocol.
+    // In a fragment that is not the first, no other header follows the fragment header. The
+    // protocol that the fragment header names is then the result.
     asm.jump_if(R1, NotEqual, 0, upper);
 
     asm.place(following);

@@ -24,7 +24,7 @@ const NAME_LEN: usize = 15;
 pub struct NoInterface(OsString);
 
 impl NoInterface {
-    /// No interface has this name.
+    /// The error about the name of an interface that does not exist.
     pub fn new(name: impl Into<OsString>) -> Self {
         Self(name.into())
     }
@@ -56,7 +56,7 @@ pub struct ParseInterfaceError;
 
 impl Interface {
     /// Looks up the number of the interface. If no interface has the name, and the name is a
-    /// number, this number is the result, even if no such interface exists.
+    /// number, this number is the result, even if no interface has this number.
     pub fn look_up(&mut self) -> Result<(), NoInterface> {
         let number = || self.name.to_str().and_then(number);
         let index = index(&self.name);

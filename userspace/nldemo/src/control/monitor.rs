@@ -68,7 +68,7 @@ impl Monitor {
     }
 
     /// Does the same as [`open`](Self::open), but only for events of these kinds. The kernel drops
-    /// other events by a filter, which needs `CAP_BPF`.
+    /// other events by a filter. To load the filter, the process needs `CAP_BPF`.
     pub fn open_filtered(protocol: u8, kinds: &[EventKind]) -> Result<Self> {
         let control = Control::open(protocol)?;
         let mut filter = events(kinds)?;
@@ -81,8 +81,8 @@ impl Monitor {
         filter: Option<SocketFilter>,
         kinds: &[EventKind],
     ) -> Result<Self> {
-        // The socket must join the group before it asks for the configuration. Otherwise the
-        // monitor would miss events between the two calls.
+        // The monitor must join the group before it asks for the configuration. Otherwise it would
+        // miss the events between the two calls.
         control.socket.join(GROUP_EVENTS)?;
         let mut early = Vec::new();
         let known = control.config_among(|message| {
@@ -215,7 +215,7 @@ impl Follower {
     }
 
     /// The number of events from the last known event to the event with this number. 0 if this
-    /// event is not newer.
+    /// event is not newer than the last known event.
     fn distance(&self, number: u32) -> u32 {
         let distance = number.wrapping_sub(self.known.event);
         if distance > u32::MAX / 2 { 0 } else { distance }

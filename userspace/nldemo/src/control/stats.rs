@@ -223,7 +223,7 @@ impl Totals {
 }
 
 impl CpuStats {
-    /// Decodes the payload of a part of a dump.
+    /// Decodes the payload of one message of a dump.
     pub fn parse(payload: &[u8]) -> Result<Self, Malformed> {
         let mut cpu = None;
         for attribute in Attributes::new(payload) {
@@ -292,7 +292,8 @@ pub(super) mod tests {
         payload
     }
 
-    /// Statistics with a different number in every counter, of both widths.
+    /// Statistics with a different number in every counter. Some of the numbers need more than 32
+    /// bits.
     pub(in super::super) fn sample() -> Stats {
         Stats::from_counters(std::array::from_fn(|index| 1 << (3 * index)))
     }

@@ -60,8 +60,8 @@ impl Rule {
 }
 
 impl Policy {
-    /// Decides about a packet. `ip` is its content, or `None` if the content could not be parsed.
-    /// This function allocates no memory and takes no lock.
+    /// Decides about a packet. `ip` is the parsed content of the packet, or `None` if the content
+    /// could not be parsed. This function allocates no memory and takes no lock.
     ///
     /// Returns `None` if the first rule that may match needs bytes that the kernel did not copy.
     #[inline]

@@ -172,7 +172,7 @@ fn parse() -> (Cli, ArgMatches) {
 /// Ends the program with clap's output: help, the version, or an error.
 fn show(message: &clap::Error, color: ColorChoice) -> ! {
     if !message.use_stderr() {
-        // This does not use clap's own print function, because that loses text if the output is
+        // This function does not call clap's own print function, which loses text if the output is
         // non-blocking.
         let _ = Output::new(Format::Plain, color).styled(&message.render());
         std::process::exit(message.exit_code());

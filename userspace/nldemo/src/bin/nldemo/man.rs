@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `nldemo man`: the manual pages, for packages of the program.
+//! `nldemo man`: writes the manual pages when a package of the program is built.
 
 use std::io;
 use std::path::Path;

@@ -113,7 +113,7 @@ impl Output {
         Ok(text)
     }
 
-    /// Adds a value as JSON to text.
+    /// Appends a value as JSON to `text`.
     pub(crate) fn append_json(&self, text: &mut Vec<u8>, value: &impl Serialize) -> io::Result<()> {
         let start = text.len();
         if self.format == Format::PrettyJson {

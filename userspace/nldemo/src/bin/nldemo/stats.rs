@@ -216,7 +216,7 @@ impl Row {
     }
 }
 
-/// A table with a line for each CPU, and below it a line for the rates of the CPU.
+/// A table with a line for the counters of each CPU. A second line below it has the CPU's rates.
 fn cpu_table(cpus: &[Row]) -> Table {
     let mut table = Table::default();
     let mut group = "";

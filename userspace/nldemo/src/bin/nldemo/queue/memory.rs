@@ -48,9 +48,9 @@ fn available_bytes(text: &str) -> Option<u64> {
 }
 
 /// The memory that this process may still use before it reaches a limit of its control groups
-/// (version 2). Its own group and each group above have a limit. The result is for the limit that
-/// is reached first. Cached files are not counted as used memory, because the kernel drops them
-/// before memory runs out.
+/// (version 2). Its own group and each group above may have a limit. The result is for the limit
+/// that is reached first. Cached files are not counted as used memory, because the kernel drops
+/// them before memory runs out.
 fn left_by_groups(groups: &str, root: &Path) -> Option<u64> {
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let levels = root.join(own);

@@ -397,7 +397,7 @@ impl<'s, 'a> Session<'s, 'a> {
         Ok(())
     }
 
-    /// If no verdict waits to be sent, records the time since the receipt that `timed` has.
+    /// If no verdict waits to be sent, records the time that has passed since `timed`.
     fn note_sent(&mut self) {
         if self.queue.unsent() == 0 {
             if let Some(received) = self.timed.take() {

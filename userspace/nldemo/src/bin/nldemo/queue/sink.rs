@@ -255,8 +255,8 @@ pub(super) const STANDARD_OUTPUT: &str = "-";
 
 /// Opens a capture file. [`begin`] empties the file when the queues are bound.
 ///
-/// If the file is a named pipe, this function waits for a reader. So it must be called before
-/// packets can wait for a verdict.
+/// If the file is a named pipe, this function waits for a reader. So the program must call this
+/// function before packets can wait for a verdict.
 pub(super) fn open(path: &Path) -> Result<File, Failure> {
     if path == Path::new(STANDARD_OUTPUT) {
         if io::stdout().is_terminal() {

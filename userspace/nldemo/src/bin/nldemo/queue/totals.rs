@@ -85,7 +85,7 @@ impl Totals {
         self.malformed += closed.malformed;
     }
 
-    /// Adds the counts of the next queue.
+    /// Adds the counts of another queue.
     pub(super) fn add(&mut self, other: &Self) {
         self.queues += other.queues;
         for (sum, count) in [
