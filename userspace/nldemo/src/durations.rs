@@ -80,8 +80,8 @@ impl Durations {
         let times = &self.nanoseconds;
         let count = u128::from(self.count());
         let avg = (self.sum + count / 2).checked_div(count)?;
-        // The histogram counts ranges of durations. As a quantile it returns the upper end of a
-        // range, which can be longer than the longest duration.
+        // The histogram only knows in which range each duration is. As a quantile it returns the
+        // upper end of a range, which can be longer than the longest duration.
         let quantile = |part| {
             times
                 .value_at_quantile(part)

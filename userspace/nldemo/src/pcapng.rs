@@ -96,7 +96,7 @@ impl<'a> Block<'a> {
         let start = buffer.len();
         let mut block = Self { buffer, start };
         block.put(&kind.to_le_bytes());
-        // These bytes are replaced by the length of the block when `end` is called.
+        // `end` replaces these bytes by the length of the block.
         block.put(&[0; 4]);
         block
     }
@@ -129,7 +129,8 @@ impl<'a> Block<'a> {
     fn end(mut self) {
         self.put(&OPT_END.to_le_bytes());
         self.put(&[0, 0]);
-        // The length fits 32 bits: a packet has less than 64 KiB, and a name fits an option.
+        // The length fits 32 bits: a packet has less than 64 KiB, and an option has less than 64
+        // KiB, too.
         let length = u32::try_from(self.buffer.len() - self.start + 4).unwrap_or(u32::MAX);
         let length = length.to_le_bytes();
         self.put(&length);

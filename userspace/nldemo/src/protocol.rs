@@ -48,7 +48,7 @@ pub const CONFIG_A_BYPASS: u16 = 5;
 pub const CONFIG_A_HOOKS: u16 = 6;
 /// Configuration, s32: the priority of the module's hooks among the hooks of one point.
 pub const CONFIG_A_PRIORITY: u16 = 7;
-/// Configuration, u32: the hooks accept packets with this mark.
+/// Configuration, u32: the hooks accept packets with this mark, unless it is 0.
 pub const CONFIG_A_SKIP_MARK: u16 = 8;
 /// Configuration, nest of `FAMILY_A_*`: the ICMP types that are queued.
 pub const CONFIG_A_IPV4: u16 = 9;

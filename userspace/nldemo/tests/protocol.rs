@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The numbers of the protocol are in three places: the C header, the YNL specification and this
-//! crate. These tests compare the three.
+//! crate. These tests compare the three places.
 
 use std::collections::BTreeMap;
 

@@ -24,8 +24,8 @@ const D_COND: u8 = 8;
 
 const HEADER_LEN: usize = 4;
 
-/// The length of the longest program that this crate uses. The distances of jumps and the lengths
-/// of attributes have only 16 bits.
+/// The length of the longest program that this crate uses. A much longer program is not possible,
+/// because the distances of jumps and the lengths of attributes have only 16 bits.
 const MAX_LEN: usize = 32 * 1024;
 
 /// An end of a connection.

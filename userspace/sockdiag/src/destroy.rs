@@ -134,8 +134,8 @@ impl Target {
             }
             _ => return None,
         };
-        // In a request, the number `NO_COOKIE` means any socket that the kernel finds. So it is no
-        // valid cookie.
+        // In a request, the number `NO_COOKIE` means any socket that the kernel finds. So this
+        // number is no valid cookie.
         let cookie = fields.cookie.filter(|&cookie| cookie != NO_COOKIE);
         if fields.kind.can_be_destroyed() && cookie.is_none() {
             return None;
@@ -334,8 +334,8 @@ fn is_listed(target: &Target, place: &Place) -> Result<bool> {
         family: Some(place.family),
     };
     let port = format!("local-port={}", place.local.port);
-    // Without a port, the query lists all sockets. That is necessary for raw sockets, which have no
-    // ports. Few other sockets have port 0.
+    // If the target has port 0, the query names no port and lists all sockets. Raw sockets have no
+    // ports, so their port is always 0. Few other sockets have port 0.
     let terms = port.parse().ok().filter(|_| place.local.port != 0);
     let filter = Filter::new(terms).unwrap_or_default();
     let mut tries = 0;

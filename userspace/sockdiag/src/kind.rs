@@ -38,7 +38,7 @@ impl Kind {
         Self::Packet,
     ];
 
-    /// The kinds that the kernel can destroy (`SOCK_DESTROY`).
+    /// The kinds of sockets that the kernel can destroy (`SOCK_DESTROY`).
     pub const DESTRUCTIBLE: [Self; 3] = [Self::Tcp, Self::Udp, Self::Raw];
 
     /// The name.

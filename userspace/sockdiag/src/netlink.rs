@@ -108,7 +108,8 @@ pub(crate) fn parse(payload: &[u8]) -> Result<Socket, Malformed> {
     // member of groups. The kernel's own sockets have portid 0, and are members of no group.
     let kernel = portid == 0 && members.is_none();
     // The kernel's netlink code has two states of its own (`NETLINK_UNCONNECTED`,
-    // `NETLINK_CONNECTED`). A new socket is in a third state.
+    // `NETLINK_CONNECTED`). A new socket is in a third state. Only `NETLINK_CONNECTED` means that
+    // the socket is connected.
     let state = match State(state) {
         State::ESTABLISHED => State::ESTABLISHED,
         _ => State::CLOSE,

@@ -75,7 +75,7 @@ pub struct Ip {
     pub remote: Endpoint,
     /// The interface that the socket is bound to, 0 for none.
     pub ifindex: u32,
-    /// The timer that runs for TCP.
+    /// The TCP timer that is running, if there is one.
     pub timer: Option<Timer>,
     /// The mark of the packets that the socket sends. `None` without `CAP_NET_ADMIN`.
     pub mark: Option<u32>,
@@ -177,7 +177,7 @@ impl fmt::Display for SocketType {
 
 /// The name of a unix socket: the bytes of a path, or any bytes.
 ///
-/// The text form of a name is [`Escaped`].
+/// As text, a name has the form of [`Escaped`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnixName(pub Vec<u8>);
 

@@ -264,7 +264,8 @@ impl Assembler {
 }
 
 impl Operand {
-    /// For an operand: the bit of the opcode that tells its kind, the register, and the value.
+    /// The opcode bit that is set if the operand is a register, then the register, then the value.
+    /// A part that the operand does not have is 0.
     fn encode(self) -> (u8, u8, i32) {
         match self {
             Self::Immediate(value) => (0, 0, value),
@@ -296,7 +297,8 @@ mod tests {
 
     #[test]
     fn instructions_are_those_that_llvm_writes() {
-        // `llvm-mc --arch=bpf --show-encoding` printed the expected bytes, from the comments below.
+        // `llvm-mc --arch=bpf --show-encoding` printed the expected bytes, from the instructions in
+        // the comments below.
         let code = assemble(|asm| {
             asm.load(Size::Word, R0, R6, 16); // r0 = *(u32 *)(r6 + 16)
             asm.load(Size::Half, R0, R10, -6); // r0 = *(u16 *)(r10 - 6)

@@ -113,8 +113,8 @@ fn packet_socket() -> Result<OwnedFd> {
     })
 }
 
-/// Discards the packets that came before the socket had its filter. No other code reads them from
-/// the socket.
+/// Discards the packets that came before the socket had its filter. Without this function they
+/// would stay in the socket, because no code reads from it.
 fn drain(socket: &OwnedFd) -> Result<()> {
     loop {
         match recv(socket.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A program as an ELF image, which loaders accept.
+//! Makes an ELF image of a program, because loaders of BPF programs read such images.
 
 use object::Architecture;
 use object::BinaryFormat;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Filters for netlink sockets, by the header of a message.
+//! Filters for netlink sockets. A filter decides by the header of a message.
 
 use crate::assembler::Assembler;
 use crate::assembler::Condition::Equal;
@@ -93,7 +93,7 @@ impl MessageFilter {
     }
 
     fn program(&self) -> Program {
-        /// The return value by which the socket gets the whole message.
+        /// With this return value, the socket receives the whole message.
         const WHOLE: i32 = -1;
 
         let mut asm = Assembler::default();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The fields of a packet or message that socket filters read: the start of `struct __sk_buff`
-//! (`linux/bpf.h`). Each constant is the offset of a field of four bytes in host byte order.
+//! (`linux/bpf.h`). Each constant is the offset of a field of four bytes. Except [`PROTOCOL`], the
+//! fields are in host byte order.
 
 /// Length in bytes.
 pub(crate) const LEN: i16 = 0;

@@ -49,7 +49,7 @@ const OFFSET: Register = Register::R8;
 /// The number of extension headers that may still follow.
 const LEFT: Register = Register::R9;
 
-// Offsets in the stack, from its end.
+// Offsets from the end of the stack.
 const BYTES: i16 = -8;
 const KEY: i16 = -16;
 
@@ -188,7 +188,7 @@ fn skip_vlan_tags(asm: &mut Assembler, start: Start, missing: Label) {
 }
 
 /// Skips extension headers, until [`NEXT`] is not an extension header. Jumps to `missing` if the
-/// packet ends within them, or has too many.
+/// packet ends within the extension headers, or has too many of them.
 fn skip_extension_headers(asm: &mut Assembler, start: Start, missing: Label) {
     let [walk, extension, fragment, authentication, following, upper] = asm.labels();
     asm.mov(LEFT, MAX_EXTENSION_HEADERS + 1);

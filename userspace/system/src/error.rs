@@ -57,7 +57,7 @@ pub fn errno_of(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
-/// The advice after a message, if there is any.
+/// Displays the advice after an error message, if there is advice.
 #[derive(Clone, Copy, Debug)]
 pub struct Fix<'a>(pub &'a Option<String>);
 

@@ -45,7 +45,7 @@ impl NoInterface {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
     name: OsString,
-    /// The number, after a lookup.
+    /// The number. `None` before the lookup.
     index: Option<u32>,
 }
 

@@ -68,7 +68,7 @@ mod tests {
         let remedy = |module, lists: (_, _)| remedy_by(module, "CONFIG_X", lists.0, lists.1);
         let both = (built_in, loadable);
         assert_eq!(remedy("af_packet", both), None);
-        // The module itself is not built in, only a module that it needs.
+        // `nfnetlink` is built in, but `nfnetlink_queue`, which needs it, is not.
         assert_eq!(
             remedy("nfnetlink_queue", both).unwrap(),
             "run `modprobe nfnetlink_queue`"

@@ -19,7 +19,7 @@ pub fn similar<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Opti
         .map(|(_, name)| name)
 }
 
-/// The question "did you mean", after a message, if there is a similar name.
+/// Displays the question "did you mean" after an error message, if there is a similar name.
 #[derive(Clone, Copy, Debug)]
 pub struct DidYouMean<'n>(pub Option<&'n str>);
 

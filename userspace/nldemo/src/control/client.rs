@@ -211,7 +211,8 @@ mod tests {
 
     #[test]
     fn offsets_lead_to_the_setting_around_them() {
-        // queue=5 takes bytes 16 to 23 of the request, ipv4-types=all bytes 24 to 63.
+        // In the request, queue=5 takes bytes 16 to 23, and ipv4-types=all takes bytes 24 to 63.
+        // `ends` counts from the end of the header, which has 16 bytes.
         let ends = [8, 48];
         for (offset, index) in [
             (0, None),
@@ -239,8 +240,8 @@ mod tests {
             refused.unwrap_err().to_string()
         };
         let erange = "ERANGE: Math result not representable (kernel: no)";
-        // In this order, the offset of the refusal is at the set in the nest, at the nest, at the
-        // other attribute, at no attribute, and missing.
+        // These refusals have an offset at the set in the nest, at the nest, at the other attribute
+        // and at no attribute. The last refusal has no offset.
         assert_eq!(message(Some(28)), format!("set ipv4-types=8: {erange}"));
         assert_eq!(message(Some(24)), format!("set ipv4-types=8: {erange}"));
         assert_eq!(message(Some(16)), format!("set queue=5: {erange}"));

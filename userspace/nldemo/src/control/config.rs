@@ -33,8 +33,7 @@ pub struct Config {
     /// The priority of the module's hooks. At one hook point, hooks with a lower priority run
     /// earlier.
     pub priority: i32,
-    /// The hooks accept packets with this mark. With 0, the hooks skip no packet because of its
-    /// mark.
+    /// The hooks accept packets with this mark, unless the value is 0.
     pub skip_mark: u32,
     /// The ICMP types that are queued.
     pub ipv4_types: TypeSet,

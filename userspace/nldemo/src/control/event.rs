@@ -12,7 +12,7 @@ use knetlink::attr::Attributes;
 use super::config::Config;
 use crate::protocol;
 
-/// An event. The kernel sends it to all sockets that joined the group.
+/// An event. The kernel sends it to all sockets that joined the group of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The configuration was changed. The value is the new configuration.

@@ -16,15 +16,15 @@ pub enum Spread {
     Flow,
     /// By the CPU that handles the packet.
     Cpu,
-    /// Another way, which this crate does not know.
+    /// Another way of spreading, which this crate does not know.
     Other(u8),
 }
 
 impl Spread {
-    /// The ways that have a name, with their names.
+    /// The ways of spreading that have a name, with their names.
     const NAMES: [(Self, &str); 2] = [(Self::Flow, "flow"), (Self::Cpu, "cpu")];
 
-    /// The way with this name.
+    /// The way of spreading that has this name.
     #[must_use]
     pub fn named(text: &str) -> Option<Self> {
         let mut names = Self::NAMES.into_iter();
@@ -52,7 +52,7 @@ impl From<Spread> for u8 {
     }
 }
 
-/// Shows the name of the way, or its number if it has no name.
+/// Shows the name of the way of spreading, or its number if it has no name.
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Self::NAMES.into_iter().find(|(spread, _)| spread == self) {

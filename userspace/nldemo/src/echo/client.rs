@@ -26,7 +26,7 @@ use crate::error::Result;
 use crate::mismatch::Mismatch;
 use crate::protocol;
 
-/// The length of the shortest receive buffer. An error message of the kernel, with its text, fits.
+/// The length of the shortest receive buffer. It has room for an error message of the kernel.
 const MIN_RECEIVE_LEN: usize = 16 * 1024;
 
 /// The message type that netlink "hello kernel" clients send. Their messages have no flags.
@@ -58,7 +58,7 @@ impl Default for Options {
     }
 }
 
-/// A connection to the module's echo.
+/// A client of the module's echo, with its own socket.
 pub struct Client {
     options: Options,
     socket: KernelSocket,
@@ -168,7 +168,7 @@ impl Client {
         Ok(true)
     }
 
-    /// Checks that no unexpected message arrived. Call it after the last exchange.
+    /// Checks that no unexpected message arrived. Call this function after the last exchange.
     pub fn finish(&mut self) -> Result<()> {
         let mut surplus = vec![0; MIN_RECEIVE_LEN];
         match self.socket.receive(&mut surplus) {

@@ -54,8 +54,8 @@ impl<'a> Exchange<'a> {
         self.outstanding
     }
 
-    /// Checks one message from the kernel. Returns true if it is a reply, and false if it is an
-    /// acknowledgement.
+    /// Checks one message from the kernel. Returns true if the message is a reply, and false if it
+    /// is an acknowledgement.
     pub(super) fn accept(&mut self, message: &Message<'_>) -> Result<bool> {
         let sequence = message.sequence;
         let wrong = |mismatch| Error::Mismatch { sequence, mismatch };

@@ -186,7 +186,7 @@ impl<'a> Parser<'a> {
         Err(self.error(token, "';' or the end"))
     }
 
-    /// Reads `=N` after `echo-size`. This is short for `echo-request size=N accept; drop`.
+    /// Reads `=N` after `echo-size`. `echo-size=N` is short for `echo-request size=N accept; drop`.
     fn echo_size(&mut self) -> Result<Vec<Rule>> {
         self.equals()?;
         let size = Condition::Size(Comparison::Equal, self.size()?);

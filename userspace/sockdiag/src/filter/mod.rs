@@ -42,7 +42,7 @@ pub struct Filter {
     conditions: Vec<Condition>,
 }
 
-/// An error about terms that are valid by themselves and make no filter together.
+/// An error about terms that are valid by themselves, but together make no filter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
     /// A key is given twice.

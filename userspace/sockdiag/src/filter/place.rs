@@ -60,8 +60,8 @@ impl Place {
     }
 }
 
-/// Whether an address is in a network. An IPv4 address in IPv6 form is in networks of both
-/// families.
+/// Whether an address is in a network. An IPv4 address in IPv6 form can be in a network of either
+/// family.
 fn within(network: Network, address: IpAddr) -> bool {
     let mapped = match address {
         IpAddr::V4(_) => None,

@@ -20,7 +20,7 @@ use crate::output::Output;
 use crate::table::Cell;
 use crate::table::Table;
 
-/// Advice for a network namespace without the module's hooks.
+/// Advice for a network namespace in which the module's hooks are not registered.
 pub(crate) const NOT_HOOKED: &str = "\
 the module sees no packets, because a hook point had too many hooks when the module was loaded; \
 remove some of them (nft list hooks shows them), then run nldemo config set enabled=on";

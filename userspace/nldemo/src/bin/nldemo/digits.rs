@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Appends numbers and addresses as text to bytes.
+//! Appends the text of numbers and addresses to a vector of bytes.
 //!
 //! For one number, `write!` takes several hundred instructions. That is more than the program takes
 //! to receive a packet.

@@ -28,7 +28,7 @@ use crate::output::Output;
 /// The text that netlink "hello kernel" clients send.
 const DEFAULT_TEXT: &str = "hello kernel";
 
-/// The longest payload and the longest batch, in bytes. The kernel's own limit is a little higher.
+/// The longest payload and the longest batch, in bytes. The kernel's own limit is higher.
 const MAX_BYTES: u64 = 1 << 30;
 
 const MAX_BATCH: u64 = 1_000_000;

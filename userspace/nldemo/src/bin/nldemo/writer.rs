@@ -500,8 +500,8 @@ mod tests {
             left.push((size.bytes, size.records));
         })
         .unwrap();
-        // A write has the records that fit 4096 bytes together. A longer record takes several
-        // writes of 4096 bytes, and a write for the rest.
+        // Each write has as many whole records as fit into 4096 bytes. A longer record takes
+        // several writes of 4096 bytes, and a write for the rest.
         assert_eq!(left, [(9008, 3), (9007, 2), (4911, 2), (815, 2), (0, 0)]);
         drop(file);
         let mut found = Vec::new();

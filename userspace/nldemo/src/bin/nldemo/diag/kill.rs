@@ -155,9 +155,10 @@ fn destroy(
     report: &mut Report,
     stop: &Stop,
 ) -> Result<(), Failure> {
-    // If several sockets have the same addresses, the kernel finds only one of them, and reports
-    // the others as replaced. After the found socket was destroyed, the kernel finds the next one.
-    // So the loop tries the replaced sockets again, until a pass reports all of them as replaced.
+    // If several sockets have the same addresses, the kernel finds only one of them, and
+    // `destroyer` reports the others as replaced. After the found socket was destroyed, the kernel
+    // finds the next one. So the loop tries the replaced sockets again, until a pass reports all of
+    // them as replaced.
     loop {
         let before = left.len();
         for target in std::mem::take(&mut left) {

@@ -39,8 +39,8 @@ macro_rules! text {
     };
 }
 
-/// Adds a key with a boolean. There are two branches, so that the compiler knows the number of
-/// bytes in each.
+/// Adds a key with a boolean. Each value has its own branch, so that the compiler knows the number
+/// of bytes to add.
 macro_rules! boolean {
     ($json:ident, $key:literal, $value:expr) => {
         if $value {

@@ -32,7 +32,7 @@ const MESSAGE_LEN: usize = 4096;
 pub(super) struct Links<'a> {
     policy: &'a Policy,
     changes: Mutex<KernelSocket>,
-    /// The number of times that changes were seen.
+    /// The number of times that a thread has found changes.
     version: AtomicU64,
 }
 
@@ -78,7 +78,7 @@ impl<'a> Links<'a> {
         })
     }
 
-    /// Reads the events about changes. If there are any, looks up the interfaces of the policy
+    /// Reads the events about changes. If there are events, looks up the interfaces of the policy
     /// again, and forgets the names in `known`.
     pub(super) fn look(&self, known: &mut Known) {
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
