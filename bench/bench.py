@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Runs the measuring program for each work. The subjects take turns."""
+"""Runs the measuring program for each work, with each subject. A work is something to do, such as sending a UDP
+packet. A subject is what handles it, such as the module or an nftables rule. The subjects take turns."""
 
 import contextlib
 import statistics
@@ -18,12 +19,11 @@ ROUNDS = 31
 
 
 class Bench:
-    """Programs, subjects and places. If the guest's clock counts instructions, times are in instructions."""
+    """The measuring programs, the subjects, and the network namespaces (places) in which the works are done."""
 
     def __init__(self, programs, ko):
         self.programs = Path(programs)
-        # Otherwise the first packet or rule would load these modules, and the time of its subject would include
-        # the load.
+        # Otherwise the first packet or rule would load these modules, and the measured time would include the load.
         run("modprobe", "-a", "veth", "nfnetlink_queue", "nf_tables", "nft_queue")
         self.places = Places()
         self.subjects = {
@@ -39,7 +39,7 @@ class Bench:
             "BPF, looks": Program(self.programs, "look_ipv4", "look_ipv6"),
         }
         _median, least, _most = self.nanoseconds(CLOCK, rounds=100)
-        # The shortest round is used, because no interrupt came during it.
+        # The shortest of the 100 rounds is used, because no interrupt came during it.
         self.instruction = least / 100_000
 
     def _command(self, work, place, times, rounds):
@@ -56,7 +56,7 @@ class Bench:
             return list(map(float, run(*self._command(work, place, work.times, rounds)).split()))
 
     def instructions(self, work, place=None):
-        """The instructions that the work takes once: the median of all rounds."""
+        """The number of instructions that it takes to do the work once: the median of all rounds."""
         return self.nanoseconds(work, place)[0] / self.instruction
 
     @contextlib.contextmanager

@@ -17,7 +17,8 @@ REPETITIONS = 5
 
 
 def under_load(bench):
-    """Measures each work twice: beside a process that does the other work, and beside one that only uses the CPU."""
+    """Measures each work twice: beside a process that does the other work, and beside a process that only uses the
+    CPU."""
     with bench.subjects["module"]("prerouting"):
         for work, load in ((GET, ICMP), (ICMP, GET), (UDP, GET)):
             alone, costs = bench.instructions(work), {CLOCK: [], load: []}

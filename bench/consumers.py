@@ -27,15 +27,16 @@ type and the first attribute of each message, and counts the message."""
 FEW_IN_64 = """\
 With 64 queues, a burst has one or two packets for each queue. So most of the cost is waking the threads, and a batch
 saves little. `nldemo` wakes a thread for each queue where C has a process."""
-# Keys: a consumer, and the consumer that it is compared to. Values: the bound of the quotient of their packets a
-# second.
+# Keys: a consumer, and the consumer that it is compared to. Values: the bound of the first consumer's packets per
+# second, divided by the other's.
 COMPARED = {
     ("one by one", "C"): Bound(least=1.10),
     ("one by one", "crate nfq"): Bound(least=1.00),
     ("batches", "C, batches"): Bound(least=1.00),
     ("batches", "C, tuned"): Bound(least=1.00, meanwhile=0.95, why=TUNED),
 }
-# Each of 64 queues has one or two packets of a burst. Waking the thread costs more than these packets.
+# With 64 queues, each queue gets one or two packets of a burst. To wake the thread of a queue costs more than to
+# decide these packets.
 COMPARED_OF_64 = {
     ("one by one", "C"): Bound(least=1.00),
     ("one by one", "crate nfq"): Bound(least=1.00),
@@ -58,7 +59,7 @@ def waiting():
 
 
 class Consumer:
-    """The running programs of one consumer. Together they have bound `queues` queues."""
+    """The running programs of one consumer. Together these programs have bound `queues` queues."""
 
     def __init__(self, commands, queues, output=os.devnull):
         with open(output, "wb") as output:
@@ -83,7 +84,8 @@ class Consumer:
 
 
 def cost(consumer):
-    """The consumer's CPU time for a packet, in ns. The packets of a burst wait together."""
+    """The consumer's CPU time for a packet, in ns. All packets of a burst wait in the queues before the consumer
+    runs."""
     for _ in range(TRIES):
         ns = _of_bursts(consumer)
         if ns is not None:
@@ -93,8 +95,8 @@ def cost(consumer):
 
 def _of_bursts(consumer):
     """As `cost`; `None` if the consumer ran before a burst was complete."""
-    # The packets are echo replies, because nobody answers these. No socket for ICMP may be open. Otherwise the
-    # kernel would make a copy for that socket, and the consumer's time would include the copy.
+    # The packets are echo replies, because nobody answers echo replies. No socket for ICMP may be open. Otherwise the
+    # kernel would copy each packet for that socket, and the consumer's time would include the copying.
     packets = [ipv4("127.0.0.1", host, icmp(0, data=bytes(56))) for host in HOSTS]
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
         before = consumer.cpu_time()
@@ -109,7 +111,7 @@ def _of_bursts(consumer):
 
 
 def latency():
-    """The time from an echo request to its reply, in ns. Each packet is alone in the queue."""
+    """The time from an echo request to its reply, in ns. Each request is alone in the queue."""
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
         raw.setsockopt(SOL_RAW, ICMP_FILTER, struct.pack("=I", ~1 & 0xFFFFFFFF))  # only replies
         raw.connect(("127.0.0.1", 0))
@@ -183,8 +185,8 @@ def _telling(bench, program, repetitions):
     ways = {
         "text": (one, output, b"\n"),
         "JSON": ([*one, "-j"], output, b'"event":"packet"'),
-        # The mark of a record: the last bytes of the previous block, which are the end of its length, and the type
-        # of an Enhanced Packet Block.
+        # The bytes by which records are counted: the last bytes of the previous block, which are the end of its
+        # length, and then the type of an Enhanced Packet Block.
         "capture": ([*one, "--quiet", "--pcap", str(capture)], capture, b"\0\0\6\0\0\0"),
     }
     costs = {"C, tells nothing": []}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Do costs grow with the number of sockets or network namespaces? And the time to load and unload the
-modules."""
+"""Measures whether costs grow with the number of sockets or network namespaces, and how long loading and unloading
+the modules takes."""
 
 import resource
 
@@ -23,7 +23,8 @@ counted. The module also numbers the event that tells of the end, and asks wheth
 
 
 def _grown(work, costs, many):
-    """The row of `costs`, which is {subject: (cost with one, cost with many)}."""
+    """The row for `costs`, which has for each subject the cost with one socket or namespace, and the cost with
+    many."""
     columns = {f"{name}, {count}": cost for name, pair in costs.items()
                for count, cost in zip(("1", f"{many:,}"), pair)}
     ratios = [Ratio(f"growth, {name}", many / one, LITTLE if name == "module" else Bound())
@@ -32,7 +33,7 @@ def _grown(work, costs, many):
 
 
 def sockets(bench):
-    """A round trip with one socket, and with many sockets that take turns."""
+    """The cost of a round trip, if a client has one socket, and if it has many sockets that take turns."""
     few, many = echo(64, times=100), echo(64, sockets=SOCKETS, times=100)
     costs = {}
     for name in MODULES:
@@ -42,7 +43,8 @@ def sockets(bench):
 
 
 def namespaces(bench):
-    """Works in one namespace, while there are few namespaces and while there are many."""
+    """The cost of works in one namespace, while there are few other namespaces, and while there are many. And the
+    times of loading and unloading."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (2 * NAMESPACES, 2 * NAMESPACES))
     place, works = Loopback(), (echo(64, times=100), udp("prerouting"))
 

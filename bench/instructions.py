@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Measures in instructions, in a guest whose clock counts instructions.
+"""Measures costs as numbers of instructions, in a guest whose clock counts instructions.
 
 Usage: instructions.py DIRECTORY-OF-PROGRAMS MODULE PEER|--quick [PART]. Prints each row as a line of JSON.
 """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The cost of listing a socket with `nldemo diag list` and with ss(8). Both ask the kernel for sockets
+"""The cost of listing a socket with `nldemo diag list` and with ss(8). Both programs ask the kernel for sockets
 of all kinds, and print a line for each socket."""
 
 import os
@@ -25,7 +25,7 @@ def _cpu_time(command):
 
 
 def _connections(listener, count):
-    """Opens `count` connected sockets. A connection has two of them, its two ends."""
+    """Opens `count` connected sockets. Each connection has two sockets, one at each end."""
     ends = []
     for _ in range(count // 2):
         client = socket.create_connection(listener.getsockname())

@@ -14,7 +14,7 @@ from works import MODULES
 TRACING = Path("/sys/kernel/tracing")
 EVENTS = ("kmem/kmalloc", "kmem/kmem_cache_alloc", "kmem/kfree", "kmem/kmem_cache_free",
           "percpu/percpu_alloc_percpu", "percpu/percpu_free_percpu")
-# `size` of a per-CPU allocation is the size for one CPU.
+# In the trace, `size` of a per-CPU allocation is the size for one CPU.
 EVENT = re.compile(r" (k\w+|percpu_\w+): (?:.* size=(\d+) )?.*?ptr=(\S+)(?:.* bytes_alloc=(\d+))?")
 REPETITIONS = 5
 

@@ -10,9 +10,11 @@ import statistics
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """The most or the least that a ratio should be, rounded to two places after noise is subtracted.
+    """The largest or the smallest value that a ratio should have. Before the comparison, the ratio is
+    changed in its favour by the noise of the measurement, and rounded to two places.
 
-    A ratio that does not reach the bound yet must reach `meanwhile`; `why` gives the reason.
+    If the ratio does not meet the bound yet, it must at least meet the weaker bound `meanwhile`. `why`
+    says why the ratio does not meet the bound.
     """
 
     most: float | None = None
@@ -49,7 +51,8 @@ class Ratio:
 
     @classmethod
     def of(cls, name, one, other, base=(0,), **options):
-        """The ratio of the medians of repeated costs. `base`, which is part of both costs, is subtracted."""
+        """The ratio of the medians of repeated costs. `base`, which is a part of each cost, is subtracted
+        from both first."""
         median = statistics.median
         values = [(a - c) / (b - c) for a, b, c in zip(one, other, itertools.cycle(base))]
         return cls(name, (median(one) - median(base)) / (median(other) - median(base)),

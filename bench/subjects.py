@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The subjects that are compared with each other. A subject is active while its `with` lasts."""
+"""The subjects that are compared with each other: modules, nftables rules, BPF programs, or
+nothing. A subject is active while its `with` lasts."""
 
 import subprocess
 import time
@@ -14,7 +15,7 @@ HOOKNUM = {"prerouting": 0, "input": 1, "forward": 2, "output": 3, "postrouting"
 
 
 class Nothing:
-    """No hook and no socket: the cost of the path alone."""
+    """No hook and no socket: the cost of the packet's path through the kernel alone."""
 
     def __init__(self, hook, place):
         self._hook, self._place = hook, place

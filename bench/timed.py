@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Measures the works that need several CPUs, in time.
+"""Measures how long those works take that need several CPUs.
 
 Usage: timed.py DIRECTORY-OF-PROGRAMS MODULE. Prints each row as a line of JSON. Exits with status 1
 without KVM.
@@ -21,8 +21,8 @@ CLOCKS = Path("/sys/devices/system/clocksource/clocksource0/available_clocksourc
 
 
 def threads(bench, count):
-    """The time of a round trip while `count` threads send at once: the shortest round, which was disturbed
-    least."""
+    """The time of a round trip while `count` threads send at the same time: the shortest round, because it
+    was disturbed least."""
     work = echo(64, threads=count, section="threads", times=TIMES)
     times = {name: [] for name in MODULES}
     for _ in range(REPETITIONS):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The works that are measured, and the bounds of the module's costs."""
+"""The works that are measured, such as an echo or a UDP packet, and the bounds of the module's costs."""
 
 import dataclasses
 
@@ -9,7 +9,8 @@ from rows import Bound
 MODULES = ("floor", "twin", "module")
 HOOKED = ("nothing", *MODULES, "nft")
 PASSING = (*HOOKED, "BPF, empty", "BPF, looks")
-# The module and the twin have equal duties. So the difference of their costs is due to the language.
+# The module and its C twin (bench/twin/nldemo_twin.c) do the same work. So the difference of their costs is due to
+# the language.
 ECHO = Bound(most=1.00, meanwhile=1.01)
 PASSES = Bound(most=1.00)
 QUEUED = Bound(most=1.00)
@@ -25,20 +26,20 @@ HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Work:
-    """The arguments of the measuring program, and the subjects.
+    """Something to do and to measure: the arguments for the measuring program, and the subjects to do it with.
 
-    If "nothing" is a subject, its cost is subtracted before the other subjects are compared.
+    If "nothing" is a subject, its cost is subtracted from the costs of the other subjects before these are compared.
     """
 
     section: str
     name: str
-    command: tuple  # the program's work, and its arguments behind ROUNDS and TIMES
+    command: tuple  # what `measure` does, and its arguments after ROUNDS and TIMES
     times: int = 20  # in one round; few for a long work, so that most rounds meet no timer interrupt
     subjects: tuple = MODULES
     ours: str = "module"  # the subject that the others are compared to
     hook: str = "prerouting"
     far: bool = False  # whether the program's arguments include the packets' destination
-    bounds: dict = dataclasses.field(default_factory=dict)  # by the subject that the module is compared to
+    bounds: dict = dataclasses.field(default_factory=dict)  # by the name of the subject to compare the module to
 
 
 def echo(size, floor=None, *, batch=1, sockets=1, threads=1, section="echo", times=10):
@@ -66,7 +67,7 @@ def icmpv6(extensions):
 
 
 def and_bare(work):
-    """The work with one more subject: the twin without calls for tracing and stack protectors."""
+    """The work with one more subject: the twin without calls for tracing and without stack protectors."""
     return dataclasses.replace(work, subjects=(*work.subjects, "twin, bare"))
 
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Attaches a BPF program for IPv4 and one for IPv6 to a Netfilter hook of this network namespace,
- * prints "attached", and detaches both when its input ends.
+ * prints "attached", and detaches both programs when standard input ends.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * BPF programs for Netfilter hooks. They let every packet pass, and are the alternative to a hook
- * in a module. A BPF program cannot queue a packet, because the verifier allows only NF_DROP and
- * NF_ACCEPT as its result.
+ * BPF programs for Netfilter hooks, with which the benchmark compares the hook of the module. These
+ * programs let every packet pass. A BPF program cannot queue a packet, because the verifier allows
+ * only NF_DROP and NF_ACCEPT as its result.
  */
 #include <stdbool.h>
 #include <linux/bpf.h>

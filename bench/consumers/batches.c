@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * An NFQUEUE consumer on libnetfilter_queue that accepts every packet. It sends one batch verdict
- * for all packets that wait, but at most for 64 packets or a few more.
+ * An NFQUEUE consumer on libnetfilter_queue that accepts every packet. It receives packets until
+ * none waits or it has at least 64, and then sends one batch verdict for all of them.
  */
 #include <arpa/inet.h>
 #include <errno.h>

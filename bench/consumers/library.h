@@ -14,7 +14,7 @@ static void die(const char *what)
 
 /*
  * Opens the queue whose number is the program's only command-line argument. The kernel copies whole
- * packets to it.
+ * packets to the program.
  */
 static struct nfq_handle *open_queue(int argc, char **argv, nfq_callback *callback, void *data,
 				     struct nfq_q_handle **queue)

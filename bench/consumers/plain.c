@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * An NFQUEUE consumer on libnetfilter_queue, written like the example in its documentation. It
- * accepts every packet, and sends one verdict for each.
+ * An NFQUEUE consumer on libnetfilter_queue, written like the example in the library's
+ * documentation. The consumer accepts every packet, and sends one verdict for each packet.
  */
 #include <arpa/inet.h>
 #include <errno.h>

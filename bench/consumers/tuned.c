@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * An NFQUEUE consumer without a library that accepts every packet with as few system calls as
- * possible: one call receives all waiting packets, one call sends their verdict. It reads each
- * packet's id and nothing else.
+ * possible: one call receives up to 64 waiting packets, and one call sends the verdict for all
+ * of them. The consumer reads only the id of each packet.
  */
 #include <arpa/inet.h>
 #include <errno.h>

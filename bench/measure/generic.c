@@ -122,7 +122,7 @@ static bool is_right(const struct client *client, unsigned int n)
 
 	if (client->lengths[n] < START || answer->header.nlmsg_seq != n)
 		return false;
-	/* In an acknowledgement, the error is at the offset of a reply's command. */
+	/* An acknowledgement has its errno at the offset where a reply has its command. */
 	if (client->request.head.cmd != COUNTER_CMD_GET)
 		return answer->header.nlmsg_type == NLMSG_ERROR && !*(const int *)&answer->head;
 	number = find(answer->attributes, client->lengths[n] - START,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* ICMP and ICMPv6, which hooks queue. The packets are echo replies, because nobody answers them. */
+/* ICMP and ICMPv6, which hooks queue. All packets are echo replies, which nobody answers. */
 #include <arpa/inet.h>
 #include <netinet/icmp6.h>
 #include <netinet/ip.h>
@@ -120,7 +120,7 @@ static void make_reply6(uint8_t *packet, size_t size, uint32_t seed)
 	struct ip6_hdr ip = {
 		.ip6_src = IN6ADDR_LOOPBACK_INIT, .ip6_dst = IN6ADDR_LOOPBACK_INIT,
 	};
-	/* In the pseudo-header, each ::1 adds 1 to the sum. */
+	/* Each of the two addresses ::1 in the pseudo-header adds 1 to the checksum. */
 	uint32_t pseudo = (uint32_t)(size - start) + IPPROTO_ICMPV6 + 1 + 1;
 
 	ip.ip6_flow = htonl(6U << 28);

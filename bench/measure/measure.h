@@ -12,7 +12,7 @@
  * answers are checked after the clock has stopped.
  */
 struct work {
-	/* Prepares a round of n times; may be NULL. */
+	/* Prepares a round, which does the work n times; may be NULL. */
 	void (*prepare)(void *context, unsigned int n);
 	/* Does the work for the n-th time of a round. */
 	void (*once)(void *context, unsigned int n);
@@ -30,8 +30,8 @@ struct repetition {
 _Noreturn void die(const char *what);
 
 /*
- * The number in text. If it is out of range, ends the program with an error that has the name of
- * the argument.
+ * Returns the number in text. If the number is out of range, ends the program with an error that
+ * has the name of the argument.
  */
 unsigned long number(const char *name, const char *text, unsigned long least, unsigned long most);
 
@@ -50,7 +50,7 @@ double *measure(const struct work *work, struct repetition often);
 /* Prints the median, the least and the most of "count" times. */
 void print(double *took, size_t count);
 
-/* Fills a payload. The bytes depend on the seed and have no short period. */
+/* Fills a payload. The bytes depend on the seed, and do not repeat after a few bytes. */
 void fill(uint8_t *bytes, size_t len, uint32_t seed);
 bool is_filled(const uint8_t *bytes, size_t len, uint32_t seed);
 

@@ -28,7 +28,7 @@ struct client {
 	size_t message_room, answer_room;
 	uint8_t *messages, *answers;
 	ssize_t *lengths;	/* results of recv() */
-	uint32_t seq;		/* of the round's first message */
+	uint32_t seq;		/* number of the round's first message */
 	double *took;
 	pthread_t thread;
 };
@@ -151,7 +151,7 @@ static void *run(void *context)
 	};
 
 	client->message_room = NLMSG_SPACE(trip->size);
-	/* An answer to any other request is short. */
+	/* Only the answer to an echo request can be long. */
 	client->answer_room = NLMSG_SPACE(trip->type == NLDEMO_MSG_ECHO ? trip->size : 512);
 	client->messages = allocate(messages, client->message_room);
 	client->answers = allocate(messages, client->answer_room);
@@ -171,8 +171,8 @@ static void measure_trips(struct trip trip, struct repetition often, unsigned in
 	for (unsigned int i = 0; i < threads; i++)
 		clients[i] = (struct client) { .trip = trip, .often = often };
 	/*
-	 * Client 0 runs in this thread. So with one client there is only one thread, and system
-	 * calls look up the thread's files without a reference count.
+	 * Client 0 runs in this thread. So with one client the process has only one thread, and
+	 * in a system call the kernel finds the file without counting a reference to it.
 	 */
 	for (unsigned int i = 1; i < threads; i++) {
 		errno = pthread_create(&clients[i].thread, NULL, run, &clients[i]);
@@ -189,8 +189,8 @@ static void measure_trips(struct trip trip, struct repetition often, unsigned in
 }
 
 /*
- * ROUNDS TIMES: measures NLMSG_NOOP with NLM_F_ACK. This is the floor, because no other answer of
- * netlink takes less.
+ * ROUNDS TIMES: measures NLMSG_NOOP with NLM_F_ACK. No other answer of netlink takes less, so
+ * this cost is the floor of a round trip.
  */
 void measure_floor(char **arguments)
 {

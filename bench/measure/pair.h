@@ -9,7 +9,8 @@ struct pair {
 	int from, to;
 	/* Sent bytes from sent_start on must equal received bytes from received_start on. */
 	size_t sent_size, sent_start, received_size, received_start;
-	/* Writes a packet that depends on the seed. measure_pair() sets NULL to fill(). */
+	/* Writes a packet that depends on the seed. If NULL, measure_pair() sets it to
+	 * fill(). */
 	void (*make)(uint8_t *packet, size_t size, uint32_t seed);
 	/* Called between sending and receiving, and after receiving; may be NULL. */
 	void (*between)(void), (*after)(void);

@@ -66,7 +66,8 @@ static int open_far(int type, char **arguments, struct sockaddr_in *address)
 
 /*
  * ROUNDS TIMES SIZE SEGMENT ADDRESS NETNS: measures datagrams. If SEGMENT is not 0, a datagram
- * consists of segments of at most SEGMENT bytes, which stay together (UDP_SEGMENT and UDP_GRO).
+ * consists of segments of at most SEGMENT bytes, which the kernel keeps together in one packet
+ * (UDP_SEGMENT and UDP_GRO).
  */
 void measure_udp(char **arguments)
 {
@@ -90,8 +91,8 @@ void measure_udp(char **arguments)
 static int near, far;
 
 /*
- * Sends a byte back. TCP then sends its acknowledgement with this byte, and not alone or after a
- * delay.
+ * Sends a byte back. TCP then acknowledges the received bytes in the same packet, and not in a
+ * packet of its own or after a delay.
  */
 static void respond(void)
 {

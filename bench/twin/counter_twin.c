@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The requests of examples/counter about one counter, in C: a family of generic netlink with the
+ * examples/counter in C, for requests about one counter: a family of generic netlink with the
  * same policies, counters in each network namespace, a reply, and an event if a socket listens.
- * Only the language differs from the Rust module. The twin has no dump.
+ * For these requests only the language differs from the Rust module. This module has no dump.
  */
 #include <linux/atomic.h>
 #include <linux/module.h>

@@ -36,7 +36,7 @@ struct floor_net {
 
 static unsigned int floor_net_id;
 
-/* IPv4 and IPv6 at each hook point. */
+/* A hook for IPv4 and a hook for IPv6 at each hook point. */
 static struct nf_hook_ops floor_ops[2 * NF_INET_NUMHOOKS];
 static unsigned int floor_ops_count;
 
@@ -87,7 +87,7 @@ static unsigned int floor_hook_ipv4(void *priv, struct sk_buff *skb,
 {
 	const struct iphdr *iph = ip_hdr(skb);
 
-	/* A packet socket's ring or an xfrm interface may leave the header in fragments. */
+	/* The IP header may be in fragments of the skb: packet socket rings, xfrm interfaces. */
 	if (unlikely(skb_headlen(skb) < sizeof(*iph)))
 		return floor_ipv4_elsewhere(skb);
 	if (iph->protocol != IPPROTO_ICMP || iph->frag_off & htons(IP_OFFSET))

@@ -2,9 +2,9 @@
 /*
  * The work of rust_nldemo for each packet and message, in C, with equal duties: a configuration
  * under RCU in each network namespace, counters for each CPU, sets of ICMP types, the skip mark,
- * the checks of headers, the spreading over queues, echoes that send the request's buffer back. The
- * twin has no requests that change the configuration or ask for the counters. It costs more than
- * nldemo_floor because of its duties. Only the language differs from the Rust module.
+ * the checks of headers, the spreading over queues, echoes that send the request's buffer back.
+ * This twin has no requests that change the configuration or ask for the counters. Because of its
+ * duties it costs more than nldemo_floor. Only the language differs from the Rust module.
  */
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -149,7 +149,7 @@ static __always_inline enum packet_class classify_ipv6(struct sk_buff *skb, u8 *
 	ip6h = skb_header_pointer(skb, 0, sizeof(buffer), &buffer);
 	if (!ip6h)
 		return MALFORMED;
-	/* The end of the packet by its header. 0 if the packet may be a jumbogram. */
+	/* The end of the packet according to its header; 0 if it may be a jumbogram. */
 	end = ntohs(ip6h->payload_len) ? sizeof(*ip6h) + ntohs(ip6h->payload_len) : 0;
 	next = ip6h->nexthdr;
 	for (;;) {
@@ -272,7 +272,7 @@ static __always_inline unsigned int decide(const struct twin_net *twin, struct s
 		this_cpu_inc(packets[SKIPPED]);
 		return NF_ACCEPT;
 	}
-	/* The hook has already seen the packet, when the input device was a device of the VRF. */
+	/* The hook saw this packet before, when its input device was a device of the VRF. */
 	if (state->hook == NF_INET_PRE_ROUTING && state->in && netif_is_l3_master(state->in) &&
 	    skb->pkt_type != PACKET_LOOPBACK) {
 		this_cpu_inc(packets[SKIPPED]);

@@ -10,14 +10,14 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use crate::table::number;
 
 /// The colour of text and lines on a light background. On a dark background, the style sheet
-/// replaces it.
+/// replaces this colour.
 const INK: RGBColor = RGBColor(0x1f, 0x23, 0x28);
 const STYLE: &str = "<!-- SPDX-License-Identifier: GPL-2.0 -->\
                      <style>text { font-family: system-ui, sans-serif } \
                      @media (prefers-color-scheme: dark) { \
                      [fill=\"#1F2328\"] { fill: #e6edf3 } [stroke=\"#1F2328\"] { stroke: #e6edf3 } }</style>";
 
-/// Colours that are visible on both backgrounds.
+/// Colours that are visible on a light and on a dark background.
 pub(crate) const MODULE: RGBColor = RGBColor(0x2f, 0x81, 0xf7);
 pub(crate) const TWIN: RGBColor = RGBColor(0x8b, 0x94, 0x9e);
 pub(crate) const OTHER: RGBColor = RGBColor(0xd2, 0x99, 0x22);

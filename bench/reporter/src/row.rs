@@ -46,14 +46,15 @@ impl Row {
         self.ratios.iter().find(|ratio| ratio.name == name)
     }
 
-    /// The cost of a subject minus the cost of the path alone. If the row has no cost of the path
-    /// alone, nothing is subtracted.
+    /// The cost of a subject minus the cost of the packet's path without a hook ([`PATH`]). If the
+    /// row has no such cost, nothing is subtracted.
     pub(crate) fn added(&self, by: &str) -> Option<f64> {
         Some(self.cost(by)? - self.cost(PATH).unwrap_or(0.0))
     }
 }
 
-/// The name of the subject without a hook. Its cost is the cost of the path alone.
+/// The name of the subject without a hook. Its cost is that of a packet's path through the kernel
+/// alone.
 pub(crate) const PATH: &str = "nothing";
 
 /// Reads rows. Each line of the file has one row.

@@ -4,7 +4,7 @@
 
 /// A section: rows of one kind.
 pub(crate) struct Section {
-    /// The name that rows have in `section`.
+    /// The value of the field `section` in the rows of this section.
     pub(crate) key: &'static str,
     pub(crate) title: &'static str,
     pub(crate) about: &'static str,

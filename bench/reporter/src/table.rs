@@ -44,8 +44,8 @@ fn distinct<'a>(items: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     found
 }
 
-/// The text of a cost. If the row has the cost of the path alone, the text is the difference to
-/// that cost.
+/// The text of a cost. If the row has the cost of the packet's path without a hook ([`PATH`]), the
+/// text is the difference to that cost.
 fn cost(row: &Row, of: &str) -> String {
     match (row.cost(of), row.cost(PATH)) {
         (None, _) => String::new(),

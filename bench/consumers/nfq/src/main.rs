@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! An NFQUEUE consumer on the crate `nfq`, written like the example in its documentation. It accepts
-//! every packet of the queue whose number is the program's only command-line argument.
+//! An NFQUEUE consumer on the crate `nfq`, written like the example in the crate's documentation.
+//! The consumer accepts every packet of the queue whose number is the program's only command-line
+//! argument.
 
 use std::error::Error;
 
