@@ -47,7 +47,7 @@ class Ratio:
     value: float
     bound: Bound = Bound()
     more_is_better: bool = False
-    spread: float = 0.0  # the largest ratio of a repetition minus the smallest
+    spread: float = 0.0  # the largest ratio of all repetitions minus the smallest
 
     @classmethod
     def of(cls, name, one, other, base=(0,), **options):

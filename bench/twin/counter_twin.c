@@ -2,7 +2,8 @@
 /*
  * examples/counter in C, for requests about one counter: a family of generic netlink with the
  * same policies, counters in each network namespace, a reply, and an event if a socket listens.
- * For these requests only the language differs from the Rust module. This module has no dump.
+ * For these requests only the language differs from the Rust module. The Rust module also has a
+ * dump.
  */
 #include <linux/atomic.h>
 #include <linux/module.h>

@@ -12,7 +12,7 @@ use serde::Deserialize;
 pub(crate) struct Ratio {
     pub(crate) name: String,
     pub(crate) value: f64,
-    /// The largest ratio of a repetition minus the smallest.
+    /// The largest ratio of all repetitions minus the smallest.
     pub(crate) spread: f64,
     pub(crate) more_is_better: bool,
     /// The bound as text, for example "≤ 1.00". It is empty if the ratio has no bound.
