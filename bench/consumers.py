@@ -28,7 +28,7 @@ FEW_IN_64 = """\
 With 64 queues, a burst has one or two packets for each queue. So most of the cost is waking the threads, and a batch
 saves little. `nldemo` wakes a thread for each queue where C has a process."""
 # Keys: a consumer, and the consumer that it is compared to. Values: the bound of the first consumer's packets per
-# second, divided by the other's.
+# second, divided by the packets per second of the other consumer.
 COMPARED = {
     ("one by one", "C"): Bound(least=1.10),
     ("one by one", "crate nfq"): Bound(least=1.00),

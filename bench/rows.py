@@ -10,8 +10,9 @@ import statistics
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """The largest or the smallest value that a ratio should have. Before the comparison, the ratio is
-    changed in its favour by the noise of the measurement, and rounded to two places.
+    """The largest or the smallest value that a ratio should have. Before the comparison, the noise of the
+    measurement is subtracted from the ratio (for `most`) or added to it (for `least`), and the result is
+    rounded to two places.
 
     If the ratio does not meet the bound yet, it must at least meet the weaker bound `meanwhile`. `why`
     says why the ratio does not meet the bound.
@@ -51,8 +52,8 @@ class Ratio:
 
     @classmethod
     def of(cls, name, one, other, base=(0,), **options):
-        """The ratio of the medians of repeated costs. `base`, which is a part of each cost, is subtracted
-        from both first."""
+        """The ratio of the medians of repeated costs. `base`, which is a part of each cost, is first
+        subtracted from all costs."""
         median = statistics.median
         values = [(a - c) / (b - c) for a, b, c in zip(one, other, itertools.cycle(base))]
         return cls(name, (median(one) - median(base)) / (median(other) - median(base)),
