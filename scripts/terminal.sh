@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Connects this terminal with one in a guest of scripts/vm. JOB is the directory of the run. In this
-# directory, QEMU reads keys from the pipe `keys` and writes to the file `screen`. scripts/vm sources this
-# file.
+# Connects the terminal on which scripts/vm runs with a terminal in the guest. scripts/vm sources this file.
+# JOB is the directory with the files of this run of scripts/vm. There, QEMU reads keys from the pipe `keys`
+# and writes to the file `screen`.
 
 ESCAPE=$'\x1d' # Ctrl-], as in telnet
 
@@ -13,18 +13,20 @@ need_terminal() {
 		usage_error "no command given, and a shell needs a terminal on standard input and output; give a command behind '--'"
 }
 
-# pass_keys: copies the typed keys one by one. Returns 0 at the escape and 1 at the end.
+# pass_keys: copies the typed keys from its input to its output, one by one. Returns 0 when the user types
+# ESCAPE, and 1 at the end of the input.
 pass_keys() {
 	local LC_ALL=C key
 	while IFS= read -r -d '' -n 1 key; do
 		[[ $key != "$ESCAPE" ]] || return 0
-		# For a NUL, bash reads an empty key.
+		# If the user types a NUL, bash sets `key` to an empty string.
 		if [[ $key ]]; then printf '%s' "$key"; else printf '\0'; fi
 	done
 	return 1
 }
 
-# prepare_terminal JOB: makes the files that the guest's shell and QEMU read.
+# prepare_terminal JOB: makes the files in JOB: the pipes for keys, the screen, and the size and the startup
+# file for the guest's shell.
 prepare_terminal() {
 	mkfifo "$1/keys" "$1/typed"
 	: >"$1/screen"
@@ -37,24 +39,26 @@ prepare_terminal() {
 	EOF
 }
 
-# connect_terminal JOB PID: connects the terminal until process PID ends. The escape ends the process, and
-# leaves the file `escaped`.
+# connect_terminal JOB PID: starts processes that copy keys and output until the guest, process PID, ends.
+# When the user types ESCAPE, one of them ends the guest and makes the file `escaped` in JOB.
 connect_terminal() {
 	exec {terminal_fd}<&0
 	settings=$(stty -g)
-	# cat reads the terminal, because bash would change the mode of a terminal that it reads.
+	# pass_keys does not read the terminal itself, because bash would change the mode of the terminal. So cat
+	# reads the terminal.
 	cat <&"$terminal_fd" >"$1/typed" &
 	terminal_pids=($!)
 	{ pass_keys <"$1/typed" >"$1/keys" && : >"$1/escaped" && kill "$2"; } &
 	terminal_pids+=($!)
-	# So bash prints no message when these processes are killed.
+	# Without disown, bash would print a message when disconnect_terminal kills these processes.
 	disown "${terminal_pids[@]}"
 	tail -c +1 -s 0.05 --pid="$2" -f "$1/screen" 2>/dev/null | show_screen &
 	screen=$!
 }
 
-# show_screen: shows the guest's output. From the first byte on, the terminal is raw, so all keys go to the
-# guest. Before it, Ctrl-C ends this script, and the boot's messages need translated line feeds.
+# show_screen: shows the guest's output. When its first byte arrives, the terminal becomes raw, so that all
+# keys go to the guest. Until then the terminal is not raw: Ctrl-C ends this script, and the terminal
+# translates the line feeds in this script's messages.
 show_screen() {
 	local LC_ALL=C first
 	IFS= read -r -d '' -n 1 first || return 0
@@ -63,17 +67,18 @@ show_screen() {
 	exec cat
 }
 
-# finish_terminal: disconnects after all output was shown.
+# finish_terminal: waits until all output is shown, and disconnects the terminal.
 finish_terminal() {
 	[[ ! ${settings-} ]] || wait "$screen" || true
 	disconnect_terminal
 }
 
-# disconnect_terminal: ends the connection. Without a connection it does nothing.
+# disconnect_terminal: stops the copying of keys, and restores the terminal's settings. Does nothing if the
+# terminal is not connected.
 disconnect_terminal() {
 	[[ ${settings-} ]] || return 0
 	kill "${terminal_pids[@]}" 2>/dev/null || true
-	# The terminal may be gone.
+	# If its window was closed, the terminal does not exist any more.
 	stty "$settings" 2>/dev/null || true
 	settings=''
 }

@@ -19,7 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 VERSION = r"(\d+\.\d+\.\d+)"
 CRATES = "knetlink|linux-names|nfnetlink-queue|nldemo|sockdiag|sockfilter"
-# Files, a pattern for the text before the version, and how many times the version is there.
+# For each place: the file, a pattern for the text before the version, and how many times the version is
+# there.
 PLACES = [
     ("userspace/Cargo.toml", r'^version = "', 1),
     ("userspace/Cargo.toml", r'^[\w-]+ = \{ path = "\w+", version = "', 5),
@@ -27,20 +28,21 @@ PLACES = [
     ("fuzz/Cargo.lock", rf'^name = "(?:{CRATES})"\nversion = "', 6),
     ("rust_nldemo.rs", r'^net::module_version!\("', 1),
 ]
-# The latest entry of a changelog is the first.
+# A changelog begins with its newest entry.
 CHANGELOGS = [("debian/changelog", r"\Arust-nldemo \("), ("packaging/sdk/debian/changelog", r"\Alinux-rust-sdk \(")]
 UNRELEASED = "## Unreleased\n"
-# A manifest names only the first two numbers: it accepts compatible versions.
+# The line for Cargo.toml in this README has only the first two numbers, so that cargo accepts compatible
+# versions.
 README, ASKED = "userspace/nfqueue/README.md", r'(nfnetlink-queue = \{ version = ")(\d+\.\d+)"'
 
 
 def read(path):
-    """A file of the checkout."""
+    """Returns the content of a file of the checkout."""
     return (ROOT / path).read_text(encoding="utf-8")
 
 
 def differing(version):
-    """The places that do not have this version."""
+    """Yields the places that do not have this version."""
     for path, before, count in PLACES:
         found = re.findall(before + VERSION, read(path), re.MULTILINE)
         if found != [version] * count:
@@ -57,7 +59,7 @@ def differing(version):
 
 
 def write(version):
-    """Writes the version to all places, and makes a chapter or entry in the changelogs."""
+    """Writes the version to all places, and makes a chapter or an entry for it in the changelogs."""
     now = datetime.now(timezone.utc)
     for path, before, _ in PLACES:
         text = re.sub(f"({before}){VERSION}", rf"\g<1>{version}", read(path), flags=re.MULTILINE)
@@ -75,7 +77,7 @@ def write(version):
 
 
 def main():
-    """Prints or writes the version."""
+    """If there is an argument, writes it as the new version. Then prints the version."""
     if sys.argv[2:] or (sys.argv[1:] and not re.fullmatch(VERSION, sys.argv[1])):
         print(__doc__, file=sys.stderr)
         sys.exit(2)
