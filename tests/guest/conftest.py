@@ -39,24 +39,25 @@ from program import Consumer, Program  # noqa: E402
 from reports import AtOnce  # noqa: E402
 from workers import TIME_LIMIT, Stop, Worker  # noqa: E402
 
-# Tests that need a feature of the kernel, each with the feature's file in debugfs. Without the file, the
-# tests are left out.
+# Tests that need a feature of the kernel, and the name that the feature has in debugfs. If this name does not
+# exist, the tests are left out.
 DETECTORS = {"memory/test_allocations.py": "tracing", "memory/test_faults.py": "failslab",
              "memory/test_leaks.py": "kmemleak", "fuzz": "kcov",
-             # Without kprobes, the kernel has no breakpoints in its own code either.
+             # test_tracing.py needs breakpoints in the kernel's code. Kernels without kprobes do not have
+             # them either.
              "hook/test_tracing.py": "kprobes"}
 collect_ignore = [name for name, file in DETECTORS.items()
                   if not Path("/sys/kernel/debug", file).exists()]
-# These tests need statistics that do not fit one buffer. The statistics of fewer CPUs do fit.
+# test_many_cpus.py needs a dump of statistics that does not fit one buffer, so it needs many CPUs.
 if os.sysconf("SC_NPROCESSORS_CONF") < 32:
     collect_ignore.append("control/test_many_cpus.py")
-# These tests take long. scripts/churn sets the variable to run them.
+# The tests in churn/ take long. scripts/churn sets the variable to run them.
 if "NLDEMO_CHURN" not in os.environ:
     collect_ignore.append("churn")
-# The variable names the directory that has the built modules of examples/.
+# NLDEMO_EXAMPLES names the directory that has the built modules of examples/.
 if "NLDEMO_EXAMPLES" not in os.environ:
     collect_ignore.append("examples")
-# This word is on the kernel's command line if the guest was started with --icount.
+# scripts/test adds this word to the kernel's command line if it starts the guest with --icount.
 if "nldemo.icount" not in Path("/proc/cmdline").read_text(encoding="ascii"):
     collect_ignore.append("cost")
 
@@ -79,7 +80,7 @@ def pytest_sessionfinish(session, exitstatus):
 
 
 def pytest_unconfigure(config):
-    # Python waits for all threads before it ends, and a test may have left one that never ends.
+    # Python waits for all threads before it ends, and a test may have left a thread that never ends.
     if threading.active_count() > 1 and STATUS in config.stash:
         sys.stdout.flush()
         os._exit(config.stash[STATUS])
@@ -93,7 +94,7 @@ def pytest_collection_modifyitems(items):
 
 
 def _causes(error):
-    """The exception, and all exceptions that led to it."""
+    """Returns the exception, and all exceptions that led to it."""
     pending, found = [error], []
     while pending:
         error = pending.pop()
@@ -105,7 +106,8 @@ def _causes(error):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Clears the variables of a test that failed: the traceback would keep its sockets open."""
+    """After a failed test, clears the variables in its traceback, which would keep the test's sockets
+    open."""
     report = yield
     for error in _causes(call.excinfo and call.excinfo.value):
         traceback.clear_frames(error.__traceback__)
@@ -118,10 +120,10 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(scope="session", autouse=True)
 def _kernel_parts():
-    """Loads the parts of the kernel that the tests use, so that no test waits for them.
+    """Loads the modules of the kernel that the tests use, so that no test waits for modprobe.
 
-    Then keeps the kernel from running modprobe. Otherwise each socket() for the protocol would run it while
-    the module is not loaded.
+    Then turns modprobe off. Otherwise, while rust_nldemo is not loaded, the kernel would run modprobe for
+    each socket() with its protocol.
     """
     run("modprobe", "-a", "nfnetlink_queue", "nfnetlink_hook", "veth", "nf_tables", "nft_queue",
         "nft_ct", "tcp_diag", "udp_diag", "raw_diag", "unix_diag", "netlink_diag",
@@ -143,10 +145,10 @@ def ko():
 
 @pytest.fixture(scope="session")
 def peer_program():
-    """The file of the peer, which is the program nldemo."""
+    """The file of the program nldemo, which the tests call the peer."""
     path = Path(os.environ.get("NLDEMO", CHECKOUT / "build" / "nldemo"))
     assert path.exists(), f"{path}: not built"
-    # A copy in a directory that every user can read.
+    # Tests with other users need a copy in a directory that every user can read.
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o755)
         yield shutil.copy(path, directory)
@@ -154,8 +156,8 @@ def peer_program():
 
 @pytest.fixture(scope="session")
 def preloaded(tmp_path_factory):
-    """Builds a library from a file in support/. In a program that loads the library, some calls fail. Returns
-    the environment that makes a program load it."""
+    """Returns a function that builds a library from a C file in support/, and returns the environment that
+    makes a program load the library. In this program some calls then fail."""
     if os.uname().machine != "x86_64":
         pytest.skip("the programs for other machines are static, and load no library")
     directory = tmp_path_factory.mktemp("preloaded")
@@ -172,7 +174,7 @@ def preloaded(tmp_path_factory):
 
 @pytest.fixture
 def peer(peer_program):
-    """Runs the peer to its end: (exit status, standard output, standard error)."""
+    """Runs the program nldemo to its end. Returns exit status, standard output and standard error."""
     def peer(*arguments, **options):
         done = subprocess.run([peer_program, *arguments], capture_output=True, text=True,
                               check=False, timeout=DEADLINE, stdin=subprocess.DEVNULL, **options)
@@ -183,14 +185,14 @@ def peer(peer_program):
 
 @pytest.fixture(scope="session")
 def twin_ko(ko, tmp_path_factory):
-    """A copy of the module with another name, so that both can be loaded at once."""
+    """A copy of the module with another name, so that the module and the copy can be loaded at the same
+    time."""
     return modules.make_twin(ko, tmp_path_factory.mktemp("twin"))
 
 
 @pytest.fixture(autouse=True)
 def left_behind(request):
-    """Frees what the test leaves behind before the next test starts. A test that passes must leave
-    nothing."""
+    """After the test, frees what the test left behind. A test that passes must leave nothing behind."""
     leftovers = Leftovers()
     found = {}
     yield found
@@ -205,8 +207,8 @@ def left_behind(request):
 
 @pytest.fixture(autouse=True)
 def _time_limit(left_behind):
-    """Raises an error in a test that hangs, at the line where it hangs. If the test's cleanup hangs, too, raises
-    the error again there."""
+    """Raises an error in a test that hangs, at the line where it hangs. If the cleanup after the test hangs,
+    too, raises the error again, in the cleanup."""
     def too_long(*_):
         raise TimeoutError(f"the test takes more than {TIME_LIMIT} s")
 
@@ -219,7 +221,7 @@ def _time_limit(left_behind):
 
 @pytest.fixture(autouse=True)
 def kernel_log(left_behind):
-    """The messages that the kernel logs during the test. The test fails if one of them reports a fault of the
+    """The messages that the kernel logs during the test. The test fails if a message reports a fault of the
     kernel, or if the kernel is tainted by a fault."""
     log = modules.KernelLog()
     taints = modules.taints()
@@ -234,7 +236,8 @@ def kernel_log(left_behind):
 
 @pytest.fixture
 def load(ko, kernel_log, left_behind):
-    """Loads the module with parameters. Unloads it after the test. If it cannot be unloaded, the test fails."""
+    """Loads the module with parameters. After the test, unloads the module. If that is impossible, the test
+    fails."""
     def load(path=ko, **parameters):
         modules.insert(path, " ".join(f"{name}={value}" for name, value in parameters.items()))
 
@@ -243,20 +246,21 @@ def load(ko, kernel_log, left_behind):
             modules.remove_when_unused(name, timeout)
 
     for name in (modules.NAME, modules.TWIN):
-        # If an earlier test failed to unload the module, it is still loaded, but perhaps not in use any more.
+        # An earlier test may have failed to unload the module. If nothing uses the module any more, it is
+        # unloaded now.
         unload(name, timeout=0)
     leftovers = Leftovers()
     with contextlib.ExitStack() as unloading:
         for name in (modules.NAME, modules.TWIN):
             unloading.callback(unload, name)
         yield load
-        # Clients and packet queues that the test left may use the module.
+        # Before the unloading, frees the test's clients and packet queues, which may use the module.
         left_behind |= leftovers.free()
 
 
 @pytest.fixture
 def start(load):
-    """Starts workers, which end before the module is unloaded."""
+    """Starts workers. Workers that still run after the test are killed before the module is unloaded."""
     with contextlib.ExitStack() as workers:
         def start(function, *arguments):
             worker = Worker(function, *arguments)
@@ -268,7 +272,7 @@ def start(load):
 
 @pytest.fixture
 def stop():
-    """A request to stop, which the test makes and its workers wait for."""
+    """A flag that tells the workers of the test to stop. The test sets it."""
     stop = Stop()
     yield stop
     stop.close()
@@ -276,7 +280,7 @@ def stop():
 
 @pytest.fixture
 def running(peer_program, load):
-    """Starts commands of the peer with JSON output, and ends them after the test."""
+    """Starts commands of the program nldemo with JSON output, and ends them after the test."""
     with contextlib.ExitStack() as programs:
         def running(*arguments):
             program = Program([peer_program, "-j", *arguments])
@@ -288,7 +292,8 @@ def running(peer_program, load):
 
 @pytest.fixture
 def consume(peer_program, load):
-    """Starts `nldemo -j queue run`, in a network namespace, and waits until it listens."""
+    """Starts `nldemo -j queue run` in a network namespace, and waits until this consumer has bound its
+    queues."""
     with contextlib.ExitStack() as consumers:
         def consume(namespace, *arguments, queues=1):
             with namespace:
@@ -303,7 +308,7 @@ def consume(peer_program, load):
 
 @pytest.fixture
 def module(load):
-    """The module, loaded with its defaults."""
+    """Loads the module with its default parameters."""
     load()
 
 
@@ -330,7 +335,7 @@ def blue(load):
 
 @pytest.fixture
 def loopback(namespaces):
-    """A path within one namespace, over lo."""
+    """A path for packets from 127.0.0.1 to 127.0.0.1 within one namespace."""
     namespace = namespaces()
     with pinned():
         path = Path4(namespace, "127.0.0.1", namespace, "127.0.0.1")
@@ -340,11 +345,11 @@ def loopback(namespaces):
 
 @pytest.fixture
 def hooks_elsewhere():
-    """A namespace with a hook at every hook point, so that the kernel does not change its own code
-    each time that a test registers the first hook at a point or unregisters the last.
+    """A namespace with a hook at every hook point. When a test registers the first hook at a point, or
+    unregisters the last one, the kernel would otherwise change its own code.
 
-    An emulator may run the old code after such a change (docs/kernels.md), and the change takes most
-    of the time that a change of hook points takes.
+    There are two reasons to avoid such a change of code. An emulator may run the old code after the change
+    (docs/kernels.md). And a change of hook points would spend most of its time on it.
     """
     chains = "".join(f"chain {hook} {{ type filter hook {hook} priority 0; }}\n" for hook in HOOKS)
     namespace = Namespace()
@@ -370,7 +375,7 @@ def inject(loopback):
 
 @pytest.fixture
 def link(namespaces):
-    """A path between two namespaces, over a pair of devices named veth0."""
+    """A path for packets between two namespaces, over a pair of devices named veth0."""
     near, far = namespaces(), namespaces()
     join(near, far)
     with pinned():
@@ -381,7 +386,8 @@ def link(namespaces):
 
 @pytest.fixture
 def routed(namespaces):
-    """A path between two namespaces through a third one, `router`. It has addresses of IPv4 and of IPv6."""
+    """A path for packets between two namespaces through a third namespace, `router`. The path has addresses
+    of IPv4 and of IPv6."""
     near, router, far = namespaces(), namespaces(), namespaces()
     connect_by_router(near, router, far)
     with pinned():

@@ -1,25 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The fixtures that only `make churn` has: counts, progress, and a summary."""
+"""The fixture that only the tests of `make churn` use: it scales counts, shows the progress and keeps a
+summary."""
 
 import os
 import time
 
 import pytest
 
-# The scale of all counts, in percent.
+# The counts of all tests are multiplied by this number, in percent.
 SCALE = int(os.environ["NLDEMO_CHURN"])
 SURVIVED = []
 
 
 class Tally:
-    """Counts the events that the module survived, and shows the progress."""
+    """Shows the progress of a test, and keeps the counts of the events that the module survived."""
 
     def __init__(self):
         self._start = self._shown = time.monotonic()
 
     def of(self, count):
-        """The count, multiplied by the scale."""
+        """Returns the count multiplied by the scale, and at least 5."""
         return max(count * SCALE // 100, 5)
 
     def progress(self, what, done, count):
@@ -30,7 +31,7 @@ class Tally:
             print(f"  {done:,} of {count:,} {what} after {now - self._start:.0f} s", flush=True)
 
     def survived(self, **counts):
-        """Adds to the counts of the summary."""
+        """Adds counts to the summary, which is printed after all tests."""
         seconds = time.monotonic() - self._start
         for what, count in counts.items():
             SURVIVED.append((what.replace("_", " "), count, seconds))

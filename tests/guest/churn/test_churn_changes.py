@@ -28,7 +28,7 @@ def _change(place, seed, count):
     source = random.Random(seed)
     with Control() as control:
         for _ in range(count):
-            # Most changes keep the hook points.
+            # Only one change in twenty also changes the hook points, the priority and `enabled`.
             places = {"hooks": source.randrange(1, 32), "priority": source.randrange(-300, 300),
                       "enabled": source.randrange(2)}
             control.set(
@@ -40,7 +40,8 @@ def _change(place, seed, count):
 
 
 def test_storm_of_changes(module, namespaces, start, stop, tally):
-    """Several writers change the configuration, amid packets and their verdicts. Each change causes an event."""
+    """Several writers change the configuration while packets are queued and get verdicts. Each change causes
+    an event."""
     count = tally.of(8000) // 4
     place = namespaces()
     loads = [start(keep_flooding, place, stop), start(keep_accepting, place, stop)]
@@ -58,8 +59,8 @@ def test_storm_of_changes(module, namespaces, start, stop, tally):
             for writer in writers:
                 writer.check()
             tally.progress("changes", heard, 4 * count)
-            # A request that changes nothing would cause no event. But a random request nearly always changes
-            # the configuration.
+            # Each request causes an event, because its random set of types practically always differs from
+            # the old set.
             return heard == 4 * count
 
         wait_until(finished, timeout=TIME_LIMIT, interval=0.01)
@@ -70,7 +71,8 @@ def test_storm_of_changes(module, namespaces, start, stop, tally):
 
 
 def _echo_and_count(stop):
-    """Sends echoes, and reads the statistics meanwhile: the counts never fall."""
+    """Sends echoes until `stop`, and reads the statistics after every 20 echoes: the counts must never
+    fall."""
     echoes = 0
     with Control(buffers=1 << 20) as control:
         before = control.stats()
@@ -87,7 +89,7 @@ def _echo_and_count(stop):
 
 @pytest.fixture
 def switches():
-    """The files that switch CPUs off and on. At the end all CPUs are on."""
+    """The files in /sys that switch CPUs off and on. After the test all CPUs are on."""
     switches = [path for cpu in range(1, os.sysconf("SC_NPROCESSORS_CONF"))
                 if (path := Path(f"/sys/devices/system/cpu/cpu{cpu}/online")).exists()]
     assert switches, "a guest with CPUs that can be taken away (scripts/churn makes one)"
@@ -98,7 +100,7 @@ def switches():
 
 
 def test_cpus_go_and_come(module, namespaces, start, stop, tally, switches):
-    """CPUs go offline during the work, with their counters and queued packets."""
+    """CPUs go offline while they have counters and queued packets, and come back. The counts never fall."""
     count = tally.of(100)
     source = random.Random(8)
     place = namespaces()
@@ -120,7 +122,7 @@ def test_cpus_go_and_come(module, namespaces, start, stop, tally, switches):
 
 
 def _want_memory(seed, count):
-    """Does work that needs memory, `count` times. Returns the number of failures."""
+    """Does work that needs memory, `count` times. Returns how often it failed."""
     source = random.Random(seed)
     refused = 0
     with Control(buffers=8 << 20) as control:
@@ -181,8 +183,8 @@ def _available():
 
 @pytest.mark.parametrize("percent", [0, 10], ids=["used up", "refused at random"])
 def test_memory_is_short(module, namespaces, start, stop, tally, percent):
-    """While memory is short, requests fail with an error, and nothing else happens. When there is memory again,
-    requests succeed again."""
+    """While memory is short, requests may fail with an error, but nothing worse happens. When there is memory
+    again, requests succeed again."""
     count = tally.of(500)
     flood = start(keep_flooding, namespaces(), stop)
     if not percent:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Listeners die at every point of a packet's life."""
+"""Listeners of a packet queue are killed at every stage between the binding of the queue and the verdict."""
 
 import os
 import random
@@ -17,7 +17,7 @@ STAGES = ["bound", "packets wait", "packet read", "packet decided", "half decide
 
 
 def _listen(namespace, stage, maxlen, reached):
-    """Works up to `stage`, reports that, and repeats this stage until it is killed."""
+    """A listener that works up to `stage`, sets `reached`, and stays in this stage until it is killed."""
     os.setns(namespace.fd, os.CLONE_NEWNET)
     listener = Listener(maxlen=maxlen)
     if stage == "packets wait":
@@ -37,15 +37,15 @@ def _listen(namespace, stage, maxlen, reached):
     reached.set()
     for number in range(1 << 40):
         if stage == "half decided":
-            # The listener is killed while it sends one of these verdicts.
+            # The test kills the listener while it sends one of these verdicts.
             listener.decide(listener.receive(), (ACCEPT, DROP, REPEAT)[number % 3], mark=9)
         else:
             os.sched_yield()
 
 
 def test_listeners_die(load, namespaces, start, stop, tally):
-    """When a listener dies, the kernel drops the packets that wait for it. With the next listener, or without
-    one, packets pass again."""
+    """When a listener dies, the kernel drops the packets that wait for a verdict. Later packets pass with a
+    new listener, and also without a listener if bypass is on."""
     count = tally.of(800)
     source = random.Random(8)
     place = namespaces()

@@ -9,7 +9,8 @@ from traffic import counts, keep_accepting, keep_echoing, keep_flooding, keep_pi
 
 
 def test_loads_and_unloads_under_traffic(load, namespaces, stop, start, tally):
-    """Packets and requests arrive at each moment of loading and unloading. Some packets are in a queue."""
+    """Packets and requests arrive at each moment of loading and unloading. At half of the unloads, packets
+    wait in a queue."""
     rounds = tally.of(500)
     heard = namespaces()
     echoer = start(keep_echoing, 8, stop)
@@ -22,7 +23,7 @@ def test_loads_and_unloads_under_traffic(load, namespaces, stop, start, tally):
 
     for number in range(rounds):
         load(hooks=31 if number % 2 else 1)
-        # In every second round packets wait in the queue when the module is unloaded.
+        # In half of the rounds, the module is unloaded while packets wait in the queue.
         if number % 4 >= 2:
             wait_until(queued, interval=0)
         remove_when_unused()

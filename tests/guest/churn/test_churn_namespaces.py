@@ -15,12 +15,12 @@ from nfqueue import ACCEPT, DROP, Listener
 from traffic import Here, ping_and_echo
 from workers import TIME_LIMIT, Worker
 
-# The largest depth of nested user namespaces, without the level that /proc shows.
+# User namespaces are nested less deep than this. The kernel allows 33 levels.
 DEPTH = 30
 
 
 def _unshare(flags):
-    """Returns False if there are too many namespaces, so that some must be freed first."""
+    """Enters new namespaces. Returns False if there are too many already: the kernel must free some first."""
     try:
         os.unshare(flags)
         return True
@@ -30,12 +30,12 @@ def _unshare(flags):
 
 
 def _live(source):
-    """Uses all functions of the module in a namespace. Returns a client that is still open, with an unread
+    """Uses all services of the module in the current namespace. Returns an open client that has not read its
     reply."""
     loopback_up()
     ping_and_echo(source.randrange(3000))
     with Control() as control:
-        # The hook points are PRE_ROUTING, which the ping passes, and others.
+        # One of the hook points is PRE_ROUTING, which the ping passes. The others are random.
         control.set(queue=7, hooks=source.randrange(1, 32) | 1, bypass=source.randrange(2))
         assert control.per_cpu() and control.config()["event"] == 1
     with Listener(7) as listener, Pinger(Here(), "127.0.0.1") as pinger:
@@ -47,12 +47,13 @@ def _live(source):
 
 
 def _nested(seed, count):
-    """Makes nested user namespaces, each with a network namespace."""
+    """Makes nested user namespaces, each with a network namespace. Returns the cookies of the network
+    namespaces."""
     source = random.Random(seed)
     left = []
     for _ in range(count):
         wait_until(lambda: _unshare(os.CLONE_NEWUSER | os.CLONE_NEWNET))
-        # Only a user with an ID in a user namespace can make another one.
+        # The next unshare() fails unless the process's user ID is mapped in its current user namespace.
         for name, line in (("uid_map", "0 0 1"), ("setgroups", "deny"), ("gid_map", "0 0 1")):
             Path("/proc/thread-self", name).write_text(line, encoding="ascii")
         left.append(_live(source))
@@ -60,8 +61,8 @@ def _nested(seed, count):
 
 
 def _many(seed, count, nested):
-    """Makes `count` namespaces. With `nested`, child processes make them, and end. Returns the cookies of all
-    namespaces."""
+    """Makes `count` network namespaces. With `nested`, child processes make them in nested user namespaces,
+    and end. Returns the cookies of all network namespaces."""
     source = random.Random(seed)
     made = []
     while len(made) < count:
@@ -76,7 +77,7 @@ def _many(seed, count, nested):
 
 
 def test_namespaces_come_and_go(module, start, tally):
-    """Each namespace is freed, and its end causes an event."""
+    """Each network namespace is freed, and its deletion causes an event."""
     count = tally.of(2000) // 2
     made, told = set(), set()
 

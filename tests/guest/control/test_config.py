@@ -40,14 +40,14 @@ POINTS = ["prerouting", "input", "forward", "output", "postrouting"]
 
 @pytest.fixture
 def control(module, loopback):
-    """The control plane of the packets' namespace."""
+    """A client of the control plane, in the namespace of the test's packets."""
     with loopback.near, Control() as control:
         yield control
 
 
 @pytest.fixture
 def listen(loopback):
-    """Binds listeners to queues of the packets' namespace."""
+    """Binds listeners to queues, in the namespace of the test's packets."""
     with contextlib.ExitStack() as stack:
         def listen(queue=0):
             with loopback.near:
@@ -63,7 +63,7 @@ def pinger(loopback):
 
 
 class Pinger6:
-    """Sends IPv6 echo requests to the namespace itself."""
+    """Sends IPv6 echo requests from a namespace to itself, over ::1."""
 
     def __init__(self, namespace):
         self.socket = namespace.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
@@ -97,7 +97,7 @@ def pinger6(loopback):
 
 
 def kinds(packets):
-    """(version, type) of ICMP packets."""
+    """Returns the IP version and the ICMP type of each packet."""
     return [(4, packet.payload[(packet.payload[0] & 0xF) * 4]) if packet.payload[0] >> 4 == 4
             else (6, packet.payload[40]) for packet in packets]
 
@@ -115,11 +115,12 @@ def passes(listener, count=2):
     return packets
 
 
-# Tests of one setting each.
+# Each of the next tests changes one setting.
 
 
 def test_enabled(control, listen, pinger, loopback):
-    """While `enabled` is off, no packet is queued or counted. When it is on again, all works as before."""
+    """While `enabled` is off, no packet is queued or counted. When `enabled` is on again, packets are queued
+    again."""
     listener = listen()
     for seq in range(1, 4):
         control.set(enabled=0)
@@ -135,7 +136,7 @@ def test_enabled(control, listen, pinger, loopback):
 
 
 def test_queue(control, listen, pinger):
-    """The next packet goes to the new queue."""
+    """After a change of the queue's number, the next packet goes to the new queue."""
     listeners = {queue: listen(queue) for queue in (0, 1, 256, 65535)}
     for queue, listener in reversed(listeners.items()):
         control.set(queue=queue)
@@ -146,7 +147,7 @@ def test_queue(control, listen, pinger):
 
 
 def test_bypass(control, pinger, loopback):
-    """Without a listener, packets are dropped or pass, as configured."""
+    """Without a listener, packets pass if bypass is on, and are dropped if it is off."""
     for seq, bypass in enumerate((0, 1, 0, 1)):
         control.set(bypass=bypass)
         pinger.send(seq)
@@ -155,8 +156,8 @@ def test_bypass(control, pinger, loopback):
 
 
 def test_hook_points(control, listen, pinger, loopback):
-    """Hooks are registered at each hook point alone, and then at all points together. The kernel lists the
-    registered hooks of both families."""
+    """The configuration names each hook point alone, and then all points. At these points, and only there,
+    the kernel lists registered hooks of both families."""
     listener = listen()
     met = {PRE_ROUTING: 2, LOCAL_IN: 2, LOCAL_OUT: 2, POST_ROUTING: 2}
     for point in (LOCAL_OUT, PRE_ROUTING, POST_ROUTING, LOCAL_IN):
@@ -187,7 +188,7 @@ def test_change_that_cannot_be_hooked_in_changes_nothing(control, pinger, loopba
 
 
 def test_priority(control, listen, pinger, loopback):
-    """By its priority, the hook is before or after a rule that drops packets."""
+    """The priority decides whether the hook runs before or after a rule that drops packets."""
     listener = listen()
     loopback.near.nft("table ip t { chain c { type filter hook prerouting priority 0; "
                       "ip protocol icmp drop; }; }")
@@ -237,7 +238,8 @@ def test_every_type_by_itself(control, loopback):
         for queued in wanted:
             control.set(ipv4={queued})
             before = control.stats()
-            # Only types that hosts do not answer. The tests above send the types that hosts answer.
+            # The packets have only types that hosts do not answer. The tests above send types that hosts
+            # answer.
             sent = [kind for kind in wanted if kind not in (8, 13, 15, 17)]
             for kind in sent:
                 raw.send(icmp(kind))
@@ -263,7 +265,8 @@ def test_skip_mark_of_the_sender(control, listen, pinger, loopback):
 
 
 def test_skip_mark_ends_repetition(control, listen, pinger):
-    """Bug: NF_REPEAT loops. The listener sets the mark on packets that it repeats."""
+    """Bug: a packet with the verdict NF_REPEAT is queued for ever, even if the listener sets the skip mark on
+    it."""
     listener = listen()
     control.set(ipv4={8}, skip_mark=0x55)
     pinger.send(1)
@@ -281,7 +284,7 @@ def test_skip_mark_ends_repetition(control, listen, pinger):
 
 
 def test_flows_stay_in_one_queue(control, listen, loopback):
-    """All queues are used, and both directions of a flow use the same queue."""
+    """All queues are used, and both directions of a flow go to the same queue."""
     control.set(queue=100, queues=4)
     listeners = [listen(queue) for queue in range(99, 105)]
     queues = {}
@@ -302,9 +305,9 @@ def test_flows_stay_in_one_queue(control, listen, loopback):
 
 
 def test_queues_by_cpu(control, listen, loopback, pinger):
-    """Each CPU has a queue for its packets. If there are more CPUs than queues, the next CPU uses the first queue
-    again."""
-    # The path has pinned the test to one CPU, so sched_getaffinity() would have only this CPU.
+    """Each CPU has a queue for its packets. If there are more CPUs than queues, the assignment begins again
+    at the first queue."""
+    # The path has pinned the test to one CPU, so sched_getaffinity() would return only this CPU.
     cpus = range(os.cpu_count())
     listeners = {queue: listen(queue) for queue in range(6, 6 + len(cpus) + 1)}
     for queues in range(1, len(listeners)):
@@ -319,24 +322,24 @@ def test_queues_by_cpu(control, listen, loopback, pinger):
 # Changes while packets pass.
 
 STORM = int(10_000 / SLOW)
-# No packet fits both configurations, so the queue of a packet shows which one was used. Both configurations
-# have the same hooks, because each queues a type of each family.
+# No packet fits both configurations, so the queue of a packet shows which configuration the hook used. Both
+# configurations have the same hooks, because each configuration queues one type of each family.
 ONE = {"queue": 10, "queues": 3, "ipv4": {8}, "ipv6": {128}}
 OTHER = {"queue": 20, "queues": 1, "ipv4": {0}, "ipv6": {129}}
-# The same two configurations, each with hook points of its own.
+# These configurations have the queues and types of ONE and OTHER, but different hook points.
 ONE_THERE = {**ONE, "hooks": 1 << PRE_ROUTING, "priority": -7}
 OTHER_THERE = {**OTHER, "hooks": 1 << LOCAL_IN | 1 << LOCAL_OUT, "priority": 7}
 
 
 def anywhere():
-    """Lets the calling process run on any CPU, not only on that of the path."""
+    """Lets the calling process run on any CPU, not only on the CPU to which the path has pinned it."""
     os.sched_setaffinity(0, range(os.cpu_count()))
 
 
 def _ping(path, stop, answers):
-    """Sends pings without a pause, a few at once. With `answers`, each ping must get its reply, except those
-    that the kernel itself leaves unanswered (`unanswered()`). A reply counts as lost when no reply has come for
-    a while."""
+    """Sends pings without a pause, 20 at a time, until `stop`. Returns their number. With `answers`, each
+    ping must get its reply, except pings that the kernel itself leaves unanswered (`unanswered()`). When no
+    reply has come for a while, the pings without a reply count as lost."""
     anywhere()
     with path.pinger() as pinger:
         sent = lost = 0
@@ -360,7 +363,7 @@ def _ping(path, stop, answers):
 
 
 def _echo(path, stop):
-    """Echoes without a pause."""
+    """Sends echoes without a pause until `stop`. Returns their number."""
     anywhere()
     with path.near, Client() as client:
         for seq in itertools.count(1):
@@ -370,7 +373,7 @@ def _echo(path, stop):
 
 
 def _judge(path, ready, stop, points):
-    """Accepts all packets. Each must fit the configuration of its queue."""
+    """Accepts all packets. Each packet must fit the configuration that its queue belongs to."""
     anywhere()
     queues = {10: (REQUEST, {PRE_ROUTING}), 11: (REQUEST, {PRE_ROUTING}),
               12: (REQUEST, {PRE_ROUTING}),
@@ -388,7 +391,8 @@ def _judge(path, ready, stop, points):
                     packet = listener.receive()
                     listener.decide(packet, ACCEPT)
                 except FileNotFoundError:
-                    # An earlier packet was dropped when its hook was unregistered.
+                    # The error is for an earlier packet: the kernel dropped it when its hook was
+                    # unregistered.
                     assert points
                     continue
                 kind, hooks = queues[listener.queue]
@@ -398,8 +402,9 @@ def _judge(path, ready, stop, points):
 
 
 def storm(control, configs, count, workers):
-    """Changes from one of two configurations to the other and back. Ends when there were at least `count`
-    changes, and at least `count` packets have met the hooks. Returns the number of changes."""
+    """Changes the configuration from the first of two configurations to the second and back. Ends after at
+    least `count` changes, and when at least `count` packets have met the hooks. Returns the number of
+    changes."""
     anywhere()
     there_and_back = b"".join(
         pack(NLDEMO_MSG_CONFIG_SET, encode_all(config)) for config in configs)
@@ -412,14 +417,14 @@ def storm(control, configs, count, workers):
         for _ in range(100):
             control.send(there_and_back)
             changes += 2
-        # The kernel does not answer changes that succeed.
+        # The requests ask for no acknowledgement, so the kernel answers only changes that fail.
         assert not control.waiting()
     assert control.config()["event"] - first == changes
     return changes
 
 
 def assert_adds_up(control):
-    """The counts of packets add up, for each CPU and in total."""
+    """The counts of packets add up, on each CPU and in total."""
     rows = control.per_cpu()
     totals = control.stats()
     for stats in (*rows, totals):
@@ -437,7 +442,7 @@ def assert_adds_up(control):
     ((ONE, OTHER), STORM), ((ONE_THERE, OTHER_THERE), STORM // 4),
 ], ids=["in-place", "other-points"])
 def test_storm_of_changes_loses_nothing(control, loopback, start, stop, configs, count):
-    """There is no listener. So with bypass every packet passes, at any time."""
+    """Bypass is on, and there is no listener. So every packet must pass, also during a change."""
     loads = [start(_ping, loopback, stop, True), start(_echo, loopback, stop)]
     storm(control, configs, count, loads)
     stop.set()
@@ -459,7 +464,8 @@ def test_storm_of_changes_mixes_nothing(control, loopback, start, stop, configs,
     with Stop() as ready, Stop() as enough:
         judge = start(_judge, loopback, ready, stop, points)
         wait_until(ready.is_set)
-        # If a hook is unregistered, the packets that wait are dropped. If the hooks stay, none is.
+        # If a hook is unregistered, the kernel drops the packets that wait in its queue, so pings may be
+        # lost. If the hooks stay, every ping must be answered.
         load = start(_ping, loopback, enough, not points)
         storm(control, configs, count, [judge, load])
         enough.set()
@@ -476,15 +482,16 @@ def test_storm_of_priorities_treats_packets_once(control, loopback, start, stop)
     load = start(_ping, loopback, stop, True)
     changes = storm(control, ({"priority": -7}, {"priority": 7}), STORM // 10, [load])
     stop.set()
-    # Requests and replies, both of which arrive.
+    # Each ping is two packets, the request and the reply.
     packets = 2 * int(load.result())
-    # A packet can meet both hooks, or none, if it is between the two places while the configuration changes.
-    # Few changes meet such a packet. With the bug, several packets would be counted twice at each change.
+    # If a packet is between the places of the old and of the new hook during the change, it can meet both
+    # hooks, or none. This happens at few changes. With the bug, several packets would be counted twice at
+    # each change.
     assert abs(control.stats()["ipv4"]["seen"] - packets) < changes / 4
 
 
 def test_batch_ends_with_its_sender(control, loopback, start):
-    """Bug: one send of many messages goes on for minutes after its sender was killed."""
+    """Bug: one send() of many messages continues for minutes after its sender was killed."""
     pair = b"".join(pack(NLDEMO_MSG_CONFIG_SET, encode_all({"enabled": on})) for on in (0, 1))
     count = int(20_000 / SLOW)
 
