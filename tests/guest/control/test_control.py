@@ -48,7 +48,7 @@ from uapi import (
 )
 from users import NOBODY, become, enter_new_namespaces
 
-# The offset of a message's attributes.
+# The offset of the attributes in a message.
 PAYLOAD = 16
 HEADER = 4
 INTEGERS = [name for name in FORMATS if name in DEFAULTS]
@@ -56,7 +56,7 @@ FAMILIES = ["ipv4", "ipv6"]
 OTHERS = {"enabled": 0, "queue": 1234, "queues": 9, "spread": 1, "bypass": 0, "hooks": 0b11110,
           "priority": -(2**31), "skip-mark": 2**32 - 1, "ipv4": frozenset({0, 8, 255}),
           "ipv6": ALL_TYPES}
-# Valid attributes, which some requests have beside an invalid one.
+# Valid attributes, which some requests have before (AHEAD) or after (BEHIND) an invalid attribute.
 AHEAD = {"queue": 4321, "ipv4": frozenset({8})}
 BEHIND = {"bypass": 0, "ipv6": frozenset({128})}
 
@@ -95,7 +95,7 @@ def test_starts_with_the_defaults(control, namespaces):
     ({"skip_mark": 2**32 - 1}, {"skip-mark": 2**32 - 1}),
 ])
 def test_parameters_are_what_it_starts_with(load, namespaces, parameters, expected):
-    """Bug: a parameter is checked, but then not used, or cut to another width."""
+    """Bug: a parameter is checked, but then not used, or its value is cut to fewer bits."""
     before = namespaces()
     load(**parameters)
     after = namespaces()
@@ -105,7 +105,7 @@ def test_parameters_are_what_it_starts_with(load, namespaces, parameters, expect
 
 
 def test_protocol_number_is_that_of_the_parameter(load):
-    """The control plane has the same protocol number as the echo."""
+    """The parameter `protocol` also sets the protocol number of the control plane."""
     load(protocol=31)
     with Control(31) as control:
         control.set(queue=7)
@@ -114,7 +114,8 @@ def test_protocol_number_is_that_of_the_parameter(load):
 
 @pytest.mark.parametrize("name", list(OTHERS))
 def test_what_is_set_is_got_and_told(control, monitor, name):
-    """Sets each attribute by itself. All others keep their values."""
+    """Sets each attribute alone. The other attributes keep their values, and an event has the new
+    configuration."""
     control.set(**{name.replace("-", "_"): OTHERS[name]})
     assert control.config() == {**DEFAULTS, name: OTHERS[name], **told(1)}
     assert monitor.events() == [("config", control.config())]
@@ -134,7 +135,7 @@ def test_all_at_once_in_any_order(control, monitor):
     ("skip-mark", (1, 2**31, 2**32 - 1, 0)),
 ])
 def test_ends_of_the_ranges(control, name, values):
-    """Bug: off by one, or a lost sign."""
+    """Bug: a value at an end of its range is refused or changed, for example by a lost sign."""
     for value in values:
         control.set_raw(encode(name, value))
         assert control.config()[name] == value
@@ -149,7 +150,7 @@ def test_every_type_has_its_bit(control):
 
 
 def test_answer_is_laid_out_as_netlink_asks(control):
-    """Nests have their flag, padding is zero, and no attribute comes twice."""
+    """In the answer, nests have the flag NLA_F_NESTED, padding is zero, and no attribute comes twice."""
     control.set_raw(encode_all(OTHERS))
     (answer,) = control.request(NLDEMO_MSG_CONFIG_GET)
     event = attribute(NLDEMO_CONFIG_A_EVENT, struct.pack("=I", 1))
@@ -188,7 +189,8 @@ def test_last_attribute_needs_no_padding(control):
 
 
 def test_several_requests_in_one_buffer(control, monitor):
-    """A request that fails does not undo the earlier ones, and does not stop the later ones."""
+    """A request that fails does not undo the requests before it in the buffer, and does not stop those after
+    it."""
     messages = [encode("queue", 1), encode("queues", 0), encode("bypass", 0)]
     control.send(b"".join(pack(NLDEMO_MSG_CONFIG_SET, payload, seq=number,
                                flags=NLM_F_REQUEST | NLM_F_ACK)
@@ -200,7 +202,7 @@ def test_several_requests_in_one_buffer(control, monitor):
 
 
 def test_answers_without_an_ack_unless_asked_for(control):
-    """Bug: acknowledgements that were not asked for."""
+    """Bug: the module sends acknowledgements that the client has not asked for."""
     control.send(pack(NLDEMO_MSG_CONFIG_GET))
     assert control.receive().kind == NLDEMO_MSG_CONFIG
     control.send(pack(NLDEMO_MSG_CONFIG_SET, encode("queue", 5)))
@@ -209,12 +211,12 @@ def test_answers_without_an_ack_unless_asked_for(control):
     assert not control.waiting()
 
 
-# Invalid requests. Each must be refused with the right error and the right offset, wherever the mistake
-# is. The configuration stays, and there is no event.
+# Invalid requests. Each request must be refused with the right error and the right offset, wherever its
+# mistake is. The configuration does not change, and there is no event.
 
 
 def named_in(payload):
-    """The attributes of a request, up to the first invalid one."""
+    """Returns the names of the attributes in `payload`."""
     numbers = set()
     while len(payload) >= HEADER:
         length, kind = struct.unpack_from("=HH", payload)
@@ -225,14 +227,16 @@ def named_in(payload):
 
 @pytest.fixture
 def refused(control, monitor):
-    """Sends a request to change the configuration that must be refused."""
+    """Checks that a change of the configuration with the invalid bytes `bad` is refused, also if valid
+    attributes are before or after these bytes."""
     config = control.config()
 
     def refused(bad, error, word, at=0, *, missing=None):
         """`at` is the offset of the offending attribute in `bad`."""
         named = named_in(bad)
         for ahead, behind in (({}, {}), ({}, BEHIND), (AHEAD, {}), (AHEAD, BEHIND)):
-            # Bytes that are not an attribute must come last. Otherwise they would join the next attribute.
+            # If `bad` is not a whole attribute, nothing may come after it: the bytes would join the next
+            # attribute.
             if len(bad) % 4 and behind:
                 continue
             ahead, behind = (encode_all({name: value for name, value in some.items()
@@ -251,7 +255,7 @@ def refused(control, monitor):
 
 
 def test_wrong_length(refused):
-    """Values that are too short, too long, or empty."""
+    """An attribute whose value is too short, too long, or empty is refused."""
     for name in INTEGERS:
         size = struct.calcsize(FORMATS[name])
         for length in {0, 1, 2, 3, 4, 5, 8, 64} - {size}:
@@ -260,14 +264,15 @@ def test_wrong_length(refused):
 
 
 def test_wrong_length_of_types(refused):
-    """A set of types always has the full length. A shorter set is refused."""
+    """A set of types always has the full length. A shorter or longer set is refused."""
     for name in FAMILIES:
         for length in (0, 1, 4, 31, 33, 64, 256):
             refused(encode(name, b"\1" * length), errno.EINVAL, "length", at=HEADER)
 
 
 def test_wrong_type(refused):
-    """The flag of nests on a plain attribute, a nest without the flag, and the wrong byte order."""
+    """Refused are a plain attribute with the flag NLA_F_NESTED, a nest without this flag, and any attribute
+    with NLA_F_NET_BYTEORDER."""
     for name in INTEGERS:
         value = struct.pack(FORMATS[name], 1)
         refused(attribute(CONFIG[name] | NLA_F_NESTED, value), errno.EINVAL, "nest")
@@ -288,14 +293,14 @@ def test_wrong_type(refused):
     ("hooks", (0, 32, 33, 255)),
 ])
 def test_out_of_range(refused, name, values):
-    """Values just outside of the range, and far outside."""
+    """Values just outside of the range, and far outside of it, are refused."""
     for value in values:
         refused(encode(name, value), errno.ERANGE, "range")
 
 
 def test_queues_beyond_the_last(control, monitor, refused):
-    """The first queue and the number of queues are each valid, but not together. The refusal points at an
-    attribute of the request."""
+    """The first queue and the number of queues are each valid, but together the last queue would be above
+    65535. The refusal points at one of these attributes that is in the request."""
     for queue, queues in ((65535, 2), (2, 65535), (65535, 65535), (32768, 32769)):
         refused(encode("queues", queues) + encode("queue", queue), errno.ERANGE, "65535")
         refused(encode("queue", queue) + encode("queues", queues), errno.ERANGE, "65535", at=8)
@@ -349,7 +354,8 @@ def test_unknown(refused):
 
 
 def test_nested_too_deep(refused):
-    """Bug: the recursion of the walk has no limit. Every depth must be handled."""
+    """Bug: the module walks nested attributes by recursion without a limit. Nests of any depth must be
+    refused."""
     for name in FAMILIES:
         for depth in (1, 2, 10, 11, 1000, 10_000):
             inner = b""
@@ -359,7 +365,7 @@ def test_nested_too_deep(refused):
 
 
 def test_nested_in_itself(refused):
-    """A family within a family is refused."""
+    """A nest `ipv4` in a nest `ipv4` is refused. The same is true of `ipv6`."""
     for name in FAMILIES:
         inner = encode(name, {1})
         refused(attribute(CONFIG[name] | NLA_F_NESTED, inner), errno.EINVAL, "Unknown", at=HEADER)
@@ -374,12 +380,14 @@ def test_trailing_bytes(refused):
 
 
 def test_lengths_that_lie(refused):
-    """Bug: `nla_len` is trusted. 0 makes the walk endless, a large value a read out of bounds."""
+    """Bug: the module trusts `nla_len`. With 0 its walk never ends, and with a large value it reads out of
+    bounds."""
     for length in (0, 1, 2, 3):
         refused(struct.pack("=HH", length, CONFIG["hooks"]) + bytes(4), errno.EINVAL, "cut short")
     for length in (0x1000, 0x7FFF, 0x8000, 0xFFFC, 0xFFFF):
         refused(struct.pack("=HH", length, CONFIG["hooks"]) + bytes(4), errno.EINVAL, "cut short")
-    # A wrong length in a nest. The nest ends before the message.
+    # In a nest, the length must be checked against the end of the nest, which is before the end of the
+    # message.
     for name in FAMILIES:
         for length in (0, 3, 37, 40, 0xFFFF):
             inner = struct.pack("=HH", length, NLDEMO_FAMILY_A_TYPES) + bytes(32)
@@ -388,7 +396,8 @@ def test_lengths_that_lie(refused):
 
 
 def test_one_byte_too_long_at_the_end(control):
-    """Bug: off by one at the end of the message. The buffer has more bytes after it."""
+    """Bug: the module accepts an attribute that ends one byte after its message. The padding of the message
+    is there."""
     for size in (2, 3):
         payload = struct.pack("=HH", 4 + size + 1, CONFIG["queue"]) + b"\1" * size
         with pytest.raises(Refused) as failure:
@@ -407,7 +416,7 @@ def test_empty_request(control, monitor):
 
 
 def test_all_or_nothing(control, monitor):
-    """Bug: valid attributes have an effect before the invalid one is found."""
+    """Bug: valid attributes change the configuration before the module finds the invalid attribute."""
     good = {name: value for name, value in OTHERS.items() if name != "hooks"}
     for number in range(len(good) + 1):
         parts = [encode(name, value) for name, value in good.items()]
@@ -420,7 +429,8 @@ def test_all_or_nothing(control, monitor):
 
 
 def test_requests_for_answers_take_no_attributes(control):
-    """Bug: attributes are ignored. Then a later version of the module could not give them a meaning."""
+    """Bug: the module ignores attributes in these requests. Then a later version could not give them a
+    meaning."""
     for kind, flags in ((NLDEMO_MSG_CONFIG_GET, NLM_F_ACK), (NLDEMO_MSG_STATS_GET, NLM_F_ACK),
                         (NLDEMO_MSG_STATS_GET, NLM_F_DUMP)):
         for payload, word in ((attribute(1, bytes(1)), "Unknown"), (bytes(2), "cut short")):
@@ -432,7 +442,7 @@ def test_requests_for_answers_take_no_attributes(control):
 
 
 def test_dump_of_what_has_none(control):
-    """The configuration is a single message, and a change has no list, so neither has a dump."""
+    """Only statistics have a dump. The configuration is a single message, and a change returns no list."""
     for kind, payload in ((NLDEMO_MSG_CONFIG_GET, b""),
                           (NLDEMO_MSG_CONFIG_SET, encode("queue", 1))):
         with pytest.raises(Refused) as failure:
@@ -442,7 +452,7 @@ def test_dump_of_what_has_none(control):
 
 
 def test_what_the_kernel_says_is_nothing_to_ask_for(control):
-    """The types of answers and events are unknown types for requests."""
+    """In requests, the types of answers and events are unknown types."""
     for kind in (NLDEMO_MSG_CONFIG, NLDEMO_MSG_CONFIG_NTF, NLDEMO_MSG_STATS, NLDEMO_MSG_NETNS_NTF):
         with pytest.raises(Refused) as failure:
             control.request(kind, encode("queue", 1))
@@ -465,7 +475,8 @@ def test_refusals_are_plain_for_clients_that_know_no_more(control):
 
 def _assert_may_only_look(control):
     def settings():
-        # Namespaces of earlier tests may be deleted meanwhile, and cause events, too.
+        # The number of the latest event is left out: namespaces of earlier tests may be deleted meanwhile,
+        # and each deletion causes an event, too.
         return {name: value for name, value in control.config().items() if name != "event"}
 
     before = settings()
@@ -533,11 +544,12 @@ def _with_borrowed_sockets():
     with Control() as of_root:
         os.seteuid(NOBODY)
         with Control() as of_nobody:
-            # An unprivileged process uses a socket of root. A program's standard output can be such a socket.
+            # An unprivileged process uses a socket that root has opened. It can get such a socket as its
+            # standard output.
             _assert_may_only_look(of_root)
             os.seteuid(0)
-            # Root uses a socket of an unprivileged user. A privileged program may write to its standard
-            # output without knowing that it is such a socket.
+            # Root uses a socket that an unprivileged user has opened. A privileged program can get such a
+            # socket as its standard output, and write to it without knowing what it is.
             of_nobody.socket.connect((0, 0))
             of_nobody.send = of_nobody.socket.send
             _assert_may_only_look(of_nobody)
@@ -545,8 +557,8 @@ def _with_borrowed_sockets():
 
 
 def test_sender_and_opener_must_both_be_allowed(control, start):
-    """Bug: only the sender of a request, or only the process that opened the socket, is checked. Then a user
-    could borrow the rights of another user."""
+    """Bug: the module checks only the sender of a request, or only the process that opened the socket. Then a
+    user could borrow the rights of another user."""
     start(_with_borrowed_sockets).result()
     assert control.config() == {**DEFAULTS, "queue": 4, **told(1)}
 
@@ -555,7 +567,7 @@ def test_sender_and_opener_must_both_be_allowed(control, start):
 
 
 def test_namespaces_are_configured_independently(control, namespaces):
-    """Bug: all namespaces share a configuration, or new ones inherit it."""
+    """Bug: all namespaces share a configuration, or a new namespace inherits it."""
     namespace = namespaces()
     with namespace, Control() as other:
         other.set(queue=11, ipv4={8})
@@ -567,7 +579,7 @@ def test_namespaces_are_configured_independently(control, namespaces):
 
 
 def test_socket_configures_its_own_namespace_wherever_it_is_used(control, namespaces):
-    """Bug: the namespace of the process is used instead of that of the socket."""
+    """Bug: the module uses the namespace of the sending process instead of the socket's namespace."""
     with namespaces(), Control() as inside:
         control.set(queue=33)
         assert inside.config() == {**DEFAULTS, **told(0)}
@@ -575,7 +587,7 @@ def test_socket_configures_its_own_namespace_wherever_it_is_used(control, namesp
 
 
 def test_configuration_is_gone_with_the_module(load):
-    """When the module is loaded again, the configuration is the default."""
+    """When the module is loaded again, its parameters set the configuration. Earlier changes are gone."""
     load()
     with Control() as control:
         control.set_raw(encode_all(OTHERS))

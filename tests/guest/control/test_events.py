@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Events: their listeners, and listeners that miss events."""
+"""Events: which listeners get them, in which order, and how a listener sees that it missed some."""
 
 import errno
 import struct
@@ -23,7 +23,7 @@ def control(module):
 
 
 def test_numbers_rise_by_one(control):
-    """Requests that change nothing cause no event."""
+    """Each change causes an event with the next number. Requests that change nothing cause no event."""
     with Monitor() as monitor:
         for number in range(1, 101):
             control.set(queue=number)
@@ -33,8 +33,10 @@ def test_numbers_rise_by_one(control):
 
 
 def test_listeners_are_told_the_group(control):
-    """Bug: an event names no group, as if it had been sent to this listener alone. Then a client library drops
-    the event. Or an event has a sequence number, as if it answered a request. Then a client library reports an
+    """Bug: an event names no group, as if it had been sent to this listener alone. Then a client library
+    drops the event.
+
+    Bug: an event has a sequence number, as if it answered a request. Then a client library reports an
     error."""
     with Monitor() as monitor:
         monitor.option(NETLINK_PKTINFO)
@@ -87,7 +89,7 @@ def test_listener_that_does_not_read_is_told_of_its_loss(control):
 
 
 def test_namespaces_hear_their_own_events_only(control, namespaces):
-    """Bug: an event goes to all namespaces."""
+    """Bug: an event goes to the listeners of all namespaces."""
     with Monitor() as outside, namespaces(), Control() as other, Monitor() as inside:
         control.set(queue=1)
         assert not inside.waiting()
@@ -98,8 +100,8 @@ def test_namespaces_hear_their_own_events_only(control, namespaces):
 
 
 def test_end_of_a_namespace_is_told_in_the_initial_one(control, namespaces):
-    """The event has the deleted namespace's cookie, which its sockets had, and the next number of the initial
-    namespace.
+    """When a namespace is deleted, listeners in the initial namespace get an event. The event has the cookie
+    that the deleted namespace had, and the next event number of the initial namespace.
 
     No other namespace gets the event, because namespaces must not learn of each other.
     """
@@ -117,7 +119,7 @@ def test_end_of_a_namespace_is_told_in_the_initial_one(control, namespaces):
 
 
 def test_namespace_lives_as_long_as_its_sockets(control):
-    """An open socket keeps its namespace alive, and the namespace's configuration, too."""
+    """An open socket keeps its namespace alive, and so it also keeps the namespace's configuration."""
     with Monitor() as monitor:
         mortal = Namespace()
         with mortal:

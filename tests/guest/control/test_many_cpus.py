@@ -48,7 +48,7 @@ def test_dump_takes_several_buffers_and_is_whole(control):
 
 
 def test_change_of_the_configuration_in_the_middle_is_told(control):
-    """Only the first message after the change has NLM_F_DUMP_INTR."""
+    """If the configuration changes during a dump, only the next message of the dump has NLM_F_DUMP_INTR."""
     with Control() as other:
         control.start_dump()
         other.set(queue=1)
@@ -57,14 +57,14 @@ def test_change_of_the_configuration_in_the_middle_is_told(control):
         flags = [flags for _, flags in itertools.chain(*others)]
         assert flags[0] == NLM_F_MULTI | NLM_F_DUMP_INTR
         assert set(flags[1:]) == {NLM_F_MULTI}
-        # A request that changes nothing, or changes another namespace, does not set the flag.
+        # A request that changes nothing does not set the flag.
         control.start_dump()
         other.set(queue=1)
         assert {flags for _, flags in itertools.chain(*buffers(control))} == {NLM_F_MULTI}
 
 
 def test_reader_with_the_smallest_buffers(module):
-    """If the receive buffer has room for one message only, the dump is complete nevertheless. It takes as many
+    """Even if the receive buffer has room for only one message, the dump is complete. It takes as many
     buffers as it needs."""
     with Control(buffers=1) as control:
         for _ in range(3):
@@ -106,7 +106,7 @@ def test_namespace_that_dies_in_the_middle(module, reads):
 
 
 def test_client_of_the_kernel_tree_reads_all(module):
-    """The client reads the dump in buffers of any size that it accepts."""
+    """YNL's client reads the whole dump, with its usual buffer and with a small one."""
     for options in ((), ("--dbg-small-recv", "4000")):
         rows = ynl.request(*options, "--dump", "stats-get")
         assert [row["cpu"] for row in rows] == CPUS

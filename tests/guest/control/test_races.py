@@ -42,7 +42,7 @@ def _in_mortal_namespaces(seed, stop):
             controls = [Control(buffers=16 << 10) for _ in range(2)]
         for control in controls:
             use(control, source)
-        # The namespace dies with the last of its users.
+        # The namespace is deleted when the last of these three is closed.
         ends = [namespace, *controls]
         source.shuffle(ends)
         for end in ends:
@@ -60,7 +60,7 @@ def test_namespaces_die_amid_changes_and_dumps(module, start, stop):
             heard.append(monitor.event())
         stop.set()
         used = sum(int(worker.result()) for worker in workers)
-        # Each namespace causes exactly one event.
+        # The deletion of each namespace causes exactly one event.
         while len(heard) < used:
             heard.append(monitor.event())
         assert not monitor.waiting()
@@ -70,8 +70,8 @@ def test_namespaces_die_amid_changes_and_dumps(module, start, stop):
 
 
 def _while_it_is_there(seed, stop, loading):
-    """Uses the module whenever it is loaded, at least once. Returns how often it used the module, and how often
-    the module was not loaded."""
+    """Uses the module whenever it is loaded, at least once and until `stop`. Returns how often it used the
+    module, and how often the module was not loaded."""
     source = random.Random(seed)
     used = missed = 0
     while not (used and stop.is_set()):
@@ -80,22 +80,22 @@ def _while_it_is_there(seed, stop, loading):
                 use(control, source)
             used += 1
         except Refused as refused:
-            # The namespace is being made or deleted.
+            # The module's instance in this namespace is being set up or taken down.
             assert refused.errno in (errno.EAGAIN, errno.ESHUTDOWN), refused
         except OSError as error:
             assert error.errno in (errno.EPROTONOSUPPORT, errno.ECONNREFUSED), error
             missed += 1
-        # A pause without a socket, because otherwise the module could never be unloaded.
+        # A pause without a socket. Otherwise the module could never be unloaded.
         stop.wait(0.002)
     return used, missed
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_unload_amid_changes_and_dumps(load, namespaces, start, stop, elsewhere):
-    """Bug: the module is unloaded while its functions run, or although the kernel will still call them.
+    """Bug: the module is unloaded while its code runs, or although the kernel will still call it.
 
-    With `elsewhere`, the clients are in another namespace than the test. They send nothing while the module is
-    being loaded, because the kernel itself has a BUG(): it is hit if a client sends to a kernel socket that is
+    With `elsewhere`, the clients are in another namespace than the test. These clients send nothing while the
+    module is being loaded: the kernel itself has a BUG() for a client that sends to a kernel socket that is
     just being made (see docs/soundness.md).
     """
     place, loading = contextlib.nullcontext(), contextlib.nullcontext()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The specification is valid, and agrees with the header. These tests do not use the module."""
+"""The specification is valid, and agrees with uapi/nldemo.h. These tests do not use the module."""
 
 import re
 import shutil
@@ -14,8 +14,8 @@ from test_ynl import HOOKS, SPEC
 
 
 def numbered(entries, first):
-    """The names of entries with their numbers. As in YNL, an entry without a number gets the number after that
-    of the entry before it. The first entry gets `first`."""
+    """Returns the number of each entry, by the entry's name. As in YNL, an entry without a number gets the
+    number of the entry before it plus one, and the first entry gets `first`."""
     numbers, following = {}, first
     for entry in entries:
         entry = entry if isinstance(entry, dict) else {"name": entry}
@@ -32,7 +32,7 @@ def test_specification_is_valid():
 
 
 def test_schema_finds_fault(tmp_path, monkeypatch):
-    """The validation of the test above can fail."""
+    """The validation that the test above uses notices a mistake."""
     spec = tmp_path / "nldemo.yaml"
     shutil.copy(ynl.SPEC, spec)
     with spec.open("a", encoding="ascii") as file:
@@ -54,7 +54,8 @@ def test_specification_and_header_have_the_same_attributes():
 
 
 def test_specification_and_header_have_the_same_messages():
-    """Requests and notifications have the same names. A reply has the name of its content."""
+    """The specification and the header have the same names for requests and events. In the header, a reply
+    has the name of its request without "-get"."""
     in_spec = {}
     for operation in SPEC["operations"]["list"]:
         name = operation["name"]
@@ -65,14 +66,14 @@ def test_specification_and_header_have_the_same_messages():
                 in_spec[name] = operation[mode]["request"]["value"]
                 if "reply" in operation[mode]:
                     in_spec[name.removesuffix("-get")] = operation[mode]["reply"]["value"]
-    # YNL cannot describe payloads without attributes.
+    # YNL cannot describe payloads without attributes, so only the header has these two messages.
     in_header = uapi.members("NLDEMO_MSG_")
     assert {**in_spec, "echo": 16, "hello-reply": 23} == in_header
     assert len(set(in_header.values())) == len(in_header)
 
 
 def test_specification_and_header_have_the_same_numbers():
-    """The protocol, its group, enumerations and constants."""
+    """The specification and the header have the same protocol number, group, enumerations and constants."""
     definitions = {definition["name"]: definition for definition in SPEC["definitions"]}
     assert SPEC["protonum"] == uapi.NUMBERS["NLDEMO_PROTOCOL_DEFAULT"]
     groups = {group["name"]: group["value"] for group in SPEC["mcast-groups"]["list"]}
@@ -84,10 +85,11 @@ def test_specification_and_header_have_the_same_numbers():
 
 
 def generated(directory, part, *arguments):
-    """A file that the kernel tree's generator makes from the specification, for programs in C."""
+    """Makes a file for programs in C from the specification, with the kernel tree's generator. Returns the
+    result of the generator, and the file."""
     file = directory / f"nldemo-user.{part[0]}"
-    # The generator searches upwards from the specification for a directory with this file. Without the file,
-    # the search never ends.
+    # The generator searches upwards from the specification for a directory with MAINTAINERS. Without this
+    # file, the search never ends.
     (directory / "MAINTAINERS").touch()
     specs = directory / "specs"
     specs.mkdir(exist_ok=True)
@@ -114,6 +116,7 @@ def test_generator_of_c_takes_the_specification(tmp_path):
 
 
 def test_generator_of_c_does_not_know_events_of_raw_netlink(tmp_path):
-    """As docs/protocol.md says, the generator fails: it looks for a request with the number of an event."""
+    """As docs/protocol.md says, the generator fails at events, because it looks for a request with the same
+    number."""
     done, _ = generated(tmp_path, "source")
     assert done.returncode and "KeyError: 20" in done.stderr

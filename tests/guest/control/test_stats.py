@@ -35,7 +35,7 @@ SO_MARK = 36
 UNKNOWN = 0xFFF0
 NOBODY = 65534
 NOTHING = {"seen": 0, "matched": 0, "skipped": 0, "queued": 0, "unparsable": 0}
-# The counts that reading the statistics adds.
+# The amounts by which one request for the statistics raises the counters.
 READING = {"messages": 1, "bytes": 16, "acks": 1, "errors": 0, "refused": 0}
 MORE_FRAGMENTS = 0x2000
 
@@ -48,8 +48,8 @@ def control(module, loopback):
 
 @pytest.fixture
 def counted(control):
-    """Calls a function, and returns the increase of the counters meanwhile. This leaves out the counts that
-    reading the statistics adds."""
+    """Calls a function, and returns how much the counters have risen meanwhile. The request for the
+    statistics itself is left out."""
     def counted(something, *arguments):
         before = control.stats()
         something(*arguments)
@@ -96,7 +96,7 @@ def test_starts_from_zero(module, namespaces):
      {"messages": 1, "bytes": 24, "errors": 1}),
     ([pack(NLDEMO_MSG_CONFIG_SET, encode("queue", 1))], {"messages": 1, "bytes": 24}),
     ([pack(NLDEMO_MSG_STATS_GET, flags=NLM_F_REQUEST | NLM_F_DUMP)], {"messages": 1, "bytes": 16}),
-    # Messages that are neither served nor answered.
+    # Messages that are neither served nor answered are not counted.
     ([pack(NLMSG_NOOP), pack(ECHO, b"no request", flags=0), pack(NLMSG_ERROR, bytes(20)),
       pack(ECHO, b"short", length=8), b"\xff" * 15], {}),
 ])
@@ -112,7 +112,7 @@ def test_messages_are_counted(counted, messages, expected):
 
 
 def test_refusals_for_lack_of_rights_are_counted_apart(counted, control, start):
-    """Refusals because of rights are not counted as errors."""
+    """Requests that are refused for lack of a capability are not counted as errors."""
     def ask():
         os.setresuid(NOBODY, NOBODY, NOBODY)
         with Control() as client:
@@ -134,8 +134,8 @@ def ping(path, count=3):
 
 
 def test_packets_are_counted(counted, control, loopback):
-    """Requests and replies are counted, whether their types are queued or not. Packets that are not ICMP are
-    not counted."""
+    """ICMP requests and replies are counted as seen, whether the module queues their types or not. Packets of
+    other protocols are not counted."""
     counts = counted(ping, loopback)
     assert counts["ipv4"] == {**NOTHING, "seen": 6, "matched": 6, "queued": 6}
     assert counts["ipv6"] == NOTHING
@@ -143,19 +143,19 @@ def test_packets_are_counted(counted, control, loopback):
     assert counted(ping, loopback)["ipv4"] == {**NOTHING, "seen": 6, "matched": 3, "queued": 3}
     control.set(ipv4={13})
     assert counted(ping, loopback)["ipv4"] == {**NOTHING, "seen": 6}
-    # Without a hook no packet is counted.
+    # If no type is queued, there is no hook, so no packet is counted.
     control.set(ipv4=set())
     assert counted(ping, loopback)["ipv4"] == NOTHING
     # UDP is not counted.
     control.set(ipv4=ALL_TYPES)
     assert counted(loopback.settle)["ipv4"] == NOTHING
-    # Each hook point counts the packet.
+    # Each hook point that a packet passes counts the packet.
     control.set(hooks=31)
     assert counted(ping, loopback)["ipv4"]["seen"] == 3 * 8
 
 
 def test_skipped_packets_are_counted(counted, control, loopback):
-    """Skipped packets are matched, but not queued."""
+    """Packets with the skip mark are counted as matched and skipped, but not as queued."""
     def ping_marked():
         with loopback.pinger() as pinger:
             for seq, mark in enumerate((5, 6, 0, 5)):
@@ -177,11 +177,11 @@ def test_unparsable_packets_are_counted(counted, control, inject):
         assert counts["ipv6"] == NOTHING
         return counts["ipv4"]
 
-    # All types except echo reply (0), which hosts do not answer.
+    # Echo reply (0) is the one type that is not queued, because hosts do not answer an echo reply.
     control.set(ipv4=ALL_TYPES - {0}, ipv6={128})
     for size in range(8):
         assert counted4(whole4[:size]) == {**NOTHING, "seen": 1, "unparsable": 1}, size
-    # A later fragment has no header that could be parsed.
+    # A later fragment has no ICMP header, so it is not counted. A first fragment has an ICMP header.
     assert counted4(whole4, fragment=1) == NOTHING
     assert counted4(icmp(0), fragment=MORE_FRAGMENTS) == {**NOTHING, "seen": 1}
     assert counted4(icmp(3)) == {**NOTHING, "seen": 1, "matched": 1, "queued": 1}
@@ -197,7 +197,8 @@ def test_unparsable_packets_are_counted(counted, control, inject):
 
 
 def test_dump_has_every_cpu_once(control):
-    """The dump has all CPUs that the machine can have, in order, and is consistent."""
+    """The dump has one message for each CPU that the machine can have, in order, and no message tells of a
+    change."""
     control.start_dump()
     answers = control.answers()
     assert {(answer.kind, answer.flags) for answer in answers} == {(NLDEMO_MSG_STATS, NLM_F_MULTI)}
@@ -207,21 +208,21 @@ def test_dump_has_every_cpu_once(control):
 
 
 def test_rows_add_up_to_the_totals(counted, control, loopback):
-    """The rows add up to the totals while there is no traffic."""
+    """While there is no traffic, the counts of all CPUs add up to the totals."""
     ping(loopback, 20)
     rows = control.per_cpu()
     totals = control.stats()
     summed = total(rows)
     assert (summed["ipv4"], summed["ipv6"]) == (totals["ipv4"], totals["ipv6"])
-    # The dump itself is counted after its end.
+    # The request for a dump is counted only after the dump has ended.
     assert (summed["messages"] + 1, summed["bytes"] + 16) == (totals["messages"], totals["bytes"])
     assert summed["acks"] == totals["acks"]
 
 
 def test_each_cpu_counts_for_itself(control, loopback):
-    """A packet counts for the CPU that handled it, a message for the CPU of its sender."""
+    """A packet is counted on the CPU that handles it, a message on the CPU on which its sender runs."""
     for cpu in range(os.cpu_count()):
-        # The path keeps the test on one CPU.
+        # The path has pinned the test to one CPU. Here the test moves to each CPU.
         os.sched_setaffinity(0, {cpu})
         before = control.per_cpu()
         ping(loopback)
@@ -230,7 +231,7 @@ def test_each_cpu_counts_for_itself(control, loopback):
         after = control.per_cpu()
         moved = {row["cpu"]: difference(old, row) for old, row in zip(before, after)}
         assert moved[cpu]["ipv4"]["queued"] == 6
-        # One message is the echo, the other one is the request for the first dump.
+        # One message is the echo, the other one is the request for the dump `before`.
         assert moved[cpu]["messages"] == 2
         for other in set(moved) - {cpu}:
             assert moved[other]["ipv4"] == NOTHING and moved[other]["messages"] == 0
@@ -263,7 +264,8 @@ def test_counts_of_many_at_once(counted, control, loopback, start):
 
 @pytest.fixture
 def waiting_dump(module):
-    """Starts a dump that cannot go on: the receive buffer has room for short messages only."""
+    """Starts a dump that must wait: unread replies fill the receive buffer, except for some short
+    messages."""
     opened = []
 
     def waiting_dump():
@@ -280,8 +282,8 @@ def waiting_dump(module):
 
 
 def test_dump_goes_on_when_there_is_room(waiting_dump):
-    """The dump is complete. Before its messages the client gets the error ENOBUFS, as from each of the kernel's
-    own dumps that has no room at its start."""
+    """When the client reads, the dump continues to its end. But first the client gets the error ENOBUFS, as
+    from any dump of the kernel that has no room at its start."""
     control = waiting_dump()
     messages = []
     while not messages or messages[-1].kind != NLMSG_DONE:
@@ -295,7 +297,8 @@ def test_dump_goes_on_when_there_is_room(waiting_dump):
 
 
 def test_second_dump_on_a_socket_is_refused_while_one_runs(waiting_dump):
-    """The error is EBUSY, and the first dump continues undisturbed. Each socket can have a dump of its own."""
+    """A second dump on the same socket gets the error EBUSY, and the first dump continues. Each socket can
+    have a dump of its own."""
     control = waiting_dump()
     control.send(pack(NLDEMO_MSG_STATS_GET, flags=NLM_F_REQUEST | NLM_F_DUMP, seq=99))
     with Control() as other:
@@ -309,8 +312,8 @@ def test_second_dump_on_a_socket_is_refused_while_one_runs(waiting_dump):
 
 
 def test_reader_that_closes_in_the_middle(waiting_dump):
-    """Bug: the references that a dump holds are never released. Or the module is unloaded while a dump needs
-    it."""
+    """Bug: when the reader closes its socket, the references that its dump holds are not released. Or the
+    module is unloaded while a dump needs it."""
     for _ in range(10):
         waiting_dump().close()
     control = waiting_dump()
@@ -321,7 +324,8 @@ def test_reader_that_closes_in_the_middle(waiting_dump):
 
 
 def test_reader_that_is_killed_in_the_middle(waiting_dump, start, stop):
-    """Bug: as in the test above, if the kernel closes the socket because the reader was killed."""
+    """Bug: when the reader is killed, the kernel closes its socket, but the references that its dump holds
+    are not released."""
     def work():
         waiting_dump()
         stop.set()

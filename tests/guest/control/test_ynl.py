@@ -2,8 +2,8 @@
 
 """The specification is right, and has all that the kernel tree's own YNL client needs.
 
-The client prints each attribute by its name in the specification. It fails if the kernel sends an attribute
-that the specification lacks.
+The client prints each attribute by its name in the specification. The client fails if the kernel sends an
+attribute that the specification lacks.
 """
 
 import json
@@ -19,12 +19,12 @@ from network import run
 
 SPEC = yaml.safe_load(ynl.SPEC.read_text(encoding="ascii"))
 HOOKS = ["pre-routing", "local-in", "forward", "local-out", "post-routing"]
-# The peer's names of the same hook points, in the same order. nftables uses these names, too.
+# The names that nldemo uses for these hook points, in the same order. nftables uses these names, too.
 HOOKS_OF_PEER = ["prerouting", "input", "forward", "output", "postrouting"]
 
 
 def as_ynl(config):
-    """A configuration as YNL shows it."""
+    """Returns a configuration in the form in which YNL shows it."""
     shown = {}
     for name, value in config.items():
         if name in ("ipv4", "ipv6"):
@@ -51,7 +51,8 @@ def test_kernel_sends_all_attributes_of_the_specification(module):
 
 
 def test_do_and_dump_and_set_and_subscribe(module):
-    """Uses each function of the YNL client. A plain client sees the same values."""
+    """The YNL client reads and changes the configuration, and gets events. The tests' own client sees the
+    same values."""
     with Control() as control, Monitor() as monitor, ynl.Subscriber("events") as subscriber:
         assert ynl.request("--do", "config-get") == as_ynl({**DEFAULTS, **told(0)})
 
@@ -72,7 +73,7 @@ def test_do_and_dump_and_set_and_subscribe(module):
         assert monitor.event() == ("config", expected)
         assert subscriber.event() == {"name": "config-ntf", "msg": as_ynl(expected)}
 
-        # Now the plain client changes the values, and the YNL client sees them.
+        # Now the tests' own client changes the values, and the YNL client sees them.
         control.set(queue=5, spread=0, ipv6=set())
         expected |= {"queue": 5, "spread": 0, "ipv6": frozenset(), "event": 2}
         assert ynl.request("--do", "config-get") == as_ynl(expected)
@@ -82,8 +83,8 @@ def test_do_and_dump_and_set_and_subscribe(module):
 
 
 def test_statistics_are_the_same(module):
-    """The YNL client shows the same totals and the same counts of each CPU as a plain client. Requests for
-    statistics are counted, too."""
+    """The YNL client shows the same totals and the same counts of each CPU as the tests' own client. Requests
+    for statistics are counted, too."""
     with Control() as control:
         first = control.stats()
         shown = ynl.request("--do", "stats-get")
@@ -95,7 +96,7 @@ def test_statistics_are_the_same(module):
 
 
 def from_peer(shown):
-    """Converts a configuration from the peer's JSON to the names and values of the attributes."""
+    """Converts a configuration from nldemo's JSON to the names and values of the attributes."""
     def types(text):
         if text in ("all", "none"):
             return ALL_TYPES if text == "all" else frozenset()
@@ -112,8 +113,8 @@ def from_peer(shown):
 
 
 def test_peer_and_client_agree(module, peer_program):
-    """The peer and the YNL client show the same values, whichever of them has set the values. A monitor gets an
-    event with these values."""
+    """nldemo and the YNL client show the same values, whether nldemo or the YNL client has set them. A
+    monitor gets an event with these values."""
     def peer(*arguments):
         return json.loads(run(peer_program, "-j", *arguments))
 
@@ -128,7 +129,7 @@ def test_peer_and_client_agree(module, peer_program):
                                "hooks=input,output", "ipv6-types=1-3,200"))
         assert as_ynl(shown) == ynl.request("--do", "config-get")
         assert monitor.event() == ("config", shown)
-    # The YNL client's answer also counts the peer's request.
+    # The request that nldemo sends for the totals is counted in the YNL client's answer.
     totals = peer("stats")
     assert ynl.request("--do", "stats-get")["messages"] == totals["messages"] + 1
     assert [row["cpu"] for row in peer("stats", "--per-cpu")["cpus"]] == [
@@ -141,7 +142,7 @@ def test_peer_and_client_agree(module, peer_program):
     ({"ipv4": {}}, ("Invalid argument", "'miss-type': 1", "'miss-nest': 16")),
 ])
 def test_client_tells_what_is_wrong(module, values, words):
-    """From the offset in the kernel's answer, the client finds the name of the wrong attribute."""
+    """The YNL client finds the name of the wrong attribute from the offset in the kernel's answer."""
     done = ynl.run("--no-schema", "--do", "config-set", "--json", json.dumps(values))
     assert done.returncode == 1
     for word in words:

@@ -36,8 +36,8 @@ def _ping():
 
 
 def cost(sender, receiver, packet):
-    """The cost of a packet, including its way through the hooks. It is the median, so the few packets that an
-    interrupt delays have no effect."""
+    """Returns the cost of a packet from send to receive, through all hooks. It is the median of many packets,
+    so the few packets that an interrupt delays have no effect."""
     send, receive, now = sender.send, receiver.recv, time.monotonic_ns
     times = []
     for _ in range(PACKETS):
@@ -56,7 +56,7 @@ def _keep_doing(something):
 
 @contextlib.contextmanager
 def beside(something):
-    """Repeats a function in another process, on the same CPU."""
+    """Repeats a function in another process, which shares the CPU with the test."""
     worker = Worker(_keep_doing, something)
     try:
         yield
@@ -66,7 +66,7 @@ def beside(something):
 
 @pytest.fixture
 def uncollected():
-    """Switches Python's garbage collector off."""
+    """Switches Python's garbage collector off, because it would run during some packets."""
     gc.disable()
     yield
     gc.enable()
@@ -77,7 +77,7 @@ BESIDE = {"work": lambda _: os.getppid(), "totals": Control.stats, "dumps": Cont
 
 @pytest.mark.parametrize("path", [_udp, _ping], ids=["udp", "ping"])
 def test_reading_statistics_costs_packets_nothing(load, uncollected, path):
-    """A packet costs the same beside a reader that never pauses and beside any other work."""
+    """A packet costs the same whether another process reads statistics without a pause or does other work."""
     load(hooks=31)
     sender, receiver, packet = path()
     cost(sender, receiver, packet)

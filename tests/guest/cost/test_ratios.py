@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The costs of the module, compared with C, nftables and BPF. The clock counts instructions (--icount). The
-tests measure only the most important works. `make bench` measures all."""
+"""The costs of the module, compared with the C module with the same duties, nftables and BPF. The clock
+counts instructions (--icount). These tests measure only the most important works of bench/works.py. `make
+bench` measures all works."""
 
 import os
 import sys
@@ -20,26 +21,26 @@ REPETITIONS = 2
 
 @pytest.fixture(scope="module")
 def bench(ko):
-    """The programs of `make bench`."""
+    """The benchmark, with the built programs of `make bench`."""
     return Bench(os.environ.get("NLDEMO_BENCH", CHECKOUT / "build" / "bench"), ko)
 
 
 @pytest.fixture(scope="module")
 def rows(bench):
-    """The costs of all works, measured in turns."""
+    """The measured costs of the works that these tests measure, by the name of the work."""
     return {row.work: row for row in bench.measure(QUICK, REPETITIONS)}
 
 
 @pytest.mark.parametrize("work", [work.name for work in QUICK])
 def test_costs_are_within_bounds(rows, work):
-    """The costs are within their bounds, and no answer is wrong."""
+    """The costs of a work are within their bounds, and no answer was wrong."""
     for ratio in rows[work].ratios:
         print(f"{work}: {ratio}")
         assert ratio.bound.allows(ratio.value, ratio.spread)
 
 
 def test_wrong_answers_are_noticed(bench):
-    """A packet that loses its first byte of data on the way is not measured."""
+    """If the first byte of a packet's data is changed on the way, the benchmark fails."""
     work = udp("prerouting")
     namespace = bench.places.of(work.hook).near
     namespace.nft("table ip wrong { chain output { type filter hook output priority filter;\n"

@@ -54,13 +54,13 @@ def client(module):
 
 
 def assert_works(client):
-    """The socket works, and no message waits in it."""
+    """Checks that the socket gets an echo, and that no other message waits in it."""
     reply = client.echo(b"still there?", seq=0xFFFFFFFF)
     assert (reply.kind, reply.seq, reply.payload) == (ECHO, 0xFFFFFFFF, b"still there?")
     assert not client.waiting()
 
 
-# The receiver of the reply.
+# These tests check who gets the reply.
 
 
 @pytest.mark.smoke
@@ -90,7 +90,7 @@ def test_errors_and_acks_go_to_the_sender_too(client):
 
 
 def test_replies_find_bound_and_unbound_and_datagram_sockets(client):
-    """Bug: the client is found by its process id. A portid is often another number."""
+    """Bug: the module finds the client by its process ID. A socket's portid is often another number."""
     others = [Client(portid=portid, kind=kind)
               for portid, kind in ((None, socket.SOCK_RAW), (None, socket.SOCK_DGRAM),
                                    (0x7FFF0001, socket.SOCK_RAW), (0xFFFFFFF0, socket.SOCK_DGRAM))]
@@ -110,7 +110,7 @@ def test_connected_socket_gets_its_reply():
         assert client.receive().payload == b"connected"
 
 
-# The content of the reply.
+# These tests check the content of the reply.
 
 
 BOUNDARY = 31 * 1024
@@ -119,7 +119,7 @@ SIZES = sorted({*range(0, 65), 1023, 1024, 1025, 4079, 4080, 4081, 16 << 10,
 
 
 def test_payload_comes_back_byte_for_byte(client):
-    """Bug: `strlen` on a payload, or another wrong length."""
+    """Bug: the module uses `strlen` on a payload, or has another wrong length."""
     source = random.Random(1)
     for size in SIZES:
         payload = source.randbytes(size)
@@ -131,7 +131,7 @@ def test_payload_comes_back_byte_for_byte(client):
 
 
 def test_payload_of_200_kilobytes_with_default_buffers():
-    """Bug: a reply needs contiguous memory, or has at most a page."""
+    """Bug: the module needs contiguous memory for a reply, or a reply has at most a page."""
     with Client() as client:
         payload = random.Random(2).randbytes(200_000)
         assert client.echo(payload).payload == payload
@@ -149,7 +149,8 @@ def test_message_too_big_to_be_answered_is_refused():
     """Bug: the module does not check whether an allocation succeeded."""
     with Client(buffers=96 << 20) as client:
         client.send(pack(ECHO, bytes(80 << 20)))
-        # A refusal quotes the whole message, so there may be no memory for the refusal either.
+        # A refusal quotes the whole message, so there may be no memory for the refusal either. Then only the
+        # socket reports an error.
         assert client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ENOBUFS
         assert_works(client)
 
@@ -158,14 +159,14 @@ def test_message_too_big_to_be_answered_is_refused():
     b"\0", b"\0\0\0\0", b"\0text", b"a\0b\0c", b"no end", b"\xff" * 7, b"text\0", "häß".encode(),
 ], ids=repr)
 def test_payload_is_bytes_not_text(client, payload):
-    """Bug: `strlen` on a payload with NUL bytes inside, or without one at the end."""
+    """Bug: the module uses `strlen` on a payload that has NUL bytes inside, or no NUL byte at its end."""
     assert client.echo(payload).payload == payload
 
 
 @pytest.mark.parametrize("others", [b"", pack(ECHO)], ids=["alone", "batch"])
 def test_padding_is_zero(client, others):
-    """Bug: the padding is not initialised. So before each test message, a reply fills its memory with 0xff, and
-    the kernel may use this memory again.
+    """Bug: the module does not clear the padding of a reply. To find this, the test first gets a longer reply
+    of 0xff bytes. The kernel may use the memory of this reply again for the next one.
 
     A kernel that clears all memory at allocation, as Debian's does, hides the bug. With init_on_alloc=0 on the
     kernel's command line, the test can find it.
@@ -182,7 +183,7 @@ def test_padding_is_zero(client, others):
 
 
 def test_sequence_numbers_and_flags(client):
-    """Bug: a reply with sequence number 0, of type DONE, or with the flags of a request."""
+    """Bug: a reply has sequence number 0, type DONE, or the flags of a request."""
     for seq in (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF):
         reply = client.echo(b"seq", seq=seq)
         assert (reply.kind, reply.seq, reply.flags) == (ECHO, seq, 0)
@@ -241,7 +242,8 @@ def test_mixed_batch(client):
 
 @pytest.mark.parametrize("length", [0, 1, 4, 8, 15])
 def test_length_below_a_header_ends_the_walk(client, length):
-    """Bug: `nlmsg_len` is trusted. 0 makes the walk endless, other values make the payload negative."""
+    """Bug: the module trusts `nlmsg_len`. With 0 its walk through the buffer never ends. With other values
+    the length of the payload becomes negative."""
     client.send(pack(ECHO, b"before", seq=1)
                 + pack(ECHO, b"short!", seq=2, length=length, flags=NLM_F_REQUEST | NLM_F_ACK)
                 + pack(ECHO, b"behind", seq=3))
@@ -253,7 +255,7 @@ def test_length_below_a_header_ends_the_walk(client, length):
 @pytest.mark.parametrize("length", [16 + 8 + 16 + 1, 1 << 16, 0x7FFFFFFF, 0x80000000, 0xFFFFFFF0,
                                     0xFFFFFFFC, 0xFFFFFFFD, 0xFFFFFFFF], ids=hex)
 def test_length_beyond_the_buffer_ends_the_walk(client, length):
-    """Bug: `nlmsg_len` is trusted. The walk reads beyond the buffer, or an integer wraps."""
+    """Bug: the module trusts `nlmsg_len`, and its walk reads beyond the buffer, or an integer wraps."""
     client.send(pack(ECHO, b"before", seq=1)
                 + pack(ECHO, b"too long", seq=2, length=length, flags=NLM_F_REQUEST | NLM_F_ACK)
                 + pack(ECHO, b"", seq=3))
@@ -263,7 +265,8 @@ def test_length_beyond_the_buffer_ends_the_walk(client, length):
 
 
 def test_length_one_beyond_the_last_byte(client):
-    """Bug: off by one at the end of the buffer. The bytes after the end must not be read."""
+    """Bug: the module serves a message that is one byte longer than the buffer. It must not read this
+    byte."""
     for size in range(9):
         client.send(pack(ECHO, b"x" * size, length=16 + size + 1, pad=False))
         assert not client.waiting()
@@ -285,7 +288,7 @@ def test_last_message_needs_no_padding(client):
 
 
 def test_trailing_garbage_is_ignored(client):
-    """Bug: an incomplete header is read."""
+    """Bug: the module reads an incomplete header after the last message of a buffer."""
     for size in range(1, 16):
         client.send(pack(ECHO, b"good") + b"\xff" * size)
         assert client.receive().payload == b"good"
@@ -293,7 +296,7 @@ def test_trailing_garbage_is_ignored(client):
 
 
 def test_buffers_without_a_whole_header(client):
-    """Bug: an incomplete header is read."""
+    """Bug: the module reads the header of a message, although the buffer is shorter than a header."""
     for size in range(1, 16):
         client.send(pack(ECHO, flags=NLM_F_REQUEST | NLM_F_ACK, length=size)[:size])
         client.send(b"\0" * size)
@@ -302,7 +305,7 @@ def test_buffers_without_a_whole_header(client):
 
 
 def assert_makes_sense(reply):
-    """The reply has a type for clients, and is complete by the rules of its type."""
+    """Checks that the reply has a type that clients can get, and has all that this type needs."""
     if reply.kind == NLMSG_ERROR:
         assert 0 <= netlink.ack(reply).errno < 4096
     elif reply.kind == NLMSG_DONE:
@@ -317,7 +320,8 @@ def assert_makes_sense(reply):
 
 
 def test_garbage_of_every_kind(client):
-    """Bug: the module trusts a value in a message. All answers must be well-formed and for this client."""
+    """Bug: the module trusts a value in a message. All answers must be well-formed, and addressed to this
+    client."""
     source = random.Random(4)
     kinds = set()
     for _ in range(1000):
@@ -340,7 +344,7 @@ def test_garbage_of_every_kind(client):
 
 
 def test_never_answers_an_error(client):
-    """Bug: ERROR is answered. Then two sides can answer each other for ever."""
+    """Bug: the module answers an ERROR. Then the module and a client could answer each other for ever."""
     for flags in (0, NLM_F_REQUEST, NLM_F_ACK, NLM_F_REQUEST | NLM_F_ACK, 0xFFFF):
         client.send(pack(NLMSG_ERROR, struct.pack("=i", -errno.EINVAL) + bytes(16), flags=flags))
         client.send(pack(NLMSG_ERROR, flags=flags) * 1000)
@@ -350,7 +354,8 @@ def test_never_answers_an_error(client):
 
 @pytest.mark.parametrize("kind", [NLMSG_NOOP, NLMSG_DONE, NLMSG_OVERRUN])
 def test_control_messages_are_acknowledged_at_most(client, kind):
-    """Bug: NOOP or DONE is answered."""
+    """Bug: the module answers NOOP, DONE or OVERRUN. It may only send an acknowledgement, if the client asks
+    for one."""
     for flags in (0, NLM_F_REQUEST, NLM_F_REQUEST | NLM_F_MULTI, NLM_F_DUMP):
         client.send(pack(kind, b"data", flags=flags) * 100)
         assert not client.waiting()
@@ -361,7 +366,8 @@ def test_control_messages_are_acknowledged_at_most(client, kind):
 
 
 def test_types_below_16_are_never_echoed(client):
-    """Of the types below 16, only type 0 without flags is served, because the old demo sends that."""
+    """Of the types below 16, only type 0 without flags is served, because old "hello kernel" clients send
+    it."""
     for kind in range(1, NLMSG_MIN_TYPE):
         for flags in (0, NLM_F_REQUEST, NLM_F_ECHO, NLM_F_REQUEST | NLM_F_DUMP):
             client.send(pack(kind, b"payload", flags=flags))
@@ -373,7 +379,7 @@ def test_types_below_16_are_never_echoed(client):
 
 @pytest.mark.parametrize("kind", [ECHO, 17, HELLO_REPLY, UNKNOWN])
 def test_what_is_no_request_is_ignored(client, kind):
-    """Bug: a message that is not a request is answered, for example a reply."""
+    """Bug: the module answers a message that is not a request, for example a reply."""
     for flags in (0, NLM_F_MULTI, NLM_F_ECHO, NLM_F_DUMP):
         client.send(pack(kind, b"payload", flags=flags))
         assert not client.waiting(), flags
@@ -383,7 +389,8 @@ def test_what_is_no_request_is_ignored(client, kind):
 
 
 def test_ack_follows_the_echo(client):
-    """Bug: there is no ack, or the ack has a wrong sequence number, address, error or request."""
+    """Bug: there is no ack, or the ack has a wrong sequence number, address or error, or quotes a wrong
+    request."""
     request = pack(ECHO, b"payload", seq=0xABCD, flags=NLM_F_REQUEST | NLM_F_ACK, pid=77)
     client.send(request)
     assert client.receive().payload == b"payload"
@@ -404,7 +411,7 @@ def test_no_ack_unless_asked_for(client):
 
 @pytest.mark.parametrize("kind", [HELLO_REPLY, 0x7FFF, UNKNOWN, 0xFFFF])
 def test_unknown_type_is_refused(client, kind):
-    """Bug: there is no error, or one that does not quote the request."""
+    """Bug: the module sends no error, or its error does not quote the request."""
     for flags in (NLM_F_REQUEST, NLM_F_REQUEST | NLM_F_ACK, NLM_F_REQUEST | NLM_F_DUMP):
         request = pack(kind, b"what is this", seq=5, flags=flags)
         client.send(request)
@@ -416,7 +423,8 @@ def test_unknown_type_is_refused(client, kind):
 
 @pytest.mark.smoke
 def test_extended_ack_names_the_trouble_if_enabled(client):
-    """Bug: there is no extended ack, or one for a client that did not enable it."""
+    """Bug: a client that has enabled extended acks gets none, or a client that has not enabled them gets
+    one."""
     request = pack(UNKNOWN, b"what is this", seq=5)
     for on in (1, 0, 1):
         client.option(NETLINK_EXT_ACK, on)
@@ -432,8 +440,8 @@ def test_extended_ack_names_the_trouble_if_enabled(client):
 
 
 def test_capped_errors_leave_the_request_out(client):
-    """With NETLINK_CAP_ACK, an error quotes only the header of the request. This works with and without the
-    extended ack."""
+    """With NETLINK_CAP_ACK, an error quotes only the header of the request, with and without an extended
+    ack."""
     client.option(NETLINK_CAP_ACK)
     for extended in (0, 1):
         client.option(NETLINK_EXT_ACK, extended)
@@ -453,12 +461,13 @@ def test_each_message_has_its_own_extended_ack(client):
     assert client.ack().attributes == {}
 
 
-# The old demo.
+# Clients of the old netlink demo ("hello kernel").
 
 
 @pytest.mark.smoke
 def test_hello_of_the_old_demo():
-    """A message with type 0, flags 0 and text in a zeroed buffer of 1024 bytes comes back with type 23."""
+    """The old client sends text in a zeroed buffer of 1024 bytes, with type 0 and flags 0. The message comes
+    back with type 23."""
     with Client(portid=os.getpid()) as client:
         payload = b"Hello you!\0".ljust(1024, b"\0")
         client.send(pack(HELLO, payload, flags=0, seq=0, pid=os.getpid()))
@@ -479,14 +488,15 @@ def test_hello_keeps_payload_and_sequence_number(client):
 
 
 def test_type_0_with_any_flag_is_not_echoed(client):
-    """Type 0 belongs to netlink. So only messages in the form of the old demo are answered."""
+    """Types below 16 belong to netlink. So the module answers type 0 only in the form of the old demo,
+    without flags."""
     for bit in range(16):
         client.send(pack(HELLO, b"hello", seq=7, flags=1 << bit))
         answers = [netlink.ack(reply)[:4:3] for reply in client.drain()]
         assert answers == ([(7, 0)] if 1 << bit == NLM_F_ACK else []), f"flag {1 << bit:#x}"
 
 
-# Clients that behave badly, and many at once.
+# Clients that behave badly, and many clients at the same time.
 
 
 @pytest.mark.parametrize("request_", [
@@ -498,7 +508,8 @@ def test_type_0_with_any_flag_is_not_echoed(client):
     pack(NLMSG_NOOP, flags=NLM_F_ACK) * 100,
 ], ids=["echo", "big", "batch-ack", "hello", "error", "ack"])
 def test_client_that_never_reads(client, request_):
-    """Bug: a blocking unicast in `.input`. The client would wait for itself for ever."""
+    """Bug: the module sends a reply with a blocking unicast. The module runs within the client's send(), so a
+    client that does not read would wait for itself for ever."""
     with Client() as deaf:
         poll = select.poll()
         poll.register(deaf.socket, select.POLLERR)
@@ -518,7 +529,8 @@ def test_client_that_never_reads(client, request_):
 
         assert_works(client)
 
-        # The client gets one ENOBUFS. The replies that arrived are in order. Then it is served again.
+        # The client gets the error ENOBUFS once. When it has read the replies that arrived, it is served
+        # again.
         with pytest.raises(OSError) as failure:
             deaf.socket.recv(1 << 17)
         assert failure.value.errno == errno.ENOBUFS
@@ -527,7 +539,8 @@ def test_client_that_never_reads(client, request_):
 
 
 def test_batch_that_overflows_the_receive_buffer():
-    """Bug: a receive buffer gets full during a batch. The replies that fit arrive in order, and nothing hangs."""
+    """If the receive buffer gets full during a batch, the replies that fit arrive in order, and nothing
+    hangs."""
     with Client() as client:
         client.send(b"".join(pack(ECHO, bytes(80), seq=i) for i in range(2000)))
         with pytest.raises(OSError) as failure:
@@ -553,7 +566,7 @@ def test_memory_is_given_back(reads):
             client.send(request)
             if reads:
                 client.receive()
-    # A leak would be at least 120 MB.
+    # If no reply were freed, at least 120 MB would be missing.
     assert before - _available() < 40 << 20
 
 
@@ -572,13 +585,15 @@ def _echo_much(seed, count):
 
 
 def test_8_processes_echo_at_once(start):
-    """Bug: shared state without a lock. Every byte is checked."""
+    """Bug: requests of several processes use shared state without a lock. Every byte of their replies is
+    checked."""
     workers = [start(_echo_much, seed, 100) for seed in range(8)]
     assert [worker.result() for worker in workers] == ["100"] * 8
 
 
 def test_8_threads_echo_at_once():
-    """Bug: shared state without a lock, with threads of one process: their portids differ."""
+    """Bug: requests of several threads use shared state without a lock. Each thread has a socket and a portid
+    of its own."""
     failures = []
 
     def work(seed):
@@ -596,7 +611,7 @@ def test_8_threads_echo_at_once():
 
 
 def test_8_threads_share_one_socket(client):
-    """Bug: shared state without a lock, for the messages of one socket."""
+    """Bug: requests that several threads send through one socket use shared state without a lock."""
     def work(first):
         for number in range(first, first + 50):
             client.send(pack(ECHO, struct.pack("=I", number) * (number % 50), seq=number))
@@ -616,7 +631,7 @@ def test_8_threads_share_one_socket(client):
 
 
 def test_every_namespace_has_its_socket(client, namespaces):
-    """Bug: only `init_net` is served. Two namespaces can each have a socket with the same portid."""
+    """Bug: only `init_net` is served, or a reply goes to another namespace's socket with the same portid."""
     one, two = namespaces(), namespaces()
     portid = 0x12345678
     with one.client(portid=portid) as first, two.client(portid=portid) as second, \
@@ -631,7 +646,7 @@ def test_every_namespace_has_its_socket(client, namespaces):
 
 
 def test_socket_serves_its_own_namespace_wherever_it_is_used(client, namespaces):
-    """Bug: the namespace of the process is used instead of that of the socket."""
+    """Bug: the module uses the namespace of the sending process instead of the socket's namespace."""
     namespace = namespaces()
     with namespace.client() as inside:
         assert_works(inside)
@@ -650,7 +665,8 @@ def _as_nobody():
         client.send(pack(UNKNOWN))
         assert client.ack().errno == errno.EOPNOTSUPP
         assert client.echo(b"hello", kind=HELLO, flags=0).kind == HELLO_REPLY
-        # This is a rule of the kernel. Clients rely on it when they trust addresses.
+        # The kernel refuses messages from unprivileged users to the sockets of clients. Clients rely on this
+        # rule when they trust a sender's address.
         with pytest.raises(PermissionError):
             client.socket.sendto(pack(ECHO), (client.portid, 0))
 
@@ -661,7 +677,8 @@ def test_unprivileged_user_can_echo(start):
 
 
 def test_messages_of_other_users_show_where_they_come_from(client):
-    """Bug: the client accepts messages from other users. Only messages from the kernel have source portid 0."""
+    """Bug: a client mistakes a message of another user for an answer. Only messages from the kernel have
+    source portid 0."""
     assert_works(client)
     with Client() as forger:
         forged = pack(ECHO, b"forged", seq=1, pid=client.portid)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Echoes that go back in the buffer of their request. No other client may notice."""
+"""The module sends an echo back in the buffer of its request. These tests check that no client can notice
+this."""
 
 import errno
 import socket
@@ -25,7 +26,7 @@ from uapi import NLDEMO_GROUP_EVENTS
 pytestmark = pytest.mark.usefixtures("module")
 
 NETLINK_NO_ENOBUFS = 5
-# One size for each kind of memory: the smallest slab, a larger one, pages.
+# Sizes for each kind of memory: the smallest slab, a larger slab, pages.
 SIZES = [0, 5, 64, 1021, 16 << 10, 60_001]
 
 
@@ -37,7 +38,8 @@ def client(module):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_group_gets_the_request_as_it_was_sent(client, size):
-    """Bug: the reply's header overwrites that of a request that other sockets have, too."""
+    """Bug: the reply's header overwrites the request's header, although other sockets got this request,
+    too."""
     with Client(buffers=1 << 20) as member:
         member.option(NETLINK_ADD_MEMBERSHIP, NLDEMO_GROUP_EVENTS)
         member.echo(b"gets an address, or the kernel takes it for the one to leave out")
@@ -65,8 +67,8 @@ def test_error_quotes_the_request_that_could_not_go_back(capped):
         client.option(NETLINK_NO_ENOBUFS)
         client.option(NETLINK_CAP_ACK, int(capped))
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
-        # An empty receive buffer takes a message of any size. The next reply does not fit. Its error fits,
-        # because the error quotes nothing, or because the client has read meanwhile.
+        # The first reply fits, because an empty receive buffer takes a message of any size. The second reply
+        # does not fit. Its error fits only if it is capped, because then it does not quote the payload.
         client.send(pack(ECHO, bytes(30_000)))
         request = pack(ECHO, bytes(20_000), seq=10, flags=flags, pid=0x1234)
         client.send(request)
@@ -94,7 +96,7 @@ def test_padding_is_zero_whatever_the_request_had(client, kind, reply_kind, padd
 
 
 def test_message_with_others_in_its_buffer_is_answered_alone(client):
-    """Bug: the reply has the bytes of other messages in the buffer, before or after its own."""
+    """Bug: the reply also has bytes of other messages in the buffer, from before or after its own message."""
     for rest in (b"\0", b"\0" * 15, pack(ECHO, b"second", seq=2), b"\xff" * 40):
         client.send(pack(ECHO, b"first!", seq=1) + rest)
         assert client.receive().payload == b"first!"

@@ -15,7 +15,7 @@ EXAMPLES = os.environ.get("NLDEMO_EXAMPLES")
 
 @pytest.fixture
 def example(load, left_behind):
-    """Loads an example by its name. Unloads it after the test; that must work."""
+    """Loads an example by its name. After the test, the example must unload."""
     loaded = []
 
     def example(name):
@@ -24,7 +24,7 @@ def example(load, left_behind):
 
     leftovers = Leftovers()
     yield example
-    # Clients of the test may still use the module.
+    # Clients that the test left may still use the module, so they are freed first.
     left_behind |= leftovers.free()
     for name in reversed(loaded):
         modules.remove_when_unused(name)

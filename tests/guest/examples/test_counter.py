@@ -36,7 +36,7 @@ from netlink import (
 from network import run
 from users import NOBODY
 
-# Numbers of counter.h and counter.rs.
+# The names and numbers of counter.h and counter.rs.
 FAMILY, GROUP = "counter", "changes"
 GET, ADD, ADD_NTF = 1, 2, 3
 NUMBER, VALUE, BY = 1, 2, 3
@@ -45,9 +45,9 @@ COUNT = 128
 SPEC = CHECKOUT / "examples" / "counter" / "counter.yaml"
 # tests/scripts/run vm_example_works_with_a_client_in_c makes this program.
 YNL_IN_C = CHECKOUT / "build" / "ynl" / f"counter-ynl-{os.uname().machine}"
-# To load it more often: NLDEMO_LOADS=200 make test T=test_counter.py::test_loads_and_unloads_under_requests
+# For more loads: NLDEMO_LOADS=200 make test T=test_counter.py::test_loads_and_unloads_under_requests
 LOADS = int(os.environ.get("NLDEMO_LOADS", 20))
-# The name of a second module, which differs only in its name.
+# The name of a copy of the module. The copy differs from the module only in this name.
 TWIN = "countex"
 
 
@@ -64,7 +64,7 @@ def u32(kind, value):
 
 
 def told(answer):
-    """The command, the number and the value in a message."""
+    """Returns the command, the number of the counter and its value from a message."""
     command, version, found = taken_apart(answer) if isinstance(answer, Message) else answer
     assert version == 1 and found.keys() == {NUMBER, VALUE}
     return command, int.from_bytes(found[NUMBER], "little"), int.from_bytes(found[VALUE], "little")
@@ -86,7 +86,7 @@ def add(family, number, by):
 
 @pytest.fixture
 def counter(example, loopback):
-    """Loads the example. Returns a client of its family in a namespace."""
+    """Loads the example. Returns a client of the example's family, in the namespace of the path."""
     example("counter")
     with loopback.near.client(genetlink.PROTOCOL) as client:
         client.option(NETLINK_EXT_ACK)
@@ -112,7 +112,7 @@ def test_counters_of_namespaces_are_their_own(counter, namespaces):
 def test_changes_are_told_to_those_who_listen(counter, loopback, namespaces):
     """Listeners get events of their own namespace. Without listeners, a change is no error."""
     add(counter, 1, 1)
-    # Only sockets with an address get events.
+    # Only sockets with an address get events, so these sockets are bound (portid=0).
     with loopback.near.client(genetlink.PROTOCOL, portid=0) as listener, \
             namespaces().client(genetlink.PROTOCOL, portid=0) as other:
         for client in (listener, other):
@@ -124,10 +124,10 @@ def test_changes_are_told_to_those_who_listen(counter, loopback, namespaces):
         assert not other.waiting() and not listener.waiting()
 
 
-# This needs a kernel that can make allocations fail.
+# This test needs a kernel that can make allocations fail.
 @pytest.mark.needs("/proc/self/fail-nth")
 def test_event_without_memory_is_told_as_lost(counter, loopback):
-    """Bug: a listener misses an event, and gets no error."""
+    """Bug: a listener misses an event because there is no memory, and gets no error."""
     value = lost = 0
 
     def check(error):
@@ -144,7 +144,7 @@ def test_event_without_memory_is_told_as_lost(counter, loopback):
         listener.option(NETLINK_ADD_MEMBERSHIP, counter.groups[GROUP])
         with Faults() as faults:
             failed = faults.one_by_one(lambda: add(counter, 0, 1), check)
-        # If some allocations fail, netlink tries another way.
+        # Some failed allocations lose no event, because netlink then tries another way.
         assert failed >= lost >= 1
 
 
@@ -155,7 +155,7 @@ def test_policies_are_told(counter):
     assert {number: len(found) for number, found in operations.items()} == {GET: 2, ADD: 1}
     rules = policies[operations[ADD][min(operations[ADD])]]
     assert rules.keys() == {NUMBER, BY}
-    # The type NL_ATTR_TYPE_U32, the smallest and the largest value.
+    # Each rule has a type (4 is NL_ATTR_TYPE_U32), the smallest value and the largest value.
     limits = {number: tuple(int.from_bytes(rule[kind], "little") for kind in (1, 4, 5))
               for number, rule in rules.items()}
     assert limits == {NUMBER: (4, 0, COUNT - 1), BY: (4, 1, (1 << 32) - 1)}
@@ -330,10 +330,10 @@ def test_loads_and_unloads_under_requests(example, start, stop):
 
 
 def section(image, name):
-    """The offset and the size of a section of an ELF file of 64 bits, in little endian."""
+    """Returns the offset and the size of a section in an ELF file (64 bits, little endian)."""
     table, = struct.unpack_from("<Q", image, 0x28)
     length, count, strings = struct.unpack_from("<HHH", image, 0x3A)
-    # Name, type, flags, address, offset and size.
+    # Each header has name, type, flags, address, offset and size.
     headers = [struct.unpack_from("<IIQQQQ", image, table + n * length) for n in range(count)]
     _, _, _, _, strings, _ = headers[strings]
     return next((offset, size) for string, _, _, _, offset, size in headers
@@ -341,9 +341,11 @@ def section(image, name):
 
 
 def make_twin(directory):
-    """Makes a copy of the module with another name. The family of the copy keeps its name."""
+    """Makes a copy of the module with another name. The copy has a family with the same name as the module's
+    family."""
     image, copy = bytearray(module_path().read_bytes()), Path(directory, f"{TWIN}.ko")
-    # The names in modinfo and in struct module. The family's name, elsewhere, may look like the second.
+    # The module's name is in .modinfo and in struct module. The name of the family, in another section, is
+    # the same text, and must stay.
     for where, before, behind in ((b".modinfo", b"name=", b"\0"), (b".gnu.linkonce.this_module", b"", bytes(40))):
         old, new = (before + name.encode() + behind for name in (FAMILY, TWIN))
         offset, size = section(image, where)
@@ -355,7 +357,8 @@ def make_twin(directory):
 
 
 def test_name_that_is_taken_fails_the_load(counter, tmp_path, kernel_log):
-    """Bug: registrations in namespaces stay, or the family of the first module is unregistered."""
+    """Bug: when the copy fails to load, its registrations in namespaces stay, or the module's family is
+    unregistered."""
     twin = make_twin(tmp_path)
     for _ in range(3):
         with pytest.raises(OSError) as error:
@@ -365,7 +368,7 @@ def test_name_that_is_taken_fails_the_load(counter, tmp_path, kernel_log):
     assert any("a generic netlink family of that name is there already" in line for line in kernel_log.lines)
     add(counter, 3, 5)
     assert told(request(counter, GET, u32(NUMBER, 3))[0]) == (GET, 3, 5)
-    # When the name is free, the module can be loaded.
+    # When the family's name is free, the copy can be loaded.
     counter.client.close()
     modules.remove_when_unused("counter")
     modules.insert(twin)

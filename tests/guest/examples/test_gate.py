@@ -94,8 +94,8 @@ def test_rule_is_told_as_it_was_set(gate):
 
 
 def test_packets_never_meet_half_of_a_rule(gate, udp, start, stop, loopback):
-    """The rule changes between two rules, and neither drops the packets. A mixture of them, with the device of
-    the first and the address of the second, would drop the packets."""
+    """The gate's rule changes between two rules, and neither rule drops the packets. A mixture with the
+    device of the first rule and the address of the second rule would drop them."""
     def keep_changing():
         os.sched_setaffinity(0, range(os.cpu_count()))
         changes = 0

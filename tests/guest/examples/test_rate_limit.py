@@ -19,7 +19,7 @@ ECHO_REPLY = icmp(0, rest=b"\xab\xcd\0\1")
 
 
 def counts(client):
-    """The numbers of packets that passed, and that were dropped."""
+    """Returns the number of packets that passed, and the number of packets that were dropped."""
     client.send(pack(GET, seq=7))
     answer = client.receive()
     assert (answer.kind, answer.seq) == (COUNTS, 7)
@@ -29,7 +29,7 @@ def counts(client):
 
 
 def send(path, number):
-    """Sends ICMP over a path. Returns the time that this took."""
+    """Sends `number` ICMP packets over a path. Returns how many seconds this took."""
     start = time.monotonic()
     with path.near.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
         for _ in range(number):
