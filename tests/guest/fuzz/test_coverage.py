@@ -17,7 +17,8 @@ TRACE_PC = 0
 WORDS = 1 << 16
 
 
-# mmap.mmap() uses the size of the file, and this file has none.
+# Python's mmap.mmap() needs a file with a size. KCOV's file has none, so the test calls mmap() of the C
+# library.
 MMAP = ctypes.CDLL(None, use_errno=True).mmap
 MMAP.restype = ctypes.c_void_p
 MMAP.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int,
@@ -25,7 +26,8 @@ MMAP.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, c
 
 
 def covered(function):
-    """The addresses of instrumented code that `function()` ran. Only the module is instrumented."""
+    """Returns the addresses of the module's code that `function()` ran. Only the module is built with
+    coverage."""
     fd = os.open(KCOV, os.O_RDWR)
     try:
         fcntl.ioctl(fd, INIT_TRACE, WORDS)
@@ -41,7 +43,7 @@ def covered(function):
 
 
 def test_each_kind_of_request_covers_code_of_its_own(module):
-    """Bug: the module is built without coverage. Then a fuzzer could not use it."""
+    """Bug: the module is built without coverage. Then a fuzzer could not see which code an input reaches."""
     with Client() as client:
         echo = covered(lambda: client.send(pack(ECHO, b"payload")))
         unknown = covered(lambda: client.send(pack(0x7FFF)))

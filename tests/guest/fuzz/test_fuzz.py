@@ -15,7 +15,7 @@ import corpus  # noqa: E402 # found by the line above
 from kernel import KernelFuzzer, prepare  # noqa: E402
 from places import TARGETS  # noqa: E402
 
-# Inputs in addition to those of the corpus.
+# The number of generated inputs that a fuzzer runs after the inputs of its corpus.
 RUNS = 200
 
 
@@ -38,7 +38,7 @@ def fuzz(load, tmp_path):
 
 
 def test_nothing_is_found_and_no_way_is_lost(fuzz):
-    """Bug: a bug that fuzzing once found is back, or a fuzzer no longer reaches its code."""
+    """Bug: a mistake that fuzzing found earlier is back, or a fuzzer reaches less code than it should."""
     for fuzzer in [fuzz(target) for target in TARGETS]:
         assert fuzzer.process.wait() == 0, fuzzer.log[-8000:]
         assert fuzzer.tally > 0 and fuzzer.executed > RUNS

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Tests of the test harness: it reports a failure at once, one failure causes no other, and no packet is
-lost on the way."""
+"""Tests of the tests' own machinery: a failure is printed immediately, a failure causes no failure of another
+test, and no packet is lost on a new link."""
 
 import contextlib
 import os
@@ -46,7 +46,7 @@ def test_behind(load, namespaces):
     load()
     namespaces()
 """
-# Ways to keep the module or a network namespace in use, and a part of the report on each.
+# Ways to keep the module or a network namespace in use, each with a text that the test's report must have.
 WAYS = {
     "process": ("""
     with namespaces():
@@ -78,7 +78,7 @@ WAYS = {
 
 @pytest.fixture
 def outcome(ko, tmp_path):
-    """Runs tests. Returns the output of pytest, and the counts in its last line if there is one."""
+    """Runs tests in another pytest. Returns its output, and the counts in its last line if there is one."""
     def outcome(tests, status=1):
         file = tmp_path / "test_inner.py"
         file.write_text(tests, encoding="ascii")
@@ -95,7 +95,7 @@ def outcome(ko, tmp_path):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_failed_test_leaves_nothing(outcome, way):
-    """Bug: tests wait for objects that a failed test has left, until the guest's time ends."""
+    """Bug: later tests wait for objects that a failed test has left, until the guest's time ends."""
     leave, said = WAYS[way]
     printed, end = outcome(HEAD + leave + "    assert not KEPT, 'it fails'\n    assert False\n" + BEHIND)
     assert end == "1 failed, 1 passed", printed
@@ -104,7 +104,7 @@ def test_failed_test_leaves_nothing(outcome, way):
 
 @pytest.mark.parametrize("way", ["process", "socket"])
 def test_passed_test_must_leave_nothing(outcome, way):
-    """If a passed test leaves an object, that is an error of this test and of no other."""
+    """If a passed test leaves an object, this test gets an error, and the next test passes."""
     leave, said = WAYS[way]
     printed, end = outcome(HEAD + leave + BEHIND)
     assert end == "2 passed, 1 error", printed
@@ -124,7 +124,8 @@ def test_failed_test_keeps_none_of_its_variables(outcome):
 
 
 def test_thread_that_cannot_be_ended(outcome):
-    """Only the test that left the thread waits for its namespace. pytest ends although the thread runs."""
+    """Only the test that left the thread waits for the thread's namespace. pytest ends although the thread
+    still runs."""
     printed, end = outcome(HEAD + """
     ready = threading.Event()
     threading.Thread(target=wait_for_ever, args=(namespaces(), ready), name="left").start()
@@ -137,7 +138,7 @@ def test_thread_that_cannot_be_ended(outcome):
 
 
 def test_failure_is_printed_at_once(outcome):
-    """Bug: failures before the guest or pytest was stopped are not shown."""
+    """Bug: if pytest or the guest is killed, the failures before that are not shown."""
     printed, _ = outcome(HEAD + """
     assert not "said at once"
 
@@ -152,7 +153,7 @@ WORKQUEUES = Path("/sys/devices/virtual/workqueue/cpumask")
 
 
 def spin(cpu, ready):
-    """Takes all time of a CPU."""
+    """Uses a CPU without a pause, with real-time priority."""
     os.sched_setaffinity(0, {cpu})
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     ready.set()
@@ -162,7 +163,7 @@ def spin(cpu, ready):
 
 @contextlib.contextmanager
 def late_kernel_workers():
-    """The kernel's unbound workers get nearly no time, as on a busy machine."""
+    """The kernel's unbound workqueues get nearly no CPU time, as on a busy machine."""
     cpu = max(os.sched_getaffinity(0))
     before = WORKQUEUES.read_text(encoding="ascii")
     WORKQUEUES.write_text(f"{1 << cpu:x}", encoding="ascii")
@@ -181,7 +182,7 @@ def late_kernel_workers():
 @pytest.mark.skipif(Path("/sys/kernel/realtime").exists(),
                     reason="on PREEMPT_RT softirqs are threads, which the spinner keeps from the CPU, too")
 def test_no_packet_is_lost_on_a_new_link(namespaces):
-    """Bug: a packet that is sent before the kernel knows that the device has its carrier."""
+    """Bug: a packet is sent before the kernel knows that the new device has its carrier, and is lost."""
     for _ in range(10):
         near, far = namespaces(), namespaces()
         with near.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, \

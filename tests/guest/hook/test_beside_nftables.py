@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Our hook queues a packet, and then a rule of nftables queues it again. Both listeners get the same
-information about the packet."""
+"""The module's hook queues a packet, and then a rule of nftables queues the same packet again. Both listeners
+get the same information about the packet."""
 
 import socket
 
@@ -53,7 +53,8 @@ PATH = [("near", LOCAL_OUT, PACKET | OUT | MARKS | SENDER),
 
 
 def told(packet):
-    """The attributes of a packet, except its id and all that depend on the time."""
+    """Returns the family and the attributes of a packet, except its id and attributes that depend on the
+    time."""
     found = dict(packet.told)
     found[NFQA_PACKET_HDR] = found[NFQA_PACKET_HDR][4:]
     if NFQA_CT in found:
@@ -64,7 +65,8 @@ def told(packet):
 
 @pytest.mark.parametrize("family", FAMILIES, ids=str)
 def test_listener_is_told_what_a_rule_of_nftables_tells(load, routed, family):
-    """Bug: at some hook point, a listener misses an attribute: interfaces, mark, connection."""
+    """Bug: at some hook point, the module's listener misses an attribute: an interface, the mark, or the
+    connection."""
     run("modprobe", "-a", "nf_conntrack_netlink")
     load(hooks=31)
     flags = NFQA_CFG_F_CONNTRACK | NFQA_CFG_F_UID_GID

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Fragmented datagrams of both families. At each hook point, one part of a datagram is queued. The
-tests show which part, and how its verdict affects the other fragments."""
+"""Fragmented datagrams of both families. At some hook points a datagram is whole, and at others only its
+first fragment is queued. The tests show at which points, and how the verdict affects the other fragments."""
 
 import socket
 import struct
@@ -25,16 +25,16 @@ MORE_FRAGMENTS = 0x2000
 FRAGMENT = 44
 DATA = bytes(range(256)) * 16
 WHOLE, FIRST = "whole", "first fragment"
-# The hook points that a large echo request passes, and the part that is queued there. IPv4
-# reassembles the fragments before the last of these points. IPv6 does so after it, when it handles
-# extension headers.
+# The hook points that a large echo request passes, and the part of the datagram that is queued there. IPv4
+# reassembles the fragments before LOCAL_IN, the last point. IPv6 reassembles them after LOCAL_IN, when it
+# handles extension headers.
 PATH = [("near", LOCAL_OUT, WHOLE), ("near", POST_ROUTING, WHOLE), ("router", PRE_ROUTING, FIRST),
         ("router", FORWARD, FIRST), ("router", POST_ROUTING, FIRST), ("far", PRE_ROUTING, FIRST)]
 LAST = {"ipv4": ("far", LOCAL_IN, WHOLE), "ipv6": ("far", LOCAL_IN, FIRST)}
 
 
 def part(family, packet):
-    """The part of a datagram that a packet has: all of it, or its first fragment."""
+    """Returns which part of the datagram a packet has: all of it, or its first fragment."""
     payload = packet.payload
     if family.name == "ipv4":
         message, fragmented = payload[20:], struct.unpack_from(">H", payload, 6)[0] & ~0x4000
@@ -63,7 +63,7 @@ def echo(load, routed, family):
 
 
 def test_what_there_is_of_a_datagram_at_each_hook_point(load, routed, family, echo):
-    """Bug: a later fragment is misread. It has data at the place of the ICMP header."""
+    """Bug: the hook mistakes the data of a later fragment for an ICMP header."""
     load(hooks=31)
     listeners = {}
     for place in ("near", "router", "far"):
@@ -96,7 +96,8 @@ def test_verdict_on_the_first_fragment_decides_the_datagram(module, routed, fami
 
 
 def test_datagram_is_queued_whole_where_connections_are_tracked(module, routed, family, echo):
-    """Connection tracking reassembles fragments at its own priority, which is before the hook's."""
+    """Connection tracking reassembles the fragments before they meet the hook, because its priority comes
+    first."""
     routed.far.nft("table inet tracked { chain in { type filter hook prerouting priority 50; "
                    "ct state new accept; }; }")
     with routed.far, Listener() as listener:
@@ -109,7 +110,8 @@ def test_datagram_is_queued_whole_where_connections_are_tracked(module, routed, 
 
 
 def test_large_pings_pass_without_a_listener(load, routed, family, echo):
-    """Requests and replies in fragments, at every hook point."""
+    """Pings get their replies, although requests and replies are fragmented, and every hook point has a
+    hook."""
     load(hooks=31)
     for size in (1400, 1472, 1473, 20_000, 65_507):
         data = (DATA * 16)[:size]
@@ -118,7 +120,8 @@ def test_large_pings_pass_without_a_listener(load, routed, family, echo):
 
 
 def fragments(family, path, *ranges):
-    """Packets with these parts of one echo request. The checksum of the request is right."""
+    """Returns fragments of one echo request, one for each range of its bytes. The request has a right
+    checksum."""
     source, destination = family.ends(path)
     if family.name == "ipv4":
         message = icmp(family.request, data=bytes(range(16)))
@@ -134,7 +137,8 @@ def fragments(family, path, *ranges):
 
 
 def test_fragments_that_overlap_are_never_put_together(module, routed, family, echo):
-    """Overlapping fragments are dropped. So no later fragment can replace the ICMP header that was queued."""
+    """The kernel drops fragments that overlap. So no later fragment can replace the ICMP header that was
+    queued."""
     with routed.far, Listener() as listener, \
             routed.near.socket(family.number, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
         for ranges, is_answered in ((((0, 16), (16, 24)), True), (((0, 16), (8, 24)), False),

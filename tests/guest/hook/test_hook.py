@@ -46,7 +46,7 @@ def far_listener(module, link):
 
 
 def icmp_kinds(packets):
-    """(type, code) of ICMP packets."""
+    """Returns the type and the code of each ICMP packet."""
     kinds = []
     for packet in packets:
         assert packet.payload[0] >> 4 == 4 and packet.payload[9] == socket.IPPROTO_ICMP
@@ -59,7 +59,7 @@ def icmp_kinds(packets):
 
 @pytest.mark.smoke
 def test_pings_pass_without_a_listener(module, loopback, link):
-    """Bug: NF_QUEUE without BYPASS drops all packets while no program listens."""
+    """Bug: the hook queues without bypass, so the kernel drops all packets while no program listens."""
     for path in (loopback, link):
         with path.pinger() as pinger:
             for seq in range(1, 6):
@@ -78,7 +78,7 @@ def test_pings_are_dropped_without_a_listener_and_bypass(load, loopback, link):
 
 
 def test_ping_of_the_distribution_works(module, link):
-    """The distribution's ping gets its replies, too. It shares no code with the tests."""
+    """The distribution's ping gets its replies, too. This ping shares no code with the tests."""
     with link.near:
         assert "3 received" in run("ping", "-n", "-c3", "-i0.01", f"-W{DEADLINE:.0f}", "192.0.2.2")
 
@@ -88,7 +88,7 @@ def test_ping_of_the_distribution_works(module, link):
 
 @pytest.mark.smoke
 def test_listener_gets_the_packet_from_its_ip_header_on(far_listener, link):
-    """Bug: the listener gets a packet that starts at another header, or is cut off."""
+    """Bug: the packet that the listener gets does not begin with the IP header, or is cut off."""
     with link.pinger() as pinger:
         pinger.send(seq=7, size=1000)
         packet = far_listener.receive()
@@ -120,7 +120,7 @@ def test_drop_is_no_reply_and_accept_is_one(far_listener, link):
 
 
 def test_verdict_for_a_packet_that_is_gone(far_listener, link):
-    """Bug: a consumer ends when it gets ENOENT. A packet can be decided only once."""
+    """A packet can be decided only once. A second verdict gets ENOENT, which must not end a consumer."""
     with link.pinger() as pinger:
         pinger.send()
         packet = far_listener.receive()
@@ -134,7 +134,8 @@ def test_verdict_for_a_packet_that_is_gone(far_listener, link):
 
 
 def test_second_listener_is_refused(far_listener, link):
-    """Bug: a program mistakes the refusal of a bind for success. A queue can be bound only once."""
+    """A queue can be bound only once. The second bind gets an error, and the first listener still gets
+    packets."""
     with link.far, pytest.raises(OSError):
         Listener()
     with link.pinger() as pinger:
@@ -144,7 +145,7 @@ def test_second_listener_is_refused(far_listener, link):
 
 
 def test_other_queues_get_nothing(far_listener, link):
-    """Packets go only to the queue that the parameter names."""
+    """Packets go only to the queue that the parameter `queue` names."""
     with link.far, Listener(1) as other, link.pinger() as pinger:
         pinger.send()
         far_listener.verdict(far_listener.receive(), ACCEPT)
@@ -153,7 +154,8 @@ def test_other_queues_get_nothing(far_listener, link):
 
 
 def test_repeated_packet_comes_again(far_listener, link):
-    """Bug: NF_REPEAT loops. The hook queues the packet again, until the listener accepts it."""
+    """Bug: after NF_REPEAT, a packet loops in the kernel. Instead the hook must queue the packet again, until
+    the listener accepts it."""
     with link.pinger() as pinger:
         pinger.send()
         for _ in range(5):
@@ -171,14 +173,14 @@ def test_repeated_packet_comes_again(far_listener, link):
 PATH = [("near", LOCAL_OUT), ("near", POST_ROUTING),
         ("router", PRE_ROUTING), ("router", FORWARD), ("router", POST_ROUTING),
         ("far", PRE_ROUTING), ("far", LOCAL_IN)]
-# The request, and then the reply. For the reply the two ends have exchanged roles.
+# The points that the request passes, and then those of the reply. The reply goes from `far` to `near`.
 ROUND_TRIP = PATH + [({"near": "far", "far": "near"}.get(place, place), hook)
                      for place, hook in PATH]
 
 
 @pytest.mark.parametrize("mask", [1, 2, 4, 8, 16, 5, 31])
 def test_hook_points(load, routed, mask):
-    """Bug: a mask registers hooks at other points than those of its bits, or a hook sees too much."""
+    """Bug: the points of the hooks are not those of the mask's bits, or a point queues a packet twice."""
     load(hooks=mask)
     listeners = {}
     for place in ("near", "router", "far"):
@@ -190,7 +192,7 @@ def test_hook_points(load, routed, mask):
         while not (replies := pinger.replies()):
             sockets = [pinger.socket, *(listener.socket for listener in listeners.values())]
             assert select.select(sockets, [], [], DEADLINE)[0], f"the ping was lost behind {route}"
-            # There is only one packet, so only one point has it.
+            # There is only one packet, so it waits at only one point.
             for place, listener in listeners.items():
                 for packet in listener.drain():
                     route.append((place, packet.hook))
@@ -219,7 +221,7 @@ def test_hook_points_drop_where_they_are(load, routed):
         assert not pinger.replies() and not listener.waiting()
 
 
-# The packets that are queued, and those that are not.
+# These tests check which packets are queued, and which are not.
 
 
 def test_udp_and_tcp_are_never_queued(load, routed):
@@ -244,7 +246,7 @@ def test_udp_and_tcp_are_never_queued(load, routed):
             assert b"".join(iter(lambda: connection.recv(1 << 16), b"")) == data
     for _ in range(20):
         routed.settle()
-    # Other protocols: SCTP, UDP-Lite, ESP, and numbers that look like ICMP's in other families.
+    # Other protocols: 0x81 (the number of ICMP and one more bit), ICMPv6, SCTP, UDP-Lite, ESP, IGMP.
     for protocol in (0x81, 58, 132, 136, 50, 2):
         with routed.near.socket(socket.AF_INET, socket.SOCK_RAW, protocol) as raw, \
                 routed.far.socket(socket.AF_INET, socket.SOCK_RAW, protocol) as sink:
@@ -258,7 +260,7 @@ def test_udp_and_tcp_are_never_queued(load, routed):
 
 
 def test_every_icmp_type_is_queued(far_listener, link):
-    """Bug: only echo requests are queued, although all of ICMP should be."""
+    """Bug: only echo requests are queued, although the module must queue all types of ICMP."""
     with link.near.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
         sent = [(kind, code) for kind in range(256) for code in (0, 255 if kind % 16 else 13)]
         packets = []
@@ -274,7 +276,8 @@ def test_every_icmp_type_is_queued(far_listener, link):
 @pytest.mark.parametrize("family, error", list(zip(FAMILIES, (b"\3\3", b"\1\4"))),
                          ids=list(map(str, FAMILIES)))
 def test_icmp_errors_are_queued(module, routed, family, error):
-    """The kernel itself sends the ICMP message "port unreachable". A verdict decides about this message, too."""
+    """The kernel itself sends the ICMP error "port unreachable". The listener's verdict decides about this
+    error, too."""
     with routed.near, Control() as control, Listener() as listener:
         control.set(ipv6={error[0]})
         for verdict in (DROP, ACCEPT):
@@ -284,7 +287,7 @@ def test_icmp_errors_are_queued(module, routed, family, error):
                 packet = listener.receive()
                 header = 20 if family.name == "ipv4" else 40
                 assert packet.payload[header:header + 2] == error
-                # The error quotes the datagram.
+                # The ICMP error quotes the datagram.
                 assert packet.payload.endswith(b"anybody there?")
                 listener.verdict(packet, verdict)
                 refused = client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -292,7 +295,7 @@ def test_icmp_errors_are_queued(module, routed, family, error):
 
 
 def test_lone_later_fragment_is_passed_on(far_listener, link):
-    """Bug: a fragment is misread. Its data looks like an ICMP header."""
+    """Bug: the hook queues a later fragment, because the data of the fragment looks like an ICMP header."""
     raw = link.near.socket(socket.AF_PACKET, socket.SOCK_RAW)
     raw.bind(("veth0", 0))
     before = link.far.counters()
@@ -310,7 +313,7 @@ def test_lone_later_fragment_is_passed_on(far_listener, link):
 
 
 def test_first_fragment_is_queued(far_listener, link):
-    """The shortest ICMP packet: only the header."""
+    """A first fragment is queued, even if it has nothing but the IP header and the ICMP header."""
     raw = link.near.socket(socket.AF_PACKET, socket.SOCK_RAW)
     with raw:
         raw.bind(("veth0", 0))
@@ -323,7 +326,8 @@ def test_first_fragment_is_queued(far_listener, link):
 
 @pytest.mark.parametrize("options", [b"", b"\1" * 40], ids=["plain", "options"])
 def test_truncated_icmp_is_passed_on(far_listener, link, options):
-    """Bug: a read out of bounds. The bytes after the packet, in its frame, look like the missing bytes."""
+    """Bug: the hook reads beyond the packet. The frame's bytes after the packet look like the missing ICMP
+    bytes."""
     before = link.far.counters()
     with link.near.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
         raw.bind(("veth0", 0))
@@ -335,13 +339,14 @@ def test_truncated_icmp_is_passed_on(far_listener, link, options):
     link.settle()
     assert not far_listener.waiting()
     after = link.far.counters()
-    # All packets reached the ICMP layer, and it counted each as an error.
+    # All packets reached the kernel's ICMP layer, which counted each packet as an error.
     for counter in ("InMsgs", "InErrors"):
         assert after["Icmp"][counter] - before["Icmp"][counter] == 16, counter
 
 
 def test_headers_that_lie_are_never_queued(far_listener, link):
-    """Bug: the lengths in the header are trusted. The IP layer refuses these packets before the hook."""
+    """The IP layer refuses packets whose header has a wrong length, version or checksum, so the hook never
+    sees them."""
     message = icmp(ICMP_ECHO_REQUEST, data=bytes(20))
     lies = [
         *({"ihl": ihl} for ihl in (0, 1, 4)),
@@ -356,7 +361,7 @@ def test_headers_that_lie_are_never_queued(far_listener, link):
         raw.bind(("veth0", 0))
         for lie in lies:
             raw.send(ETHERNET + ipv4("192.0.2.1", "192.0.2.2", message, **lie))
-        # Frames that end within the IP header.
+        # These frames end within the IP header.
         whole = ipv4("192.0.2.1", "192.0.2.2", message)
         for size in range(1, 20):
             raw.send(ETHERNET + whole[:size])
@@ -364,7 +369,7 @@ def test_headers_that_lie_are_never_queued(far_listener, link):
     assert not far_listener.waiting()
     after = link.far.counters()["Ip"]
     assert after["InReceives"] - before["InReceives"] >= len(lies) + 19
-    # The packets arrived, and the IP layer refused them. It delivered only the marker after them.
+    # The packets arrived, and the IP layer refused them. It delivered only the UDP packet of settle().
     assert after["InDelivers"] - before["InDelivers"] == 1
     with link.pinger() as pinger:
         pinger.send()
@@ -374,12 +379,13 @@ def test_headers_that_lie_are_never_queued(far_listener, link):
 
 @pytest.mark.parametrize("hooks", [1 << LOCAL_OUT, 1 << POST_ROUTING])
 def test_malformed_packets_of_raw_sockets_are_passed_on(load, link, hooks):
-    """Bug: a read out of bounds for outgoing packets. Nothing has checked their headers before the hook."""
+    """Bug: the hook reads beyond the packet. Nothing has checked the headers of outgoing packets before the
+    hook."""
     load(hooks=hooks)
     message = icmp(ICMP_ECHO_REQUEST)
     bad = [
         *(ipv4("192.0.2.1", "192.0.2.2", message[:size]) for size in range(8)),
-        # A header that fills the whole packet, or nearly all of it.
+        # The IP header fills the whole packet, or nearly the whole packet.
         ipv4("192.0.2.1", "192.0.2.2", message + bytes(32), ihl=15),
         ipv4("192.0.2.1", "192.0.2.2", message + bytes(39), ihl=15),
         *(ipv4("192.0.2.1", "192.0.2.2", message, version=version) for version in (0, 3, 5, 6, 15)),
@@ -394,7 +400,7 @@ def test_malformed_packets_of_raw_sockets_are_passed_on(load, link, hooks):
             arrived = sniffer.recv(2000)
             assert arrived[:1] + arrived[20:] == packet[:1] + packet[20:]
             assert not listener.waiting()
-        # A header of this length with a whole ICMP header after it is valid, so the packet is queued.
+        # Behind a header of this length there is a whole ICMP header. So the packet is valid, and is queued.
         raw.sendto(good, ("192.0.2.2", 0))
         packet = listener.receive()
         assert len(packet.payload) == len(good)
@@ -415,7 +421,7 @@ def test_packet_with_ip_options(far_listener, link):
 
 @pytest.mark.parametrize("hooks", [PRE_ROUTING, LOCAL_IN, LOCAL_OUT, POST_ROUTING])
 def test_packet_in_fragments_of_an_skb(load, loopback, hooks):
-    """Bug: only the linear part of a packet is read. A big ping on lo has few bytes there."""
+    """Bug: the hook reads only the linear part of a packet, which has few bytes in a big ping on lo."""
     load(hooks=1 << hooks)
     with loopback.near, Listener() as listener, loopback.pinger() as pinger:
         for seq, size in enumerate((20_000, 60_000), 1):
@@ -475,7 +481,8 @@ def test_listener_that_is_killed_does_not_leave_packets_stuck(module, link, star
 
 
 def test_full_queue_drops(module, link):
-    """BYPASS does not apply to a full queue. The packets in the queue are not lost."""
+    """A full queue drops new packets even with bypass. The packets that are already in the queue are not
+    lost."""
     with link.far, Listener(maxlen=1) as listener, link.pinger() as pinger:
         for seq in (1, 2, 3):
             pinger.send(seq)
@@ -493,7 +500,7 @@ def test_full_queue_drops(module, link):
 
 
 def test_full_queue_passes_with_fail_open(module, link):
-    """If the listener has set NFQA_CFG_F_FAIL_OPEN, packets pass while its queue is full."""
+    """If the listener has set NFQA_CFG_F_FAIL_OPEN, new packets pass while the queue is full."""
     with link.far, Listener(maxlen=1, flags=NFQA_CFG_F_FAIL_OPEN) as listener, \
             link.pinger() as pinger:
         pinger.send(1)
@@ -504,7 +511,8 @@ def test_full_queue_passes_with_fail_open(module, link):
 
 
 def test_rule_of_nftables_queues_behind_ours(module, link):
-    """Our hook and a `queue` rule at a later priority: both listeners decide."""
+    """A `queue` rule of nftables runs after the module's hook. A packet passes only if both listeners accept
+    it."""
     link.far.nft("table ip t { chain in { type filter hook prerouting priority 10; "
                  "ip protocol icmp queue num 5; }; }")
     with link.far, Listener(0) as ours, Listener(5) as theirs, link.pinger() as pinger:
@@ -519,7 +527,7 @@ def test_rule_of_nftables_queues_behind_ours(module, link):
 
 
 def test_rule_of_nftables_that_drops_comes_first(module, link):
-    """A packet that a rule drops at an earlier priority is never queued."""
+    """A rule that runs before the module's hook drops a packet. Then the module never queues this packet."""
     link.far.nft("table ip t { chain in { type filter hook prerouting priority -10; "
                  "ip protocol icmp drop; }; }")
     with link.far, Listener() as listener, link.pinger() as pinger:
@@ -529,7 +537,7 @@ def test_rule_of_nftables_that_drops_comes_first(module, link):
 
 
 def test_many_packets_at_once(module, loopback):
-    """A queue with hundreds of packets, decided by one verdict."""
+    """One batch verdict decides about hundreds of packets in a queue."""
     with loopback.near, Listener() as listener, loopback.pinger() as pinger:
         for seq in range(200):
             pinger.send(seq)
@@ -547,7 +555,8 @@ def test_many_packets_at_once(module, loopback):
 
 
 def test_namespaces_queue_independently(module, loopback, link):
-    """Bug: only `init_net` queues, or all namespaces share a queue. A queue number is another queue in each."""
+    """Bug: only `init_net` queues, or all namespaces share a queue. Each namespace must have its own queue
+    0."""
     with link.far, Listener() as far, loopback.near, Listener() as other:
         with link.pinger() as pinger, loopback.pinger() as looped:
             pinger.send(1)

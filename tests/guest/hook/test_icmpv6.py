@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""An IPv6 network needs neighbour discovery, multicast listener discovery and path MTU discovery. They
+"""An IPv6 network needs neighbour discovery, multicast listener discovery and path MTU discovery. These three
 must work while the module queues ICMPv6.
 
-By default the module queues only echo messages, so the others are not affected. These tests have hooks
-at every point and no bypass: a packet that is queued and not decided is lost.
+By default the module queues only echo messages, so all other ICMPv6 messages pass. These tests have hooks at
+every point and no bypass: a packet that is queued and gets no verdict is lost.
 """
 
 import contextlib
@@ -55,12 +55,13 @@ class Network:
                 run("ip", "-6", "neighbour", "flush", "all")
 
     def neighbours(self):
-        """The neighbours that the near host knows."""
+        """Returns the neighbours that the near host knows, as text."""
         with self.near:
             return run("ip", "-6", "neighbour", "show")
 
     def datagram_arrives(self):
-        """Whether a datagram gets from end to end. For that every host must find its neighbour."""
+        """Whether a datagram gets from the near host to the far host. For this, every host must discover its
+        neighbour."""
         with self.near.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender, \
                 self.far.socket(socket.AF_INET6, socket.SOCK_DGRAM) as receiver:
             receiver.bind((FAR, 0))
@@ -86,7 +87,7 @@ class Network:
                               group + struct.pack("=I", index))
             while True:
                 packet = heard.recv(2000)
-                # The report comes after a router alert.
+                # In the packet, the report comes after a hop-by-hop header with a router alert.
                 if (packet[6], packet[40], packet[48]) == (HOP_BY_HOP, ICMPV6, LISTENER_REPORT) \
                         and group in packet:
                     return True
@@ -120,7 +121,7 @@ def nobody(_network):
 
 @contextlib.contextmanager
 def silent(network):
-    """A listener in every namespace that never sends a verdict."""
+    """Binds a listener in every namespace. The listeners never send a verdict."""
     with contextlib.ExitStack() as stack:
         for namespace in network.all:
             with namespace:
@@ -131,7 +132,7 @@ def silent(network):
 
 @contextlib.contextmanager
 def dead(network):
-    """Listeners that end without verdicts. The kernel drops the packets that wait for them."""
+    """Binds listeners that end without a verdict. Then the kernel drops the packets in their queues."""
     with silent(network):
         pass
     yield
@@ -139,7 +140,7 @@ def dead(network):
 
 @pytest.mark.parametrize("listening", [nobody, silent, dead])
 def test_network_works(network, listening):
-    """Bug: an ICMPv6 queue breaks neighbour discovery and other functions of the network."""
+    """Bug: a queue for ICMPv6 breaks neighbour discovery, multicast reports or path MTU discovery."""
     with listening(network):
         network.forget_neighbours()
         assert network.datagram_arrives()
@@ -148,8 +149,8 @@ def test_network_works(network, listening):
 
 
 def test_queueing_all_types_takes_the_network_down(network):
-    """If all types are queued, the network fails. The module's default prevents this. This test also shows that
-    the tests above would notice such a failure."""
+    """If all types are queued, the network fails. By default the module queues only echo messages, which
+    prevents this failure. This test also shows that the tests above would notice such a failure."""
     network.forget_neighbours()
     with network.near, Control() as control:
         control.set(ipv6=ALL_TYPES)

@@ -19,7 +19,8 @@ from workers import Worker
 PACKET_VERSION, PACKET_TX_RING, TPACKET_V2 = 10, 13, 1
 SOL_PACKET = 263
 TP_STATUS_SEND_REQUEST = 1
-# struct tpacket2_hdr, behind which the packet is (TPACKET2_HDRLEN less a struct sockaddr_ll).
+# The offset of the packet in the ring, behind struct tpacket2_hdr (TPACKET2_HDRLEN less a struct
+# sockaddr_ll).
 RING_SIZE, PACKET_AT = 16384, 32
 
 SOURCE, DESTINATION = "10.9.9.1", "10.9.9.2"
@@ -45,7 +46,7 @@ def _ipsec():
 
 
 def sent_by(device):
-    """The number of packets that the device has sent."""
+    """Returns the number of packets that the device has sent."""
     lines = Path("/proc/thread-self/net/dev").read_text(encoding="ascii").splitlines()
     counters = next(line for line in lines if line.split()[0] == f"{device}:").split()
     return int(counters[10])
@@ -58,7 +59,7 @@ def send_linear(packet):
 
 
 def send_by_ring(packet):
-    """Sends a packet with an empty linear part: it stays in the pages of the ring."""
+    """Sends a packet whose linear part is empty. Its bytes stay in the pages of the socket's ring."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as sender:
         sender.bind(("x0", 0x0800))
         sender.setsockopt(SOL_PACKET, PACKET_VERSION, struct.pack("=i", TPACKET_V2))
@@ -72,11 +73,11 @@ def send_by_ring(packet):
 
 
 def _as_a_user(send):
-    """Sends ICMP and UDP through an xfrm interface. Returns for each how many packets the hook saw, and how
-    many left."""
+    """Sends an ICMP packet and a UDP packet through an xfrm interface. Returns for each how many packets the
+    hook saw, and how many left by v0."""
     become(NOBODY)
     enter_new_namespaces()
-    # Only the packets of the test leave.
+    # Without IPv6, only the test's own packets leave by v0.
     Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("1", encoding="ascii")
     run("ip", "-batch", "-", input="\n".join(XFRM) + "\n")
     await_carrier("v0")
@@ -97,8 +98,8 @@ def _as_a_user(send):
 
 @pytest.mark.parametrize("send", [send_linear, send_by_ring])
 def test_packet_is_seen_wherever_its_header_is(load, send):
-    """Bug: the hook expects the header in the linear part. Then a user's packet passes although the hook
-    must drop it, or the hook reads bytes outside of the packet.
+    """Bug: the hook expects the IP header in the linear part. Then a packet passes that the hook must drop,
+    or the hook reads bytes outside of the packet.
 
     All ICMP is queued, and dropped because the queue has no listener. Other packets leave.
     """

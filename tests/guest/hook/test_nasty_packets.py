@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
 """Packets that end early, contradict themselves or are unusual, injected before the hook. The module's
-statistics show how it treats each."""
+statistics show how the module treats each packet."""
 
 import random
 import struct
@@ -30,14 +30,15 @@ from ipv6_headers import (
 from netlink import SLOW
 from network import checksum, icmp, ipv4, ipv6
 
-# The fate of a packet: queued, passed and counted as unparsable, or ignored by the module (another
-# protocol, a later fragment, or dropped by the stack before the hook).
+# What happens to a packet. QUEUED: the module queues it. UNPARSABLE: the module counts it as unparsable, and
+# it passes. PASSED: the module does not count it, because it has another protocol, is a later fragment, or
+# was dropped by the stack before the hook.
 QUEUED, UNPARSABLE, PASSED = "queued", "unparsable", "passed"
 
 # Types that no host answers.
 UNREACHABLE4, UNREACHABLE6 = 3, 1
 
-# The source address is unspecified, so that no host sends an error about them.
+# All packets have an unspecified source address, so that no host sends an error about these packets.
 MESSAGE4 = icmp(UNREACHABLE4, data=bytes(28))
 MESSAGE6 = struct.pack(">BBHI", UNREACHABLE6, 0, 0, 0) + bytes(48)
 
@@ -54,7 +55,8 @@ ROUTER_ALERT = bytes([5, 2, 0, 0, 1, 0])
 
 
 def jumbo(length, payload=MESSAGE6):
-    """The option for a length that does not fit the packet's header, and the rest of the packet."""
+    """Returns an option header for a length that does not fit the packet's header, and the rest of the
+    packet."""
     return extension(ICMPV6, body=struct.pack(">BBI", 0xC2, 4, length)) + payload
 
 
@@ -159,7 +161,8 @@ PACKETS = {
 
 @pytest.fixture
 def control(load, loopback):
-    """Control of the packets' namespace. All types are queued, and no queue has a listener."""
+    """A client of the control plane, in the packets' namespace. All types are queued, and no queue has a
+    listener."""
     load()
     loopback.near.ip("link set lo mtu 100000")  # for jumbograms
     with loopback.near, Control() as control:
@@ -168,7 +171,7 @@ def control(load, loopback):
 
 
 def test_each_has_its_fate(control, inject):
-    """Injects the packets one by one. The counters show the fate of each."""
+    """Injects the packets one by one. The counters show what happens to each packet."""
     wrong = {}
     for name, (packet, expected) in PACKETS.items():
         family = "ipv" + name[0]
@@ -183,7 +186,8 @@ def test_each_has_its_fate(control, inject):
 
 
 def test_whatever_they_are_changed_to(control, inject, loopback):
-    """Thousands of packets with bytes changed, removed or inserted. Each is counted once."""
+    """Thousands of packets with bytes changed, removed or inserted. Each packet that the hook sees is counted
+    once."""
     source = random.Random(5)
     for _ in range(int(3000 / SLOW)):
         name, (packet, _) = source.choice(list(PACKETS.items()))

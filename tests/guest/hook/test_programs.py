@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Debian's NFQUEUE programs, which were made without this project, read our queue."""
+"""Debian's NFQUEUE programs, which were made without this project, read the module's queue."""
 
 import json
 import os
@@ -44,7 +44,7 @@ class Program:
 
 @pytest.fixture
 def consume_by(module, link):
-    """Starts a program at the far end, and waits until it has bound queue 0 with whole packets."""
+    """Starts a program at the far end, and waits until it has bound queue 0 and asked for whole packets."""
     running = []
 
     def is_ready():
@@ -64,14 +64,14 @@ def consume_by(module, link):
 
 
 def ping(link, count=3):
-    """Pings of all sizes pass the queue, one after the other."""
+    """Pings of different sizes pass the program's queue, one after the other."""
     with link.far, Control() as control:
         before = control.stats()["ipv4"]["queued"], nfqueue.last_ids()[0]
         with link.pinger() as pinger:
             for seq in range(count):
                 pinger.ping(seq, seq * 700)
         assert control.stats()["ipv4"]["queued"] - before[0] == count
-        # The program must have accepted them.
+        # The pings had ids in the queue, so the program has accepted them.
         assert nfqueue.last_ids()[0] - before[1] >= count
         assert nfqueue.statistics()[0] == (0, 0, 0)
 
@@ -96,7 +96,7 @@ def test_programs_that_give_up_their_rights_lose_every_packet(consume_by, link, 
         program.says("192.0.2.1")
         link.settle()
         assert not pinger.replies()
-    # SIGTERM, so that the program can end its child.
+    # SIGTERM, not SIGKILL, so that the program can end its child process.
     program.process.terminate()
     program.process.wait(DEADLINE)
 
@@ -125,8 +125,8 @@ def test_opensnitchd(consume_by, link, tmp_path):
     ping(link)
 
 
-# The first byte of data selects what the script does: accept, mark, drop, or exchange two words of data.
-# The exchange does not change the checksum.
+# The first byte of the ping's data selects what the script does: accept, mark, drop, or exchange two words of
+# data. The exchange does not change the checksum of the message.
 SCRIPT = """
 import json
 from netfilterqueue import NetfilterQueue

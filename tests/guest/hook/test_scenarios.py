@@ -32,7 +32,7 @@ PARAMETER_PROBLEM, UNKNOWN_OPTION = 4, 2
 
 
 def outcome(call, *arguments):
-    """The result of a call, or the name of its error."""
+    """Returns the result of a call, or the name of its error."""
     try:
         return call(*arguments)
     except OSError as error:
@@ -53,7 +53,7 @@ class Wire:
         self._socket.close()
 
     def segments(self):
-        """All segments except pure acknowledgements, whose times vary: (sender, flags, bytes)."""
+        """Returns (sender, flags, bytes) of all segments except pure acknowledgements, whose times vary."""
         found = []
         while select.select([self._socket], [], [], 0)[0]:
             packet, (_, _, direction, *_) = self._socket.recvfrom(1 << 16)
@@ -68,7 +68,7 @@ class Wire:
 
 
 class Connection:
-    """A TCP connection from the near end of a link to the far one."""
+    """A TCP connection from the near end of a link to the far end."""
 
     def __init__(self, link):
         self.link = link
@@ -121,7 +121,7 @@ def linger(end, seconds):
     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, int(seconds)))
 
 
-# The ways in which a connection ends. Each function plays one, and checks what both sides see.
+# Each of the next functions ends a connection in another way, and checks what both sides see.
 
 
 def close(tcp):
@@ -144,14 +144,14 @@ def close_with_unread_data(tcp):
 
 
 def close_lingering_for_0_s(tcp):
-    """The connection is reset at once, without a FIN."""
+    """The connection is reset immediately, without a FIN."""
     linger(tcp.client, 0)
     tcp.client.close()
     assert (outcome(tcp.server.recv, 100), tcp.states()) == ("ECONNRESET", [None, None])
 
 
 def close_lingering(tcp):
-    """close() returns when all data was acknowledged. Here that is at once."""
+    """close() returns when the other side has acknowledged all data. Here that happens immediately."""
     linger(tcp.client, DEADLINE)
     tcp.client.sendall(b"last words")
     tcp.client.close()
@@ -193,7 +193,7 @@ def destroy(tcp):
 
 
 def destroy_with_unread_data(tcp):
-    """The client can still read the data that had arrived."""
+    """The client can still read the data that arrived before its end was destroyed."""
     tcp.send(b"unread")
     assert tcp.destroy() == 0
     assert tcp.client.recv(100) == b"unread"
@@ -202,17 +202,18 @@ def destroy_with_unread_data(tcp):
 
 
 def destroy_after_shutdown(tcp):
-    """The other side has read the end of the stream before. Now it can no longer write."""
+    """The server has read the end of the stream. When the client's end is destroyed, the server can no longer
+    write."""
     tcp.client.shutdown(socket.SHUT_WR)
     assert tcp.server.recv(100) == b""
-    # Otherwise a later acknowledgement would cause another reset.
+    # The FIN must be acknowledged first: an acknowledgement after the destruction would cause another reset.
     wait_until(lambda: tcp.states() == [FIN_WAIT2, CLOSE_WAIT])
     assert tcp.destroy() == 0
     assert (outcome(tcp.server.send, b"answer"), tcp.states()) == ("EPIPE", [None, None])
 
 
 def destroy_in_time_wait(tcp):
-    """The kernel sends nothing, and the port is free."""
+    """In TIME_WAIT, SOCK_DESTROY sends nothing, and makes the port free."""
     tcp.client.close()
     assert tcp.server.recv(100) == b""
     tcp.server.close()
@@ -221,7 +222,7 @@ def destroy_in_time_wait(tcp):
     assert tcp.bind_again() is None
 
 
-# The segments of each function, after the handshake.
+# The segments that each function must cause, after the handshake.
 COURSES = {
     close: [("near", "PA", 7), ("near", "FA", 0), ("far", "FA", 0)],
     close_with_unread_data: [("far", "PA", 6), ("near", "RA", 0)],
@@ -238,7 +239,7 @@ COURSES = {
 
 
 def segments(link, course):
-    """The segments of one function of COURSES, until both ends are closed."""
+    """Runs one function of COURSES. Returns all segments until both ends are closed."""
     with Wire(link) as wire:
         with Connection(link) as connection:
             course(connection)
@@ -247,14 +248,15 @@ def segments(link, course):
 
 
 def never_send_again(link):
-    """Keeps TCP from sending a segment twice. On a slow machine an acknowledgement can be late."""
+    """Keeps TCP from sending a segment again if its acknowledgement is late, as it can be on a slow
+    machine."""
     for end in (link.near, link.far):
         end.sysctl("ipv4/tcp_early_retrans", 0)
         end.sysctl("ipv4/tcp_rto_min_us", int(DEADLINE * 1e6))
 
 
 def test_tcp(load, link):
-    """Connections that end in any way have the same segments with and without the module."""
+    """However a connection ends, its segments are the same with and without the module."""
     never_send_again(link)
     handshake = [("near", "S", 0), ("far", "SA", 0)]
     expected = {course.__name__: handshake + rest for course, rest in COURSES.items()}
@@ -267,8 +269,9 @@ def test_tcp(load, link):
 
 
 def destroy_while_it_lingers(link):
-    """close() waits for data, but the other side takes no more. When the connection is destroyed, close()
-    returns. The number of segments varies, so they are not compared."""
+    """close() waits for the acknowledgement of its data, but the other side takes no more data. When the
+    connection is destroyed, close() returns. The number of segments varies, so the segments are not
+    compared."""
     with Connection(link) as tcp:
         linger(tcp.client, 5 * DEADLINE)
         tcp.client.setblocking(False)
@@ -286,7 +289,7 @@ def destroy_while_it_lingers(link):
 
 
 def test_tcp_destroyed_while_it_lingers(load, link):
-    """close() returns with and without the module."""
+    """When the connection is destroyed, a waiting close() returns, with and without the module."""
     destroy_while_it_lingers(link)
     load(**EVERYWHERE)
     destroy_while_it_lingers(link)
@@ -316,14 +319,14 @@ def sender(link):
 
 
 def send_more(sender):
-    """Sends in pieces, with MSG_MORE."""
+    """Sends a datagram in pieces, with MSG_MORE."""
     sender.send(b"one, ", socket.MSG_MORE)
     sender.send(b"two, ", socket.MSG_MORE)
     sender.send(b"three")
 
 
 def send_corked(sender):
-    """Sends in pieces while UDP_CORK is set, and then clears it."""
+    """Sends a datagram in pieces while UDP_CORK is set, and then clears UDP_CORK."""
     sender.setsockopt(socket.IPPROTO_UDP, UDP_CORK, 1)
     for piece in (b"one, ", b"two, ", b"three"):
         sender.send(piece)
@@ -332,7 +335,7 @@ def send_corked(sender):
 
 @pytest.mark.parametrize("send", [send_more, send_corked], ids=lambda send: send.__name__)
 def test_udp_in_pieces(queued, link, sender, send):
-    """The pieces arrive as one datagram, and no listener gets it."""
+    """The pieces arrive as one datagram, and the hook queues nothing."""
     with link.far.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.settimeout(DEADLINE)
         receiver.bind((link.far_address, 0))
@@ -346,9 +349,10 @@ def test_udp_in_pieces(queued, link, sender, send):
 
 @pytest.mark.parametrize("send", [send_more, send_corked], ids=lambda send: send.__name__)
 def test_udp_in_pieces_to_a_closed_port(queued, link, sender, send):
-    """The answer is an ICMP error. It is queued at each hook point, and then reaches the sender."""
+    """The answer is an ICMP error. This error is queued at each hook point that it passes, and reaches the
+    sender after the verdicts."""
     near, far = queued
-    # When this receiver is closed, its port is closed.
+    # The receiver finds a free port. When the receiver is closed, nothing is bound to this port.
     with link.far.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind((link.far_address, 0))
         sender.connect(receiver.getsockname())
@@ -366,7 +370,7 @@ def test_udp_in_pieces_to_a_closed_port(queued, link, sender, send):
 
 
 def test_udp_destroyed_with_a_cork(queued, link, sender):
-    """A socket is destroyed while pieces wait: they never arrive."""
+    """If a socket is destroyed while pieces wait in it, the pieces never arrive."""
     with link.far.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind((link.far_address, 0))
         sender.connect(receiver.getsockname())
@@ -389,14 +393,15 @@ TO_SKIP, TO_ANSWER = (bytes([0, 0, kind, 4]) + b"data" for kind in (0x1e, 0x9e))
 
 
 def reassembled(namespace):
-    """The number of IPv6 datagrams that were reassembled from fragments."""
+    """Returns how many IPv6 datagrams the namespace has reassembled from fragments."""
     with namespace:
         lines = Path("/proc/thread-self/net/snmp6").read_text(encoding="ascii").splitlines()
     return int(dict(map(str.split, lines))["Ip6ReasmOKs"])
 
 
 def fragments_and_options(path):
-    """Sends a datagram in several fragments, with extension headers before and after the fragment header."""
+    """Sends a datagram in several fragments, with extension headers before and after the fragment header.
+    Returns the data, the headers' options, and how many datagrams were reassembled."""
     before = reassembled(path.far)
     with path.near.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender, \
             path.far.socket(socket.AF_INET6, socket.SOCK_DGRAM) as receiver:
@@ -408,7 +413,7 @@ def fragments_and_options(path):
             sender.setsockopt(socket.IPPROTO_IPV6, option, TO_SKIP)
         sender.sendto(DATA, receiver.getsockname())
         data, headers, _, _ = receiver.recvmsg(1 << 16, 1 << 10)
-    # The first byte is the next header, which varies.
+    # The first byte of each header is left out: it is the number of the next header, which varies.
     return data, {kind: header[1:] for _, kind, header in headers}, reassembled(path.far) - before
 
 
@@ -430,19 +435,20 @@ def honour_extension_headers(path):
     """The receiver does what the extension headers ask for."""
     options = {socket.IPV6_HOPOPTS: TO_SKIP[1:], socket.IPV6_DSTOPTS: TO_SKIP[1:]}
     assert fragments_and_options(path) == (DATA, options, 1)
-    # The pointer is after the fixed header, and after the bytes "next header" and "length".
+    # The pointer is the offset of the option: after the fixed header, and after the bytes "next header" and
+    # "length".
     assert option_to_answer(path) == (PARAMETER_PROBLEM, UNKNOWN_OPTION, 40 + 2)
 
 
 def test_ipv6_extension_headers(load, routed):
-    """The receiver does the same with and without the module."""
+    """The receiver treats extension headers in the same way with and without the module."""
     honour_extension_headers(routed)
     load(**EVERYWHERE)
     honour_extension_headers(routed)
 
 
 def udp6(source, destination, data):
-    """A UDP packet from `source` to `destination`. Each is an address and a port."""
+    """Returns a UDP packet from `source` to `destination`. Each of these two is an address and a port."""
     def packet(check):
         return struct.pack(">4H", source[1], destination[1], 8 + len(data), check) + data
 
@@ -451,8 +457,8 @@ def udp6(source, destination, data):
 
 
 def destroy_between_fragments(path):
-    """The receiver is destroyed while one half of a datagram waits for the other half. Both are
-    reassembled, no socket gets the datagram, and the sender gets an error."""
+    """The receiver is destroyed while one half of a datagram waits for the other half. The kernel still
+    reassembles the two halves, but no socket gets the datagram, and the sender gets an error."""
     path.far.sysctl("ipv6/icmp/ratelimit", 0)
     before = reassembled(path.far)
     with path.near.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender, \
@@ -478,7 +484,7 @@ def destroy_between_fragments(path):
 
 
 def test_ipv6_destroyed_between_fragments(load, routed):
-    """Both ends do the same with and without the module."""
+    """With and without the module, the halves are reassembled, and the sender gets an error."""
     destroy_between_fragments(routed)
     load(**EVERYWHERE)
     destroy_between_fragments(routed)

@@ -15,7 +15,7 @@ import module as modules
 from network import Pinger
 
 TRACING = Path("/sys/kernel/tracing")
-# Numbers of Linux for perf_event_open(2).
+# The number of the system call perf_event_open(2), for each architecture.
 PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}.get(os.uname().machine)
 PERF_TYPE_BREAKPOINT, HW_BREAKPOINT_X, ATTR_SIZE = 5, 4, 112
 EVERYWHERE = 0, -1
@@ -23,7 +23,7 @@ PINGS = 3
 
 
 def hook():
-    """The name and the address of the function that decides about ICMP of IPv4."""
+    """Returns the name and the address of the function that decides about ICMP of IPv4."""
     symbols = Path("/proc/kallsyms").read_text(encoding="ascii")
     (address, name), = re.findall(r"^(\w+) t (_RNv\w*6nldemo4hook11decide_ipv4)\t", symbols, re.MULTILINE)
     return name, int(address, 16)
@@ -39,7 +39,8 @@ def breakpoint_at(address, cpu):
 
 
 def test_breakpoint_counts_calls_of_the_hook(module, loopback):
-    """A breakpoint counts the calls of the hook. docs/debugging.md recommends it instead of a kprobe."""
+    """A breakpoint counts the calls of the hook. docs/debugging.md recommends a breakpoint instead of a
+    kprobe."""
     _, address = hook()
     counters = [breakpoint_at(address, cpu) for cpu in range(os.cpu_count())]
     try:
@@ -54,7 +55,7 @@ def test_breakpoint_counts_calls_of_the_hook(module, loopback):
 
 
 def test_kprobe_events_find_no_function(module):
-    """If this fails, kprobes work, and the chapter must be changed."""
+    """If this test fails, kprobes can trace the module, and docs/debugging.md must be changed."""
     name, _ = hook()
     with pytest.raises(OSError) as refused:
         (TRACING / "kprobe_events").write_text(f"p:hook {name}\n", encoding="ascii")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Packets of a VRF. At PRE_ROUTING each packet meets a hook twice: with its device, and with the VRF."""
+"""Packets of a VRF. At PRE_ROUTING each packet meets the hook twice: first its device is the device by which
+it arrived, then its device is the VRF."""
 
 import socket
 import subprocess
@@ -17,7 +18,7 @@ def vrf(load, routed):
     if subprocess.run(["modprobe", "vrf"], check=False).returncode:
         pytest.skip("this kernel has no VRFs (CONFIG_NET_VRF)")
     routed.far.ip("link add red type vrf table 10", "link set red up", "link set veth0 master red",
-                  # The kernel removed these when veth0 was set down.
+                  # To put veth0 into the VRF, the kernel sets veth0 down for a moment. Then these are gone.
                   "addr replace 198.51.100.1/24 dev veth0", "addr replace fd00:2::1/64 dev veth0 nodad",
                   "neigh replace 198.51.100.254 lladdr 02:00:00:00:01:02 dev veth0",
                   "neigh replace fd00:2::fe lladdr 02:00:00:00:01:02 dev veth0",
@@ -53,7 +54,8 @@ def test_packet_of_a_vrf_is_queued_once_and_arrives(vrf, family):
 
 @pytest.mark.parametrize("family", FAMILIES, ids=str)
 def test_packet_of_a_vrf_meets_other_hooks_once(vrf, family):
-    """Bug: packets of a VRF pass at other points. There a packet meets the hook once, with the VRF as its device."""
+    """Bug: packets of a VRF pass at other points than PRE_ROUTING. There a packet meets the hook only once,
+    with the VRF as its device."""
     vrf.load(hooks=1 << LOCAL_IN)
     with vrf.far:
         listener = Listener()
@@ -68,7 +70,8 @@ def test_packet_of_a_vrf_meets_other_hooks_once(vrf, family):
 
 @pytest.mark.parametrize("family", FAMILIES, ids=str)
 def test_packet_that_a_vrf_sends_to_itself_is_queued(vrf, family):
-    """Bug: a packet that a VRF sends to itself passes. It meets the hook only once, with the VRF as its device."""
+    """Bug: a packet that a VRF sends to itself passes. Such a packet meets the hook only once, with the VRF
+    as its device."""
     vrf.load()
     with vrf.far:
         listener = Listener()
@@ -87,7 +90,8 @@ def test_packet_that_a_vrf_sends_to_itself_is_queued(vrf, family):
 
 @pytest.mark.parametrize("condition, arrives", [("", False), ('meta iifkind != "vrf"', True)], ids=("as it is", "mended"))
 def test_rule_of_nftables_needs_a_condition(vrf, condition, arrives):
-    """The kernel loses the packets, not the module. The condition in docs/queue.md prevents this loss."""
+    """The loss is not the module's fault: the kernel also loses packets of a VRF that a rule of nftables
+    queues twice. The condition in docs/queue.md prevents the second queueing."""
     vrf.far.nft("table ip t { chain c { type filter hook prerouting priority 0;"
                 f" {condition} ip protocol icmp queue num 0; }}\n}}")
     with vrf.far:
