@@ -45,7 +45,7 @@ def assert_echoes(protocol=23):
 
 
 def assert_not_served(protocol=23):
-    """There is no kernel socket, and the protocol number is free."""
+    """Checks that there is no kernel socket, and that the protocol number is free."""
     assert not has_kernel_socket(protocol)
     with pytest.raises(OSError) as failure:
         Client(protocol)
@@ -61,11 +61,12 @@ def references(name=modules.NAME):
 
 @pytest.mark.smoke
 def test_unload_with_an_open_socket_is_refused(module, namespaces):
-    """Bug: THIS_MODULE is NULL, and the code is unloaded while a socket of the protocol is open."""
+    """Bug: the module gives the kernel no THIS_MODULE, and its code is unloaded while a socket of the
+    protocol is open."""
     for namespace in (None, namespaces()):
         client = namespace.client() if namespace else Client()
         assert references() == 1
-        # The socket is unused, was used, or has replies that were not read.
+        # First the socket is unused, then it was used, then it has a reply that was not read.
         for step in (lambda: None, lambda: client.echo(b"used"), lambda: client.send(pack(ECHO))):
             step()
             with pytest.raises(OSError) as failure:
@@ -82,7 +83,7 @@ def test_unload_with_an_open_socket_is_refused(module, namespaces):
 
 
 def test_rmmod_says_that_the_module_is_in_use(module):
-    """The error of rmmod tells the user the reason."""
+    """The error of rmmod tells the user that the module is in use."""
     with Client():
         with pytest.raises(AssertionError, match="in use"):
             run("rmmod", modules.NAME)
@@ -91,7 +92,7 @@ def test_rmmod_says_that_the_module_is_in_use(module):
 
 
 def test_unload_with_a_socket_of_an_ended_process(module, start):
-    """A client that is killed during an exchange does not keep the module."""
+    """A client that was killed while it sent requests does not keep the module in use."""
     def flood():
         with Client() as client:
             while True:
@@ -124,7 +125,7 @@ def test_nothing_is_left_behind(load, namespaces, link):
 
 
 def test_unload_drops_what_is_queued(load, link):
-    """Bug: packets stay in a queue, and refer to a hook that was unregistered."""
+    """Bug: after unloading, packets stay in a queue, and refer to a hook that no longer exists."""
     with link.far, Listener() as listener, link.pinger() as pinger:
         for seq in (1, 101):
             load()
@@ -156,8 +157,8 @@ def test_device_that_goes_takes_its_queued_packets_along(module, link):
 
 
 def test_two_modules_on_one_protocol_number(module, twin_ko, load, kernel_log, namespaces, link):
-    """Bug: the module mistakes NULL from netlink_kernel_create() for success. The second module must fail to load,
-    and leave nothing."""
+    """Bug: the module mistakes NULL from netlink_kernel_create() for success. A second module with the same
+    protocol number must fail to load, and leave nothing."""
     other = namespaces()
     with pytest.raises(OSError) as failure:
         load(twin_ko, bypass=0, queue=9, hooks=31)
@@ -165,11 +166,11 @@ def test_two_modules_on_one_protocol_number(module, twin_ko, load, kernel_log, n
     (line,) = kernel_log.of_module(TWIN)
     assert "protocol" in line and re.search(r"\b23\b", line)
     assert not is_loaded(TWIN)
-    # The second module had hooks in the first namespace before it asked for the number.
+    # The second module had registered hooks here before it asked for the protocol number. They must be gone.
     with Pinger(Here(), "127.0.0.1") as pinger:
         pinger.ping()
 
-    # The first module still works, in old and in new namespaces, and only its hook is registered.
+    # The first module still works in every namespace, and only its hooks are registered.
     for place in (other, namespaces()):
         with place:
             assert_echoes()
@@ -186,13 +187,14 @@ def test_two_modules_on_one_protocol_number(module, twin_ko, load, kernel_log, n
 
 
 def test_two_modules_on_two_protocol_numbers(module, twin_ko, load, link):
-    """Two modules work at the same time, each with its own number and queue. Each can be unloaded alone."""
+    """Two modules work at the same time, each with its own number and queue. Each module can be unloaded
+    alone."""
     load(twin_ko, protocol=24, queue=9)
     with link.far, Listener(0) as ours, Listener(9) as twins, link.pinger() as pinger:
         with Client(23) as one, Client(24) as two:
             assert one.echo(b"23").payload == b"23" and two.echo(b"24").payload == b"24"
             assert references() == references(TWIN) == 1
-        # The packet meets both hooks. The hook of the module that was loaded later comes first.
+        # The packet meets the hooks of both modules. The hook of the module that was loaded later runs first.
         pinger.send(1)
         packet = twins.receive()
         assert not ours.waiting()
@@ -218,7 +220,7 @@ def test_two_modules_on_two_protocol_numbers(module, twin_ko, load, link):
 
 @pytest.fixture
 def crowded():
-    """Fills a hook point of the initial namespace with hooks."""
+    """Returns a function that fills a hook point of the initial namespace with hooks."""
     crowded = []
 
     def crowded_at(point):
@@ -232,7 +234,7 @@ def crowded():
 
 @pytest.mark.parametrize("point, hooks", [("prerouting", 1), ("forward", 31)])
 def test_failure_in_the_middle_leaves_nothing(load, namespaces, crowded, point, hooks):
-    """Bug: after a failure, the hooks that were registered before it stay registered."""
+    """Bug: if the module fails to register one hook, the hooks that it has registered before stay."""
     places = [namespaces(), namespaces()]
     crowded(point)
     for _ in range(3):
@@ -243,13 +245,13 @@ def test_failure_in_the_middle_leaves_nothing(load, namespaces, crowded, point, 
         for place in (Here(), *places):
             with place:
                 assert_not_served()
-                # A hook that was left would run code that is unloaded, or drop the packet.
+                # If a hook were left, it would run code that is unloaded, or drop the packet.
                 with Pinger(place, "127.0.0.1") as pinger:
                     pinger.ping()
 
 
 def _count_sockets(stop):
-    """Opens sockets of the protocol until it is stopped. Returns the number of successes."""
+    """Opens sockets of the protocol until `stop`. Returns how many times that succeeded."""
     opened = 0
     while not stop.is_set():
         with contextlib.suppress(OSError), Client():
@@ -258,8 +260,8 @@ def _count_sockets(stop):
 
 
 def test_load_that_fails_at_once_has_no_clients(load, crowded, start, stop):
-    """Bug: programs can open sockets of the protocol before all steps of the load that can fail have succeeded.
-    Then a failed load must wait until the programs close their sockets, however long that takes."""
+    """Bug: programs can open sockets of the protocol while the load can still fail. Then a failed load must
+    wait until these programs close their sockets, however long that takes."""
     crowded("prerouting")
     workers = [start(_count_sockets, stop) for _ in range(2)]
     for _ in range(int(50 / SLOW)):
@@ -271,10 +273,10 @@ def test_load_that_fails_at_once_has_no_clients(load, crowded, start, stop):
 
 
 def test_namespace_full_of_hooks_vetoes_no_load(load, namespaces, kernel_log):
-    """Bug: a user who fills a namespace of his own with hooks keeps the module from being loaded.
+    """Bug: a user keeps the module from being loaded by filling a network namespace of his own with hooks.
 
-    The full namespace gets no hooks, and the kernel log says so. When the namespace has room, the next request
-    to set its configuration registers the hooks.
+    The full namespace gets no hooks, and the kernel log says so. When the namespace has room again, the next
+    request to set its configuration registers the hooks.
     """
     first, full, last = namespaces(), namespaces(), namespaces()
     full.nft(crowd("prerouting"))
@@ -293,7 +295,7 @@ def test_namespace_full_of_hooks_vetoes_no_load(load, namespaces, kernel_log):
         assert control.config() == {**DEFAULTS, "bypass": 0, **told(0, hooked=0)}
         assert control.stats()["hooked"] == 0
         pinger.ping()
-        # The hook point is still full.
+        # The hook point is still full, so a request to register the hooks fails.
         with pytest.raises(Refused) as failure:
             control.set(bypass=0)
         assert failure.value.errno == errno.E2BIG and "too many hooks" in failure.value.text
@@ -305,11 +307,12 @@ def test_namespace_full_of_hooks_vetoes_no_load(load, namespaces, kernel_log):
         assert control.config() == expected and monitor.events() == [("config", expected)]
         assert control.stats()["hooked"] == 1
         assert len(full.hooks(modules.NAME)) == 2
-        # The queue has no listener.
+        # The hook now queues the ping. The ping is dropped, because the queue has no listener and bypass is
+        # off.
         pinger.send(2)
         wait_until(lambda: control.stats()["ipv4"]["queued"] == 1)
         assert not pinger.replies()
-        # Now that the hooks are registered, the same request changes nothing.
+        # The hooks are registered now, so the same request changes nothing.
         control.set(bypass=0)
         assert not monitor.waiting()
 
@@ -318,7 +321,7 @@ def test_namespace_full_of_hooks_vetoes_no_load(load, namespaces, kernel_log):
 
 
 def test_namespace_made_after_loading_is_served(module, namespaces):
-    """Bug: only namespaces that existed when the module was loaded are served."""
+    """Bug: the module serves only namespaces that existed when it was loaded."""
     with namespaces():
         ping_and_echo()
         with Listener() as listener, Pinger(Here(), "127.0.0.1") as pinger:
@@ -346,17 +349,17 @@ def _in_user_namespace():
 
 
 def test_namespace_of_an_unprivileged_user(module, start):
-    """A namespace that belongs to a user namespace works as any other, for its owner."""
+    """For its owner, a network namespace in a user namespace works like any other."""
     start(_in_user_namespace).result()
 
 
-# The number of network namespaces that a user may have. A namespace counts until it is freed.
+# The number of network namespaces that a user may have. A namespace is counted until the kernel has freed it.
 LIMIT = Path("/proc/sys/user/max_net_namespaces")
 
 
 @pytest.fixture
 def limit():
-    """Sets the limit during a test."""
+    """Returns a function that sets the limit. After the test the limit is as before."""
     before = LIMIT.read_text(encoding="ascii")
     yield lambda number: LIMIT.write_text(f"{number}\n", encoding="ascii")
     LIMIT.write_text(before, encoding="ascii")
@@ -373,13 +376,13 @@ def can_make_namespace():
 
 
 def _churn(count):
-    """Makes namespaces and uses them. Sockets keep the last few alive."""
+    """Makes namespaces, and uses each. Open sockets keep the last few namespaces alive."""
     def made():
         try:
             os.close(unshare())
             return True
         except OSError as error:
-            # Some namespaces must be freed first.
+            # There are too many namespaces: the kernel must free some first.
             assert error.errno == errno.ENOSPC, error
             return False
 
@@ -395,7 +398,8 @@ def _churn(count):
 
 
 def test_many_namespaces_come_and_go(module, start, limit):
-    """Bug: state of a namespace is used after it was freed, or keeps the namespace from being freed."""
+    """Bug: the module uses its state in a namespace after the namespace was freed, or keeps the namespace
+    from being freed."""
     def as_few_as_before():
         limit(before + 1)
         return can_make_namespace()
@@ -412,7 +416,7 @@ def test_many_namespaces_come_and_go(module, start, limit):
 
 
 def test_namespaces_die_with_packets_in_a_queue(module, namespaces, start):
-    """Bug: queued packets outlive their namespace, or keep it from being freed."""
+    """Bug: queued packets exist longer than their namespace, or keep it from being freed."""
     observer = namespaces()
 
     def live(path):
@@ -429,7 +433,8 @@ def test_namespaces_die_with_packets_in_a_queue(module, namespaces, start):
                 pass
 
     for _ in range(5):
-        # When the namespace's end of a pair of devices is removed, our end is removed, too.
+        # The namespace has one end of a pair of devices. When the kernel frees the namespace, the other end,
+        # in `observer`, is removed, too.
         namespace = Namespace()
         observer.ip(f"link add veth0 type veth peer name veth0 netns {namespace.path}")
         worker = start(live, namespace.path)
@@ -454,17 +459,18 @@ def test_namespaces_die_with_packets_in_a_queue(module, namespaces, start):
 
 
 def test_load_and_unload_under_traffic(load, namespaces, stop, start):
-    """Bug: for a moment a socket or hook exists without the state that it needs."""
+    """Bug: a socket or a hook is registered before the state that it uses exists, or after this state was
+    freed."""
     echoers = [start(keep_echoing, seed, stop) for seed in range(2)]
     pingers = [start(keep_pinging, stop, namespaces())]
     for round_ in range(int(20 / min(SLOW, 2))):
         load(hooks=31 if round_ % 2 else 1)
-        # The module is unloaded as soon as a client was served.
+        # When a client has opened a socket, unload the module as soon as possible.
         wait_until(lambda: references() > 0, interval=0)
         remove_when_unused()
         assert not is_loaded()
     stop.set()
-    # In each round some client was served. A single client may never have been served.
+    # In each round the module served some client, but not each client was served.
     done, refused = (sum(numbers) for numbers in zip(*map(counts, echoers)))
     assert done > 0 and refused > 0
     for worker in pingers:
@@ -472,10 +478,10 @@ def test_load_and_unload_under_traffic(load, namespaces, stop, start):
 
 
 def test_load_and_unload_while_namespaces_come_and_go(load, stop, start):
-    """Bug: the module fails if a namespace is made, or dies, just when the module is registered.
+    """Bug: the module fails if a namespace is made or deleted at the moment when the module is registered.
 
-    No client sends while the module is being loaded, because the kernel itself has a BUG(): it is hit if a
-    client sends to a kernel socket that is just being made (see docs/soundness.md).
+    No client sends while the module is being loaded: the kernel itself has a BUG() for a client that sends to
+    a kernel socket that is just being made (see docs/soundness.md).
     """
     loading = multiprocessing.Lock()
 
@@ -519,7 +525,7 @@ def test_unload_during_a_ping_flood(load, namespaces, stop, start):
             return nfqueue.statistics().get(0, (0,))[0] > 0
 
     for _ in range(5):
-        # Packets wait in the queue when the module is unloaded.
+        # At this moment packets wait in the queue.
         wait_until(busy, interval=0)
         remove()
         assert not is_loaded()
@@ -558,14 +564,15 @@ def test_unload_while_a_hook_runs(load, stop, start):
 
 
 def test_unload_while_echo_clients_run(load, stop, start):
-    """Bug: code is unloaded while a client uses it. Unloading must wait until there is no client."""
+    """Bug: the code is unloaded while a client uses it. Unloading must fail until no client has an open
+    socket."""
     load()
     workers = [start(keep_echoing, seed, stop) for seed in range(4)]
     wait_until(lambda: references() > 0)
     remove_when_unused()
     assert_not_served()
     stop.set()
-    # The client with an open socket was served. The others may have come too late.
+    # The client with an open socket was served. Other clients may have started when the module was gone.
     assert sum(counts(worker)[0] for worker in workers) > 0
 
 

@@ -17,26 +17,27 @@ from nfqueue import PRE_ROUTING, Listener
 
 RANGES = {"protocol": (23, 31), "queue": (0, 65535), "hooks": (1, 31)}
 BOOLS = {"enabled", "bypass", "ipv6"}
-# The values that sysfs shows for parameters that were not given.
+# The values that sysfs shows if no parameter is given.
 SHOWN = {"protocol": "23", "enabled": "Y", "queue": "0", "queues": "1", "bypass": "Y", "ipv6": "Y",
          "hooks": "1", "priority": "0", "skip_mark": "0"}
 SYSFS = Path("/sys/module", modules.NAME, "parameters")
 
 
 def shown():
-    """The value that sysfs shows for each parameter."""
+    """Returns the value that sysfs shows for each parameter."""
     return {file.name: file.read_text(encoding="ascii").removesuffix("\n")
             for file in SYSFS.iterdir()}
 
 
 @pytest.fixture
 def insert(ko, load):
-    """Loads the module with parameters as insmod gets them."""
+    """Returns a function that loads the module with parameters in one text, as insmod gives them to the
+    kernel."""
     return functools.partial(modules.insert, ko)
 
 
 def assert_nothing_left(loopback):
-    """No module, no netlink socket, and no hook."""
+    """Checks that the module is not loaded, and that there is no netlink socket and no hook."""
     assert not modules.is_loaded()
     assert not has_kernel_socket(23)
     with pytest.raises(OSError) as failure:
@@ -55,7 +56,7 @@ def assert_nothing_left(loopback):
                   2**63 - 1)
 ])
 def test_out_of_range_is_refused_and_named(load, kernel_log, loopback, name, value):
-    """Bug: a value is cut to a narrower integer, or accepted out of range."""
+    """Bug: the module accepts a value out of range, or cuts it to a narrower integer."""
     with pytest.raises(OSError) as failure:
         load(**{name: value})
     assert failure.value.errno == errno.EINVAL
@@ -80,7 +81,7 @@ def test_values_that_are_none_are_refused(load, loopback, name, value):
 
 @pytest.mark.smoke
 def test_first_bad_parameter_of_several_is_named_once(load, kernel_log):
-    """Bug: there is a log line for every network namespace."""
+    """Bug: the module logs a bad parameter once for every network namespace."""
     with pytest.raises(OSError):
         load(protocol=22, queue=65536, hooks=0)
     (line,) = kernel_log.of_module()
@@ -89,7 +90,7 @@ def test_first_bad_parameter_of_several_is_named_once(load, kernel_log):
 
 @pytest.mark.parametrize("name, given", [("prottocol", "prottocol=24"), ("nobypass", "nobypass")])
 def test_unknown_parameter_is_reported(insert, kernel_log, name, given):
-    """The kernel ignores an unknown parameter, and logs that."""
+    """The kernel ignores an unknown parameter, and logs that it does."""
     insert(given)
     assert any(f"'{name}' ignored" in line for line in kernel_log.lines)
     assert shown() == SHOWN
@@ -99,7 +100,7 @@ def test_unknown_parameter_is_reported(insert, kernel_log, name, given):
 
 @pytest.mark.parametrize("protocol", [23, 24, 31])
 def test_protocol_number(load, protocol):
-    """The lowest and the highest number work, and only the given number is served."""
+    """The lowest and the highest protocol number work, and the module serves only the given number."""
     load(protocol=protocol)
     assert [number for number in range(23, 32) if has_kernel_socket(number)] == [protocol]
     with Client(protocol) as client:
@@ -118,7 +119,7 @@ def test_hexadecimal_numbers(load):
 
 @pytest.mark.parametrize("queue", [0, 1, 256, 65535])
 def test_queue_number(load, loopback, queue):
-    """Bug: the number of the queue in the verdict is cut to fewer bits."""
+    """Bug: the queue's number in the hook's verdict is cut to fewer bits."""
     load(queue=queue)
     others = {0, 1, 255, 256, 32767, 65534, 65535} - {queue}
     with loopback.near:
@@ -138,7 +139,8 @@ def test_queue_number(load, loopback, queue):
     *((value, False) for value in ("0", "N", "n", "off")),
 ])
 def test_bypass(load, loopback, value, passes):
-    """Without a listener, packets pass or are dropped."""
+    """Without a listener, packets pass with bypass, and are dropped without it. The kernel accepts all these
+    spellings."""
     load(bypass=value)
     with loopback.pinger() as pinger:
         pinger.send()
@@ -147,7 +149,7 @@ def test_bypass(load, loopback, value, passes):
 
 
 def test_defaults(module, loopback):
-    """Protocol 23, queue 0, bypass, PRE_ROUTING only."""
+    """The defaults are protocol 23, queue 0, bypass, and hooks at PRE_ROUTING only."""
     assert [number for number in range(23, 32) if has_kernel_socket(number)] == [23]
     with loopback.pinger() as pinger:
         pinger.ping()
@@ -176,14 +178,14 @@ def test_last_value_given_counts(insert, given, last):
 
 
 def test_only_the_last_value_must_be_in_range(insert):
-    """Ranges are checked after all parameters were set."""
+    """The module checks the ranges after the kernel has set all parameters."""
     insert("protocol=5 protocol=24")
     assert has_kernel_socket(24)
 
 
 @pytest.mark.parametrize("name", sorted(BOOLS))
 def test_bool_without_a_value_is_true(insert, name):
-    """The parameter is true then, as with every module in C."""
+    """A boolean parameter without a value is true, as in modules written in C."""
     insert(f"{name}=0 {name}")
     assert shown() == SHOWN
     with Control() as control:
@@ -192,7 +194,7 @@ def test_bool_without_a_value_is_true(insert, name):
 
 @pytest.mark.parametrize("name", sorted(set(SHOWN) - BOOLS))
 def test_number_without_a_value_is_refused(insert, loopback, name):
-    """The load fails then, as with every module in C."""
+    """With a numeric parameter without a value, the load fails, as with modules written in C."""
     with pytest.raises(OSError) as failure:
         insert(name)
     assert failure.value.errno == errno.EINVAL
@@ -200,7 +202,8 @@ def test_number_without_a_value_is_refused(insert, loopback, name):
 
 
 def test_sysfs_shows_what_was_given(load):
-    """Everybody can read the values, and nobody can write them: the module reads them without a lock."""
+    """Every user can read the values in sysfs, but nobody can write them, because the module reads them
+    without a lock."""
     given = {"protocol": "31", "enabled": "N", "queue": "65535", "queues": "1", "bypass": "N",
              "ipv6": "N", "hooks": "31", "priority": "-2147483648", "skip_mark": "4294967295"}
     load(**given)
@@ -223,7 +226,7 @@ def test_version_is_that_of_the_peer(ko, module, peer):
 
 
 def test_modinfo_tells_of_all(ko):
-    """modinfo shows each parameter with its type in C, a description, and the default that sysfs shows."""
+    """modinfo shows each parameter with its type in C, a description, and the same default as sysfs."""
     told = {}
     for line in run("modinfo", "-p", ko).splitlines():
         name, default, kind = re.fullmatch(
@@ -234,8 +237,8 @@ def test_modinfo_tells_of_all(ko):
 
 
 def test_namespaces_start_disabled(load, namespaces):
-    """Both the namespaces that exist before the module and the later ones start disabled. Each is enabled
-    separately."""
+    """With enabled=0, all namespaces start disabled: those that exist before the module is loaded, and later
+    ones. Each namespace is enabled separately."""
     before = namespaces()
     load(enabled=0, bypass=0)
     places = before, namespaces()

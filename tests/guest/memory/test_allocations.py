@@ -20,8 +20,8 @@ def write(file, value):
 
 @pytest.fixture
 def allocations():
-    """Calls a function, and returns the allocations that its thread made with kmalloc() meanwhile:
-    pairs of a size in bytes and a set of flags."""
+    """Calls a function, and returns the kmalloc() allocations that this thread made meanwhile: for each the
+    size in bytes and the set of GFP flags."""
     def allocations(function):
         write("trace", "")
         write("events/kmem/kmalloc/enable", 1)
@@ -40,13 +40,14 @@ def allocations():
 
 @pytest.mark.parametrize("size", [6_000, 16_000, 30_000, 60_000])
 def test_contiguous_pages_are_asked_for_without_retry(module, allocations, size):
-    """Bug: an allocation of contiguous pages lets the allocator retry without limit. If memory is fragmented, the
-    allocator in the end kills a process."""
+    """Bug: the module asks for contiguous pages without __GFP_NORETRY, so the kernel tries again and again.
+    If memory is fragmented, the kernel in the end kills a process to get the pages."""
     with Client(buffers=1 << 20) as client:
-        # Two requests share a buffer, so neither is sent back in it.
+        # Two requests are in one buffer, so the module cannot send this buffer back as a reply. It must
+        # allocate replies.
         found = allocations(lambda: client.send(pack(ECHO, bytes(size)) * 2))
         assert [len(reply.payload) for reply in client.drain()] == [size] * 2
     large = [flags for length, flags in found if length > PAGE]
-    # The allocations for the request and for the replies.
+    # At least one large allocation for the buffer of the requests, and one for each reply.
     assert len(large) >= 3, found
     assert all(flags & {"__GFP_NORETRY", "GFP_NOWAIT"} for flags in large), found

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Each allocation of the module fails once. That must cause an error, leave nothing, and work the next time."""
+"""Each allocation of the module fails once. Then the module must report an error and leave nothing behind,
+and the next attempt must work."""
 
 import contextlib
 import ctypes
@@ -38,7 +39,8 @@ from network import Namespace, Pinger, pinned
 from uapi import NLDEMO_MSG_STATS_GET
 from workers import TIME_LIMIT, Stop, Worker
 
-# The errors of a request without memory: in its answer or, if there is no answer, from the socket.
+# The errors of a request that lacks memory. They are in the answer or, without an answer, come from the
+# socket.
 NO_MEMORY = (errno.ENOMEM, errno.ENOBUFS)
 BIG = 8 << 20
 SO_ATTACH_FILTER, BPF_RET = 26, 6
@@ -65,7 +67,8 @@ def client(module):
     (10, 0x7FFF, NLM_F_REQUEST, 1, 2),
 ], ids=["echo", "acknowledged", "hello", "large", "batch", "refused"])
 def test_echo(client, faults, size, kind, flags, count, least):
-    """Bug: a reply that was not allocated is used, or a client waits for a reply that never comes."""
+    """Bug: the module uses a reply that it could not allocate, or the client waits for a reply that never
+    comes."""
     payload = os.urandom(size)
     requests = [pack(kind, payload, flags=flags, seq=seq) for seq in range(1, count + 1)]
     answers_of_one = 2 if flags & NLM_F_ACK else 1
@@ -90,7 +93,7 @@ def test_echo(client, faults, size, kind, flags, count, least):
                 failed += code in NO_MEMORY
             elif answer.kind != NLMSG_ERROR:
                 assert answer.payload == payload
-        # A client that misses replies gets an error, except clients that expect no errors.
+        # A client that misses a reply gets an error. Only a client that sent HELLO expects no errors.
         missing = count * answers_of_one - len(answers)
         assert missing <= 1 and failed + told <= 1
         assert not missing or failed + told == 1 or kind == HELLO
@@ -100,7 +103,7 @@ def test_echo(client, faults, size, kind, flags, count, least):
 
 
 def test_configuration(module, namespaces, faults):
-    """Bug: only half of the hook points change, or listeners neither get the event nor an error."""
+    """Bug: only some of the hook points change, or a listener gets neither the event nor an error."""
     place = namespaces()
     with place:
         control, monitor = Control(), Monitor(buffers=BIG)
@@ -115,7 +118,8 @@ def test_configuration(module, namespaces, faults):
     def check(error):
         nonlocal missed, refused
         if error:
-            # The failed allocation may be that of the acknowledgement.
+            # If only the acknowledgement could not be allocated, the configuration has changed in spite of
+            # the error.
             assert error.errno in NO_MEMORY, error
             if isinstance(error, Refused):
                 refused += 1
@@ -142,7 +146,7 @@ def test_configuration(module, namespaces, faults):
 
 
 def test_dump(module, faults):
-    """Bug: a dump that failed to start keeps its references."""
+    """Bug: a dump that failed to start keeps its references to the module's objects."""
     with Control(buffers=BIG) as control:
         rows = control.per_cpu()
 
@@ -157,7 +161,8 @@ def test_dump(module, faults):
 
 
 def test_network_namespace(module, faults, namespaces):
-    """Bug: if a namespace cannot be made, its first allocations are not freed."""
+    """Bug: if the module cannot set up a new namespace, it does not free what it has already allocated for
+    it."""
     namespaces()
 
     def check(error):
@@ -174,21 +179,23 @@ def test_network_namespace(module, faults, namespaces):
 
 
 def test_loading(load, faults, namespaces):
-    """Bug: if one namespace has no memory, registrations in other namespaces stay. Each attempt gets further than
-    the attempt before. It could not, if that attempt had left a registration."""
+    """Bug: if memory is missing for one namespace, the module's registrations in other namespaces stay. They
+    would make the next attempt to load fail earlier, but each attempt must get further than the one
+    before."""
     place = namespaces()
     taken = 0
 
     def check(error):
         nonlocal taken
         if error:
-            # The kernel does not tell why there is no socket in the first namespace.
+            # The kernel does not say why a kernel socket in the first namespace could not be made
+            # (EADDRINUSE).
             assert error.errno in (errno.ENOMEM, errno.EADDRINUSE), error
             taken += error.errno == errno.EADDRINUSE
             assert not is_loaded()
         with place, Pinger(place, "127.0.0.1") as pinger:
             assert has_kernel_socket() == (not error)
-            # A hook that was left would run code that is unloaded.
+            # If a hook were left, it would run code that is unloaded.
             pinger.ping()
             if not error:
                 with Client() as client:
@@ -201,7 +208,7 @@ def test_loading(load, faults, namespaces):
 
 
 def test_packets_need_no_memory_of_ours(load, faults, loopback):
-    """Bug: the module makes an allocation for each packet, and the packet is lost if there is no memory."""
+    """Bug: the module allocates memory for each packet, so packets are lost if there is none."""
     load(hooks=31, bypass=0)
     with loopback.near, socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
         packets = [b"\x08\0\xf7\xff" + bytes(4)] * 3
@@ -227,13 +234,14 @@ def before_kernel_threads():
 
 @pytest.mark.parametrize("size", [16_000, 30_000, 60_000])
 def test_replies_need_no_contiguous_memory(client, size):
-    """Bug: a reply needs contiguous pages. If memory is fragmented, the allocation fails, or the kernel kills a
-    process to get the pages."""
+    """Bug: a reply needs contiguous pages. If memory is fragmented, their allocation fails, or the kernel
+    kills a process to get them."""
     payload = os.urandom(size)
     with Faults(100, kinds=contiguous_pages()):
-        # More replies wait than the allocator has free memory for.
+        # There are more unread replies than fit into the memory that the allocator has at hand.
         for seq in range(0, 40, 2):
-            # Two requests share a buffer, so neither is sent back in it.
+            # Two requests are in one buffer, so the module cannot send this buffer back, and must allocate
+            # both replies.
             client.send(pack(ECHO, payload, seq=seq) + pack(ECHO, payload, seq=seq + 1))
         for seq in range(40):
             reply = client.receive()
@@ -241,11 +249,12 @@ def test_replies_need_no_contiguous_memory(client, size):
 
 
 def test_request_in_memory_of_vmalloc(client):
-    """Bug: a request of a little more than a page goes back in its own buffer, although the buffer's memory comes
-    from vmalloc(). When the last clone of the buffer is freed, the kernel frees this memory with kfree().
+    """Bug: the module sends a request of a little more than a page back in its own buffer, although the
+    buffer's memory comes from vmalloc(). When the last clone of the buffer is freed, the kernel frees this
+    memory with kfree().
 
-    The client refuses the reply, and the drop monitor keeps a clone of it. A kernel thread frees the clone after
-    the request was freed.
+    The client's socket refuses the reply, and the drop monitor keeps a clone of it. A kernel thread frees
+    this clone later than the kernel frees the request. So the clone is the last one.
     """
     refuse_all = ctypes.create_string_buffer(struct.pack("=HBBI", BPF_RET, 0, 0, 0))
     client.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER,
@@ -262,7 +271,8 @@ def test_request_in_memory_of_vmalloc(client):
     for size in (3_800, 4_000, 8_000):
         request = pack(ECHO, bytes(size))
         with DropMonitor(), Faults(within=ANYWHERE) as faults, before_kernel_threads():
-            # One of the failing allocations is that of kmalloc() memory for the request.
+            # The allocation of the request's buffer by kmalloc() is one of those that fail. Then the kernel
+            # uses vmalloc().
             assert faults.one_by_one(lambda: client.send(request), check) >= 2
     assert survived > 3
     assert not client.waiting()
@@ -270,14 +280,16 @@ def test_request_in_memory_of_vmalloc(client):
 
 # Loads that fail while a program has a socket open.
 
-# The number of namespaces, and the number of the first allocation that may fail. Many namespaces are set up before
-# this allocation, so a program has time to open a socket in the initial one. The last namespace is set up after it.
+# The number of namespaces, and the number of the first allocation that may fail. Before this allocation many
+# namespaces are set up, so a program has time to open a socket in the initial namespace. After it, the last
+# namespace is set up.
 MANY, LATE = 10, 250
 
 
 def early(ready, function, *arguments):
     """Opens a client as soon as the module has a kernel socket, and calls `function(client, ready, ...)`.
-    `function` sets `ready` when the load may fail. Returns None if the kernel socket was gone before."""
+    `function` sets `ready` when the load may fail. Returns the result of `function`, or None if the kernel
+    socket was gone before."""
     deadline = time.monotonic() + TIME_LIMIT
     while True:
         try:
@@ -293,8 +305,8 @@ def early(ready, function, *arguments):
 
 
 def load_with_fault(number):
-    """Loads the module while one allocation fails. Returns the error, or None if the load succeeds: the kernel
-    can do without some allocations."""
+    """Loads the module while one allocation fails. Returns the error. Returns None if the load succeeds,
+    because the kernel can do without some allocations."""
     with Faults() as faults:
         faults.fail(number)
         try:
@@ -308,10 +320,11 @@ def load_with_fault(number):
 
 @pytest.fixture
 def loading(load, namespaces, kernel_log):
-    """Starts two workers: the first calls a function with an early client, and the second loads the module, which
-    fails. Returns both workers at the moment when the second waits for the first to close its socket."""
+    """Starts two workers. The first opens an early client and calls a function with it. The second loads the
+    module, and the load fails. Returns both workers at the moment when the failed load waits for the client
+    to close its socket."""
     def waits():
-        # The module logs this after it has detached all namespaces.
+        # At this moment the module has detached all namespaces.
         return sum("waiting for programs to close their sockets" in line for line in kernel_log.lines)
 
     def attempt(number, function, *arguments):
@@ -331,7 +344,7 @@ def loading(load, namespaces, kernel_log):
                 wait_until(lambda: ready.is_set() or client.check())
                 if ready.is_set():
                     return client, loader
-        # On a busy machine the client came too late, or the kernel did not need the memory.
+        # On a busy machine the client came too late, or the load succeeded without this allocation.
         client.kill()
         if not ended:
             loader.result()
@@ -356,7 +369,7 @@ def loading(load, namespaces, kernel_log):
 def leave_a_dump_open(client, ready, going):
     """Starts a dump, and continues it when `going` is set.
 
-    Unread replies fill the receive buffer. So the first buffer of the dump has no room, and the dump waits until
+    Unread replies fill the receive buffer, so the first part of the dump does not fit. The dump waits until
     the client reads.
     """
     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
@@ -378,7 +391,8 @@ def read_the_rest(client):
         try:
             message = client.receive()
         except OSError as error:
-            # The socket reports ENOBUFS once, for messages without room. Another error is that of the dump.
+            # The socket reports ENOBUFS once, for messages that did not fit. Any other error is the end of
+            # the dump.
             if error.errno != errno.ENOBUFS:
                 return errno.errorcode[error.errno]
         else:
@@ -388,8 +402,8 @@ def read_the_rest(client):
 
 
 def test_failed_load_with_a_dump_open(loading, load):
-    """Bug: a dump continues in an instance that is gone. Or it keeps its request, whose memory is charged to a
-    kernel socket that is freed.
+    """Bug: a dump continues after its instance is gone. Or the dump keeps its request, whose memory is
+    charged to a kernel socket that is already freed.
     """
     with Stop() as going:
         client, loader = loading(leave_a_dump_open, going)
@@ -412,8 +426,8 @@ def send_many(client, ready, count):
 
 
 def test_batch_ends_with_its_socket(loading):
-    """Bug: after the module has taken its kernel socket down, it still replies to all requests of one client's
-    batch. The load that failed waits for minutes until this ends.
+    """Bug: after the module has taken its kernel socket down, it still replies to all requests in a client's
+    buffer. Then the failed load waits for minutes until the last request is served.
     """
     count = 20_000
     client, loader = loading(send_many, count)
@@ -429,9 +443,10 @@ def keep_open(_client, ready, going):
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
 def test_signal_ends_the_wait_for_a_program(loading, load, kernel_log, signum):
-    """Bug: while a program has a socket open, no signal ends a loader that waits for this program.
+    """Bug: no signal ends a loader that waits until a program closes its socket.
 
-    The module stays loaded, because the program's socket uses it, but it serves nothing.
+    After the signal the module stays loaded, because the program's socket uses its code, but it serves
+    nothing.
     """
     with Stop() as going:
         client, loader = loading(keep_open, going)

@@ -11,10 +11,11 @@ from netlink import DEADLINE
 from network import pinned
 
 KMEMLEAK = Path("/sys/kernel/debug/kmemleak")
-# The least age of an object that kmemleak reports, in seconds (MSECS_MIN_AGE). kmemleak also does not report an
-# object that changed since its last scan.
+# kmemleak reports an object only if it is at least this old, in seconds (MSECS_MIN_AGE), and did not change
+# since the scan before.
 MIN_AGE = 5.0
-# More buffers than a CPU keeps in its cache (NAPI_SKB_CACHE_SIZE), but not more than one socket can receive.
+# More buffers than the kernel caches for one CPU (NAPI_SKB_CACHE_SIZE), but not more than one socket can
+# receive.
 MANY_BUFFERS = 150
 
 
@@ -37,7 +38,8 @@ def _fill_caches_of_socket_buffers():
 
 
 def test_no_memory_is_leaked():
-    """Bug: memory is neither used nor freed. The test finds leaks of the module and of the rest of the kernel."""
+    """Bug: memory is not used any more, but not freed. The test finds leaks of the module and of the rest of
+    the kernel."""
     _fill_caches_of_socket_buffers()
     KMEMLEAK.write_text("scan", encoding="ascii")
     time.sleep(MIN_AGE + 1)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The peer's diag list, compared with the kernel, with ss(8), and on sockets of every kind."""
+"""The command `nldemo diag list`, compared with the kernel and with ss(8), on sockets of every kind."""
 
 import functools
 import ipaddress
@@ -24,11 +24,11 @@ from workers import Stop
 DONE, ERROR = 0, 2
 NETLINK_SOCK_DIAG = 4
 MODULE = "rust_nldemo"
-# With this number of sockets, a program must not keep the whole list in memory. The number is smaller on slow
-# kernels.
+# With this number of sockets, the limit below shows whether a program keeps the whole list in memory. Slow
+# kernels get fewer sockets.
 MANY = int(100_000 / SLOW ** 2)
 MEMORY_LIMIT = 64 << 20
-# With this number of sockets, the listing waits for its reader.
+# With this number of sockets, the list is longer than a pipe takes, so the program must wait for its reader.
 PIPEFUL = 2000
 BUILT_IN = Path("/lib/modules", os.uname().release, "modules.builtin").read_text(encoding="ascii")
 
@@ -57,9 +57,9 @@ def end(row, which):
 
 
 def lasting(rows):
-    """The rows without the peer's own sockets, which are new in each run. The peer opens its sock_diag socket
-    after it has read which process has which file open. So the row of this socket names no process, and is
-    recognized by its protocol."""
+    """Returns the rows without those of nldemo's own sockets, which are new in each run. nldemo opens its
+    sock_diag socket after it has read the open files of all processes. So the row of the sock_diag socket
+    names no process, and is recognized by its protocol."""
     return [row for row in rows if "nldemo" not in [one["name"] for one in row["processes"]]
             and (row["kind"], row.get("protocol")) != ("netlink", NETLINK_SOCK_DIAG)]
 
@@ -69,8 +69,8 @@ def identity(row):
 
 
 def test_busy_namespace_has_sockets_in_all_states_however_slow_lo_is(namespaces, diag):
-    """Bug: the tests' own sockets are in wrong states. That is so if one end of a connection is closed before it
-    has heard of the other end's state, which takes long if lo is slow."""
+    """Bug: the tests' own connections are not in the states that the tests need. This happens if one end is
+    closed before it knows the other end's state. If lo is slow, that takes long."""
     run("modprobe", "sch_netem")
     namespace = namespaces()
     with namespace:
@@ -88,12 +88,12 @@ def test_busy_namespace_has_sockets_in_all_states_however_slow_lo_is(namespaces,
     ("raw", "-w", {"close"}),
 ])
 def test_list_agrees_with_ss_on_sockets_of_ip(busy, diag, kind, option, states):
-    """The peer and ss(8) list the same sockets (by cookie), with the same states and addresses."""
+    """nldemo and ss(8) list the same sockets (by cookie), with the same states and addresses."""
     ours = {}
     for row in diag(busy.namespace, kind):
         local, remote = end(row, "local"), end(row, "remote")
         if kind == "raw":
-            # ss shows the protocol as a port.
+            # In the place of the port, ss shows the protocol of a raw socket.
             local = (local[0], row["protocol"])
         assert row["cookie"] not in ours
         ours[row["cookie"]] = (row["state"], row["receive_queue"], row["send_queue"],
@@ -106,7 +106,7 @@ def test_list_agrees_with_ss_on_sockets_of_ip(busy, diag, kind, option, states):
 
 
 def test_list_agrees_with_ss_on_unix_sockets(busy, diag):
-    """The peer and ss(8) list the same sockets (by inode), with the same types, states and other ends."""
+    """nldemo and ss(8) list the same sockets (by inode), with the same types, states and other ends."""
     ours = {(row["inode"], row["type"][:3], row["state"], row["receive_queue"], row["send_queue"],
              row["peer"] or 0) for row in lasting(diag(busy.namespace, "unix", "-P"))}
     with busy.namespace:
@@ -115,7 +115,7 @@ def test_list_agrees_with_ss_on_unix_sockets(busy, diag):
 
 
 def test_list_agrees_with_ss_on_netlink_sockets(busy, diag):
-    """The peer and ss(8) list the same sockets, each once, except the sockets of these two programs."""
+    """nldemo and ss(8) list the same sockets, each once, except the sockets of these two programs."""
     rows = lasting(diag(busy.namespace, "netlink", "-P"))
     cookies = [row["cookie"] for row in rows]
     assert len(cookies) == len(set(cookies))
@@ -130,7 +130,7 @@ def test_list_agrees_with_ss_on_netlink_sockets(busy, diag):
 
 
 def test_netlink_sockets_are_all_listed_however_many(module, diag, namespaces):
-    """Bug: the kernel leaves out one socket at the end of each part of its answer."""
+    """Bug: the list lacks the sockets that the kernel skips, one at the end of each part of its answer."""
     namespace = namespaces()
     portids = range(1000, 1500)
     with sockets.Sockets(namespace) as all_:
@@ -154,13 +154,13 @@ def test_list_agrees_with_ss_on_packet_sockets(busy, diag):
 
 
 def test_list_has_ping_sockets(busy, diag):
-    """The list has ping sockets, although sock_diag does not list them."""
+    """The list has ping sockets, although sock_diag does not list them: nldemo finds them elsewhere."""
     ours = {(row["family"], *end(row, "local"), row["cookie"]) for row in diag(busy.namespace, "icmp")}
     assert ours == {("ipv4", "127.0.0.1", 7, None), ("ipv6", "::1", 8, None)}
 
 
 def test_list_without_filter_has_every_kind(busy, diag):
-    """The list has all kinds, as if each had been named, and the table has a line for each socket."""
+    """Without a filter, the list has all kinds, as if the command named each kind."""
     kinds = ("tcp", "udp", "raw", "icmp", "unix", "netlink", "packet")
     each = [row for kind in kinds for row in lasting(diag(busy.namespace, kind, "-P"))]
     everything = lasting(diag(busy.namespace, "-P"))
@@ -182,7 +182,8 @@ def test_table_has_what_json_has(busy, diag, peer):
 
 
 def test_names_of_unix_sockets_are_told_whatever_their_bytes(busy, diag, peer):
-    """Names have NULs and bytes that are not text. A terminal gets no control character."""
+    """Names of unix sockets can have NULs and bytes that are not text. They reach a terminal only in escaped
+    form."""
     names = {(row["name"], row["abstract"]) for row in diag(busy.namespace, "unix")}
     path = rf"/tmp/socket-{os.getpid()} @\xff\x1b[31m"
     assert names == {(r"nul\x00 and \xff\x0a", True), ("", True), (path, False), (None, False)}
@@ -206,13 +207,13 @@ def test_names_of_interfaces_do_a_terminal_no_harm(diag, peer, namespaces):
 
 
 def test_what_is_no_whole_socket_belongs_to_nobody(busy, diag):
-    """The kernel stores no user for a half-open connection, and for a connection that it only remembers after the
-    end. The list must show no user for them, and not root."""
+    """The kernel stores no user for a half-open connection, nor for a connection of which it only remembers
+    the end. For such a connection the list must show no user. It must not show root."""
     client, _ = busy.pair(busy.listener(("127.0.0.1", 86)))
     port = client.getsockname()[1]
     client.shutdown(socket.SHUT_WR)
     wait_until(lambda: sockets.states(busy.namespace, port) == ["close-wait", "fin-wait-2"])
-    # If the socket were closed in an earlier state, it could stay a whole socket, without a file, for a minute.
+    # In an earlier state, a closed socket could stay a whole socket without a file for up to a minute.
     client.close()
     remembered = [row for row in diag(busy.namespace, "tcp") if row["inode"] == 0]
     assert {row["state"] for row in remembered} == {"syn-recv", "time-wait", "fin-wait-2"}
@@ -225,7 +226,8 @@ def test_what_is_no_whole_socket_belongs_to_nobody(busy, diag):
 
 
 def within(network):
-    """Whether an address is in a network. An IPv4 address may have the form of IPv6."""
+    """Returns a function that tells whether an address is in a network. IPv4 addresses can be mapped to
+    IPv6."""
     network = ipaddress.ip_network(network)
 
     def holds(address):
@@ -265,7 +267,7 @@ FILTERS = {
 
 
 def test_filters_leave_what_they_mean(busy, diag):
-    """A filter selects the right sockets, whether the kernel or the peer checks it."""
+    """A filter selects the right sockets, whether the kernel evaluates the filter or nldemo does."""
     everything = diag(busy.namespace)
     for terms, holds in FILTERS.items():
         kinds = [term for term in terms if "=" not in term]
@@ -275,7 +277,7 @@ def test_filters_leave_what_they_mean(busy, diag):
             expected = [row["cookie"] for row in of_kinds if holds(row)]
             if found == expected or attempt == 2:
                 break
-            # The kernel remembers a connection for at most a minute after its end.
+            # Within a minute after its end, the kernel forgets a connection. So the list is read again.
             everything = diag(busy.namespace)
         assert found == expected, terms
         assert len(expected) < len(of_kinds), terms
@@ -289,7 +291,7 @@ def test_filter_by_inode_and_cookie(busy, diag):
 
 
 def test_filter_by_process(busy, diag, peer):
-    """A process is given by number or by name. The list shows its number and name."""
+    """The filter takes a process's number or its name. The list shows both."""
     child = subprocess.Popen(["sleep", "1000"], stdout=busy.new(socket.AF_INET, socket.SOCK_DGRAM),
                              stderr=busy.listener(("127.0.0.1", 99)))
     try:
@@ -340,7 +342,8 @@ def test_malformed_filters_are_usage_errors(peer, command):
 
 
 def test_kernel_socket_of_the_module_is_shown_as_such(module, diag, peer, namespaces):
-    """The module's socket is marked in each network namespace. Sockets of clients are not."""
+    """In each network namespace, the module's kernel socket is marked as the module's. Sockets of clients are
+    not marked."""
     namespace = namespaces()
     with namespace.client() as client:
         client.echo(b"!")
@@ -365,7 +368,7 @@ def test_kernel_socket_of_another_protocol_number(load, diag, namespaces):
 
 
 def test_list_of_another_namespace(blue, diag, namespaces):
-    """A namespace's list has only its own sockets. Processes are found in both."""
+    """The list of a namespace has only sockets of this namespace. Processes are found in both namespaces."""
     here = namespaces()
     with sockets.Sockets(here) as ours:
         ours.listener(("127.0.0.1", 80))
@@ -383,7 +386,7 @@ def test_list_of_another_namespace(blue, diag, namespaces):
 
 
 def test_list_needs_no_rights(busy, diag):
-    """Every user sees everything except marks."""
+    """Every user sees all values except marks."""
     def known(rows):
         # Timers change, too.
         return [row | {"mark": None, "timer": None} for row in rows]
@@ -394,11 +397,11 @@ def test_list_needs_no_rights(busy, diag):
     assert {row["mark"] for row in theirs} == {None} and known(theirs) == known(rows)
 
 
-# A module that is built in cannot be missing.
+# The test removes this module. It cannot, if the module is built into the kernel.
 if "/raw_diag.ko" not in BUILT_IN:
     def test_missing_family_is_an_error_where_it_is_asked_for(busy, diag, peer):
-        """If the command names the family, that is an error. If it names no family, the command lists the other
-        families, with a warning."""
+        """If the command names a family that the kernel lacks, that is an error. If it names no family, the
+        command lists the other families and prints a warning."""
         run("modprobe", "-r", "raw_diag")
         try:
             with busy.namespace:
@@ -410,7 +413,7 @@ if "/raw_diag.ko" not in BUILT_IN:
             kinds = {json.loads(line)["kind"] for line in output.splitlines()}
             assert kinds == {"tcp", "udp", "icmp", "unix", "netlink", "packet"}
         finally:
-            # Only the kernel's own use of modprobe is switched off.
+            # The fixture has only turned the kernel's own use of modprobe off, so the test can run modprobe.
             run("modprobe", "raw_diag")
 
 
@@ -425,7 +428,7 @@ def test_pretty_json_and_colours(busy, peer):
 
 
 def hold(ready, namespace, count):
-    """Opens `count` TCP sockets that are only bound, and keeps them."""
+    """Opens `count` TCP sockets, which are bound but not connected, and keeps them open."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (count + 100, count + 100))
     held = []
     with namespace:
@@ -438,7 +441,7 @@ def hold(ready, namespace, count):
 
 @pytest.fixture
 def holding(namespaces, start):
-    """Another process opens a number of TCP sockets in a new network namespace."""
+    """Returns a function: another process opens `count` TCP sockets in a new network namespace."""
     def holding(count):
         namespace, ready = namespaces(), Stop()
         holder = start(hold, ready, namespace, count)
@@ -451,7 +454,8 @@ def holding(namespaces, start):
 
 
 def measured(namespace, *command):
-    """The number of output lines and the CPU time (seconds) of a command. It must succeed."""
+    """Runs a command, which must succeed. Returns the number of its output lines and its CPU time in
+    seconds."""
     counted = []
 
     def count(pipe):
@@ -471,9 +475,10 @@ def measured(namespace, *command):
 
 
 def test_very_many_sockets_are_listed_in_little_memory_and_time(holding, peer_program):
-    """Sockets are not kept in memory. The CPU time is below twice that of ss; other processes can disturb it."""
+    """nldemo keeps no list of sockets in memory. Its CPU time is below twice that of ss. Other processes can
+    disturb the measurement."""
     many = holding(MANY)
-    # The limit is for all mapped memory. Resident memory would include that of this process.
+    # The limit is for the mapped memory. A limit of resident memory would count memory of this process, too.
     limited = "prlimit", f"--as={MEMORY_LIMIT}", peer_program
     times = []
     while not times or times[-1][0] > 2 * times[-1][1]:
@@ -488,7 +493,7 @@ def test_very_many_sockets_are_listed_in_little_memory_and_time(holding, peer_pr
 
 
 def test_reader_that_has_seen_enough_ends_a_listing(holding, peer_program):
-    """The command ends without an error."""
+    """If its reader closes the pipe, the command ends without an error."""
     with holding(PIPEFUL):
         process = subprocess.Popen([peer_program, "diag", "list", "tcp"], stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
@@ -499,7 +504,7 @@ def test_reader_that_has_seen_enough_ends_a_listing(holding, peer_program):
 
 
 def test_signal_ends_a_listing(holding, peer_program):
-    """The output consists of whole lines."""
+    """A signal ends the command between two lines of output, so the last line is whole."""
     with holding(PIPEFUL):
         process = subprocess.Popen([peer_program, "-j", "diag", "list", "tcp"],
                                    stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
@@ -512,12 +517,12 @@ def test_signal_ends_a_listing(holding, peer_program):
 
 
 def test_another_signal_ends_what_is_stuck(holding, peer_program):
-    """The command is stuck because its reader does not read."""
+    """The command waits for a reader that does not read. A second signal kills it."""
     with holding(PIPEFUL):
         process = subprocess.Popen([peer_program, "-j", "diag", "list", "tcp"],
                                    stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
     assert process.stdout.readline().startswith(b"{")
-    # A command that has not filled the pipe yet would end at the first signal.
+    # Before it has filled the pipe, the first signal would already end the command.
     wait_for_call(process, WRITE)
 
     def dies():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The peer's diag kill: the sockets that it destroys, and those that it must not destroy."""
+"""The command `nldemo diag kill`: the sockets that it destroys, and the sockets that it must not destroy."""
 
 import concurrent.futures
 import errno
@@ -24,7 +24,7 @@ LOOPBACK = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 
 @pytest.fixture
 def all_(namespaces):
-    """The sockets of a network namespace. At first there are none."""
+    """Makes sockets in a network namespace that has none at first."""
     with sockets.Sockets(namespaces()) as all_:
         yield all_
 
@@ -43,7 +43,7 @@ def listing(all_, peer):
 
 @pytest.fixture
 def kill(all_, peer):
-    """Runs `nldemo -j diag kill`. Returns its exit status, [(outcome, local port)], and standard error."""
+    """Runs `nldemo -j diag kill`. Returns its exit status, [(outcome, local port)] and its standard error."""
     def kill(*arguments, **options):
         with all_.namespace:
             status, output, errors = peer("-j", "diag", "kill", *arguments, **options)
@@ -55,7 +55,8 @@ def kill(all_, peer):
 
 @pytest.fixture
 def kill_listed(all_, peer_program):
-    """Runs `nldemo -j diag kill --stdin`. Returns its exit status, outcomes, and standard error."""
+    """Runs `nldemo -j diag kill --stdin` with rows of a list. Returns its exit status, the outcomes and its
+    standard error."""
     def kill_listed(*rows, text=None):
         text = text if text is not None else "\n".join(map(json.dumps, rows))
         with all_.namespace:
@@ -72,7 +73,8 @@ def port_of(one):
 
 
 def address_pair(one):
-    """The filter terms that match only the connection of this row, in the form of the table's addresses."""
+    """Returns the filter terms that match only this socket's connection, in the form of the table's
+    addresses."""
     def text(address):
         host, port = address[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -81,14 +83,14 @@ def address_pair(one):
 
 
 def error(one):
-    """The error that a reader of the socket gets."""
+    """Returns the error that a reader of the socket gets."""
     with pytest.raises(OSError) as raised:
         one.recv(1)
     return raised.value.errno
 
 
 def reading_threads():
-    """The number of threads that wait in recvfrom()."""
+    """Returns the number of threads that wait in recvfrom()."""
     calls = (Path(task, "syscall") for task in Path("/proc/self/task").iterdir())
     return sum(call.read_text(encoding="ascii").startswith(f"{RECVFROM} ") for call in calls)
 
@@ -98,7 +100,8 @@ def reading_threads():
 
 @pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
 def test_connection_dies_by_its_address_pair(all_, kill, family):
-    """The reader gets ECONNABORTED, the other end a reset. Another connection stays."""
+    """A reader of the destroyed socket gets ECONNABORTED, the other end gets a reset. Another connection
+    stays."""
     listener = all_.listener((LOOPBACK[family], 80), family)
     (client, accepted), (other, its_accepted) = all_.pair(listener), all_.pair(listener)
     status, killed, errors = kill(*address_pair(client))
@@ -110,7 +113,7 @@ def test_connection_dies_by_its_address_pair(all_, kill, family):
 
 
 def test_reader_that_waits_is_woken(all_, kill):
-    """A waiting reader gets the error, and the waiting other end gets the reset."""
+    """A reader that already waits gets the error, and a reader that waits at the other end gets the reset."""
     client, accepted = all_.pair(all_.listener(("127.0.0.1", 80)))
     with concurrent.futures.ThreadPoolExecutor() as readers:
         told = [readers.submit(error, one) for one in (client, accepted)]
@@ -130,7 +133,7 @@ def test_connection_of_ipv4_dies_through_an_ipv6_socket(all_, kill):
 
 
 def test_connection_of_a_link_local_address_dies(all_, kill):
-    """A link-local address is complete only with its interface."""
+    """A link-local address in a filter needs its interface to be complete."""
     all_.namespace.ip("address add fe80::1/64 dev lo nodad")
     scope = 1
     listener = all_.listener(("fe80::1", 80, 0, scope), socket.AF_INET6)
@@ -143,11 +146,12 @@ def test_connection_of_a_link_local_address_dies(all_, kill):
 
 @pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
 def test_listening_socket_dies(all_, kill, family):
-    """A waiting accept() gets the error, and no client can connect. An accepted connection stays."""
+    """When a listening socket dies, accept() gets an error, and no client can connect. An accepted connection
+    stays."""
     listener = all_.listener((LOOPBACK[family], 80), family)
     client, accepted = all_.pair(listener)
     assert kill("state=listen", "port=80") == (DONE, [("destroyed", 80)], "")
-    # Without a listening socket, nothing can be accepted.
+    # This accept() fails, because the socket no longer listens.
     with pytest.raises(OSError) as raised:
         listener.accept()
     assert raised.value.errno in (errno.EINVAL, errno.ECONNABORTED)
@@ -158,7 +162,8 @@ def test_listening_socket_dies(all_, kill, family):
 
 
 def test_all_that_listen_together_die(all_, kill):
-    """Several sockets share a port (SO_REUSEPORT). The kernel finds only one of them at a time."""
+    """Several sockets share a port (SO_REUSEPORT). At each look-up the kernel finds only one of these
+    sockets."""
     for _ in range(8):
         listener = all_.new(socket.AF_INET, TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -169,7 +174,8 @@ def test_all_that_listen_together_die(all_, kill):
 
 
 def test_half_open_connection_dies(all_, kill):
-    """A connection whose handshake is not complete (SYN_RECV). No process has it open."""
+    """No process has a connection open before its handshake is complete (SYN_RECV). It can be destroyed,
+    too."""
     all_.half_open()
     status, killed, errors = kill("state=syn-recv")
     assert (status, killed, errors) == (DONE, [("destroyed", 81)], "")
@@ -177,7 +183,7 @@ def test_half_open_connection_dies(all_, kill):
 
 
 def test_remembered_connection_dies(all_, kill):
-    """A connection after its end (TIME_WAIT)."""
+    """A connection that the kernel remembers after its end (TIME_WAIT) can be destroyed, too."""
     port = all_.time_wait(all_.listener(("127.0.0.1", 80)))[1]
     assert kill("tcp", f"local-port={port}") == (DONE, [("destroyed", port)], "")
     assert sockets.states(all_.namespace, port) == []
@@ -185,7 +191,7 @@ def test_remembered_connection_dies(all_, kill):
 
 @pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
 def test_udp_sockets_die(all_, kill, family):
-    """UDP sockets, connected or not."""
+    """UDP sockets can be destroyed, whether they are connected or not."""
     host = LOOPBACK[family]
     server = all_.bound(family, UDP, (host, 53))
     client = all_.connect((host, 53), family, UDP)
@@ -200,7 +206,8 @@ def test_udp_sockets_die(all_, kill, family):
 
 @pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
 def test_raw_sockets_die_and_no_other_of_their_protocol(all_, listing, kill, kill_listed, family):
-    """Bug: another socket dies. The kernel does not check cookies of raw sockets, and takes the first one."""
+    """Bug: the wrong socket dies. For raw sockets the kernel checks no cookie, and destroys the first socket
+    of the protocol."""
     raw = [all_.new(family, socket.SOCK_RAW, 89) for _ in range(3)]
     one = all_.new(family, socket.SOCK_RAW, 90)
     for each in raw:
@@ -224,7 +231,8 @@ def test_raw_sockets_of_one_protocol_die_together(all_, kill, family):
 
 
 def test_one_dies_of_the_udp_sockets_that_share_an_address(all_, kill):
-    """Bug: the kernel does not find the other sockets, because the destroyed one stays bound."""
+    """Only one of these sockets dies. It stays bound, so the kernel does not find the other sockets, and
+    nldemo reports them as replaced."""
     shared = []
     for _ in range(3):
         shared.append(all_.new(socket.AF_INET, UDP))
@@ -240,7 +248,8 @@ def test_one_dies_of_the_udp_sockets_that_share_an_address(all_, kill):
 @pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
 @pytest.mark.parametrize("kind", [TCP, UDP], ids=["tcp", "udp"])
 def test_sockets_of_one_port_of_which_one_is_of_a_device(all_, kill, family, kind):
-    """Bug: a socket that exists is reported as gone, because the kernel finds the other socket of the port."""
+    """Bug: nldemo reports a socket as gone that exists. The kernel finds the other socket of the port
+    instead."""
     shared = [all_.new(family, kind) for _ in range(2)]
     for number, one in enumerate(shared):
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -257,7 +266,7 @@ def test_sockets_of_one_port_of_which_one_is_of_a_device(all_, kill, family, kin
 
 
 def test_all_die_although_nobody_reads_who(all_, peer_program):
-    """Bug: when the reader of the output leaves, the remaining sockets are not destroyed."""
+    """Bug: when the reader of nldemo's output closes the pipe, the remaining sockets are not destroyed."""
     pairs = [all_.pair(all_.listener(("127.0.0.1", port))) for port in (80, 81)]
     read_end, write_end = os.pipe()
     os.close(read_end)
@@ -271,7 +280,7 @@ def test_all_die_although_nobody_reads_who(all_, peer_program):
 
 
 def test_sockets_of_a_process_die(all_, kill):
-    """Kinds that cannot be destroyed only match if they are named."""
+    """Sockets of kinds that the kernel cannot destroy match a filter only if the filter names their kind."""
     listener = all_.listener(("127.0.0.1", 80))
     child = subprocess.Popen(["sleep", "1000"], stdout=listener,
                                      stderr=all_.bound(socket.AF_UNIX, UDP, b"\0mine"))
@@ -283,7 +292,7 @@ def test_sockets_of_a_process_die(all_, kill):
 
 
 def test_all_die_only_on_demand(all_, kill):
-    """A filter with only kinds could be a mistake, so it needs --all."""
+    """A filter that selects every socket of a kind could be a mistake, so it needs --all."""
     listener = all_.listener(("127.0.0.1", 80))
     all_.pair(listener)
     all_.bound(socket.AF_INET, UDP, ("127.0.0.1", 53))
@@ -305,7 +314,7 @@ def test_all_die_only_on_demand(all_, kill):
 
 
 def test_dry_run_touches_nothing(all_, kill, peer):
-    """A dry run reports the outcomes without destroying sockets, and needs no privilege."""
+    """A dry run only reports what would happen. It destroys no socket, and needs no privilege."""
     client, accepted = all_.pair(all_.listener(("127.0.0.1", 80)))
     expected = DONE, [("would-be-destroyed", port_of(client))], ""
     assert kill("--dry-run", *address_pair(client)) == expected
@@ -339,11 +348,11 @@ def test_other_namespaces_are_left_alone(all_, blue, kill, peer):
     assert peer("-N", blue, "diag", "kill", "--all")[0] == NO
 
 
-# Sockets that are not destroyed, and the reasons.
+# These tests have sockets that are not destroyed, and check the reasons.
 
 
 def test_kill_needs_rights(all_, kill):
-    """Without rights the error is EPERM, and no socket is destroyed."""
+    """Without CAP_NET_ADMIN the command fails with EPERM, and destroys no socket."""
     client, accepted = all_.pair(all_.listener(("127.0.0.1", 80)))
     status, killed, errors = kill(*address_pair(client), **as_nobody())
     assert (status, killed) == (ERROR, [])
@@ -355,7 +364,7 @@ def test_kill_needs_rights(all_, kill):
 
 @pytest.mark.parametrize("kind", [TCP, UDP], ids=["tcp", "udp"])
 def test_socket_that_is_gone(all_, listing, kill_listed, kind):
-    """The socket was closed after the listing (ENOENT)."""
+    """If a socket was closed after the listing (ENOENT), its outcome is "gone"."""
     with all_.namespace.socket(socket.AF_INET, kind) as victim:
         victim.bind(("127.0.0.1", 80))
         if kind == TCP:
@@ -366,7 +375,7 @@ def test_socket_that_is_gone(all_, listing, kill_listed, kind):
 
 @pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
 def test_connection_that_is_gone(all_, listing, kill_listed, family):
-    """Bug: the program mistakes the listening socket at the same address for a new socket in the place of the
+    """Bug: nldemo mistakes the listening socket at the same address for a new socket in the place of the
     closed connection."""
     listener = all_.listener((LOOPBACK[family], 80), family)
     client, accepted = all_.pair(listener)
@@ -380,7 +389,7 @@ def test_connection_that_is_gone(all_, listing, kill_listed, family):
 
 
 def test_connected_udp_socket_that_is_gone(all_, listing, kill_listed):
-    """Like the test above, for a connected UDP socket. A second socket receives from all addresses."""
+    """Like the test above, for a connected UDP socket, beside a socket that receives from all addresses."""
     server = all_.bound(socket.AF_INET, UDP, ("0.0.0.0", 53))
     server.setblocking(False)
     with all_.namespace.socket(socket.AF_INET, UDP) as client:
@@ -395,7 +404,7 @@ def test_connected_udp_socket_that_is_gone(all_, listing, kill_listed):
 
 @pytest.mark.parametrize("kind", [TCP, UDP], ids=["tcp", "udp"])
 def test_socket_that_has_taken_its_place(all_, listing, kill_listed, kind):
-    """Bug: the cookie is not checked, and the wrong socket dies."""
+    """Bug: nldemo does not check the cookie, and destroys a new socket at the address of the closed one."""
     def victim():
         one = all_.namespace.socket(socket.AF_INET, kind)
         one.bind(("127.0.0.1", 80))
@@ -411,7 +420,7 @@ def test_socket_that_has_taken_its_place(all_, listing, kill_listed, kind):
         other.setblocking(False)
         with pytest.raises(BlockingIOError):
             other.accept() if kind == TCP else other.recv(1)
-        # The other sockets are destroyed.
+        # A list with the old row and the row of the new socket: the new socket is destroyed.
         (true_row,) = listing("port=80")
         status, outcomes, errors = kill_listed(row, true_row)
         assert (status, sorted(outcomes)) == (NO, ["destroyed", "gone" if kind == TCP else "replaced"])
@@ -419,14 +428,15 @@ def test_socket_that_has_taken_its_place(all_, listing, kill_listed, kind):
 
 
 def test_socket_that_the_kernel_does_not_find(all_, kill):
-    """The kernel does not find a TCP socket that is only bound."""
+    """The kernel does not find a TCP socket that is bound but neither listens nor is connected."""
     all_.bound(socket.AF_INET, TCP, ("127.0.0.1", 80))
     assert kill("tcp", "port=80")[:2] == (NO, [("out-of-reach", 80)])
 
 
 @pytest.mark.parametrize("kind", ["unix", "netlink", "packet", "icmp"])
 def test_kind_that_cannot_be_destroyed(namespaces, peer, kind):
-    """The kernel refuses to destroy such a socket, with EOPNOTSUPP."""
+    """The kernel refuses to destroy sockets of these kinds. Its error is ENOENT for ICMP, EOPNOTSUPP for the
+    others."""
     with sockets.busy(namespaces()) as busy, busy.namespace:
         status, output, errors = peer("diag", "kill", kind, "--all")
     assert (status, output) == (ERROR, "")
@@ -436,7 +446,7 @@ def test_kind_that_cannot_be_destroyed(namespaces, peer, kind):
 
 
 def test_nothing_is_destroyed_where_the_kernel_refuses_some(all_, kill):
-    """Bug: the first sockets are destroyed before the kernel refuses the others."""
+    """Bug: nldemo destroys some sockets before the kernel refuses to destroy the others."""
     client, accepted = all_.pair(all_.listener(("127.0.0.1", 80)))
     all_.bound(socket.AF_UNIX, UDP, b"\0mine")
     status, killed, errors = kill("tcp", "unix", f"process={os.getpid()}")
@@ -446,7 +456,7 @@ def test_nothing_is_destroyed_where_the_kernel_refuses_some(all_, kill):
 
 
 def test_signal_ends_a_wait_for_standard_input(all_, listing, peer_program):
-    """Bug: the sockets that were read so far are destroyed, or the signal has no effect."""
+    """Bug: after a signal, nldemo destroys the sockets that it has read so far, or goes on waiting."""
     client, accepted = all_.pair(all_.listener(("127.0.0.1", 80)))
     (row,) = listing("tcp", "remote-port=80")
     with all_.namespace:
@@ -454,7 +464,7 @@ def test_signal_ends_a_wait_for_standard_input(all_, listing, peer_program):
                                    stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdin.write(json.dumps(row) + "\n")
     process.stdin.flush()
-    # The command waits for more input, or has not read the row yet.
+    # Now the command waits for more input, or has not read the row yet.
     wait_for_call(process, POLL)
     process.send_signal(signal.SIGINT)
     assert process.wait(DEADLINE) == NO
@@ -488,7 +498,7 @@ def test_cookie_that_would_mean_any_socket_is_refused(all_, listing, kill_listed
 
 
 def test_listed_sockets_die_in_any_form(all_, listing, kill_listed, peer):
-    """The JSON may be lines or indented. Unknown keys are ignored."""
+    """The JSON objects can be one per line or indented. nldemo ignores keys that it does not know."""
     pairs = [all_.pair(all_.listener(("127.0.0.1", port))) for port in (80, 81)]
     rows = listing("state=established", "remote-port=80,81")
     text = "".join(json.dumps(row | {"note": 1}, indent=2) for row in rows)
@@ -499,7 +509,7 @@ def test_listed_sockets_die_in_any_form(all_, listing, kill_listed, peer):
 
 
 def test_connection_of_mptcp_goes_on_without_its_subflow(all_, kill):
-    """Bug: "destroyed" is reported for a connection that goes on for both of its programs."""
+    """Bug: nldemo reports "destroyed", although both programs can still use the connection."""
     with all_.namespace, socket.socket(socket.AF_INET, TCP, socket.IPPROTO_MPTCP) as server:
         server.bind((LOOPBACK[socket.AF_INET], 0))
         server.listen()
@@ -507,7 +517,7 @@ def test_connection_of_mptcp_goes_on_without_its_subflow(all_, kill):
         client.connect(server.getsockname())
         other, _ = server.accept()
     with client, other:
-        # After data and its acknowledgement, both ends use MPTCP.
+        # Only after data and its acknowledgement do both ends use MPTCP.
         for sender, receiver in ((client, other), (other, client)):
             sender.send(b"x")
             assert receiver.recv(1) == b"x"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Runs the documents' commands for the guest, as they are written."""
+"""Runs the commands of the documents that are for the guest, as they are written."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ TRACING = Path("/sys/kernel/tracing")
 
 @pytest.fixture
 def tracing_as_it_was():
-    """Stops the tracing that a block started."""
+    """After the test, stops the tracing that the block has started."""
     yield
     for setting, value in (("current_tracer", "nop"), ("set_ftrace_filter", ""), ("trace", "")):
         (TRACING / setting).write_text(f"{value}\n", encoding="ascii")

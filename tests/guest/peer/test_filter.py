@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The peer's socket filters: the packets that the BPF program counts, and the messages that the kernel delivers
-to a netlink socket with a filter."""
+"""nldemo's socket filters: the packets that its BPF program counts, and the messages that the kernel still
+delivers to a netlink socket with a filter."""
 
 import errno
 import fcntl
@@ -41,8 +41,8 @@ def packet6(following, payload=bytes(20)):
     return ipv6("fd00::1", "fd00::2", payload, following=following)
 
 
-# Each frame: its protocol as the program should count it, the Ethernet protocol, the packet, and the
-# VLAN tags around the packet. No host accepts these packets or answers them.
+# Each frame: the protocol under which the BPF program must count it, the Ethernet protocol, the packet, and
+# the VLAN tags around the packet. No host accepts these packets or answers them.
 TAGGED = [
     (TCP, IPV4, packet4(6), VLAN),
     (ICMPV6, IPV6, packet6(58), VLAN),
@@ -50,7 +50,7 @@ TAGGED = [
     (TCP, IPV6, packet6(DESTINATION, extension(6)), VLAN, VLAN),
     (ICMP, IPV4, packet4(1), PROVIDER, VLAN, VLAN),
     (OTHER, ARP, bytes(28), VLAN),
-    # A tag that has the number of an IP protocol in place of an Ethernet protocol.
+    # The first bytes of this ARP packet look like the rest of a tag, with the Ethernet protocol of IPv4.
     (OTHER, ARP, bytes.fromhex("0001 0800 0604 0001") + bytes(20), VLAN),
     (OTHER, IPV4, packet4(6), VLAN, VLAN, VLAN, VLAN, VLAN),
 ]
@@ -59,11 +59,12 @@ FRAMES = [
     (UDP, IPV4, packet4(17)),
     (ICMP, IPV4, packet4(1)),
     (TCP, IPV4, packet4(6, options=bytes(40))),
-    # The header of a later fragment has the protocol, too.
+    # A later fragment of IPv4 is counted, too, because its IP header has the protocol.
     (UDP, IPV4, packet4(17, fragment=100)),
     (OTHER, IPV4, packet4(132)),
     (OTHER, IPV4, packet4(58)),
-    # The packet ends before the field with the protocol, and right behind it.
+    # The first packet ends before the header's field for the protocol, the second one right behind this
+    # field.
     (OTHER, IPV4, packet4(6)[:9]),
     (TCP, IPV4, packet4(6)[:10]),
     (TCP, IPV6, packet6(6)),
@@ -72,16 +73,17 @@ FRAMES = [
     (OTHER, IPV6, packet6(1)),
     (OTHER, IPV6, packet6(59)),
     (OTHER, IPV6, packet6(6)[:6]),
-    # The transport header follows extension headers of each length.
+    # The transport header follows extension headers of different kinds and lengths.
     (UDP, IPV6, packet6(HOP, extension(17, units=3) + bytes(8))),
     (TCP, IPV6, packet6(DESTINATION, extension(6, units=30) + bytes(8))),
     (TCP, IPV6, packet6(AH, struct.pack(">BB22x", 6, 4) + bytes(20))),
     (UDP, IPV6, packet6(FRAGMENT, fragment(17, more=1) + bytes(8))),
     (ICMPV6, IPV6, packet6(HOP, extension(FRAGMENT) + fragment(58) + bytes(8))),
-    # The program reads no header in a later fragment, even if the data looks like one.
+    # In a later fragment the program reads no header after the fragment header, even if the data looks like
+    # one.
     (UDP, IPV6, packet6(FRAGMENT, fragment(17, 9) + bytes(8))),
     (OTHER, IPV6, packet6(FRAGMENT, fragment(DESTINATION, 9) + extension(6))),
-    # As many extension headers as the kernel accepts, and one too many.
+    # First as many extension headers as the kernel accepts, then one more.
     (TCP, IPV6, packet6(DESTINATION, chain(12, 6, bytes(20)))),
     (OTHER, IPV6, packet6(DESTINATION, chain(13, 6, bytes(20)))),
     (OTHER, IPV6, packet6(DESTINATION, extension(6)[:7])),
@@ -93,15 +95,15 @@ FRAMES = [
 
 
 def frame(protocol, packet, tags):
-    """An Ethernet frame for the far end of a link."""
+    """Returns an Ethernet frame for the far end of a link."""
     types = b"".join(struct.pack(">HH", tag, 0x6005) for tag in tags)
     return bytes.fromhex("020000000002 020000000001") + types + struct.pack(">H", protocol) + packet
 
 
 @pytest.fixture
 def quiet_link(namespaces):
-    """A link on which no host sends packets unasked. For that, IPv6 is disabled on the link. The program counts
-    IPv6 packets nevertheless."""
+    """A link on which no host sends packets of its own accord. For that, IPv6 is disabled on the link. The
+    BPF program counts IPv6 packets nevertheless."""
     near, far = namespaces(), namespaces()
     for namespace in (near, far):
         namespace.sysctl("ipv6/conf/default/disable_ipv6", 1)
@@ -115,7 +117,7 @@ def quiet_link(namespaces):
 
 @pytest.fixture
 def counting(running):
-    """Starts counting on an interface of a namespace."""
+    """Starts `nldemo filter count` on an interface of a namespace, and waits until it counts."""
     def counting(namespace, *arguments, interface="veth0"):
         with namespace:
             counter = running("filter", "count", interface, *arguments)
@@ -126,7 +128,8 @@ def counting(running):
 
 
 def volumes(record):
-    """The received and the sent packets: {protocol: (packets, bytes)}, without protocols that have none."""
+    """Returns the received and the sent packets, each as {protocol: (packets, bytes)}. Protocols without
+    packets are left out."""
     return tuple({protocol: (volume["packets"], volume["bytes"])
                   for protocol, volume in record[direction].items() if any(volume.values())}
                  for direction in ("received", "sent"))
@@ -141,7 +144,7 @@ def end(counter):
 
 
 def total(frames):
-    """The sums of frames, by protocol."""
+    """Returns the number of packets and bytes of frames, by protocol."""
     sums = {}
     for protocol, size in frames:
         packets, length = sums.get(protocol, (0, 0))
@@ -150,7 +153,7 @@ def total(frames):
 
 
 def keep_sending(namespace, address, stop):
-    """Sends as fast as possible. There may be no reader."""
+    """Sends as fast as possible until `stop`. Nobody needs to read the packets."""
     with namespace.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         while not stop.is_set():
             for _ in range(100):
@@ -170,13 +173,13 @@ def send_on_all_cpus(namespace, count):
 
 
 def sums(volumes_by_protocol):
-    """The packets and bytes of all protocols."""
+    """Returns the number of packets and bytes of all protocols together."""
     return tuple(sum(volume[unit] for volume in volumes_by_protocol.values())
                  for unit in ("packets", "bytes"))
 
 
 def received_by(namespace, interface):
-    """The packets and bytes that an interface has received, according to its own counters."""
+    """Returns the packets and bytes that an interface has received, according to the kernel's counters."""
     with namespace:
         lines = Path("/proc/thread-self/net/dev").read_text(encoding="ascii").splitlines()
     [line] = [line for line in lines if line.strip().startswith(f"{interface}:")]
@@ -185,14 +188,14 @@ def received_by(namespace, interface):
 
 
 def as_user(*capabilities):
-    """The words before a command to run it as a user with only these capabilities."""
+    """Returns the words to put before a command, so that it runs as a user with only these capabilities."""
     listed = ",".join(("-all", *(f"+{name}" for name in capabilities)))
     return ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
             f"--inh-caps={listed}", f"--ambient-caps={listed}", "--")
 
 
 def refused(*command):
-    """The error of a command that fails at the start."""
+    """Runs a command that must fail at its start. Returns its error message."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE)
     assert (done.returncode, done.stdout) == (ERROR, "")
     assert done.stderr.startswith("error: ")
@@ -201,8 +204,8 @@ def refused(*command):
 
 @pytest.fixture
 def unprivileged_bpf():
-    """Sets which programs users without CAP_BPF may load: none (2), or those that pass the verifier's
-    strictest rules (0)."""
+    """Returns a function that sets which BPF programs users without CAP_BPF may load: none (2), or programs
+    that pass the verifier's strictest rules (0)."""
     before = UNPRIVILEGED_BPF.read_text(encoding="ascii")
     yield lambda setting: UNPRIVILEGED_BPF.write_text(f"{setting}\n", encoding="ascii")
     UNPRIVILEGED_BPF.write_text(before, encoding="ascii")
@@ -212,8 +215,8 @@ def unprivileged_bpf():
 
 
 def test_count_by_protocol(quiet_link, counting):
-    """Bug: the program treats an extension header as the transport header. Or it parses the data of a fragment
-    other than the first as a header. Each frame leaves at one end of the link and arrives at the other end."""
+    """Bug: the BPF program treats an extension header as the transport header. Or it parses the data of a
+    later fragment as a header. Each frame leaves at one end of the link and arrives at the other end."""
     near, far = counting(quiet_link.near), counting(quiet_link.far)
     with quiet_link.near.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
         raw.bind(("veth0", 0))
@@ -224,14 +227,14 @@ def test_count_by_protocol(quiet_link, counting):
     received, sent = end(near)
     assert sent == total([settling, *((kind, len(packet)) for kind, _, packet, *_ in FRAMES)])
     assert received == total([settling])
-    # The kernel removes one tag from an incoming packet.
+    # From an incoming packet, the kernel has already removed one tag.
     expected = total([settling, *((kind, len(packet) + 4 * len(tags[1:]))
                                   for kind, _, packet, *tags in FRAMES)])
     assert end(far) == (expected, received)
 
 
 def test_count_of_one_interface_at_an_interval(quiet_link, counting):
-    """On lo every packet is both sent and received. Packets of other interfaces do not count."""
+    """On lo every packet is both sent and received. Packets of other interfaces are not counted."""
     counter = counting(quiet_link.near, "--interval", "0.02", interface="lo")
     quiet_link.settle()
     local = Path4(quiet_link.near, "127.0.0.1", quiet_link.near, "127.0.0.1")
@@ -241,32 +244,33 @@ def test_count_of_one_interface_at_an_interval(quiet_link, counting):
     counter.signal(signal.SIGINT)
     *_, summary = counter.rest()
     local.close()
-    # A reading during an update may contain a packet without its bytes.
+    # A record that is read during an update may count a packet without its bytes. So the test compares the
+    # summary.
     assert volumes(summary) == ({UDP: (2, 72)}, {UDP: (2, 72)})
     rate = summary["per_second"]["received"]["udp"]["packets"]
     assert rate == pytest.approx(2 / summary["seconds"])
 
 
 def test_count_in_plain_words(loopback, peer):
-    """A table for each reading and one for the total. The command ends by itself."""
+    """The command prints a table for each reading and one for the total. With --count, it ends by itself."""
     with loopback.near:
         status, output, errors = peer("filter", "count", "lo", "--interval", "0.01", "--count", "2")
     assert (status, errors) == (DONE, "")
     lines = output.splitlines()
     assert lines[0].endswith("counting on lo")
-    # Each table has a line for the time, a heading, and five protocols in two directions.
+    # Each table has a line for the time, a heading, and a line for each of five protocols in two directions.
     assert len(lines) == 1 + 3 * 12
     assert lines[-10].split() == ["received", "tcp", "0", "0", "0.0", "0.0"]
 
 
 def test_count_of_no_interface(peer_program, load):
-    """The error says that there is no such interface, and how to find one."""
+    """The error says that there is no such interface, and how to list the interfaces."""
     message = refused(peer_program, "filter", "count", "no-such0")
     assert "no interface 'no-such0'" in message and "ENODEV" in message and "`ip link`" in message
 
 
 def test_count_of_another_namespace(blue, peer):
-    """-N selects the namespace, as for all commands."""
+    """-N selects the network namespace of the interface, as it does for all commands."""
     run("ip", "-n", blue, "link", "add", "veth7", "type", "veth", "peer", "veth8")
     count = ("filter", "count", "veth7", "--interval", "0.01", "--count", "1")
     assert peer("-N", blue, *count)[0] == DONE
@@ -274,8 +278,8 @@ def test_count_of_another_namespace(blue, peer):
 
 
 def test_count_of_an_interface_that_goes(quiet_link, counting):
-    """Bug: after the interface is gone, the command continues and counts nothing, or ends without printing its
-    counts. The command must not identify the interface by its name: at the end, another interface has this
+    """Bug: after the interface is gone, the command continues and counts nothing, or ends without printing
+    its counts. The command must not look for the interface by name, because another interface gets the
     name."""
     counter = counting(quiet_link.near, "--interval", "0.02")
     quiet_link.settle()
@@ -291,7 +295,7 @@ def test_count_of_an_interface_that_goes(quiet_link, counting):
 
 
 def test_count_of_an_interface_that_is_down_at_times(loopback, counting):
-    """The interface is down at the start, or later. The count goes on when the interface is up again."""
+    """If the interface is down at the start or later, the count goes on when the interface is up again."""
     down, up = "link set lo down", "link set lo up"
     loopback.near.ip(down)
     counter = counting(loopback.near, interface="lo")
@@ -302,7 +306,8 @@ def test_count_of_an_interface_that_is_down_at_times(loopback, counting):
 
 
 def test_count_of_an_interface_without_link_layer_headers(namespaces, counting):
-    """Bug: the program treats other bytes as an Ethernet header."""
+    """Bug: packets of this interface have no Ethernet header, but the BPF program treats other bytes as such
+    a header."""
     run("modprobe", "tun")
     packets = [(kind, protocol, packet) for kind, protocol, packet, *tags in FRAMES
                if protocol in (IPV4, IPV6) and not tags]
@@ -324,8 +329,8 @@ def test_count_of_an_interface_without_link_layer_headers(namespaces, counting):
 
 
 def test_count_of_what_a_bridge_passes_on(namespaces, counting):
-    """Bug: the program treats a VLAN tag as the packet. If a bridge sends a packet with several tags, the data
-    begins with a tag."""
+    """Bug: the BPF program mistakes a VLAN tag for the packet. If a bridge sends a packet with several tags,
+    the packet's data begins with a tag."""
     run("modprobe", "bridge")
     near, bridge = namespaces(), namespaces()
     for namespace in (near, bridge):
@@ -350,7 +355,7 @@ def test_count_of_what_a_bridge_passes_on(namespaces, counting):
 
 
 def test_count_keeps_no_packet(namespaces, counting, start, stop):
-    """Bug: packets that arrive before the socket has its filter stay in its buffer for ever."""
+    """Bug: packets that reach the socket before it has its filter stay in its receive buffer for ever."""
     namespace = namespaces()
     with namespace.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
@@ -363,8 +368,8 @@ def test_count_keeps_no_packet(namespaces, counting, start, stop):
 
 
 def test_count_on_all_cpus_at_once(namespaces, counting):
-    """Bug: additions are lost. The test compares the counts with the interface's own counters. These lose
-    nothing, because each CPU has its own."""
+    """Bug: if several CPUs count at the same time, additions are lost. The test compares the counts with the
+    interface's own counters, which lose nothing, because they are separate for each CPU."""
     namespace = namespaces()
     counter = counting(namespace, "--interval", "0.02", interface="lo")
     send_on_all_cpus(namespace, 100_000)
@@ -398,7 +403,7 @@ def test_count_shows_what_the_verifier_says(peer_program, load, unprivileged_bpf
      ("open packet socket: EAFNOSUPPORT",)),
 ], ids=["bpf", "packet sockets"])
 def test_count_on_a_kernel_without(peer_program, load, tmp_path, call, first, error, words):
-    """The system call fails as on a kernel without the function."""
+    """The system call fails as on a kernel that was built without it."""
     fails = [(0x20, 0, 0, 0), (0x15, 0, 3, call), (0x20, 0, 0, 16), (0x15, 0, 1, first),
              (0x06, 0, 0, 0x00050000 | error), (0x06, 0, 0, 0x7fff0000)]
     seccomp = tmp_path / "seccomp"
@@ -407,13 +412,13 @@ def test_count_on_a_kernel_without(peer_program, load, tmp_path, call, first, er
                       peer_program, "filter", "count", "lo")
     for word in words:
         assert word in message
-    # If the function is built into the kernel, there is no module to load.
+    # If packet sockets are built into the kernel, there is no module to load.
     has = f"/lib/modules/{os.uname().release}/modules.builtin"
     assert ("modprobe" in message) == ("af_packet" in message and "af_packet.ko" not in Path(has).read_text())
 
 
 def test_count_of_an_interface_whose_name_is_no_text(namespaces, peer_program):
-    """Bug: a name that is not UTF-8 is refused, although the kernel accepts it."""
+    """Bug: nldemo refuses an interface's name that is not UTF-8, although the kernel accepts it."""
     namespace, name = namespaces(), b"n\xff\xfe"
     with namespace:
         run("ip", "link", "add", name, "type", "veth", "peer", "name", "other")
@@ -431,7 +436,7 @@ def test_count_of_an_interface_whose_name_is_no_text(namespaces, peer_program):
 
 @pytest.mark.parametrize("parity, first", [("odd", 1), ("even", 2)])
 def test_attach_lets_some_replies_through(module, peer, parity, first):
-    """The module sends all replies, and the filter drops some."""
+    """The module sends all replies, and the socket's filter drops every second one."""
     def messages():
         return json.loads(peer("-j", "stats")[1])["messages"]
 
@@ -441,7 +446,7 @@ def test_attach_lets_some_replies_through(module, peer, parity, first):
     report = json.loads(output)
     assert (report["sent"], report["ok"]) == (20, True)
     assert report["received"] == list(range(first, 21, 2))
-    # The module received twenty messages, and the second request for statistics.
+    # The module received the twenty messages and the second request for the statistics.
     assert messages() == before + 21
 
 
@@ -457,7 +462,8 @@ def test_attach_of_nothing_that_passes(module, peer):
 
 
 def test_attach_in_another_namespace(module, blue, running, peer):
-    """-N selects the namespace, as for all commands. Events of other namespaces do not arrive."""
+    """-N selects the network namespace, as it does for all commands. Events of other namespaces do not
+    arrive."""
     monitor = running("-N", blue, "filter", "attach", "--events", "config", "--count", "1")
     number = monitor.event()["number"]
     assert peer("config", "set", "queue=7")[0] == peer("-N", blue, "config", "set", "queue=8")[0] == DONE
@@ -467,7 +473,8 @@ def test_attach_in_another_namespace(module, blue, running, peer):
 
 
 def test_attach_to_events(running, peer, module):
-    """The command prints the chosen events as `nldemo monitor` does, and reports the number of others."""
+    """The command prints the events of the chosen kind as `nldemo monitor` does, and the number of dropped
+    events."""
     monitor = running("filter", "attach", "--events", "netns")
     ready = monitor.event()
     assert peer("config", "set", "queue=9")[0] == peer("config", "set", "queue=10")[0] == DONE
@@ -480,8 +487,8 @@ def test_attach_to_events(running, peer, module):
 
 
 def test_attach_keeps_the_receive_buffer_free(running, module):
-    """Events that the filter drops take no room in the receive buffer. So the kernel reports no overrun
-    (ENOBUFS, drops), although the same events overrun a socket without the filter."""
+    """Events that the filter drops take no room in the receive buffer, so the kernel reports no overrun for
+    this socket (ENOBUFS, drops). The same events overrun a socket without the filter."""
     changes = 500
     monitor = running("filter", "attach", "--events", "netns")
     ready = monitor.event()
@@ -505,8 +512,8 @@ def test_attach_keeps_the_receive_buffer_free(running, module):
 
 
 def kernel_view(portid):
-    """What the kernel reports about a socket of the module's protocol: how many bytes wait in its receive
-    buffer, and how many messages were dropped because the buffer was full."""
+    """Returns two numbers that the kernel reports about a socket of the module's protocol: the bytes that
+    wait in its receive buffer, and the messages that were dropped because the buffer was full."""
     with open("/proc/net/netlink", encoding="ascii") as table:
         names, *rows = map(str.split, table)
     rows = [dict(zip(names, row)) for row in rows]
@@ -515,8 +522,8 @@ def kernel_view(portid):
 
 
 def test_attach_needs_rights(peer_program, module, unprivileged_bpf):
-    """Without CAP_BPF the command fails, and its error names this capability. If all users may load BPF programs,
-    it needs no capability, because the verifier accepts these programs."""
+    """Without CAP_BPF the command fails, and its error names this capability. If the kernel lets all users
+    load BPF programs, the command needs no capability, because the verifier accepts its programs."""
     unprivileged_bpf(2)
     for what in (("--parity", "odd"), ("--events", "config")):
         message = refused(*as_user(), peer_program, "filter", "attach", *what)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The examples of the crate nfnetlink-queue, as its users would write programs, on the module's
-queue."""
+"""The examples of the crate nfnetlink-queue read the module's queue. They are programs as users of the crate
+would write them."""
 
 import os
 import select
@@ -23,7 +23,8 @@ from program import Program
 
 EXAMPLES = Path(os.environ.get("NLDEMO", CHECKOUT / "build" / "nldemo")).parent / "examples"
 
-# The data of an echo request begins with its sequence number and counts up.
+# The first byte of an echo request's data is its sequence number. Each byte is one higher than the byte
+# before.
 SECRET = "efgh"
 SECRET_SEQ, OTHER_SEQ, SIZE = ord("a"), ord("A"), 8
 
@@ -38,11 +39,11 @@ class Example(Program):
                          env={**os.environ, **environment})
 
     def says(self, words):
-        """Waits until the program has written these words."""
+        """Waits until the program has printed these words."""
         self.wait_for(words.encode())
 
     def interrupt(self):
-        """Ends the program by SIGINT. Returns the program's output. The program must succeed."""
+        """Ends the program by SIGINT. The program must exit with success. Returns its output."""
         self.signal(signal.SIGINT)
         output, _ = self.process.communicate(timeout=DEADLINE)
         said = (self._output + output).decode()
@@ -73,14 +74,16 @@ def example(load):
 
 @pytest.fixture
 def no_buffers(preloaded, tmp_path):
-    """An environment in which two of three sends of verdicts fail, and do so at least once."""
+    """Returns an environment in which two of three sends of verdicts fail. After the test, at least one must
+    have failed."""
     failed = tmp_path / "failed"
     yield {**preloaded("no_buffers"), "NO_BUFFERS_FAILED": str(failed)}
     assert failed.exists(), "no send has failed"
 
 
 def drops_the_secret_alone(link, rounds):
-    """Pings without the secret arrive, each once and in order. Pings with the secret do not arrive."""
+    """Pings without the secret word get their replies, each once and in order. Pings with the secret word get
+    none."""
     with link.pinger() as pinger:
         for _ in range(rounds):
             pinger.send(SECRET_SEQ, SIZE)
@@ -89,7 +92,7 @@ def drops_the_secret_alone(link, rounds):
             assert not pinger.replies()
     with link.far:
         assert nfqueue.statistics()[0] == (0, 0, 0)
-        # All packets went through the queue.
+        # All packets went through the example's queue.
         assert nfqueue.last_ids()[0] >= 2 * rounds
 
 
@@ -121,7 +124,7 @@ def test_drop_by_content(module, link, example, name):
 
 @pytest.mark.parametrize("name", ["drop_by_content", "async"])
 def test_no_text_at_all(module, link, example, name):
-    """Bug: with an empty argument, the first packet causes a panic."""
+    """Bug: with an empty text as its argument, the program panics at the first packet."""
     program = example(link.far, name, "")
     with link.pinger() as pinger:
         pinger.ping(1, 100)
@@ -141,8 +144,8 @@ def test_rewrite(module, link, example):
 
 @pytest.mark.parametrize("failing", [False, True], ids=["sent", "failing"])
 def test_stream_delays_packets_in_their_order(module, link, example, request, failing):
-    """The example reads packets as a stream, keeps each for a while, and gathers verdicts for a time. After the
-    last packets, only the end of this time makes it send their verdicts."""
+    """The example reads packets as a stream, delays each, and collects verdicts for some time before it sends
+    them. After the last packets no event makes it send, only the end of this time."""
     example(link.far, "delay", "200", **(request.getfixturevalue("no_buffers") if failing else {}))
     with link.pinger() as pinger:
         for burst in range(2):
@@ -162,13 +165,14 @@ def test_verdicts_survive_that_they_cannot_be_sent(module, link, example, no_buf
     drops_the_secret_alone(link, 10)
     assert program.process.poll() is None
     if name == "async":
-        # No verdict was sent twice: no refusal says that a packet was gone.
+        # No verdict was sent twice: the kernel refused none because its packet was gone.
         said = program.interrupt()
         assert "flushed: 0, unsent: 0, gone: 0, refused: 0, malformed: 0" in said, said
 
 
 def test_async_survives_a_full_socket(module, loopback, example):
-    """Bug: a consumer ends when it gets ENOBUFS. Here the queue has room, but the socket has none."""
+    """Bug: a consumer ends when it gets ENOBUFS. Here the socket's receive buffer is full, but the queue is
+    not."""
     with loopback.near, Control() as control:
         control.set(ipv4={ICMP_ECHO_REQUEST})
     program = example(loopback.near, "async", "what nobody sends")
@@ -189,7 +193,7 @@ def test_async_survives_a_full_socket(module, loopback, example):
 
 
 def test_async_gives_the_queue_back_when_it_is_interrupted(module, link, example):
-    """The program is interrupted before the first packet."""
+    """An interrupt before the first packet ends the program, and unbinds the queue."""
     program = example(link.far, "async", SECRET)
     said = program.interrupt()
     assert "flushed: 0" in said, said

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The peer (the program nldemo) with the kernel: its output, the ways in which it ends, and messages from other
-senders."""
+"""The peer (the program nldemo) with the kernel: its output, the ways in which it ends, and messages from
+senders other than the kernel."""
 
 import itertools
 import json
@@ -39,7 +39,7 @@ DONE, NO, ERROR = 0, 1, 2
 
 @pytest.mark.smoke
 def test_echo_prints_its_text(module, peer):
-    """The plain output."""
+    """Without -j the output is text."""
     status, output, errors = peer("echo", "hello kernel")
     assert (status, errors) == (DONE, "")
     assert output.startswith("hello kernel\n") and "1 sent, 1 identical" in output
@@ -47,7 +47,7 @@ def test_echo_prints_its_text(module, peer):
 
 @pytest.mark.parametrize("size", [0, 1, 3, 1000, 31 * 1024, 200_000])
 def test_echo_sizes(module, peer, size):
-    """Bug: a receive is truncated."""
+    """Bug: nldemo's receive buffer cuts a reply off."""
     status, output, errors = peer("-j", "echo", "--size", str(size), "--count", "3")
     report = json.loads(output)
     assert (status, errors) == (DONE, "")
@@ -55,13 +55,13 @@ def test_echo_sizes(module, peer, size):
     assert (report["sent"], report["received"], report["foreign"]) == (3, 3, 0)
     times = report["round_trip_ns"]
     assert times["min"] <= times["p50"] <= times["max"]
-    # If the guest's clock only has ticks, a round trip can be shorter than a tick.
+    # If the guest's clock only advances by ticks, the measured time can be 0.
     assert times["min"] > 0 or time.get_clock_info("monotonic").resolution > 1e-6
 
 
 @pytest.mark.parametrize("options", [(), ("--ack",), ("--legacy",)], ids=str)
 def test_echo_batch_of_1000(module, peer, options):
-    """Many messages in one buffer, by each of the options for that."""
+    """Many messages in one buffer, with each of these options."""
     status, output, errors = peer("-j", "echo", "--count", "2000", "--batch", "1000",
                                   "--size", "10", *options)
     report = json.loads(output)
@@ -70,7 +70,7 @@ def test_echo_batch_of_1000(module, peer, options):
 
 
 def test_echo_without_module_says_how_to_load_it(load, peer):
-    """Without the module the command must neither wait nor succeed."""
+    """Without the module, the command must fail immediately, and say how to load the module."""
     for protocol in (23, 31):
         status, output, errors = peer("echo", "--protocol", str(protocol))
         assert (status, output) == (ERROR, "")
@@ -79,7 +79,7 @@ def test_echo_without_module_says_how_to_load_it(load, peer):
 
 
 def test_echo_on_another_protocol_number(load, peer):
-    """The module's parameter sets another number."""
+    """The module and the command use another protocol number, by the parameter and by --protocol."""
     load(protocol=31)
     assert peer("echo", "--protocol", "31")[0] == DONE
     assert peer("echo")[0] == ERROR
@@ -95,7 +95,7 @@ def test_echo_as_an_unprivileged_user(module, peer):
 
 
 def test_echo_in_a_named_namespace(module, peer):
-    """-N takes the names of `ip netns`. The error for a missing namespace has its name."""
+    """-N takes the names of `ip netns`. If a namespace does not exist, the error has its name."""
     with named("blue"):
         assert peer("-N", "blue", "echo")[0] == DONE
     status, output, errors = peer("-N", "blue", "echo")
@@ -105,12 +105,13 @@ def test_echo_in_a_named_namespace(module, peer):
 
 @pytest.fixture
 def stop_amid_echoes(module, running):
-    """Starts `nldemo -j echo --size 9`, and pauses it when it has sent some of its messages but not all. Returns
-    the program, the number of messages that it sends, and its portid."""
+    """Starts `nldemo -j echo --size 9`, and pauses it when it has sent some of its messages, but not all.
+    Returns the program, the number of its messages, and its portid."""
     def stop_amid_echoes():
         with Control() as control:
             for count in (3000 << attempt for attempt in itertools.count()):
-                # Each reading of the statistics is counted in the next one.
+                # Each request for the statistics is counted in the next statistics, so served() subtracts
+                # these requests.
                 before, readings = control.stats()["messages"], itertools.count(1)
 
                 def served(before=before, readings=readings):
@@ -124,7 +125,7 @@ def stop_amid_echoes(module, running):
                         portids = {int(row[2]) for row in map(str.split, table) if row[1] == str(PROTOCOL)}
                     (portid,) = portids - {0, control.portid}
                     return program, count, portid
-                # The command ended before it was paused.
+                # The command sent all messages before it was paused. Try again with twice as many.
                 program.go_on()
                 program.rest()
 
@@ -132,13 +133,13 @@ def stop_amid_echoes(module, running):
 
 
 def test_echo_takes_no_message_that_is_not_from_the_kernel(stop_amid_echoes):
-    """Bug: the client accepts messages from other users (source portid other than 0)."""
+    """Bug: nldemo mistakes a message of another process for a reply of the kernel."""
     program, count, portid = stop_amid_echoes()
     forged = b"".join(pack(ECHO, b"forged...", flags=0, seq=seq, pid=portid)
                       for seq in (0, 1, 2, count, 0xFFFFFFFF))
     with Client() as forger:
         for _ in range(10):
-            # The kernel refuses the message, because the socket is connected.
+            # The kernel refuses this message, because nldemo's socket is connected to the kernel.
             with pytest.raises(ConnectionRefusedError):
                 forger.socket.sendto(forged, (portid, 0))
     program.go_on()
@@ -147,7 +148,7 @@ def test_echo_takes_no_message_that_is_not_from_the_kernel(stop_amid_echoes):
 
 
 def test_usage_errors(peer):
-    """Exit status 2, and nothing on standard output."""
+    """A usage error gives exit status 2, and nothing on standard output."""
     for arguments in ((), ("echo", "--protocol", "22"), ("echo", "--protocol", "32"),
                       ("echo", "--size", "-1"), ("queue", "run", "--queue", "65536"),
                       ("queue", "run", "--policy", "maybe"), ("dance",)):
@@ -160,7 +161,7 @@ def test_usage_errors(peer):
 
 @pytest.mark.smoke
 def test_queue_shows_packets_and_accepts_them(module, link, consume):
-    """The printed values are those of the packet."""
+    """The command prints the values of the packet."""
     consumer = consume(link.far, "--hexdump")
     with link.pinger() as pinger:
         pinger.ping(seq=5, size=32)
@@ -181,7 +182,7 @@ def test_queue_shows_packets_and_accepts_them(module, link, consume):
 
 
 def test_queue_big_packet_is_seen_whole(load, loopback, consume):
-    """Bug: a receive is truncated."""
+    """Bug: the consumer's receive buffer cuts a packet off."""
     load()
     consumer = consume(loopback.near)
     with loopback.pinger() as pinger:
@@ -196,7 +197,7 @@ def test_queue_big_packet_is_seen_whole(load, loopback, consume):
     ("accept", [31, 32, 33, 56]), ("drop", []), ("echo-size=32", [32]), ("echo-size=0", []),
 ])
 def test_queue_policies(module, link, consume, policy, passing):
-    """echo-size=32 is the old demo's rule."""
+    """The policy echo-size=32 is the rule of the old netlink demo."""
     sizes = [31, 32, 33, 56]
     consumer = consume(link.far, "--policy", policy, "--count", str(len(sizes)))
     with link.pinger() as pinger:
@@ -211,14 +212,14 @@ def test_queue_policies(module, link, consume, policy, passing):
 
 
 def test_queue_timeout(module, link, consume):
-    """The command ends by itself, with success."""
+    """With --timeout the command ends by itself, with success."""
     events, summary = consume(link.far, "--timeout", "0.1").finish()
     assert not events and summary["packets"] == 0 and summary["seconds"] >= 0.1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_queue_stops_cleanly_with_verdicts_for_what_is_pending(module, link, consume, number):
-    """Bug: when a consumer exits, packets stay in the queue or are dropped."""
+    """Bug: when the consumer exits, packets stay in its queue or are dropped."""
     consumer = consume(link.far)
     with link.pinger() as pinger:
         consumer.pause()
@@ -239,7 +240,7 @@ def test_queue_stops_cleanly_with_verdicts_for_what_is_pending(module, link, con
 
 
 def test_signals_that_come_together_are_one_wish_to_stop(module, link, consume):
-    """Bug: timeout(1) sends two signals, and the second one kills the consumer without a summary."""
+    """Bug: timeout(1) sends two signals, and the second signal kills the consumer before its summary."""
     consumer = consume(link.far)
     consumer.pause()
     consumer.signal(signal.SIGINT)
@@ -249,7 +250,8 @@ def test_signals_that_come_together_are_one_wish_to_stop(module, link, consume):
 
 
 def test_queue_survives_packets_that_are_gone(load, link, consume):
-    """Bug: a consumer ends when it gets ENOENT. Here the hook is unregistered, and the kernel drops the packets."""
+    """Bug: a consumer ends when it gets ENOENT. Here the hook is unregistered, so the kernel drops the queued
+    packets."""
     load()
     consumer = consume(link.far)
     with link.pinger() as pinger:
@@ -271,7 +273,7 @@ def test_queue_survives_an_overflow(module, loopback, consume):
     consumer = consume(loopback.near, "--policy", "drop")
     with loopback.pinger() as pinger:
         consumer.pause()
-        # More packets than a queue holds by default (1024).
+        # These are more packets than a queue holds by default (1024).
         for seq in range(1500):
             pinger.send(seq)
         loopback.settle()
@@ -288,7 +290,8 @@ def test_queue_survives_an_overflow(module, loopback, consume):
 
 
 def test_queue_takes_no_message_that_is_not_from_the_kernel(module, link, peer_program):
-    """Bug: the consumer prints packets, or sends verdicts on packets, that another process invented."""
+    """Bug: the consumer believes packets that another process has sent: it prints them, or sends verdicts on
+    them."""
     with link.far:
         consumer = Consumer([peer_program, "-j", "queue", "run"])
         forger = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
@@ -306,7 +309,7 @@ def test_queue_takes_no_message_that_is_not_from_the_kernel(module, link, peer_p
 
 
 def test_queue_bound_by_another_names_the_holder(module, link, peer):
-    """Bug: a consumer waits for ever, because another one has bound the queue."""
+    """Bug: a consumer waits for ever, because another program has bound its queue."""
     with link.far, Listener() as listener:
         status, output, errors = peer("queue", "run")
         assert (status, output) == (ERROR, "")
@@ -324,7 +327,8 @@ def test_queue_as_an_unprivileged_user(module, peer):
 
 
 def test_queue_reader_that_leaves(module, link, peer_program):
-    """A closed pipe is no error, and queued packets get their verdicts."""
+    """If the reader of its output closes the pipe, the command ends without an error, and the queued packets
+    get their verdicts."""
     with link.far:
         process = subprocess.Popen([peer_program, "queue", "run"], stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
@@ -338,7 +342,7 @@ def test_queue_reader_that_leaves(module, link, peer_program):
 
 
 def test_plain_output_without_colour_and_with(module, loopback, peer):
-    """There are colours only on terminals, unless they are asked for."""
+    """The output has colours only on a terminal, or if an option asks for colours."""
     def run_queue(*options, **environment):
         with loopback.near:
             return peer(*options, "queue", "run", "--timeout", "0.05",
@@ -353,7 +357,7 @@ def test_plain_output_without_colour_and_with(module, loopback, peer):
 
 
 def test_module_can_go_when_the_peer_has_gone(load, link, consume, peer):
-    """After the peer has ended, nothing of it keeps the module in use."""
+    """After nldemo has ended, nothing of it keeps the module in use."""
     load()
     assert peer("echo")[0] == DONE
     consumer = consume(link.far)
