@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The peer's config, stats and monitor, with the kernel."""
+"""The commands config, stats and monitor of nldemo (the peer), with the kernel."""
 
 import json
 import os
@@ -25,7 +25,7 @@ SO_NETNS_COOKIE = 71
 CONFIG_SET = 19
 CONFIG_A_QUEUE = 2
 
-# A value for each key, in the form of the command line and in that of JSON. No value is a default.
+# A value for each key, as it is on the command line and as it is in JSON. No value is the key's default.
 SETTINGS = {
     "enabled=off": ("enabled", False),
     "queue=40": ("queue", 40),
@@ -42,7 +42,7 @@ SETTINGS = {
 
 @pytest.fixture
 def config(peer):
-    """The configuration in the peer's JSON. `options` come before the command."""
+    """Returns the configuration that nldemo shows as JSON. `options` come before the command."""
     def config(*options):
         status, output, errors = peer(*options, "-j", "config", "show")
         assert (status, errors) == (DONE, "")
@@ -53,7 +53,7 @@ def config(peer):
 
 @pytest.fixture
 def monitor(running, module):
-    """A running `nldemo -j monitor` that listens, in the initial network namespace."""
+    """A running `nldemo -j monitor` in the initial network namespace, which already listens."""
     monitor = running("monitor")
     monitor.ready = monitor.event()
     assert monitor.ready["event"] == "ready"
@@ -65,7 +65,7 @@ def monitor(running, module):
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_config_each_key_is_set_alone(module, peer, config, setting):
-    """Every value reaches the kernel and comes back, and no other value changes."""
+    """Each value reaches the kernel, `config show` returns it, and no other value changes."""
     before = config()
     key, value = SETTINGS[setting]
     assert before[key] != value
@@ -76,7 +76,7 @@ def test_config_each_key_is_set_alone(module, peer, config, setting):
 
 @pytest.mark.smoke
 def test_config_all_keys_at_once(module, peer, config):
-    """All keys are one request, and cause one event."""
+    """All keys are sent in one request, which causes one event."""
     before = config()
     status, _, errors = peer("config", "set", *SETTINGS)
     assert (status, errors) == (DONE, "")
@@ -84,7 +84,8 @@ def test_config_all_keys_at_once(module, peer, config):
 
 
 def test_config_plain_table(module, peer):
-    """A line for each key, with the meaning of its value. config set accepts the shown values."""
+    """The table has a line for each key, with the meaning of its value. `config set` accepts the values of
+    the table."""
     assert peer("config", "set", *SETTINGS)[0] == DONE
     status, output, errors = peer("config", "show")
     assert (status, errors) == (DONE, "") and "\x1b" not in output
@@ -100,8 +101,8 @@ def test_config_plain_table(module, peer):
 
 
 def test_namespace_without_hooks_is_told(load, peer, blue):
-    """While a namespace has no hooks, the output says that its packets are not seen, the reason, and what to do.
-    After the user did this, the output says that it worked."""
+    """While a namespace has no hooks, the output says that the module does not see its packets, why, and what
+    to do. After the user has done this, the output no longer says so."""
     def nft(ruleset):
         run("ip", "netns", "exec", blue, "nft", "-f", "-", input=ruleset)
 
@@ -133,7 +134,7 @@ def test_namespace_without_hooks_is_told(load, peer, blue):
     (("queue=5", "spread=7", "bypass=off"), "spread=7"),
 ], ids=str)
 def test_config_refusal_names_the_key_and_changes_nothing(module, peer, config, settings, wrong):
-    """The kernel points at an attribute, and the peer names the key of that attribute."""
+    """The kernel points at an attribute of the request, and nldemo prints the key of this attribute."""
     before = config()
     status, output, errors = peer("config", "set", *settings)
     assert (status, output) == (ERROR, "")
@@ -155,7 +156,7 @@ def test_config_needs_rights_to_change_and_none_to_show(module, peer, config):
 
 
 def test_config_of_another_namespace(module, blue, peer, config):
-    """Bug: the command works only in the initial network namespace."""
+    """Bug: the command uses the initial network namespace instead of the namespace of -N."""
     before = config()
     assert peer("-N", blue, "config", "set", "queue=7")[0] == DONE
     assert config("-N", blue)["queue"] == 7
@@ -167,7 +168,7 @@ def test_config_of_another_namespace(module, blue, peer, config):
 
 @pytest.mark.smoke
 def test_stats_count_what_the_peer_does(module, peer):
-    """The counts rise by the messages that were sent. Refused messages are counted separately."""
+    """The counts rise by the messages that nldemo has sent. Refused messages are counted separately, too."""
     def stats():
         status, output, errors = peer("-j", "stats")
         assert (status, errors) == (DONE, "")
@@ -178,14 +179,14 @@ def test_stats_count_what_the_peer_does(module, peer):
     assert peer("echo", "--count", "10", "--batch", "10")[0] == DONE
     assert peer("config", "set", "enabled=off", **as_nobody())[0] == ERROR
     after = stats()
-    # The ten messages, the refused one, and the request for statistics.
+    # The twelve are the ten echoes, the refused request, and the request for the first statistics.
     assert after["messages"] == before["messages"] + 12
     assert after["refused"] == before["refused"] + 1
     assert after["bytes"] > before["bytes"]
 
 
 def test_stats_by_cpu_add_up(module, loopback, peer):
-    """There is a row for each CPU, and the sum of the rows is the total."""
+    """With --per-cpu there is a row for each CPU, and the sum of the rows is the total."""
     with loopback.pinger() as pinger:
         pinger.ping()
     with loopback.near:
@@ -202,10 +203,11 @@ def test_stats_by_cpu_add_up(module, loopback, peer):
 
 
 def test_stats_watch_has_rates_and_ends(module, running):
-    """Each reading is a line. A signal or --count ends the command with success."""
+    """With --watch, each reading of the statistics is a line. A signal or --count ends the command with
+    success."""
     watch = running("stats", "--watch", "0.05")
     assert watch.event()["per_second"] is None
-    # The command's own request is a message, too.
+    # The command's own request for the statistics is a message, too.
     assert watch.event()["per_second"]["messages"] > 0
     watch.signal(signal.SIGINT)
     watch.rest()
@@ -214,8 +216,8 @@ def test_stats_watch_has_rates_and_ends(module, running):
 
 
 def test_stats_watch_on_a_terminal_draws_in_place(module, peer_program):
-    """On a terminal, each table replaces the table before it. On other output, each table comes below the table
-    before it."""
+    """On a terminal, each new table replaces the old one. On other output, each new table comes below the old
+    one."""
     command = [peer_program, "stats", "--watch", "0.01", "--count", "2", "--color", "never"]
     ours, theirs = pty.openpty()
     process = subprocess.Popen(command, stdout=theirs, stdin=subprocess.DEVNULL)
@@ -224,12 +226,12 @@ def test_stats_watch_on_a_terminal_draws_in_place(module, peer_program):
     while select.select([ours], [], [], DEADLINE)[0]:
         try:
             output += os.read(ours, 1 << 16)
-        except OSError:  # A read from a terminal that is closed at the other end fails.
+        except OSError:  # The other end of the terminal is closed.
             break
     os.close(ours)
     assert process.wait(DEADLINE) == DONE
     assert output.count(b"netlink messages") == 2
-    # 15 counters, a heading and the time.
+    # A table has 17 lines: the time, a heading, and 15 counters.
     assert output.count(b"\x1b[17A\x1b[J") == 1
     elsewhere = subprocess.run(command, capture_output=True, check=True, timeout=DEADLINE).stdout
     assert elsewhere.count(b"netlink messages") == 2 and b"\x1b" not in elsewhere
@@ -239,7 +241,7 @@ def test_stats_watch_on_a_terminal_draws_in_place(module, peer_program):
 
 
 def test_monitor_tells_what_changed(monitor, peer, config):
-    """An event has only the changed keys, and beside them the whole configuration."""
+    """An event names the keys that changed, and also has the whole new configuration."""
     assert monitor.ready["config"] == config()
     assert peer("config", "set", "queue=9", "ipv6-types=echo-reply", "bypass=on")[0] == DONE
     event = monitor.event()
@@ -252,7 +254,7 @@ def test_monitor_tells_what_changed(monitor, peer, config):
 
 
 def test_monitor_in_plain_words(module, peer, peer_program):
-    """There is a line for each event. --count and --timeout end the command."""
+    """The command prints a line for each event. --count or --timeout ends it."""
     with subprocess.Popen([peer_program, "monitor", "--count", "1"], stdout=subprocess.PIPE,
                           text=True) as process:
         assert "listening after event" in process.stdout.readline()
@@ -265,7 +267,7 @@ def test_monitor_in_plain_words(module, peer, peer_program):
 
 
 def test_monitor_tells_of_namespaces_that_go(monitor):
-    """Deleted namespaces are reported with their cookies."""
+    """The command prints a deleted namespace with the cookie that the namespace had."""
     namespace = Namespace()
     with namespace.socket() as probe:
         cookie = struct.unpack("=Q", probe.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8))[0]
@@ -276,7 +278,7 @@ def test_monitor_tells_of_namespaces_that_go(monitor):
 
 
 def test_monitor_hears_of_its_own_namespace_only(module, blue, running, peer):
-    """Bug: the command works only in the initial network namespace."""
+    """Bug: with -N, the command gets the events of the initial network namespace."""
     monitor = running("-N", blue, "monitor", "--count", "1")
     monitor.event()
     assert peer("config", "set", "queue=1")[0] == DONE
@@ -286,8 +288,8 @@ def test_monitor_hears_of_its_own_namespace_only(module, blue, running, peer):
 
 
 def test_monitor_tells_how_much_it_lost(monitor, config):
-    """The monitor's receive buffer overflows. From the numbers of the events, the monitor knows how many events
-    it missed."""
+    """When the receive buffer of the command has overflowed, the numbers of the events tell the command how
+    many events it missed."""
     changes = 3000
     monitor.pause()
     with Client() as client:
@@ -304,7 +306,7 @@ def test_monitor_tells_how_much_it_lost(monitor, config):
         else:
             heard += 1
     assert lost > 0 and heard > 0
-    # First the monitor prints the configuration that it read after the loss, then the last change.
+    # Last comes the configuration that the command read after the loss, with the last change.
     found = monitor.event()
     assert found["config"] == config()
     assert found["changed"]["queue"]["to"] == changes
@@ -313,13 +315,14 @@ def test_monitor_tells_how_much_it_lost(monitor, config):
 
 
 def test_monitor_takes_no_message_that_is_not_from_the_kernel(monitor, peer):
-    """Bug: the client accepts messages from other users (source portid other than 0)."""
+    """Bug: nldemo mistakes a message of another process for an event of the kernel."""
     forged = pack(24, attribute(1, struct.pack("=Q", 1)) + attribute(2, struct.pack("=I", 1)),
                   flags=0)
     with Client() as forger:
         with pytest.raises(ConnectionRefusedError):
             forger.socket.sendto(forged, (monitor.ready["portid"], 0))
-        # Messages to the group, and to the kernel, which ignores messages that are not requests.
+        # This message goes to the group, and so also to nldemo. It goes to the kernel, too, which ignores
+        # messages that are not requests.
         forger.socket.sendto(forged, (0, 1 << (NLDEMO_GROUP_EVENTS - 1)))
     assert peer("config", "set", "queue=3")[0] == DONE
     assert monitor.event()["event"] == "config"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The peer's queue consumer: verdicts of all kinds, batches, rewriting, captures, exits."""
+"""The command `nldemo queue run`, the queue consumer: verdicts of all kinds, batches, rewriting, captures,
+exits."""
 
 import json
 import os
@@ -31,7 +32,8 @@ ICMP6_ECHO_REQUEST, ICMP6_SOLICITATION, ICMP6_ADVERTISEMENT = 128, 135, 136
 
 
 def numbers(events, verdict=None):
-    """The sequence numbers of the echo requests among events."""
+    """Returns the sequence numbers of the echo packets among the events, or only of those with this
+    verdict."""
     return [event["icmp"]["seq"] for event in events if event["event"] == "packet"
             and verdict in (None, event["verdict"])]
 
@@ -40,7 +42,8 @@ def numbers(events, verdict=None):
 
 
 def test_repeat_passes_the_hook_that_skips_the_mark(load, link, consume):
-    """Bug: NF_REPEAT loops. Each packet is queued once, and goes on with the mark."""
+    """Bug: after NF_REPEAT, the hook queues the packet again. Instead each packet must be queued once, and
+    pass with its new mark."""
     load(skip_mark=5)
     link.far.nft("table ip t { chain c { type filter hook prerouting priority 10; "
                  "meta mark 5 counter; }; }")
@@ -58,7 +61,8 @@ def test_repeat_passes_the_hook_that_skips_the_mark(load, link, consume):
 
 @pytest.mark.parametrize("skip_mark", [0, 6])
 def test_repeat_is_refused_where_it_would_loop(load, link, peer, skip_mark):
-    """Bug: NF_REPEAT loops, so the packet is queued again for ever."""
+    """Bug: the consumer accepts a policy with `repeat` whose mark the hook does not skip. Then a packet is
+    queued for ever."""
     load(skip_mark=skip_mark)
     with link.far:
         status, output, errors = peer("queue", "run", "--policy", "icmp repeat mark=5")
@@ -68,7 +72,7 @@ def test_repeat_is_refused_where_it_would_loop(load, link, peer, skip_mark):
 
 
 def test_requeue_hands_packets_on_to_another_queue(module, link, consume):
-    """A chain of consumers: the first one passes packets to the second one, which decides."""
+    """The first consumer passes all packets to the queue of a second consumer, which decides about them."""
     second = consume(link.far, "--queue", "9", "--policy", "size=32 drop")
     first = consume(link.far, "--policy", "set mark=0x77 queue 9")
     with link.pinger() as pinger:
@@ -84,7 +88,8 @@ def test_requeue_hands_packets_on_to_another_queue(module, link, consume):
 
 
 def test_requeue_without_listener_drops_or_passes(module, link, consume):
-    """`bypass` in the policy decides whether the packets pass or are dropped."""
+    """Nobody listens on the other queue. The packets pass if the policy says `bypass`, and otherwise are
+    dropped."""
     consumer = consume(link.far, "--policy", "size=32 queue 9 bypass; queue 9")
     with link.pinger() as pinger:
         pinger.send(1, 56)
@@ -94,8 +99,8 @@ def test_requeue_without_listener_drops_or_passes(module, link, consume):
 
 
 def test_requeue_to_itself_is_refused(module, peer):
-    """The command refuses a policy that sends packets to a queue of its own. Such a packet would go round for
-    ever."""
+    """The command refuses a policy that sends packets to a queue of this command, because the packets would
+    go round for ever."""
     status, output, errors = peer("queue", "run", "--queue", "0-3", "--policy", "queue 2")
     assert (status, output) == (ERROR, "") and "for ever" in errors
 
@@ -105,7 +110,8 @@ def test_requeue_to_itself_is_refused(module, peer):
 
 @pytest.mark.parametrize("batch", ["64", "1000,20ms", "7,1ms"])
 def test_batch_never_reorders_nor_swallows_a_drop(module, link, consume, batch):
-    """A batch message decides all packets up to its last one. So a drop among them must end the batch."""
+    """A batch verdict decides about all packets up to its last one. So a packet with another verdict must end
+    the batch."""
     count = 900
     policy = "size=40 drop; size=41 set mark=3 accept; accept"
     consumer = consume(link.far, "--policy", policy, "--batch", batch)
@@ -131,7 +137,8 @@ def test_batch_never_reorders_nor_swallows_a_drop(module, link, consume, batch):
 
 
 def test_batch_waits_no_longer_than_its_time(module, link, consume):
-    """A batch that is not full is sent when its time is over. Bug: the batch also waits for the next packet."""
+    """A batch that is not full must be sent when its time is over. Bug: the batch waits for the next
+    packet."""
     consumer = consume(link.far, "--batch", "1000,10ms")
     pause = SLOW
     with link.pinger() as pinger:
@@ -139,14 +146,14 @@ def test_batch_waits_no_longer_than_its_time(module, link, consume):
             pinger.ping(seq)
             time.sleep(pause)
     latency = consumer.stop()[1]["latency_ns"]
-    # Within the precision of the clock and the histogram.
+    # The times are only as exact as the clock and the histogram.
     tick = time.clock_getres(time.CLOCK_MONOTONIC) * 1e9
     assert latency["min"] >= 0.99 * 10_000_000 - tick
     assert latency["max"] < 0.99 * pause * 1e9
 
 
 def test_batch_is_sent_when_the_consumer_stops(module, link, consume):
-    """Bug: packets stay in the queue when a consumer exits."""
+    """Bug: when the consumer stops, packets of a batch that was not sent stay in the queue."""
     consumer = consume(link.far, "--batch", "1000,60s")
     with link.pinger() as pinger:
         for seq in range(5):
@@ -162,7 +169,7 @@ def test_batch_is_sent_when_the_consumer_stops(module, link, consume):
 
 
 def flow_pairs(path, queues):
-    """Two addresses for each queue. Pings to them go to that queue."""
+    """Returns two addresses for each queue. Pings to these addresses go to this queue."""
     pairs = {queue: [] for queue in queues}
     for host in range(1, 255):
         before, address = nfqueue.last_ids(), f"127.0.1.{host}"
@@ -178,7 +185,7 @@ def flow_pairs(path, queues):
 
 @pytest.fixture
 def deep_backlog():
-    """The backlog between a device and the stack gets room for all packets of a flood."""
+    """The kernel's backlog of received packets gets room for all packets of a flood."""
     setting = Path("/proc/sys/net/core/netdev_max_backlog")
     before = setting.read_text(encoding="ascii")
     setting.write_text("10000\n", encoding="ascii")
@@ -187,14 +194,15 @@ def deep_backlog():
 
 
 def test_numbered_pings_over_four_queues_keep_their_order(load, loopback, consume, deep_backlog):
-    """100,000 pings of eight flows pass hook, queue, verdict and reply."""
+    """100,000 pings of eight flows pass the hook, get a verdict from the consumer, and are answered. Each
+    flow keeps its order."""
     each, burst = (100_000 if SLOW == 1 else 1000) // 8, 500
     load(queues=4)
     with loopback.near, Control() as control:
         control.set(ipv4={ICMP_ECHO_REQUEST})
     consumer = consume(loopback.near, "--queue", "0-3", "--batch", "64", "--quiet", queues=4)
-    # The consumer's threads use all CPUs, but each thread stays on one CPU. If a thread moved, a packet that it
-    # accepts on the new CPU could overtake a packet that it accepted before on the old CPU.
+    # The consumer's threads use all CPUs, but each thread stays on its CPU. Otherwise a packet that a thread
+    # accepts on its new CPU could overtake a packet that the thread has accepted on its old CPU.
     for place, thread in enumerate(os.listdir(f"/proc/{consumer.process.pid}/task")):
         os.sched_setaffinity(int(thread), {place % os.cpu_count()})
     with loopback.near:
@@ -220,7 +228,7 @@ def test_numbered_pings_over_four_queues_keep_their_order(load, loopback, consum
 
 
 def test_second_consumer_names_the_first(module, link, consume, peer):
-    """Bug: the error does not say which process has bound the queue."""
+    """Bug: the error does not say which process has already bound the queue."""
     consumer = consume(link.far, "--queue", "3")
     with link.far:
         status, output, errors = peer("queue", "run", "--queue", "2-4")
@@ -231,7 +239,7 @@ def test_second_consumer_names_the_first(module, link, consume, peer):
 
 
 def test_show_tells_who_listens(module, link, consume, peer):
-    """The command reads the list of queues from /proc, and adds the processes."""
+    """The command shows all bound queues from /proc, and the processes that have bound them."""
     consumer = consume(link.far, "--queue", "7", "--copy", "packet:96")
     with link.far, Listener(300) as listener:
         status, output, errors = peer("-j", "queue", "show")
@@ -247,7 +255,7 @@ def test_show_tells_who_listens(module, link, consume, peer):
 
 
 def test_copy_modes(module, link, consume):
-    """Packets are copied without content, and with a part of it."""
+    """The kernel copies packets without their content (meta), with a part of it, or whole."""
     for mode, captured, length in (("meta", 0, 0), ("packet:30", 30, 84), ("packet", 84, 84)):
         consumer = consume(link.far, "--copy", mode)
         with link.pinger() as pinger:
@@ -259,7 +267,8 @@ def test_copy_modes(module, link, consume):
 
 
 def test_nothing_is_copied_that_nobody_looks_at(module, link, consume):
-    """Without lines, capture, rewriting and conditions, packets are decided by their id only."""
+    """Without lines, capture, rewriting and conditions, the consumer needs no content, so the kernel copies
+    none."""
     for arguments, mode in ((("--quiet",), 1), (("--quiet", "--policy", "icmp accept"), 2), ((), 2),
                             (("--quiet", "--set", "ttl=9"), 2), (("--quiet", "--copy", "packet:9"), 2),
                             (("--quiet", "--policy", "drop"), 1)):
@@ -270,7 +279,8 @@ def test_nothing_is_copied_that_nobody_looks_at(module, link, consume):
 
 
 def test_more_queues_than_there_is_memory_for_are_refused(module, link, peer):
-    """Bug: `--queue 0-3000` is killed because the kernel lacks memory."""
+    """Bug: for thousands of queues, the command needs more memory than the machine has, and the kernel kills
+    it."""
     available = re.search(r"MemAvailable: +(\d+)", Path("/proc/meminfo").read_text(encoding="ascii"))
     assert int(available[1]) < 5 << 20, "there is memory for all queues"
     with link.far:
@@ -280,8 +290,8 @@ def test_more_queues_than_there_is_memory_for_are_refused(module, link, peer):
 
 
 def test_packets_that_wait_together_have_verdicts_of_their_own(module, link, consume):
-    """Bug: the command sends batch messages by default. Such a message also decides packets that must be
-    dropped, and hides that some packets were gone."""
+    """Bug: the command sends batch verdicts by default. A batch verdict also decides about packets that the
+    policy drops, and hides that some packets were gone."""
     consumer = consume(link.far, "--policy", "type 8 size=5 drop; accept", "--count", "9")
     consumer.pause()
     with link.pinger() as pinger:
@@ -293,12 +303,13 @@ def test_packets_that_wait_together_have_verdicts_of_their_own(module, link, con
         assert numbers(events) == list(range(9))
         assert [event["verdict"] for event in events] == ["accept", "drop", "accept"] * 3
         assert (summary["packets"], summary["pending"], summary["errors"]) == (9, 3, 0)
-        # The packets after the last printed one get their verdicts, too.
+        # After the last event that --count allows, the other packets also get their verdicts.
         assert [pinger.reply() for _ in range(8)] == [seq for seq in range(12) if seq % 3 != 1]
 
 
 def test_copy_mode_none_drops_everything(module, link, consume):
-    """With --copy none, the kernel drops the packets. bypass has no effect, and nothing is reported or counted."""
+    """With --copy none, the kernel drops all packets of the queue. bypass has no effect, and nothing is
+    reported or counted."""
     consumer = consume(link.far, "--copy", "none")
     with link.pinger() as pinger:
         for seq in range(3):
@@ -311,7 +322,7 @@ def test_copy_mode_none_drops_everything(module, link, consume):
 
 
 def test_connections_are_told(load, link, consume):
-    """With --conntrack the output has the connection, and the packet's role in it."""
+    """With --conntrack an event has the connection of its packet, and the packet's role in the connection."""
     load(hooks=1 << nfqueue.LOCAL_IN)
     run("modprobe", "-a", "nf_conntrack_netlink")
     link.far.nft("table ip t { chain c { type filter hook input priority -10; ct state new; }; }")
@@ -325,7 +336,7 @@ def test_connections_are_told(load, link, consume):
 
 
 def test_maximum_length_and_fail_open(module, link, consume):
-    """Packets without room are dropped or, with --fail-open, pass."""
+    """Packets for which the queue has no room are dropped, or with --fail-open pass."""
     for options, passing in (((), []), (("--fail-open",), [3, 4])):
         consumer = consume(link.far, "--max-len", "3", *options)
         with link.pinger() as pinger:
@@ -342,7 +353,8 @@ def test_maximum_length_and_fail_open(module, link, consume):
 @pytest.mark.parametrize("options, passing", [((), False), (("--fail-open",), True)],
                          ids=["dropped", "fail-open"])
 def test_full_socket_is_counted_and_survived(module, loopback, consume, options, passing):
-    """Bug: a consumer ends when it gets ENOBUFS. Here the queue has room, but the socket has none."""
+    """Bug: a consumer ends when it gets ENOBUFS. Here the socket's receive buffer is full, but the queue is
+    not."""
     with loopback.near, Control() as control:
         control.set(ipv4={ICMP_ECHO_REQUEST})
     consumer = consume(loopback.near, "--max-len", "16", *options)
@@ -365,11 +377,12 @@ def test_full_socket_is_counted_and_survived(module, loopback, consume, options,
     assert summary["errors"] == 0
 
 
-# The ways in which a consumer ends.
+# These tests check the ways in which a consumer ends.
 
 
 def test_kill_leaves_no_packet_stuck(module, link, consume):
-    """Bug: packets stay in the queue of a dead consumer. The kernel must drop them; others pass by bypass."""
+    """Bug: packets stay in the queue of a killed consumer. The kernel must drop them, and later packets pass
+    by bypass."""
     consumer = consume(link.far, "--batch", "1000,60s")
     with link.pinger() as pinger:
         for seq in range(10):
@@ -385,7 +398,7 @@ def test_kill_leaves_no_packet_stuck(module, link, consume):
 
 
 def test_interface_that_goes_takes_its_packets_along(module, link, consume):
-    """Verdicts on packets that are gone are counted, and the consumer goes on."""
+    """If packets are gone, the consumer counts the refused verdicts and goes on."""
     consumer = consume(link.far)
     with link.pinger() as pinger:
         consumer.pause()
@@ -402,8 +415,9 @@ def test_interface_that_goes_takes_its_packets_along(module, link, consume):
 
 
 def test_network_that_goes_takes_its_packets_along(module, consume):
-    """Both namespaces are closed. The near one is deleted at once, with the link between both, so the kernel drops
-    the queued packets. The far one is deleted when the consumer stops, because the consumer's sockets keep it."""
+    """Both namespaces are closed. The near namespace is deleted immediately. The link between the two is
+    deleted with it, so the kernel drops the queued packets. The far namespace is deleted when the consumer
+    stops, because the consumer's sockets keep it alive."""
     with Monitor() as monitor:
         near, far = Namespace(), Namespace()
         join(near, far)
@@ -415,7 +429,7 @@ def test_network_that_goes_takes_its_packets_along(module, consume):
             with far:
                 wait_until(lambda: nfqueue.statistics()[0][0] == 3)
         near.close()
-        # The devices between the namespaces are removed with the near namespace.
+        # The link's devices are removed together with the near namespace, and the queued packets are dropped.
         with far:
             wait_until(lambda: nfqueue.statistics()[0][0] == 0)
         far.close()
@@ -423,7 +437,7 @@ def test_network_that_goes_takes_its_packets_along(module, consume):
         consumer.go_on()
         events = [consumer.event() for _ in range(3)]
         assert numbers(events) == [0, 1, 2]
-        # The interface no longer has a name.
+        # The interface is removed, so the consumer can only print its number.
         assert events[-1]["in"].startswith("if")
         assert not monitor.waiting()
         events, summary = consumer.stop()
@@ -436,7 +450,7 @@ def test_network_that_goes_takes_its_packets_along(module, consume):
 
 
 def arriving(link):
-    """A socket at the far end that receives ICMP after all hooks."""
+    """Returns a socket at the far end that receives ICMP packets after all hooks."""
     receiver = link.far.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     receiver.setsockopt(socket.IPPROTO_IP, 12, 1)  # IP_RECVTTL
     receiver.settimeout(DEADLINE)
@@ -445,12 +459,13 @@ def arriving(link):
 
 @pytest.mark.parametrize("payload", ["", "odd", "twelve bytes", "x" * 1400])
 def test_rewritten_packet_arrives_as_it_should(module, link, consume, payload):
-    """Bug: the checksum is wrong after a rewrite. The new data is shorter, longer, or of the same length."""
+    """Bug: a rewritten packet has a wrong checksum. The new data is shorter, longer, or as long as the old
+    data."""
     consumer = consume(link.far, "--set", "ttl=9", "--set", f"payload={payload}")
     with link.pinger() as pinger, arriving(link) as receiver:
         pinger.send(1, 12)
         packet = receiver.recv(1 << 16)
-        # The kernel checks the checksum of the arriving packet, and makes the reply from it.
+        # The kernel checks the checksum of the rewritten request, and sends its data back in the reply.
         reply = pinger.socket.recv(1 << 16)
     assert len(packet) == 28 + len(payload) and packet[8] == 9
     assert checksum(packet[:20]) == 0 and checksum(packet[20:]) == 0
@@ -462,14 +477,15 @@ def test_rewritten_packet_arrives_as_it_should(module, link, consume, payload):
 
 
 def test_rewritten_icmpv6_has_the_right_checksum(module, loopback, consume):
-    """The checksum of ICMPv6 covers the addresses."""
+    """The checksum of ICMPv6 also covers the IPv6 addresses, so it is computed in another way than that of
+    ICMP."""
     consumer = consume(loopback.near, "--set", "payload=hex:00ff10", "--set", "ttl=3")
     with loopback.near:
         sender = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
     with sender:
         sender.settimeout(DEADLINE)
         sender.sendto(struct.pack(">BBHHH", 128, 0, 0, ANY_ICMP_ID, 1) + b"12345678", ("::1", 0))
-        # The kernel verifies the checksum for this socket, of the request and of its reply.
+        # Before this socket gets the request and the reply, the kernel verifies their checksums.
         kinds = {}
         while len(kinds) < 2:
             message = sender.recv(1 << 16)
@@ -481,8 +497,8 @@ def test_rewritten_icmpv6_has_the_right_checksum(module, loopback, consume):
 
 
 def test_rewriting_what_the_kernel_would_drop_is_not_tried(module, link, consume, peer):
-    """A packet that was copied in part passes unchanged. If packets are copied without content, the command refuses
-    to rewrite at the start."""
+    """A packet of which only a part was copied passes unchanged. If the kernel copies no content at all, the
+    command refuses at its start to rewrite."""
     consumer = consume(link.far, "--set", "ttl=9", "--copy", "packet:40")
     with link.pinger() as pinger:
         pinger.ping(1, 56)
@@ -497,7 +513,8 @@ def test_rewriting_what_the_kernel_would_drop_is_not_tried(module, link, consume
 
 
 def test_rewriting_leaves_neighbour_discovery_alone(load, routed, consume):
-    """Bug: the program rewrites the hop limit. Then hosts discard the message, and the network stops working."""
+    """Bug: the consumer rewrites the hop limit of neighbour discovery. Then hosts discard these messages, and
+    the network stops working."""
     load()
     far = routed.far
     with far, Control() as control:
@@ -514,7 +531,8 @@ def test_rewriting_leaves_neighbour_discovery_alone(load, routed, consume):
 
 
 def test_rewriting_leaves_alone_what_is_to_be_segmented(module, link, consume):
-    """With --gso a packet can have several segments, and a checksum that the device computes later."""
+    """With --gso the kernel may queue a packet of several segments, whose checksum the device computes later.
+    Such packets are not rewritten."""
     link.near.nft("table ip t { chain c { type filter hook output priority 0; "
                   "tcp dport 5001 queue num 3; }; }")
     for options, kinds in ((("--gso",), {True, False}), ((), {False})):
@@ -543,13 +561,14 @@ def test_rewriting_leaves_alone_what_is_to_be_segmented(module, link, consume):
 
 
 def test_rewriting_in_a_container_is_refused(module, peer_program):
-    """If another user namespace owns the network namespace, the kernel drops rewritten packets and reports nothing."""
+    """If a user namespace other than the initial one owns the network namespace, the kernel silently drops
+    rewritten packets. So the command refuses to rewrite."""
     done = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--net", peer_program, "queue", "run", "--set",
          "ttl=9"], capture_output=True, text=True, check=False, timeout=DEADLINE)
     assert (done.returncode, done.stdout) == (ERROR, ""), done.stderr
     assert "initial user namespace" in done.stderr
-    # The same with a consumer outside of the user namespace: it has the rights, but the kernel still refuses.
+    # A consumer outside of the user namespace has all rights, but the kernel would still drop the packets.
     with subprocess.Popen(["unshare", "--user", "--map-root-user", "--net", "sh", "-c",
                            "echo; cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as inside:
         inside.stdout.readline()
@@ -561,11 +580,12 @@ def test_rewriting_in_a_container_is_refused(module, peer_program):
     assert "initial user namespace" in done.stderr
 
 
-# The files that the consumer writes.
+# These tests check the files that the consumer writes.
 
 
 def test_capture_file(load, link, consume, tmp_path):
-    """The pcapng file has raw IP, an interface for each queue, and the verdict as a comment."""
+    """The pcapng file has packets from the IP header on, an interface for each queue, and the verdict as a
+    comment."""
     load(queue=4)
     path = tmp_path / "seen.pcapng"
     consumer = consume(link.far, "--queue", "3-4", "--pcap", str(path), "--quiet", "--policy",
@@ -575,7 +595,7 @@ def test_capture_file(load, link, consume, tmp_path):
         pinger.ping(1, 31)
         pinger.send(2, 32)
         pinger.ping(3, 33)
-        # The packets are in the file while the program runs, so that others can read them.
+        # The packets must be in the file while the consumer still runs, so that other programs can read them.
         wait_until(lambda: len(pcapng_packets(path.read_bytes())) == 3)
     assert not consumer.stop()[0]
     packets = pcapng_packets(path.read_bytes())
@@ -588,7 +608,7 @@ def test_capture_file(load, link, consume, tmp_path):
 
 
 def test_capture_file_is_read_by_tshark(module, routed, consume, tmp_path):
-    """Wireshark's reader finds the packets, with right checksums, and the comments."""
+    """tshark reads the file, and finds the packets with right checksums, and the comments."""
     assert shutil.which("tshark"), "tshark is to be in the root (scripts/setup)"
     path = tmp_path / "seen.pcapng"
     consumer = consume(routed.far, "--pcap", str(path), "--quiet", "--policy", "size=32 drop",
@@ -611,7 +631,7 @@ def test_capture_file_is_read_by_tshark(module, routed, consume, tmp_path):
 
 
 def test_capture_of_a_bridge(module, namespaces, consume, tmp_path):
-    """Bug: ARP is written as IP, and the VLAN is missing."""
+    """Bug: in the capture of a bridge, ARP packets look like IP packets, or the VLAN is missing."""
     run("modprobe", "-a", "bridge", "nf_conntrack_bridge")
     near, bridge = namespaces(), namespaces()
     for namespace in (near, bridge):
@@ -645,7 +665,8 @@ def test_capture_of_a_bridge(module, namespaces, consume, tmp_path):
 
 
 def test_capture_on_standard_output(module, link, peer_program, tmp_path):
-    """Bug: the command makes a file named -. All other output goes to standard error."""
+    """With --pcap -, the capture goes to standard output, and all other output to standard error. Bug: the
+    command makes a file named "-"."""
     with link.far:
         consumer = subprocess.Popen(
             [peer_program, "queue", "run", "--pcap", "-", "--count", "2"], cwd=tmp_path,
@@ -661,8 +682,8 @@ def test_capture_on_standard_output(module, link, peer_program, tmp_path):
 
 
 def test_hexdump_is_read_by_text2pcap(module, link, peer_program, tmp_path):
-    """Wireshark's reader of hex dumps finds exactly the packets in the output."""
-    # One packet ends in a line whose characters look like two more hexadecimal bytes.
+    """text2pcap (of Wireshark) finds exactly the packets in the hex dumps."""
+    # One packet ends in a line of dump whose text column looks like two more hexadecimal bytes.
     sizes = {0: 0, 1: 7, 0x5D: 6, 3: 1400}
     path = tmp_path / "packets.pcap"
     with link.far:
@@ -691,7 +712,7 @@ def test_hexdump_is_read_by_text2pcap(module, link, peer_program, tmp_path):
 
 
 def test_names_do_a_terminal_no_harm(module, link, consume, peer, peer_program):
-    """Bug: an ESC in the name of an interface or a process reaches the terminal."""
+    """Bug: an ESC in the name of an interface or a process is printed, and so changes the terminal."""
     far, name = link.far, "a\x1b[31m\x7f\u202e"
     far.ip(f"link set veth0 name {name}")
     with far:
@@ -717,7 +738,7 @@ def test_names_do_a_terminal_no_harm(module, link, consume, peer, peer_program):
     os.unlink(named)
     for text in texts:
         assert text and not set(text) & set("\x1b\x7f\u202e"), text
-    # JSON has all three characters, escaped.
+    # The text has ESC and DEL in escaped form. JSON has all three characters in escaped form.
     assert r"\x1b[31m\x7f" in texts[0] and r"\u001b[31m\u007f\u202e" in texts[-1], texts
 
 
@@ -725,7 +746,7 @@ def test_names_do_a_terminal_no_harm(module, link, consume, peer, peer_program):
 
 
 def test_interface_that_a_policy_names(module, link, consume):
-    """Interfaces are looked up in the consumer's network namespace."""
+    """The interfaces that a policy names are those of the consumer's network namespace."""
     consumer = consume(link.far, "--policy", "in veth0 size>40 drop; in lo drop")
     with link.pinger() as pinger:
         pinger.send(1, 41)
@@ -736,19 +757,19 @@ def test_interface_that_a_policy_names(module, link, consume):
 
 @pytest.mark.parametrize("quiet", [(), ("--quiet",)], ids=["printed", "quiet"])
 def test_rule_follows_the_name_of_an_interface(module, link, consume, quiet):
-    """Bug: if the interface is deleted and made again, its rule no longer holds, so every packet passes."""
+    """Bug: if an interface is deleted and made again, the rules that name it no longer hold."""
     far = link.far
     consumer = consume(far, "--policy", "in veth0 drop; in wan size=33 drop", *quiet)
     with link.pinger() as pinger:
         pinger.send(1, 32)
         link.settle()
         assert not pinger.replies()
-        # The interface gets the name that the other rule has.
+        # Now the interface has the name in the second rule.
         far.ip("link set veth0 name wan")
         pinger.ping(2, 32)
         pinger.send(3, 33)
         pinger.ping(4, 32)
-        # The interface is deleted and made again, with another number.
+        # The interface is deleted. The new interface veth0 has another number.
         far.ip("link delete wan")
         join(link.near, far)
         pinger.send(5, 32)
@@ -766,7 +787,7 @@ def test_rule_follows_the_name_of_an_interface(module, link, consume, quiet):
 
 
 def test_interface_that_comes_later(module, link, peer_program):
-    """Until an interface exists, its rule matches no packet. The command warns once."""
+    """While no interface has the name in a rule, the rule matches no packet. The command warns once."""
     with link.far:
         consumer = Consumer([peer_program, "-j", "queue", "run", "--policy", "in wan drop; in wan drop"])
     assert consumer.event()["event"] == "ready"
@@ -775,7 +796,8 @@ def test_interface_that_comes_later(module, link, peer_program):
         assert consumer.event()["verdict"] == "accept"
         link.far.ip("link set veth0 name wan")
         pinger.send(2)
-        # A packet that still waits when the consumer stops counts as pending, not as dropped.
+        # The test waits for this event: a packet that still waits when the consumer stops is counted as
+        # pending, not as dropped.
         assert consumer.event()["verdict"] == "drop"
         link.settle()
         assert not pinger.replies()
@@ -793,13 +815,15 @@ def test_interface_that_comes_later(module, link, peer_program):
     ("packet:44", "icmp6 size>5 drop", "needs 48 bytes of a packet, and only 44 bytes are copied"),
 ])
 def test_policy_that_can_never_hold_is_refused(module, peer, copy, policy, words):
-    """Bug: the policy is accepted, and every packet passes."""
+    """Bug: the consumer accepts a policy whose conditions can never be evaluated, and so every packet
+    passes."""
     status, output, errors = peer("queue", "run", "--copy", copy, "--policy", policy, "--timeout", "1")
     assert (status, output) == (ERROR, "") and words in errors, errors
 
 
 def test_packet_of_which_too_little_is_copied_is_dropped(module, routed, consume):
-    """Bug: a policy that drops lets the packet pass. Here it is IPv6, which has longer headers."""
+    """Bug: if too little of a packet is copied to evaluate a condition, the packet passes although the policy
+    may drop it. The IPv6 packet here has longer headers than the IPv4 packet."""
     consumer = consume(routed.far, "--copy", "packet:30", "--policy", "echo-request size>100 drop")
     with routed.pinger() as pinger, Echo(IPV6, routed) as echo:
         echo.send(bytes(8))
@@ -813,7 +837,7 @@ def test_packet_of_which_too_little_is_copied_is_dropped(module, routed, consume
 
 
 def test_rate_lets_so_many_through(module, link, consume):
-    """`rate` is a token bucket that holds the tokens of one second."""
+    """`rate` is a token bucket. It holds at most the tokens of one second."""
     consumer = consume(link.far, "--policy", "rate 5/s accept; drop", "--count", "50")
     with link.pinger() as pinger:
         consumer.pause()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The ends of `nldemo queue run`. Its output must never cause the loss of a packet."""
+"""The ways in which `nldemo queue run` ends. Trouble with its output must never cause the loss of a
+packet."""
 
 import contextlib
 import ctypes
@@ -29,7 +30,7 @@ from program import POLL, wait_for_call
 DONE, NO, ERROR, PANIC = 0, 1, 2, 101
 F_SETPIPE_SZ, PIPE_BUF = 1031, 4096
 COUNT = 100
-# The number of a system call. It is the same on all architectures.
+# The number of the system call pidfd_getfd(2). It is the same on all architectures.
 PIDFD_GETFD = 438
 
 
@@ -56,7 +57,7 @@ class Run:
         self.signal(signal.SIGCONT)
 
     def end(self):
-        """Waits for the consumer's end. Returns its exit status and standard error."""
+        """Waits until the consumer has ended. Returns its exit status and its standard error."""
         errors = self.process.communicate(timeout=DEADLINE)[1]
         return self.process.returncode, (errors or b"").decode()
 
@@ -68,7 +69,7 @@ class Run:
 
 @pytest.fixture
 def consumer(peer_program, load):
-    """Starts `nldemo queue run`, and ends it after the test."""
+    """Starts `nldemo queue run`. If the consumer still runs after the test, it is killed."""
     with contextlib.ExitStack() as running:
         def consumer(namespace, *arguments, **options):
             started = Run(peer_program, namespace, *arguments, **options)
@@ -90,7 +91,7 @@ def small_disk(tmp_path):
 
 @pytest.fixture
 def pipe():
-    """A pipe of one page. Its reading end and its writing end, as files."""
+    """A pipe with room for one page. Yields its reading end and its writing end, as files."""
     readable, writable = os.pipe()
     fcntl.fcntl(writable, F_SETPIPE_SZ, PIPE_BUF)
     with open(readable, "rb", 0) as reader, open(writable, "wb", 0) as writer:
@@ -98,7 +99,7 @@ def pipe():
 
 
 def fill(consumer, link, pinger, count=COUNT):
-    """Sends packets that wait in the consumer's queue."""
+    """Pauses the consumer, and sends `count` pings, so that all of them wait in the consumer's queue."""
     consumer.pause()
     for seq in range(count):
         pinger.send(seq)
@@ -108,7 +109,8 @@ def fill(consumer, link, pinger, count=COUNT):
 
 
 def fail_under_pings(consumer, link):
-    """Sends pings while a consumer that has already bound queue 0 fails to start. Returns its standard error."""
+    """Sends pings while a consumer fails to start, although it has already bound queue 0. All pings must get
+    replies. Returns the consumer's standard error."""
     with link.far:
         wait_until(lambda: nfqueue.is_bound(0))
     with link.pinger() as pinger:
@@ -125,8 +127,8 @@ def fail_under_pings(consumer, link):
 
 @contextlib.contextmanager
 def control_group(**limits):
-    """A control group with limits, which have the names of the group's files. Yields a function that makes the
-    calling process join the group."""
+    """Makes a control group with limits. The name of a limit is the name of its file in the group. Yields a
+    function with which a process joins the group."""
     root = Path("/sys/fs/cgroup")
     (root / "cgroup.subtree_control").write_text("+pids +memory", encoding="ascii")
     group = root / "nldemo"
@@ -142,7 +144,7 @@ def control_group(**limits):
 
 
 def replies(pinger, count=COUNT):
-    """Waits for `count` replies, or until no more come."""
+    """Returns the replies. Waits until there are `count` replies, or no more come."""
     found = []
     with contextlib.suppress(TimeoutError):
         while len(found) < count:
@@ -151,7 +153,8 @@ def replies(pinger, count=COUNT):
 
 
 def all_pass(consumer, link, count=COUNT):
-    """Output fails while packets wait. All packets must get their verdict."""
+    """Lets packets wait, and lets the consumer go on until its output fails. All packets must get their
+    verdicts."""
     with link.pinger() as pinger:
         fill(consumer, link, pinger, count)
         consumer.go_on()
@@ -167,7 +170,8 @@ def all_pass(consumer, link, count=COUNT):
 
 
 def test_queue_that_is_taken_costs_no_packet_in_those_before_it(module, link, consumer):
-    """Bug: when one of several queues cannot be bound, packets are lost that wait in the queues bound before."""
+    """Bug: if the last of several queues cannot be bound, packets are lost that already wait in the other
+    queues."""
     consumer(link.far, "--queue", "400", stays=False)
     with link.far:
         wait_until(lambda: nfqueue.is_bound(400))
@@ -177,8 +181,8 @@ def test_queue_that_is_taken_costs_no_packet_in_those_before_it(module, link, co
 
 
 def test_thread_that_cannot_start_costs_nothing(link, consumer, tmp_path):
-    """Bug: the consumer binds its queues and empties the capture file before it has started a thread for each
-    queue."""
+    """If the consumer cannot start a thread for each queue, it must not have bound a queue or emptied the
+    capture file."""
     path = tmp_path / "seen.pcapng"
     path.write_bytes(b"of earlier")
     with control_group(pids_max=200) as join:
@@ -192,7 +196,7 @@ def test_thread_that_cannot_start_costs_nothing(link, consumer, tmp_path):
 
 
 def test_error_is_told_when_no_thread_can_start(peer_program):
-    """Bug: a thread writes errors, so an error is lost if no thread can start."""
+    """Bug: errors are written by a separate thread, so an error is lost if no thread can start."""
     with control_group(pids_max=1) as join:
         refused = subprocess.run([peer_program, "queue", "run"], stdin=subprocess.DEVNULL,
                                  capture_output=True, preexec_fn=join, timeout=DEADLINE, check=False)
@@ -200,7 +204,7 @@ def test_error_is_told_when_no_thread_can_start(peer_program):
 
 
 def test_capture_stays_as_it_is_when_the_queue_is_taken(module, link, consumer, tmp_path):
-    """The consumer empties the capture file after it has bound its queues, and not before."""
+    """The consumer empties the capture file only after it has bound its queues. Here the queue is taken."""
     path = tmp_path / "seen.pcapng"
     path.write_bytes(b"of earlier")
     consumer(link.far)
@@ -209,8 +213,8 @@ def test_capture_stays_as_it_is_when_the_queue_is_taken(module, link, consumer, 
 
 
 def test_memory_that_a_control_group_leaves_counts(module, link, consumer):
-    """Bug: the consumer compares its need only with the machine's memory. If its control group has less memory,
-    the kernel kills it."""
+    """Bug: the consumer only checks whether the machine has enough memory. If its control group has less, the
+    kernel kills the consumer."""
     with control_group(memory_max=64 << 20) as join:
         refused = consumer(link.far, "--queue", "0-999", stays=False, stdout=subprocess.PIPE,
                            preexec_fn=join)
@@ -222,7 +226,8 @@ def test_memory_that_a_control_group_leaves_counts(module, link, consumer):
 
 
 def test_capture_on_a_full_disk(module, link, consumer, small_disk):
-    """Bug: waiting packets are lost, and the capture ends in the middle of a block."""
+    """Bug: if the capture's disk is full, waiting packets are lost, or the capture ends in the middle of a
+    block."""
     path = small_disk / "seen.pcapng"
     consuming = consumer(link.far, "--quiet", "--pcap", str(path), stdout=subprocess.PIPE)
     with link.pinger() as pinger:
@@ -233,7 +238,7 @@ def test_capture_on_a_full_disk(module, link, consumer, small_disk):
         assert pinger.replies() == list(range(COUNT))
     assert consuming.process.returncode == ERROR
     assert b"ENOSPC" in errors and b"capture file" in errors, errors
-    # The summary is at its usual place, and the error after it.
+    # The summary is on standard output as usual, and the error is on standard error.
     assert b" packets, " in output and b"not captured" in output, output
     packets = pcapng_packets(path.read_bytes())
     assert 0 < len(packets) < COUNT
@@ -241,10 +246,10 @@ def test_capture_on_a_full_disk(module, link, consumer, small_disk):
 
 @pytest.mark.parametrize("place", ["/dev/full", "disk"])
 def test_standard_output_on_a_full_disk(module, link, consumer, small_disk, place):
-    """Bug: waiting packets are lost, and there is no summary."""
+    """Bug: if the disk of standard output is full, waiting packets are lost, or there is no summary."""
     path = Path(place) if place == "/dev/full" else small_disk / "seen.txt"
     with path.open("wb") as file:
-        # On /dev/full, writing the first line fails.
+        # On /dev/full, the consumer already fails to write its first line.
         consuming = consumer(link.far, stays=place == "disk", stdout=file)
     if place == "/dev/full":
         status, errors = consuming.end()
@@ -256,7 +261,7 @@ def test_standard_output_on_a_full_disk(module, link, consumer, small_disk, plac
 
 
 def test_file_that_may_not_grow(module, link, consumer, tmp_path):
-    """Bug: RLIMIT_FSIZE kills the consumer by SIGXFSZ, and waiting packets are lost."""
+    """Bug: at the limit RLIMIT_FSIZE, SIGXFSZ kills the consumer, and waiting packets are lost."""
     path = tmp_path / "seen.pcapng"
     consuming = consumer(link.far, "--quiet", "--pcap", str(path), stdout=subprocess.DEVNULL)
     resource.prlimit(consuming.process.pid, resource.RLIMIT_FSIZE, (3000, 3000))
@@ -267,7 +272,7 @@ def test_file_that_may_not_grow(module, link, consumer, tmp_path):
 
 
 def test_reader_of_a_capture_that_leaves(module, link, consumer, tmp_path):
-    """Bug: waiting packets are lost."""
+    """Bug: if the reader of the capture closes its pipe, waiting packets are lost."""
     path = tmp_path / "fifo"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -279,7 +284,8 @@ def test_reader_of_a_capture_that_leaves(module, link, consumer, tmp_path):
 
 
 def test_reader_of_standard_output_that_leaves(module, link, consumer, pipe):
-    """A reader that leaves is no error."""
+    """If the reader of standard output closes the pipe, the consumer ends without an error, and no packet is
+    lost."""
     reader, writer = pipe
     consuming = consumer(link.far, stdout=writer)
     writer.close()
@@ -292,7 +298,7 @@ def test_reader_of_standard_output_that_leaves(module, link, consumer, pipe):
 
 
 def test_reader_that_pauses_does_not_stop_the_network(module, link, consumer, pipe):
-    """Bug: verdicts wait until the reader reads (as with a pager), and no signal ends that."""
+    """Bug: verdicts wait until the reader of the output reads (a pager does not), and no signal ends this."""
     reader, writer = pipe
     consuming = consumer(link.far, "--hexdump", stdout=writer)
     writer.close()
@@ -303,16 +309,18 @@ def test_reader_that_pauses_does_not_stop_the_network(module, link, consumer, pi
         consuming.signal(signal.SIGTERM)
         status, errors = consuming.end()
         pinger.ping(count)
-    # The reader did not take the summary from standard output, so it is on standard error.
+    # Standard output had no room for the summary, so the summary is on standard error.
     assert status == NO
     assert f"{count} packets, {count} accepted" in errors and "not printed" in errors, errors
     printed = reader.read()
-    # The pipe ends with a whole record, because a record that does not fit is not written in part.
+    # The output ends with a whole record. Only a record that is larger than the pipe is written in part, and
+    # then the pipe is full.
     assert printed.endswith(b"\n") or len(printed) == PIPE_BUF
 
 
 def test_lines_that_find_no_room_are_left_out_and_counted(module, link, consumer, pipe):
-    """When the reader goes on, the rest consists of whole lines, and the summary counts the missing ones."""
+    """Lines for which the pipe has no room are left out. All other lines are whole, and the summary counts
+    the missing lines."""
     reader, writer = pipe
     consuming = consumer(link.far, "--buffer", "20000", json_lines=True, stdout=writer)
     writer.close()
@@ -325,7 +333,8 @@ def test_lines_that_find_no_room_are_left_out_and_counted(module, link, consumer
     status, errors = consuming.end()
     assert ready["event"] == "ready"
     numbers = [packet["icmp"]["seq"] for packet in packets]
-    # The lines are whole, in order, and not repeated. The last one may have come when there was room again.
+    # The lines are in order, and none is repeated. The first twenty found room in the buffer. The last line
+    # may have been printed when the reader had made room again.
     assert numbers == sorted(set(numbers)) and numbers[:20] == list(range(20))
     assert (summary["packets"], summary["accepted"]) == (count, count)
     assert 0 < summary["unprinted"] == count - len(packets)
@@ -334,7 +343,8 @@ def test_lines_that_find_no_room_are_left_out_and_counted(module, link, consumer
 
 
 def test_stuck_capture_loses_no_packet_and_ends(module, link, consumer, tmp_path):
-    """The capture lacks the packets that its reader did not take, and ends with a whole block."""
+    """If the reader of a capture does not read, the capture lacks the packets for which there was no room. It
+    ends with a whole block."""
     path = tmp_path / "fifo"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -357,7 +367,7 @@ def test_stuck_capture_loses_no_packet_and_ends(module, link, consumer, tmp_path
 
 @contextlib.contextmanager
 def stopped_terminal():
-    """A terminal that takes no output, as after ^S."""
+    """A terminal that takes no output, as after the user typed Ctrl-S."""
     ours, theirs = os.openpty()
     termios.tcflow(theirs, termios.TCOOFF)
     try:
@@ -368,7 +378,7 @@ def stopped_terminal():
 
 
 def test_stopped_terminal_does_not_keep_it_from_ending(module, link, consumer):
-    """Bug: ^S stops the network. Standard error is the same terminal, and takes no output either."""
+    """Bug: Ctrl-S in the consumer's terminal stops the network. Standard error is the same terminal."""
     with stopped_terminal() as terminal, link.pinger() as pinger:
         consuming = consumer(link.far, stdout=terminal, stderr=terminal)
         for seq in range(COUNT):
@@ -379,7 +389,7 @@ def test_stopped_terminal_does_not_keep_it_from_ending(module, link, consumer):
 
 
 def test_second_signal_ends_it_at_once(module, link, consumer, pipe):
-    """After the second signal, the consumer does not wait for stuck output."""
+    """The first signal lets the consumer wait for its output. The second signal ends it."""
     reader, writer = pipe
     consuming = consumer(link.far, "--hexdump", stdout=writer)
     writer.close()
@@ -397,7 +407,7 @@ def test_second_signal_ends_it_at_once(module, link, consumer, pipe):
 
 
 def test_one_signal_ends_any_command_that_is_stuck(module, peer_program, pipe):
-    """Bug: a command that waits for the reader of its output needs a second signal to end."""
+    """Bug: a command that waits for the reader of its output ends only at the second signal."""
     reader, writer = pipe
     process = subprocess.Popen([peer_program, "completions", "bash"], stdout=writer)
     writer.close()
@@ -406,12 +416,13 @@ def test_one_signal_ends_any_command_that_is_stuck(module, peer_program, pipe):
     assert process.wait(DEADLINE) == -signal.SIGTERM
 
 
-# Output that does not block.
+# In these tests, the output has O_NONBLOCK.
 
 
 @pytest.mark.parametrize("command", [("completions", "zsh"), ("queue", "run", "--help")])
 def test_output_that_does_not_block_is_waited_for(peer, peer_program, pipe, command):
-    """Bug: EAGAIN ends the command, and its output is cut. Some programs leave O_NONBLOCK set."""
+    """Bug: if standard output has O_NONBLOCK, EAGAIN ends the command before it has printed everything. Some
+    programs leave O_NONBLOCK set on a terminal or a pipe."""
     reader, writer = pipe
     os.set_blocking(writer.fileno(), False)
     process = subprocess.Popen([peer_program, *command], stdout=writer)
@@ -422,7 +433,7 @@ def test_output_that_does_not_block_is_waited_for(peer, peer_program, pipe, comm
 
 
 def test_lines_are_whole_on_output_that_does_not_block(module, link, consumer, pipe):
-    """Bug: EAGAIN ends the consumer, and the output is cut in the middle of a JSON object."""
+    """Bug: if standard output has O_NONBLOCK, EAGAIN ends the consumer in the middle of a JSON object."""
     reader, writer = pipe
     os.set_blocking(writer.fileno(), False)
     consuming = consumer(link.far, json_lines=True, stdout=writer)
@@ -440,7 +451,8 @@ def test_lines_are_whole_on_output_that_does_not_block(module, link, consumer, p
 
 
 def test_no_packet_is_lost_between_the_last_verdict_and_the_end(module, link, consumer, start, stop):
-    """Bug: the kernel drops packets that arrive right before the queue is unbound. They must pass."""
+    """Bug: the kernel drops packets that arrive after the last verdict, when the consumer unbinds the
+    queue."""
     with link.pinger() as pinger:
         def send():
             burst = 200
@@ -450,7 +462,8 @@ def test_no_packet_is_lost_between_the_last_verdict_and_the_end(module, link, co
                 numbers = [seq & 0xFFFF for seq in range(first, first + burst)]
                 for seq in numbers:
                     pinger.send(seq)
-                # Each reply must come, in any order, because some packets are not queued.
+                # All replies must come. Their order can change, because some packets pass the queue and
+                # others are not queued.
                 assert sorted(pinger.reply() for _ in numbers) == sorted(numbers)
 
         sending = start(send)
@@ -469,8 +482,8 @@ def test_no_packet_is_lost_between_the_last_verdict_and_the_end(module, link, co
 
 
 def test_lack_of_memory_kills_it_and_leaves_no_packet_stuck(module, link, consumer, pipe):
-    """If the consumer ends because it lacks memory, the kernel drops the waiting packets, as after a kill."""
-    # Nobody reads the output, which has a quarter of a megabyte for each packet.
+    """If the consumer dies for lack of memory, the kernel drops the waiting packets, as after a SIGKILL."""
+    # Nobody reads the consumer's output, which needs a quarter of a megabyte for each packet.
     consuming = consumer(link.far, "--hexdump", "--buffer", str(1 << 30), stdout=pipe[1])
     with link.pinger() as pinger:
         fill(consuming, link, pinger, 1)
@@ -480,7 +493,8 @@ def test_lack_of_memory_kills_it_and_leaves_no_packet_stuck(module, link, consum
         resource.prlimit(consuming.process.pid, resource.RLIMIT_AS, (1 << 20, 1 << 20))
         consuming.go_on()
         ended = consuming.end()
-        # A failed allocation aborts the consumer. A failed system call is an error.
+        # If a memory allocation fails, the consumer aborts. If a system call fails, the consumer ends with an
+        # error.
         assert ended[0] in (-signal.SIGABRT, ERROR), ended
         with link.far:
             wait_until(lambda: not nfqueue.is_bound(0))
@@ -489,7 +503,7 @@ def test_lack_of_memory_kills_it_and_leaves_no_packet_stuck(module, link, consum
 
 
 class WithoutBuffers:
-    """A consumer that cannot send verdicts until `end()`."""
+    """A consumer whose sends of verdicts fail with ENOBUFS until `end()`."""
 
     def __init__(self, consumer, link, preloaded, directory, *arguments):
         self._missing, self._failed = directory / "missing", directory / "failed"
@@ -500,20 +514,20 @@ class WithoutBuffers:
                             env={**os.environ, **preloaded("no_buffers"), **environment})
 
     def failures(self):
-        """The number of sends that have failed."""
+        """Returns the number of sends that have failed."""
         return self._failed.stat().st_size
 
     def wait_for_failures(self, count):
-        """Waits until so many more sends have failed."""
+        """Waits until `count` more sends have failed."""
         enough = self.failures() + count
         wait_until(lambda: self.failures() >= enough)
 
     def end(self):
-        """From now on, sends succeed."""
+        """Lets all later sends succeed."""
         self._missing.unlink()
 
     def stop(self):
-        """Stops the consumer. Returns its summary, exit status and standard error."""
+        """Stops the consumer by SIGTERM. Returns its summary, exit status and standard error."""
         self.run.signal(signal.SIGTERM)
         return self.wait()
 
@@ -524,13 +538,13 @@ class WithoutBuffers:
 
 @pytest.fixture
 def without_buffers(consumer, link, preloaded, tmp_path):
-    """Starts a consumer that cannot send verdicts."""
+    """Starts a consumer whose sends of verdicts fail."""
     return lambda *arguments: WithoutBuffers(consumer, link, preloaded, tmp_path, *arguments)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--batch", "64,1ms")], ids=["alone", "batch"])
 def test_verdict_that_cannot_be_sent_is_sent_again_after_a_pause(module, link, without_buffers, arguments):
-    """Bug: the consumer sends the verdict again and again without a pause."""
+    """Bug: if a send fails, the consumer tries again and again without a pause."""
     consuming = without_buffers(*arguments)
     with link.pinger() as pinger:
         start = time.monotonic()
@@ -542,14 +556,15 @@ def test_verdict_that_cannot_be_sent_is_sent_again_after_a_pause(module, link, w
         consuming.end()
         assert pinger.reply() == 1
     summary, status, errors = consuming.stop()
-    # Before the third send and each later one there is a pause of a millisecond.
+    # The consumer pauses for a millisecond before the third send and each later send.
     assert failures <= 1000 * elapsed + 2
     assert (summary["unsent"], summary["overruns"]) == (0, consuming.failures())
     assert (status, errors) == (DONE, b"")
 
 
 def test_verdict_that_can_be_sent_while_it_stops(module, link, without_buffers):
-    """Bug: the consumer gives up after some tries, and then counts a verdict as unsent that it has sent."""
+    """Bug: while it stops, the consumer gives up after some failed sends, or counts a verdict as unsent
+    although a later send succeeded."""
     consuming = without_buffers()
     with link.pinger() as pinger:
         pinger.send(1)
@@ -564,7 +579,8 @@ def test_verdict_that_can_be_sent_while_it_stops(module, link, without_buffers):
 
 
 def test_verdict_that_cannot_be_sent_at_the_end_is_counted(module, link, without_buffers):
-    """The kernel drops the packet of a verdict that was not sent. The error is printed after the summary."""
+    """The kernel drops a packet whose verdict could not be sent until the end. The consumer reports this as
+    an error."""
     consuming = without_buffers()
     with link.pinger() as pinger:
         pinger.send(1)
@@ -576,7 +592,8 @@ def test_verdict_that_cannot_be_sent_at_the_end_is_counted(module, link, without
 
 
 def test_failure_of_the_socket_is_told_behind_the_summary(module, loopback, consumer):
-    """The socket's send buffer was made small, and a verdict with other content does not fit it."""
+    """The test makes the send buffer of the consumer's socket so small that a verdict with a rewritten packet
+    does not fit."""
     consuming = consumer(loopback.near, "--quiet", "--set", "ttl=9", stdout=subprocess.PIPE)
     process = os.pidfd_open(consuming.process.pid)
     for fd in os.listdir(f"/proc/{consuming.process.pid}/fd"):
@@ -596,7 +613,8 @@ def test_failure_of_the_socket_is_told_behind_the_summary(module, loopback, cons
 
 @pytest.mark.parametrize("queue", [0, 1], ids=["main thread", "own thread"])
 def test_panic_costs_the_packets_of_its_queue_alone(load, loopback, consumer, preloaded, queue):
-    """The clock fails in the thread of one queue. The packets of the other queue get their verdicts."""
+    """The thread of one queue panics, because its clock fails. The packets of the other queue get their
+    verdicts."""
     load(queues=2)
     with loopback.near, Control() as control:
         control.set(ipv4={ICMP_ECHO_REQUEST})
@@ -626,7 +644,7 @@ def test_panic_costs_the_packets_of_its_queue_alone(load, loopback, consumer, pr
 
 
 def test_hang_up_that_nohup_has_ignored(module, link, consumer):
-    """SIGHUP stays ignored."""
+    """If SIGHUP is ignored when the consumer starts, it stays ignored."""
     consuming = consumer(link.far, stdout=subprocess.DEVNULL,
                          preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     consuming.signal(signal.SIGHUP)

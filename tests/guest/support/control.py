@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""A client of the control plane. It shares no code with the project's peer and with YNL, on purpose."""
+"""A client of the control plane. To find mistakes in nldemo and in YNL, it shares no code with these two."""
 
 import os
 import struct
@@ -43,27 +43,27 @@ STATS = members("NLDEMO_STATS_A_")
 PACKETS = members("NLDEMO_PACKETS_A_")
 NETNS = members("NLDEMO_NETNS_A_")
 
-# The formats of integers, except counters, which are as short as their value allows.
+# The formats of integers. Counters are not listed, because their length depends on their value.
 FORMATS = {"enabled": "=B", "queue": "=H", "queues": "=H", "spread": "=B", "bypass": "=B",
            "hooks": "=B", "priority": "=i", "skip-mark": "=I", "event": "=I", "hooked": "=B",
            "cpu": "=I", "cookie": "=Q"}
 
-# The attributes of statistics that are no counters.
+# The attributes in the statistics that are not counters.
 NO_COUNTERS = {"cpu", "hooked"}
 
 ALL_TYPES = frozenset(range(8 * NLDEMO_TYPES_LEN))
-# The module's configuration without parameters.
+# The configuration of a module that was loaded without parameters.
 DEFAULTS = {"enabled": 1, "queue": 0, "queues": 1, "spread": 0, "bypass": 1, "hooks": 1,
             "priority": 0, "skip-mark": 0, "ipv4": ALL_TYPES, "ipv6": frozenset({128, 129})}
 
 
 def told(event, hooked=1):
-    """The attributes of a configuration that cannot be set."""
+    """Returns the attributes of a configuration that only answers and events have."""
     return {"event": event, "hooked": hooked}
 
 
 class Refused(OSError):
-    """The kernel's answer to a request that fails."""
+    """The error that the kernel answers to a request."""
 
     def __init__(self, ack):
         def number(kind):
@@ -71,20 +71,20 @@ class Refused(OSError):
 
         found = ack.attributes
         self.text = found.get(NLMSGERR_ATTR_MSG, b"").rstrip(b"\0").decode()
-        # The offset of the wrong attribute in the message.
+        # The offset in the request of the attribute that is wrong.
         self.offset = number(NLMSGERR_ATTR_OFFS)
-        # The number of a missing attribute, and the offset of the nest that lacks it.
+        # The number of an attribute that is missing, and the offset of the nest that lacks it.
         self.missing, self.nest = number(NLMSGERR_ATTR_MISS_TYPE), number(NLMSGERR_ATTR_MISS_NEST)
         super().__init__(ack.errno, f"{os.strerror(ack.errno)}: {self.text}")
 
 
 def type_set(types):
-    """A set of ICMP types in the format of the wire."""
+    """Returns a set of ICMP types as the bytes of an attribute."""
     return sum(1 << kind for kind in types).to_bytes(NLDEMO_TYPES_LEN, "little")
 
 
 def encode(name, value):
-    """An attribute of a configuration. The value of a set of types is a set of numbers."""
+    """Returns an attribute of a configuration. A set of types is given as a set of numbers."""
     if name in ("ipv4", "ipv6"):
         types = value if isinstance(value, bytes) else type_set(value)
         return attribute(CONFIG[name] | NLA_F_NESTED, attribute(NLDEMO_FAMILY_A_TYPES, types))
@@ -96,7 +96,7 @@ def encode_all(values):
 
 
 def _decode(numbers, payload):
-    """Attributes by name. Each attribute must have a name."""
+    """Returns the attributes by their names. An attribute without a name is an error."""
     names = {number: name for name, number in numbers.items()}
     return {names[kind]: value for kind, value in attributes(payload).items()}
 
@@ -121,7 +121,7 @@ def decode_stats(payload):
 
     def count(raw):
         number = int.from_bytes(raw, "little")
-        # The module must use the shortest length.
+        # The module must send a counter in 4 bytes if its value fits.
         assert len(raw) == (4 if number < 1 << 32 else 8)
         return number
 
@@ -129,7 +129,7 @@ def decode_stats(payload):
 
 
 def decode_event(message):
-    """("config", its attributes) or ("netns", its attributes)."""
+    """Returns ("config", its attributes) or ("netns", its attributes)."""
     assert (message.pid, message.flags, message.seq) == (0, 0, 0), message
     if message.kind == NLDEMO_MSG_CONFIG_NTF:
         name, values = "config", decode_config(message.payload)
@@ -141,13 +141,13 @@ def decode_event(message):
 
 
 def difference(before, after):
-    """The increase of the counters between two readings of the statistics."""
+    """Returns how much each counter has risen between two readings of the statistics."""
     return {name: difference(before[name], count) if isinstance(count, dict)
             else count - before[name] for name, count in after.items() if name not in NO_COUNTERS}
 
 
 def total(rows):
-    """The sums of the rows of all CPUs."""
+    """Returns the sums of the counters of all CPUs."""
     first, *others = rows
     return {name: total([row[name] for row in rows]) if isinstance(count, dict)
             else sum(row[name] for row in rows)
@@ -155,7 +155,7 @@ def total(rows):
 
 
 class Control(Client):
-    """Sends requests to the module, in the network namespace of the calling thread."""
+    """A client that sends requests to the module, in the network namespace in which its socket was made."""
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
@@ -163,13 +163,13 @@ class Control(Client):
         self._seq = 0
 
     def request(self, kind, payload=b"", flags=NLM_F_ACK, **options):
-        """Sends a request and returns its answers; raises Refused."""
+        """Sends a request and returns the answers. Raises Refused if the kernel answers with an error."""
         self._seq += 1
         self.send(pack(kind, payload, flags=NLM_F_REQUEST | flags, seq=self._seq, **options))
         return self.answers()
 
     def answers(self):
-        """The answers to the latest request, up to its acknowledgement or the end of its dump."""
+        """Returns the answers to the latest request, up to its acknowledgement or the end of its dump."""
         answers = []
         while True:
             message = self.receive()
@@ -191,7 +191,7 @@ class Control(Client):
         return decode_config(answer.payload)
 
     def settings(self):
-        """The current values of the attributes that can be set."""
+        """Returns the values of the attributes that can be set."""
         return {name: value for name, value in self.config().items() if name not in told(0)}
 
     def set(self, **values):
@@ -207,18 +207,18 @@ class Control(Client):
         return decode_stats(answer.payload)
 
     def start_dump(self):
-        """Asks for the statistics of each CPU. `answers()` returns them."""
+        """Sends the request for the statistics of each CPU. `answers()` returns the answers."""
         self._seq += 1
         self.send(pack(NLDEMO_MSG_STATS_GET, flags=NLM_F_REQUEST | NLM_F_DUMP, seq=self._seq))
 
     def per_cpu(self):
-        """The statistics of each CPU."""
+        """Returns the statistics of each CPU."""
         self.start_dump()
         return [decode_stats(answer.payload) for answer in self.answers()]
 
 
 class Monitor(Client):
-    """Listens to the events of a network namespace."""
+    """A client that listens to the events of its network namespace."""
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The kernel's monitor of dropped packets, which keeps a clone of each (net/core/drop_monitor.c)."""
+"""The kernel's monitor of dropped packets (net/core/drop_monitor.c). It keeps a clone of each dropped
+packet."""
 
 import struct
 
@@ -14,8 +15,8 @@ ATTR_ALERT_MODE, ALERT_MODE_PACKET = 1, 1
 
 
 class DropMonitor:
-    """Lets the kernel keep clones of the packets that it drops while the block runs. The clones are freed at the
-    end of the block, or earlier."""
+    """Until the end of the `with` block, the kernel keeps clones of the packets that it drops. It frees each
+    clone at the end of the block at the latest."""
 
     def __enter__(self):
         run("modprobe", "drop_monitor")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Pings of IPv4 and IPv6, for tests that are the same for both."""
+"""Pings of IPv4 and IPv6, for tests that do the same with both families."""
 
 import select
 import socket
@@ -26,7 +26,7 @@ class Family(NamedTuple):
         return self.name
 
     def ends(self, path):
-        """The addresses of both ends of a path through a router."""
+        """Returns the addresses of the near end and of the far end of a path through a router."""
         if self.name == "ipv4":
             return path.near_address, path.far_address
         return path.near_address6, path.far_address6
@@ -37,12 +37,12 @@ FAMILIES = IPV4, IPV6 = (Family("ipv4", socket.AF_INET, socket.IPPROTO_ICMP, 8, 
 
 
 class Echo:
-    """Echo requests from one end of a path through a router to the other, and the replies."""
+    """Sends echo requests from the near end of a path to its far end, and receives the replies."""
 
     def __init__(self, family, path):
         self._family, (_, self._destination) = family, family.ends(path)
         self.socket = path.near.socket(family.number, socket.SOCK_RAW, family.protocol)
-        # The socket receives only echo replies.
+        # The filter lets only echo replies reach the socket.
         if family.name == "ipv4":
             self.socket.setsockopt(SOL_RAW, ICMP_FILTER, struct.pack("=I", ~1 & 0xFFFFFFFF))
         else:
@@ -60,11 +60,11 @@ class Echo:
         self.socket.sendto(icmp(self._family.request, data=data), (self._destination, 0))
 
     def waiting(self, timeout=0):
-        """Whether there is a reply."""
+        """Whether a reply has arrived."""
         return bool(select.select([self.socket], [], [], timeout)[0])
 
     def reply(self):
-        """The data of the next reply."""
+        """Waits for the next reply, and returns its data."""
         assert self.waiting(DEADLINE), "no echo reply"
         packet = self.socket.recv(1 << 17)
         # A raw socket of IPv4 also receives the IP header.

@@ -8,8 +8,9 @@ from pathlib import Path
 
 DEBUG = Path("/sys/kernel/debug")
 FAIL_NTH = Path("/proc/thread-self/fail-nth")
-# The addresses of modules (MODULES_VADDR to MODULES_END of x86-64). Only allocations by modules, or by kernel
-# functions that modules call, fail. Otherwise a system call would seldom reach the module.
+# The addresses of modules (MODULES_VADDR to MODULES_END of x86-64). By default an allocation fails only if a
+# module made it, or called the kernel function that made it. Otherwise an earlier allocation of the system
+# call would fail, and the call would seldom reach the module.
 MODULES = 0xFFFF_FFFF_A000_0000, 0xFFFF_FFFF_FF00_0000
 ANYWHERE = 0, 0xFFFF_FFFF_FFFF_FFFF
 # Every allocation.
@@ -20,7 +21,7 @@ ALL = {
 
 
 def _function(name):
-    """The range of addresses of a kernel function."""
+    """Returns the range of addresses of a kernel function."""
     lines = Path("/proc/kallsyms").read_text(encoding="ascii").splitlines()
     symbols = [(int(address, 16), symbol) for address, _, symbol, *_ in map(str.split, lines)]
     starts = [address for address, symbol in symbols if symbol == name]
@@ -29,16 +30,18 @@ def _function(name):
 
 
 def contiguous_pages():
-    """The allocations of several contiguous pages, except those for new slabs. A slab cannot use single pages
-    instead: with the red zones of KASAN, an object of 4 KiB does not fit into a page."""
+    """The kinds of allocations to fail: all of several contiguous pages, except pages for new slabs. These
+    must succeed, because with the red zones of KASAN an object of 4 KiB does not fit into a slab of one
+    page."""
     start, end = map(hex, _function("new_slab"))
     return {"fail_page_alloc": {**ALL["fail_page_alloc"], "min-order": "1",
                                 "reject-start": start, "reject-end": end}}
 
 
 class Faults:
-    """Makes allocations of some kinds fail if a function in a range of addresses is in their call chain: the
-    ones that the calling thread chooses, and `percent` of the allocations of all threads."""
+    """Makes allocations of some kinds fail, if a function in the range `within` is in their call chain.
+    Allocations fail that the calling thread chooses with `fail()`, and `percent` of the allocations of all
+    threads."""
 
     def __init__(self, percent=0, *, kinds=None, within=MODULES):
         self._percent, self._kinds, self._within = percent, kinds or ALL, within
@@ -62,13 +65,14 @@ class Faults:
             setting.write_text(before, encoding="ascii")
 
     def fail(self, number):
-        """Makes the allocation with this number fail, counted from this call on. 0 means none."""
+        """Makes one allocation of the calling thread fail: the one with this number, counted from now. 0
+        means none."""
         os.pwrite(self._fd, b"%d" % number, 0)
 
     def one_by_one(self, attempt, check):
-        """Calls `attempt()` while its first allocation fails, then while its second fails, and so on, until
-        it makes no more allocations. After each call, `check()` gets the OSError of the call, or None if the
-        call succeeded. Returns the number of failed allocations."""
+        """Calls `attempt()` while its first allocation fails, then while its second allocation fails, and so
+        on, until no allocation is left to fail. After each call, `check()` gets the OSError of the call, or
+        None if the call succeeded. Returns the number of allocations that failed."""
         for number in itertools.count(1):
             error = None
             self.fail(number)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Numbered echo requests, hundreds at a time: one system call sends them and one reads their replies, so
-that Python's share of the time is small."""
+"""Sends numbered echo requests, hundreds with one system call, and reads their replies with another one. So
+Python takes only a small share of the time."""
 
 import ctypes
 import os
@@ -13,11 +13,11 @@ from netlink import DEADLINE, SO_RCVBUFFORCE
 from network import ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, ICMP_FILTER, SOL_RAW, icmp
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
-# Id and sequence number together are the number. The data is the inverted number, so all requests have
-# the same checksum.
+# The number of a request is its id and sequence number together. Its data is the inverted number, so that all
+# requests have the same checksum.
 _NUMBER = struct.Struct(">II")
 _REQUEST = icmp(ICMP_ECHO_REQUEST, data=b"\xff" * 4)[:4]
-# The IP header, type, code and checksum.
+# The bytes of a reply before its number: the IP header, the type, the code and the checksum.
 _REPLY_LENGTH = 24
 
 
@@ -43,7 +43,8 @@ class _Message(ctypes.Structure):
 
 
 class _Burst:
-    """Up to `count` messages. All begin with the bytes `start`; their numbers follow each other in `numbers`."""
+    """Buffers for up to `count` messages. Each message has the bytes `start`, and then its own part of
+    `numbers`."""
 
     def __init__(self, count, start):
         self.start, self.numbers = bytearray(start), bytearray(count * _NUMBER.size)
@@ -57,16 +58,16 @@ class _Burst:
 
 
 def pack_numbers(first, count):
-    """`count` numbers in the format of packets."""
+    """Returns `count` numbers, beginning with `first`, in the format of the packets."""
     return b"".join(_NUMBER.pack(number, number ^ 0xFFFFFFFF)
                     for number in range(first, first + count))
 
 
 class Flood:
-    """Echo requests to one address, and the replies to them."""
+    """Sends echo requests to one address, and receives the replies."""
 
     def __init__(self, namespace, destination, most):
-        """At most `most` requests are sent at once."""
+        """`most` is the largest number of requests that one call of send() may send."""
         self.socket = namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
         self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         self.socket.setsockopt(SOL_RAW, ICMP_FILTER,
@@ -84,13 +85,14 @@ class Flood:
         return done
 
     def send(self, packed):
-        """Sends requests with these numbers, which `pack_numbers()` packed."""
+        """Sends a request for each of the numbers that `pack_numbers()` has packed."""
         self._requests.numbers[:len(packed)] = packed
         count = len(packed) // _NUMBER.size
         assert self._call(_LIBC.sendmmsg, self._requests, count, 0) == count
 
     def replies(self, length):
-        """The numbers of replies in the order of their arrival: `length` bytes."""
+        """Waits for replies, and returns their packed numbers in the order of arrival, in all `length`
+        bytes."""
         found = bytearray()
         while len(found) < length:
             assert select.select([self.socket], [], [], DEADLINE)[0], "replies are missing"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Families of generic netlink: the kernel's data about them, and their messages."""
+"""A client of generic netlink: it reads what the kernel tells about a family, and sends messages to the
+family."""
 
 import struct
 
@@ -15,19 +16,19 @@ FAMILY_ID, FAMILY_NAME, OPS, MCAST_GROUPS, POLICY, OP_POLICY = 1, 2, 6, 7, 8, 9
 
 
 def message(command, payload=b"", *, version=1, reserved=0):
-    """The payload of a netlink message for a family."""
+    """Returns the payload of a netlink message to a family."""
     return HEAD.pack(command, version, reserved) + payload
 
 
 def taken_apart(answer):
-    """The command, the version and the attributes of a message."""
+    """Returns the command, the version and the attributes of a message from a family."""
     command, version, reserved = HEAD.unpack_from(answer.payload)
     assert reserved == 0
     return command, version, attributes(answer.payload[HEAD.size:])
 
 
 class Family:
-    """A family that a client sends requests to."""
+    """A family of generic netlink, to which a client sends requests."""
 
     def __init__(self, client, name):
         self.client, self.name = client, name
@@ -50,7 +51,8 @@ class Family:
         return [taken_apart(part) for part in self.client.dump(self.number, message(command, payload))]
 
     def policies(self):
-        """The family's policies as the kernel exports them: (policies by operation, rules by policy)."""
+        """Returns the family's policies as the kernel exports them: (policies by operation, rules by
+        policy)."""
         operations, found = {}, {}
         request = message(GETPOLICY, attribute(FAMILY_NAME, self.name.encode() + b"\0"))
         for part in self.client.dump(CONTROLLER, request):
@@ -65,7 +67,7 @@ class Family:
 
 
 def is_there(name):
-    """Whether the kernel has a family with that name."""
+    """Whether the kernel has a family with this name."""
     with Client(PROTOCOL) as client:
         try:
             return bool(Family(client, name).number)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The headers that can be between an IPv6 header and its payload."""
+"""Makes the headers that can be between an IPv6 header and its payload."""
 
 import struct
 
@@ -10,7 +10,7 @@ MOBILITY, HIP, SHIM6, TCP, UDP = 135, 139, 140, 6, 17
 
 
 def extension(following, *, units=0, body=None):
-    """An extension header of 8 + 8 * `units` bytes. By default its body is padding."""
+    """Returns an extension header of 8 + 8 * `units` bytes. By default its body is padding."""
     size = 6 + 8 * units
     return struct.pack(">BB", following, units) + (body or bytes([1, size - 2]) + bytes(size - 2))
 
@@ -20,5 +20,5 @@ def fragment(following, offset=0, more=0):
 
 
 def chain(count, last, payload):
-    """`count` headers with destination options, then the payload, whose protocol is `last`."""
+    """Returns `count` headers with destination options, and then the payload, whose protocol is `last`."""
     return b"".join(extension(DESTINATION) for _ in range(count - 1)) + extension(last) + payload

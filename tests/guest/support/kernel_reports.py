@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Finds the kernel's reports of its own faults, with the list that scripts/kernel-log-oracle uses."""
+"""Finds the kernel's reports of its own faults. The list of expressions is that of
+scripts/kernel-log-oracle."""
 
 import re
 from checkout import CHECKOUT
@@ -9,7 +10,8 @@ LIST = CHECKOUT / "scripts" / "kernel-reports"
 
 
 def _expressions():
-    """The list's three kinds of expressions: for reports, for the middle of reports, for messages that are none."""
+    """Reads the list's three kinds of expressions. They match the beginning of a report, a line within a
+    report, and messages that look like a report but are none."""
     kinds = {"": [], "+ ": [], "! ": []}
     for line in LIST.read_text(encoding="ascii").splitlines():
         if line and line[0] not in "#\t":
@@ -22,7 +24,8 @@ REPORT, MIDDLE, NONE = _expressions()
 
 
 def reports(messages):
-    """The messages that are reports. `messages` are those of the kernel log, without level and time."""
+    """Yields the messages that are reports. `messages` are messages of the kernel log, without level and
+    time."""
     excused = False
     for message in messages:
         text = message.lstrip(" ")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Finds and frees processes, files, namespaces and threads that a test leaves behind. They would keep the
-module in use, or a network namespace alive, and later tests would fail."""
+"""Finds and frees processes, files, namespaces and threads that a test leaves behind. These objects would
+keep the module in use or a network namespace alive, and so later tests would fail."""
 
 import ctypes
 import gc
@@ -22,14 +22,15 @@ _HOME = os.open("/proc/self/ns/net", os.O_RDONLY)
 
 
 def adopt_orphans():
-    """Makes this process the parent of every descendant whose own parent ends, so that
-    `Leftovers` finds them all."""
+    """When a process ends whose children still run, these children become children of this process. So
+    `Leftovers` finds all descendants."""
     if _LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
 
 
-# Each kind has a function that lists its objects, as {key: description}, and a function that frees the object
-# of a key and returns whether that worked. An object without a description is freed but not reported.
+# For each kind of object there are two functions. The first one lists the objects, as {key: description}. The
+# second one frees the object with a key, and returns whether that worked. An object without a description is
+# freed, but not reported.
 
 def _places():
     place = os.readlink("/proc/thread-self/ns/net")
@@ -42,7 +43,7 @@ def _go_home(_):
 
 
 def _processes():
-    """The children of this process. Children that have ended have no description."""
+    """Lists the children of this process. A child that has already ended has no description."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -61,7 +62,7 @@ def _processes():
 
 
 def _kill(pid):
-    # Until waitpid(), the process stays a zombie, and no other process gets its number.
+    # Until waitpid(), the process stays a zombie, so no other process can get its number.
     os.kill(pid, signal.SIGKILL)
     process = os.pidfd_open(pid)
     try:
@@ -79,7 +80,7 @@ def _descriptors():
         try:
             file = os.readlink(f"/proc/self/fd/{number}")
         except FileNotFoundError:
-            # The descriptor of the listing itself.
+            # This was the descriptor with which listdir() read the directory.
             continue
         if file != os.devnull:
             found[int(number), file] = f"file descriptor {number}: {file}"
@@ -87,7 +88,8 @@ def _descriptors():
 
 
 def _close(key):
-    """Closes the file, but keeps the number in use, because the object that owns the number may still close it."""
+    """Closes the file, but keeps the descriptor's number in use: the object that owns the number may still
+    close it, and must not close another file."""
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, key[0], inheritable=False)
     os.close(null)
@@ -95,7 +97,7 @@ def _close(key):
 
 
 def _mounts():
-    """Namespaces with a name, as `ip netns add` makes them."""
+    """Lists the mounts that give a network namespace a name, as `ip netns add` does."""
     lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     places = {line.split()[4] for line in lines if " - nsfs " in line}
     return {place: f"network namespace mounted at {place}" for place in places}
@@ -112,7 +114,8 @@ def _threads():
 
 
 def _join(thread):
-    # A thread cannot be ended. But it may have waited for an object that was freed just now.
+    # Nothing can end a thread from outside. But the thread may have waited for an object that was freed just
+    # now.
     thread.join(DEADLINE / 20)
     return not thread.is_alive()
 
@@ -122,14 +125,14 @@ _KINDS = ((_places, _go_home), (_processes, _kill), (_descriptors, _close), (_mo
 
 
 class Leftovers:
-    """The objects that were made after this object, and still exist."""
+    """Finds and frees the objects that were made after this object, and still exist."""
 
     def __init__(self):
         self._before = {there: set(there()) for there, _ in _KINDS}
         self._namespaces = numbered()
 
     def free(self):
-        """Frees all these objects. Returns {description: whether that worked}."""
+        """Frees all objects that were made after this object. Returns {description: whether that worked}."""
         found = {}
         for there, free in _KINDS:
             seen = self._before[there].copy()
@@ -138,9 +141,10 @@ class Leftovers:
                 return {key: text for key, text in there().items() if key not in seen}
 
             if there is _descriptors and new():
-                # Objects that only refer to each other close their files now.
+                # Objects that are only referred to by each other are collected, and so close their files.
                 gc.collect()
-            # A process that ends may leave its own children to this process.
+            # When a killed process ends, its children become children of this process. So the list is read
+            # again.
             while these := new():
                 for key, text in these.items():
                     seen.add(key)
@@ -154,8 +158,8 @@ class Leftovers:
         return numbered() <= self._namespaces
 
     def wait_for_namespaces(self):
-        """Waits until the namespaces made after this object are gone, at most for the deadline. Returns a result
-        like that of `free()`.
+        """Waits until all network namespaces that were made after this object are gone, but not longer than
+        the deadline. Returns {description: False} for those that remain.
 
         The kernel destroys a namespace some time after its last file was closed, because it frees sockets
         after a grace period of RCU.
