@@ -57,8 +57,8 @@ connect_terminal() {
 }
 
 # show_screen: shows the guest's output. When its first byte arrives, the terminal becomes raw, so that all
-# keys go to the guest. Until then the terminal is not raw: Ctrl-C ends this script, and the terminal
-# translates the line feeds in this script's messages.
+# keys go to the guest. Until then the terminal is not raw: Ctrl-C ends scripts/vm, and the terminal
+# translates the line feeds in the messages of scripts/vm.
 show_screen() {
 	local LC_ALL=C first
 	IFS= read -r -d '' -n 1 first || return 0
@@ -78,7 +78,7 @@ finish_terminal() {
 disconnect_terminal() {
 	[[ ${settings-} ]] || return 0
 	kill "${terminal_pids[@]}" 2>/dev/null || true
-	# If its window was closed, the terminal does not exist any more.
+	# stty fails if the terminal's window was closed.
 	stty "$settings" 2>/dev/null || true
 	settings=''
 }

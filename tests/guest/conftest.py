@@ -44,20 +44,20 @@ from workers import TIME_LIMIT, Stop, Worker  # noqa: E402
 DETECTORS = {"memory/test_allocations.py": "tracing", "memory/test_faults.py": "failslab",
              "memory/test_leaks.py": "kmemleak", "fuzz": "kcov",
              # test_tracing.py needs breakpoints in the kernel's code. Kernels without kprobes do not have
-             # them either.
+             # such breakpoints either.
              "hook/test_tracing.py": "kprobes"}
 collect_ignore = [name for name, file in DETECTORS.items()
                   if not Path("/sys/kernel/debug", file).exists()]
 # test_many_cpus.py needs a dump of statistics that does not fit one buffer, so it needs many CPUs.
 if os.sysconf("SC_NPROCESSORS_CONF") < 32:
     collect_ignore.append("control/test_many_cpus.py")
-# The tests in churn/ take long. scripts/churn sets the variable to run them.
+# The tests in churn/ take long. scripts/churn sets NLDEMO_CHURN to run them.
 if "NLDEMO_CHURN" not in os.environ:
     collect_ignore.append("churn")
 # NLDEMO_EXAMPLES names the directory that has the built modules of examples/.
 if "NLDEMO_EXAMPLES" not in os.environ:
     collect_ignore.append("examples")
-# scripts/test adds this word to the kernel's command line if it starts the guest with --icount.
+# scripts/test adds nldemo.icount to the kernel's command line if it starts the guest with --icount.
 if "nldemo.icount" not in Path("/proc/cmdline").read_text(encoding="ascii"):
     collect_ignore.append("cost")
 
@@ -349,7 +349,7 @@ def hooks_elsewhere():
     unregisters the last one, the kernel would otherwise change its own code.
 
     There are two reasons to avoid such a change of code. An emulator may run the old code after the change
-    (docs/kernels.md). And a change of hook points would spend most of its time on it.
+    (docs/kernels.md). And most of the time of a change of hook points would be spent on the change of code.
     """
     chains = "".join(f"chain {hook} {{ type filter hook {hook} priority 0; }}\n" for hook in HOOKS)
     namespace = Namespace()

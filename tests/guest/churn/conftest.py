@@ -14,7 +14,8 @@ SURVIVED = []
 
 
 class Tally:
-    """Shows the progress of a test, and keeps the counts of the events that the module survived."""
+    """Shows the progress of a test, and keeps its counts, for example of configuration changes, for the
+    summary."""
 
     def __init__(self):
         self._start = self._shown = time.monotonic()

@@ -35,7 +35,8 @@ def _live(source):
     loopback_up()
     ping_and_echo(source.randrange(3000))
     with Control() as control:
-        # One of the hook points is PRE_ROUTING, which the ping passes. The others are random.
+        # The hook points are random, but PRE_ROUTING is always one of them, because the ping must meet a hook
+        # there.
         control.set(queue=7, hooks=source.randrange(1, 32) | 1, bypass=source.randrange(2))
         assert control.per_cpu() and control.config()["event"] == 1
     with Listener(7) as listener, Pinger(Here(), "127.0.0.1") as pinger:

@@ -231,7 +231,7 @@ def test_types(control, listen, pinger, pinger6, loopback):
 
 
 def test_every_type_by_itself(control, loopback):
-    """Bug: the bits of a byte are counted in the opposite order, or a shift loses bits."""
+    """Bug: in a set of types, the bits of a byte are counted in the opposite order, or a shift loses bits."""
     wanted = sorted({0, 1, 3, 7, 8, 9, 15, 16, 31, 32, 63, 64, 127, 128, 200, 254, 255})
     with loopback.near.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
         raw.connect(("127.0.0.1", 0))
@@ -280,7 +280,7 @@ def test_skip_mark_ends_repetition(control, listen, pinger):
     assert (counted["skipped"], counted["queued"]) == (1, 0)
 
 
-# More than one queue.
+# These tests use more than one queue.
 
 
 def test_flows_stay_in_one_queue(control, listen, loopback):
@@ -319,7 +319,7 @@ def test_queues_by_cpu(control, listen, loopback, pinger):
             assert pinger.reply() == cpu
 
 
-# Changes while packets pass.
+# In these tests, the configuration changes while packets pass.
 
 STORM = int(10_000 / SLOW)
 # No packet fits both configurations, so the queue of a packet shows which configuration the hook used. Both

@@ -73,7 +73,7 @@ def monitor(module):
         yield monitor
 
 
-# Get and set.
+# These tests read and change the configuration.
 
 
 @pytest.mark.smoke
@@ -142,7 +142,7 @@ def test_ends_of_the_ranges(control, name, values):
 
 
 def test_every_type_has_its_bit(control):
-    """Bug: the bits of a byte are counted in the opposite order."""
+    """Bug: in a set of types, the bits of a byte are counted in the opposite order."""
     for kind in ALL_TYPES:
         control.set(ipv4={kind}, ipv6=ALL_TYPES - {kind})
         config = control.config()
@@ -235,8 +235,8 @@ def refused(control, monitor):
         """`at` is the offset of the offending attribute in `bad`."""
         named = named_in(bad)
         for ahead, behind in (({}, {}), ({}, BEHIND), (AHEAD, {}), (AHEAD, BEHIND)):
-            # If `bad` is not a whole attribute, nothing may come after it: the bytes would join the next
-            # attribute.
+            # If `bad` is not a whole attribute, nothing may come after it: the bytes of `bad` would become a
+            # part of the next attribute.
             if len(bad) % 4 and behind:
                 continue
             ahead, behind = (encode_all({name: value for name, value in some.items()
@@ -300,7 +300,7 @@ def test_out_of_range(refused, name, values):
 
 def test_queues_beyond_the_last(control, monitor, refused):
     """The first queue and the number of queues are each valid, but together the last queue would be above
-    65535. The refusal points at one of these attributes that is in the request."""
+    65535. The refusal points at one of these two attributes, and at one that the request has."""
     for queue, queues in ((65535, 2), (2, 65535), (65535, 65535), (32768, 32769)):
         refused(encode("queues", queues) + encode("queue", queue), errno.ERANGE, "65535")
         refused(encode("queue", queue) + encode("queues", queues), errno.ERANGE, "65535", at=8)
@@ -396,8 +396,8 @@ def test_lengths_that_lie(refused):
 
 
 def test_one_byte_too_long_at_the_end(control):
-    """Bug: the module accepts an attribute that ends one byte after its message. The padding of the message
-    is there."""
+    """Bug: the module accepts an attribute that ends one byte after its message. At this place the buffer has
+    the message's padding."""
     for size in (2, 3):
         payload = struct.pack("=HH", 4 + size + 1, CONFIG["queue"]) + b"\1" * size
         with pytest.raises(Refused) as failure:
@@ -429,7 +429,8 @@ def test_all_or_nothing(control, monitor):
 
 
 def test_requests_for_answers_take_no_attributes(control):
-    """Bug: the module ignores attributes in these requests. Then a later version could not give them a
+    """Bug: requests that take no attributes ignore them. Then a later version could not give such attributes
+    a meaning.
     meaning."""
     for kind, flags in ((NLDEMO_MSG_CONFIG_GET, NLM_F_ACK), (NLDEMO_MSG_STATS_GET, NLM_F_ACK),
                         (NLDEMO_MSG_STATS_GET, NLM_F_DUMP)):
@@ -535,7 +536,8 @@ def _as_root_of_user_namespaces():
 
 
 def test_root_of_a_user_namespace_may_change_its_own(control, start):
-    """Bug: the capability is checked in the initial user namespace, or in the sender's own user namespace."""
+    """Bug: the capability is checked in the initial user namespace, or in the sender's own user namespace. It
+    must be checked in the user namespace that owns the network namespace."""
     start(_as_root_of_user_namespaces).result()
     assert control.settings() == DEFAULTS
 

@@ -103,7 +103,7 @@ def generated(directory, part, *arguments):
 
 
 def test_generator_of_c_takes_the_specification(tmp_path):
-    """The generated code compiles with our header."""
+    """The generated code compiles with uapi/nldemo.h."""
     without = ("--exclude-op", ".*-(get|ntf)")
     for part in ("header", "source"):
         done, file = generated(tmp_path, part, *without)
@@ -116,7 +116,7 @@ def test_generator_of_c_takes_the_specification(tmp_path):
 
 
 def test_generator_of_c_does_not_know_events_of_raw_netlink(tmp_path):
-    """As docs/protocol.md says, the generator fails at events, because it looks for a request with the same
-    number."""
+    """As docs/protocol.md says, the generator fails at events, because it looks for a request with the
+    event's number."""
     done, _ = generated(tmp_path, "source")
     assert done.returncode and "KeyError: 20" in done.stderr

@@ -177,7 +177,8 @@ def test_unparsable_packets_are_counted(counted, control, inject):
         assert counts["ipv6"] == NOTHING
         return counts["ipv4"]
 
-    # Echo reply (0) is the one type that is not queued, because hosts do not answer an echo reply.
+    # All types except echo reply (0) are queued. The test sends an echo reply as a packet that is not queued,
+    # because hosts do not answer it.
     control.set(ipv4=ALL_TYPES - {0}, ipv6={128})
     for size in range(8):
         assert counted4(whole4[:size]) == {**NOTHING, "seen": 1, "unparsable": 1}, size
@@ -197,8 +198,8 @@ def test_unparsable_packets_are_counted(counted, control, inject):
 
 
 def test_dump_has_every_cpu_once(control):
-    """The dump has one message for each CPU that the machine can have, in order, and no message tells of a
-    change."""
+    """The dump has one message for each CPU that the machine can have, in order. No message has the flag
+    NLM_F_DUMP_INTR."""
     control.start_dump()
     answers = control.answers()
     assert {(answer.kind, answer.flags) for answer in answers} == {(NLDEMO_MSG_STATS, NLM_F_MULTI)}

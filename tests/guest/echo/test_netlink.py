@@ -131,7 +131,7 @@ def test_payload_comes_back_byte_for_byte(client):
 
 
 def test_payload_of_200_kilobytes_with_default_buffers():
-    """Bug: the module needs contiguous memory for a reply, or a reply has at most a page."""
+    """Bug: the module needs contiguous memory for a reply, or limits a reply to one page."""
     with Client() as client:
         payload = random.Random(2).randbytes(200_000)
         assert client.echo(payload).payload == payload
@@ -274,14 +274,15 @@ def test_length_one_beyond_the_last_byte(client):
 
 
 def test_length_short_of_the_payload_counts(client):
-    """A message ends where the length in its header says. The bytes after that are the next message."""
+    """A message ends where the length in its header says. The bytes behind this place are the next
+    message."""
     inner = pack(ECHO, b"inner", seq=2)
     client.send(pack(ECHO, b"head" + inner, seq=1, length=16 + 4))
     assert [(reply.seq, reply.payload) for reply in client.drain()] == [(1, b"head"), (2, b"inner")]
 
 
 def test_last_message_needs_no_padding(client):
-    """Bug: the walk fails if the buffer ends before the aligned length of the last message."""
+    """Bug: the module's walk fails if the buffer ends before the aligned length of the last message."""
     for size in range(1, 8):
         client.send(pack(ECHO, b"first", seq=1) + pack(ECHO, b"y" * size, seq=2, pad=False))
         assert [reply.payload for reply in client.drain()] == [b"first", b"y" * size]

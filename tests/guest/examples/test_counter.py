@@ -151,7 +151,7 @@ def test_event_without_memory_is_told_as_lost(counter, loopback):
 def test_policies_are_told(counter):
     operations, policies = counter.policies()
     assert operations.keys() == {GET, ADD}
-    # GET has a do and a dump, ADD has a do.
+    # The operation GET has a do and a dump, the operation ADD has only a do.
     assert {number: len(found) for number, found in operations.items()} == {GET: 2, ADD: 1}
     rules = policies[operations[ADD][min(operations[ADD])]]
     assert rules.keys() == {NUMBER, BY}

@@ -23,7 +23,7 @@ from netlink import (
 )
 from users import NOBODY
 
-# Numbers of gate.rs.
+# These numbers are those of gate.rs.
 PROTOCOL = 25
 SET, GET, RULE = 16, 17, 18
 DEVICE, SOURCE = 1, 2

@@ -8,7 +8,7 @@ import time
 from netlink import attributes, pack
 from network import icmp
 
-# Numbers of rate_limit.h and rate_limit.rs.
+# These numbers are those of rate_limit.h and rate_limit.rs.
 PROTOCOL = 24
 GET, COUNTS = 16, 17
 PASSED, DROPPED = 1, 2
@@ -41,7 +41,7 @@ def send(path, number):
 def test_icmp_beyond_the_rate_is_dropped_and_counted(example, loopback):
     example("rate_limit")
     with loopback.near.client(PROTOCOL) as client:
-        # Only UDP has passed.
+        # Until now only UDP packets have passed, which the module does not count.
         loopback.settle()
         assert counts(client) == (0, 0)
         took = send(loopback, 200)

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Fragmented datagrams of both families. At some hook points a datagram is whole, and at others only its
-first fragment is queued. The tests show at which points, and how the verdict affects the other fragments."""
-
+"""Fragmented datagrams of both families. At some hook points the whole datagram is queued, at others only its
+first fragment. The tests show at which points, and how the verdict affects the other fragments."""
 import socket
 import struct
 
@@ -96,8 +95,8 @@ def test_verdict_on_the_first_fragment_decides_the_datagram(module, routed, fami
 
 
 def test_datagram_is_queued_whole_where_connections_are_tracked(module, routed, family, echo):
-    """Connection tracking reassembles the fragments before they meet the hook, because its priority comes
-    first."""
+    """Connection tracking reassembles the fragments at an earlier priority, so the hook sees the whole
+    datagram."""
     routed.far.nft("table inet tracked { chain in { type filter hook prerouting priority 50; "
                    "ct state new accept; }; }")
     with routed.far, Listener() as listener:

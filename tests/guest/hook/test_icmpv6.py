@@ -70,7 +70,8 @@ class Network:
                 sender.sendto(b"hello", receiver.getsockname()[:2])
                 return select.select([receiver], [], [], 0.2)[0]
 
-            # If a neighbour has not answered for three seconds, the host drops the datagram.
+            # If a neighbour has not answered for three seconds, the host drops the datagram, so the test
+            # sends another one.
             wait_until(arrives)
             return receiver.recv(64) == b"hello"
 

@@ -105,7 +105,7 @@ def test_dhcpoptinj(consume_by, link):
     """dhcpoptinj (C, with libnetfilter_queue) changes DHCP messages and accepts other packets."""
     program = consume_by("dhcpoptinj", "--debug", "--foreground", "--queue", "0", "--option", "0C66")
     ping(link)
-    # Its output is buffered.
+    # The program prints its buffered output when it ends.
     program.process.terminate()
     program.says("Ignoring non-DHCP packet", times=3)
 

@@ -47,7 +47,7 @@ def test_breakpoint_counts_calls_of_the_hook(module, loopback):
         with Pinger(loopback.near, "127.0.0.1") as pinger:
             for _ in range(PINGS):
                 pinger.ping()
-        # Requests and replies.
+        # Each ping is two packets: the request and the reply.
         assert sum(struct.unpack("=Q", os.read(fd, 8))[0] for fd in counters) == 2 * PINGS
     finally:
         for fd in counters:

@@ -188,7 +188,8 @@ def test_loading(load, faults, namespaces):
     def check(error):
         nonlocal taken
         if error:
-            # The kernel does not say why a kernel socket in the first namespace could not be made
+            # If the first kernel socket cannot be made, the kernel does not say why, and the module reports
+            # EADDRINUSE.
             # (EADDRINUSE).
             assert error.errno in (errno.ENOMEM, errno.EADDRINUSE), error
             taken += error.errno == errno.EADDRINUSE

@@ -388,7 +388,7 @@ def test_list_of_another_namespace(blue, diag, namespaces):
 def test_list_needs_no_rights(busy, diag):
     """Every user sees all values except marks."""
     def known(rows):
-        # Timers change, too.
+        # The timers change between the two lists, so they are left out, too.
         return [row | {"mark": None, "timer": None} for row in rows]
 
     rows = diag(busy.namespace, "tcp")
@@ -478,7 +478,8 @@ def test_very_many_sockets_are_listed_in_little_memory_and_time(holding, peer_pr
     """nldemo keeps no list of sockets in memory. Its CPU time is below twice that of ss. Other processes can
     disturb the measurement."""
     many = holding(MANY)
-    # The limit is for the mapped memory. A limit of resident memory would count memory of this process, too.
+    # The limit is for the mapped memory of the command. Its resident memory, as the kernel measures it, would
+    # include memory of this process.
     limited = "prlimit", f"--as={MEMORY_LIMIT}", peer_program
     times = []
     while not times or times[-1][0] > 2 * times[-1][1]:

@@ -174,7 +174,8 @@ def test_all_that_listen_together_die(all_, kill):
 
 
 def test_half_open_connection_dies(all_, kill):
-    """No process has a connection open before its handshake is complete (SYN_RECV). It can be destroyed,
+    """Before its handshake is complete (SYN_RECV), no process has a connection open. Such a connection can be
+    destroyed, too.
     too."""
     all_.half_open()
     status, killed, errors = kill("state=syn-recv")
@@ -517,7 +518,7 @@ def test_connection_of_mptcp_goes_on_without_its_subflow(all_, kill):
         client.connect(server.getsockname())
         other, _ = server.accept()
     with client, other:
-        # Only after data and its acknowledgement do both ends use MPTCP.
+        # Both ends use MPTCP only after data and its acknowledgement.
         for sender, receiver in ((client, other), (other, client)):
             sender.send(b"x")
             assert receiver.recv(1) == b"x"

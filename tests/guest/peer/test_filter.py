@@ -373,7 +373,7 @@ def test_count_on_all_cpus_at_once(namespaces, counting):
     namespace = namespaces()
     counter = counting(namespace, "--interval", "0.02", interface="lo")
     send_on_all_cpus(namespace, 100_000)
-    # lo may have dropped some packets, and the last ones may not have arrived yet.
+    # lo may have dropped some packets, and the last packets may not have arrived yet.
     assert received_by(namespace, "lo")[0] > 100_000
     wait_until(lambda: volumes(counter.event())[0] == {UDP: received_by(namespace, "lo")})
 
@@ -403,7 +403,7 @@ def test_count_shows_what_the_verifier_says(peer_program, load, unprivileged_bpf
      ("open packet socket: EAFNOSUPPORT",)),
 ], ids=["bpf", "packet sockets"])
 def test_count_on_a_kernel_without(peer_program, load, tmp_path, call, first, error, words):
-    """The system call fails as on a kernel that was built without it."""
+    """The system call fails as on a kernel that was built without BPF, or without packet sockets."""
     fails = [(0x20, 0, 0, 0), (0x15, 0, 3, call), (0x20, 0, 0, 16), (0x15, 0, 1, first),
              (0x06, 0, 0, 0x00050000 | error), (0x06, 0, 0, 0x7fff0000)]
     seccomp = tmp_path / "seccomp"

@@ -144,8 +144,9 @@ def test_rewrite(module, link, example):
 
 @pytest.mark.parametrize("failing", [False, True], ids=["sent", "failing"])
 def test_stream_delays_packets_in_their_order(module, link, example, request, failing):
-    """The example reads packets as a stream, delays each, and collects verdicts for some time before it sends
-    them. After the last packets no event makes it send, only the end of this time."""
+    """The example reads packets as a stream, delays each packet, and collects verdicts for some time before
+    it sends them. After the last packets nothing else happens, so the end of this time alone must make the
+    example send."""
     example(link.far, "delay", "200", **(request.getfixturevalue("no_buffers") if failing else {}))
     with link.pinger() as pinger:
         for burst in range(2):

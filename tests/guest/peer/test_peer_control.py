@@ -306,7 +306,7 @@ def test_monitor_tells_how_much_it_lost(monitor, config):
         else:
             heard += 1
     assert lost > 0 and heard > 0
-    # Last comes the configuration that the command read after the loss, with the last change.
+    # The next event is the configuration that the command has read after the loss. It has the last change.
     found = monitor.event()
     assert found["config"] == config()
     assert found["changed"]["queue"]["to"] == changes

@@ -389,7 +389,8 @@ def test_stopped_terminal_does_not_keep_it_from_ending(module, link, consumer):
 
 
 def test_second_signal_ends_it_at_once(module, link, consumer, pipe):
-    """The first signal lets the consumer wait for its output. The second signal ends it."""
+    """After the first signal the consumer still waits for its output. The second signal ends it
+    immediately."""
     reader, writer = pipe
     consuming = consumer(link.far, "--hexdump", stdout=writer)
     writer.close()

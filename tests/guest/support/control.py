@@ -63,7 +63,7 @@ def told(event, hooked=1):
 
 
 class Refused(OSError):
-    """The error that the kernel answers to a request."""
+    """An error that the kernel has sent as the answer to a request."""
 
     def __init__(self, ack):
         def number(kind):
@@ -230,5 +230,5 @@ class Monitor(Client):
         return decode_event(self.receive())
 
     def events(self):
-        """The events that wait."""
+        """Returns the events that wait in the socket."""
         return [decode_event(message) for message in self.drain()]

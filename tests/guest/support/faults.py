@@ -13,7 +13,7 @@ FAIL_NTH = Path("/proc/thread-self/fail-nth")
 # call would fail, and the call would seldom reach the module.
 MODULES = 0xFFFF_FFFF_A000_0000, 0xFFFF_FFFF_FF00_0000
 ANYWHERE = 0, 0xFFFF_FFFF_FFFF_FFFF
-# Every allocation.
+# All kinds of allocations.
 ALL = {
     "failslab": {"ignore-gfp-wait": "N"},
     "fail_page_alloc": {"ignore-gfp-wait": "N", "ignore-gfp-highmem": "N", "min-order": "0"},
@@ -30,9 +30,9 @@ def _function(name):
 
 
 def contiguous_pages():
-    """The kinds of allocations to fail: all of several contiguous pages, except pages for new slabs. These
-    must succeed, because with the red zones of KASAN an object of 4 KiB does not fit into a slab of one
-    page."""
+    """Returns the kinds of allocations that must fail: all allocations of several contiguous pages, except
+    pages for new slabs. Slabs need such pages, because with the red zones of KASAN an object of 4 KiB does
+    not fit into one page."""
     start, end = map(hex, _function("new_slab"))
     return {"fail_page_alloc": {**ALL["fail_page_alloc"], "min-order": "1",
                                 "reject-start": start, "reject-end": end}}
