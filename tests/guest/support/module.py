@@ -12,7 +12,8 @@ import kernel_reports
 import netlink
 
 NAME = "rust_nldemo"
-# A second module, for tests that need two: the first one under another name of the same length.
+# The name of a copy of the module, for tests that need two modules. The copy is made by writing this name over
+# NAME in the file, so both names have the same length.
 TWIN = "rust_nldemX"
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -27,13 +28,13 @@ def _syscall(number, *arguments):
 
 
 def insert(path, parameters=""):
-    """Loads the module from a file. Raises the kernel's error."""
+    """Loads the module from a file. If the kernel refuses the module, raises OSError with the kernel's errno."""
     with open(path, "rb") as file:
         _syscall(_FINIT_MODULE, file.fileno(), parameters.encode(), 0)
 
 
 def remove(name=NAME):
-    """Unloads the module. Raises the kernel's error: EWOULDBLOCK if the module is in use."""
+    """Unloads the module. If the kernel refuses, raises OSError: with EWOULDBLOCK if the module is in use."""
     _syscall(_DELETE_MODULE, name.encode(), os.O_NONBLOCK)
 
 
@@ -54,8 +55,8 @@ def is_loaded(name=NAME):
 
 
 def is_any_loaded():
-    """Whether a module is loaded that is not a part of the kernel's tree."""
-    # The end of a module's line shows the flags of its taint.
+    """Whether any out-of-tree module is loaded."""
+    # The line of a module that taints the kernel ends with flags in parentheses. O means "out of tree".
     lines = Path("/proc/modules").read_text(encoding="ascii").splitlines()
     return any("O" in line.rpartition("(")[2] for line in lines if line.endswith(")"))
 
@@ -65,7 +66,7 @@ def taints():
 
 
 def make_twin(path, directory):
-    """A copy of the module that calls itself TWIN, so that both can be loaded at once."""
+    """Makes a copy of the module under the name TWIN, so that module and copy can be loaded at the same time."""
     image = Path(path).read_bytes()
     name, twin = NAME.encode() + b"\0", TWIN.encode() + b"\0"
     assert len(name) == len(twin) and image.count(name) >= 2, "modinfo and struct module name it"
@@ -95,13 +96,13 @@ class KernelLog:
             except OSError as error:
                 assert error.errno == errno.EPIPE, error
                 raise AssertionError("kernel messages were lost before they were read") from error
-            # "priority,sequence,time,flags;text", then lines " KEY=value".
+            # A record is a line "priority,sequence,time,flags;text", then lines " KEY=value".
             self._lines.append(record.split(";", 1)[1].split("\n", 1)[0])
 
     def alarms(self):
         return list(kernel_reports.reports(self.lines))
 
     def of_module(self, name=NAME):
-        """The messages that the module itself logged."""
+        """The messages that the module itself logged, without those of the kernel about loading the module."""
         return [line for line in self.lines if line.startswith(f"{name}:")
                 and "taint" not in line and "verification failed" not in line]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""A raw netlink client. It shares no code with the project's peer, on purpose."""
+"""A raw netlink client. It shares no code with the program nldemo: tests would not notice a mistake in shared code."""
 
 import collections
 import os
@@ -44,14 +44,14 @@ NLA_F_NESTED = 0x8000
 NLA_F_NET_BYTEORDER = 0x4000
 
 HEADER = struct.Struct("=IHHII")
-# The slowness of the kernel, compared with the stock kernel. On slow kernels, such as the debug kernel, tests
-# do less work.
+# How many times slower than the stock kernel this kernel is. On slow kernels, such as the debug kernel, tests do
+# less work.
 SLOW = float(os.environ.get("NLDEMO_SLOW", "1"))
-# The time limit for anything that should happen at once, in seconds. It is longer if the kernel is slow, or if
-# the machine is slow, which scripts/vm measures. All other time limits depend on it.
+# The time limit, in seconds, for anything that should happen immediately. The limit is longer if the kernel is
+# slow, or if the machine is slow. scripts/vm measures the machine. All other time limits depend on this limit.
 DEADLINE = 20.0 * SLOW * float(os.environ.get("NLDEMO_SLOWNESS", "1"))
 
-# The messages of the module's protocol.
+# The module's netlink protocol, and the types of its messages.
 PROTOCOL = 23
 ECHO = 16
 HELLO = 0
@@ -86,7 +86,7 @@ def align(length):
 
 
 def pack(kind, payload=b"", *, flags=NLM_F_REQUEST, seq=0, pid=0, length=None, pad=True):
-    """A message. By default, its header has the true length."""
+    """A message. Its header has the true length, unless `length` is given."""
     true_length = HEADER.size + len(payload)
     header = HEADER.pack(true_length if length is None else length, kind, flags, seq, pid)
     padding = bytes(align(true_length) - true_length) if pad else b""
@@ -99,7 +99,7 @@ def attribute(kind, payload):
 
 
 def attributes(data):
-    """The attributes in `data` as {type: payload}. `data` must have nothing else."""
+    """The attributes in `data` as {type: payload}. `data` must consist of attributes only."""
     found = {}
     while data:
         length, kind = struct.unpack_from("=HH", data)
@@ -129,7 +129,7 @@ class Client:
     """A user socket of a netlink protocol, in the network namespace of the calling thread."""
 
     def __init__(self, protocol=PROTOCOL, *, portid=None, buffers=None, kind=socket.SOCK_RAW):
-        # Messages that arrived in one buffer with a received message.
+        # Messages that recvmsg() returned in one buffer, and that `receive` did not return yet.
         self._early = collections.deque()
         self.socket = socket.socket(AF_NETLINK, kind, protocol)
         if buffers is not None:
@@ -149,12 +149,12 @@ class Client:
 
     @property
     def portid(self):
-        """The address of the socket; 0 before the first use."""
+        """The address of the socket; 0 if the socket has no address yet. The first send gives it an address."""
         return self.socket.getsockname()[0]
 
     @property
     def cookie(self):
-        """The kernel's cookie for the socket's network namespace."""
+        """The cookie that identifies the socket's network namespace."""
         return struct.unpack("=Q", self.socket.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8))[0]
 
     def option(self, option, on=1):
@@ -165,16 +165,16 @@ class Client:
         assert self.socket.sendto(data, (0, 0)) == len(data)
 
     def receive(self, *, timeout=DEADLINE):
-        """The next message, from the kernel."""
+        """The next message. Its sender must be the kernel."""
         if self._early:
             return self._early.popleft()
         if not select.select([self.socket], [], [], timeout)[0]:
             raise TimeoutError("no message from the kernel")
-        # With MSG_TRUNC, the call returns the true length, even if the room is too small.
+        # With MSG_TRUNC, recv() returns the length of the datagram, even if the buffer is shorter.
         length = self.socket.recv_into(bytearray(1), 1, socket.MSG_PEEK | socket.MSG_TRUNC)
         data, _, msg_flags, source = self.socket.recvmsg(length)
         assert not msg_flags & socket.MSG_TRUNC
-        # `groups` are the groups of a multicast message.
+        # `groups` is a mask with the group that a multicast message was sent to. It is 0 for other messages.
         portid, self.groups = source
         assert portid == 0, f"not from the kernel but from {source}"
         while data:
@@ -188,7 +188,8 @@ class Client:
         return self._early.popleft()
 
     def waiting(self):
-        """Whether a message waits. When a send returns, the kernel has answered."""
+        """Whether a message waits. The kernel answers a request before the send of the request returns, so no
+        answer comes later."""
         return bool(self._early or select.select([self.socket], [], [], 0)[0])
 
     def room(self):
@@ -208,7 +209,7 @@ class Client:
         return ack(self.receive())
 
     def dump(self, kind, payload=b""):
-        """All messages of a dump."""
+        """Requests a dump, and returns all its messages except NLMSG_DONE."""
         self.send(pack(kind, payload, flags=NLM_F_REQUEST | NLM_F_DUMP))
         messages = []
         while (message := self.receive()).kind != NLMSG_DONE:
@@ -223,7 +224,7 @@ class Client:
 
 
 def wait_until(condition, timeout=DEADLINE, interval=0.005):
-    """Polls until `condition()` is true, and returns what it returned."""
+    """Calls `condition()` again and again until its result is true. Returns this result."""
     deadline = time.monotonic() + timeout
     while not (result := condition()):
         if time.monotonic() > deadline:

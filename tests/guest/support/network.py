@@ -20,7 +20,7 @@ RTGENMSG, IFF_RUNNING = bytes(4), 0x40
 NETNSA_NSID, NETNSA_FD = 1, 3
 NETLINK_NETFILTER, NFNL_MSG_HOOK_GET = 12, 12 << 8
 NFNLA_HOOK_HOOKNUM, NFNLA_HOOK_PRIORITY, NFNLA_HOOK_MODULE_NAME = 1, 2, 5
-# The names of nftables. Hook points are in the order of their numbers.
+# The names that nftables uses. The place of a name in HOOKS is the kernel's number of the hook point.
 FAMILIES = {"ip": socket.AF_INET, "ip6": socket.AF_INET6}
 HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 ANY_NUMBER = -1
@@ -31,7 +31,7 @@ ICMP_ECHO_REPLY, ICMP_UNREACHABLE, ICMP_ECHO_REQUEST = 0, 3, 8
 
 
 def run(*command, **options):
-    """Runs a command that must succeed. If it fails, the exception has its output."""
+    """Runs a command that must succeed. If the command fails, the exception shows the command's output."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           check=False, timeout=3 * DEADLINE, **options)
     assert done.returncode == 0, f"{' '.join(map(str, command))}: {done.stdout}"
@@ -46,14 +46,15 @@ def loopback_up():
         fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sH22x", name, flags | IFF_UP))
 
 
-# A client in the initial network namespace, because the tests start there.
+# A client in the initial network namespace: this line runs before a test enters another namespace.
 _INITIAL = Client(NETLINK_ROUTE)
 
 
 def unshare():
-    """Puts the calling thread into a new network namespace with lo up, and returns a descriptor of it.
+    """Makes a network namespace with lo up, puts the calling thread into it, and returns its file descriptor.
 
-    The initial namespace has a number for the new one until the kernel begins to destroy it.
+    In the initial namespace, the new namespace gets a number (nsid). The kernel removes the number when it
+    begins to destroy the new namespace.
     """
     os.unshare(os.CLONE_NEWNET)
     fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
@@ -68,7 +69,7 @@ def unshare():
 
 
 def numbered():
-    """The numbers of all existing namespaces that `unshare()` made."""
+    """The numbers of all existing namespaces that `unshare()` and `named()` made."""
     with Client(NETLINK_ROUTE) as client:
         found = (attributes(message.payload[len(RTGENMSG):])[NETNSA_NSID]
                  for message in client.dump(RTM_GETNSID, RTGENMSG))
@@ -77,7 +78,7 @@ def numbered():
 
 @contextlib.contextmanager
 def named(name):
-    """A network namespace with a name of `ip netns` and with a number."""
+    """Makes a network namespace with `ip netns`. It has a name, and a number in the calling thread's namespace."""
     run("ip", "netns", "add", name)
     run("ip", "netns", "set", name, "auto")
     try:
@@ -87,11 +88,12 @@ def named(name):
 
 
 def await_carrier(*devices):
-    """Waits until the devices can send, in the network namespace of the calling thread. Both ends must be up.
+    """Waits until the devices of the calling thread's network namespace can send. They are veth devices. Both
+    ends of each pair must be up.
 
-    If a device was set up before its other end, it gets its carrier later, from a worker of the kernel. Until
-    then the device silently drops the packets that it should send. When a program asks for the device, the
-    kernel does the worker's task before it answers.
+    If a device was set up before the other end of its pair, the kernel gives it a carrier later, in a worker.
+    Until then the device silently drops the packets that it should send. When a program asks for the device by
+    RTM_GETLINK, the kernel does the worker's task before it answers.
     """
     with Client(NETLINK_ROUTE) as client:
         for name in devices:
@@ -107,7 +109,8 @@ def nft(ruleset):
 
 
 def crowd(point):
-    """Rules of nftables that use all places of an IPv4 hook point (MAX_HOOK_COUNT)."""
+    """Rules of nftables with 1024 hooks at an IPv4 hook point. The kernel allows no more at a point
+    (MAX_HOOK_COUNT)."""
     chains = "".join(f"chain c{number} {{ type filter hook {point} priority 1; }}\n"
                      for number in range(1024))
     return f"table ip crowd {{ {chains} }}"
@@ -119,7 +122,7 @@ NO_CROWD = "delete table ip crowd"
 class Namespace:
     """A new network namespace with lo up. `with namespace:` puts the calling thread into it.
 
-    Sockets stay in the namespace that they were made in, so one thread can use several.
+    A socket stays in the namespace that it was made in. So one thread can use sockets of several namespaces.
     """
 
     def __init__(self):
@@ -142,7 +145,8 @@ class Namespace:
         os.close(home)
 
     def close(self):
-        """Closes the namespace. It is destroyed when no socket or process uses it."""
+        """Closes the descriptor. The kernel destroys the namespace when no process, socket or other descriptor
+        uses it."""
         os.close(self.fd)
 
     @property
@@ -175,7 +179,7 @@ class Namespace:
             Path("/proc/sys/net", name).write_text(f"{value}\n", encoding="ascii")
 
     def hooks(self, module):
-        """The points of the module's hooks: {("ip", "prerouting", priority), ...}."""
+        """The points at which the module has hooks: {("ip", "prerouting", priority), ...}."""
         found = []
         with self.client(NETLINK_NETFILTER) as client:
             for (family, number), (hook, point) in itertools.product(FAMILIES.items(), enumerate(HOOKS)):
@@ -197,8 +201,9 @@ class Namespace:
 
 
 def connect_by_router(near, router, far):
-    """Connects two namespaces through a third: 192.0.2.1 or fd00:1::1 is near, 198.51.100.1 or fd00:2::1
-    far. The neighbours are permanent entries, so no neighbour discovery occurs."""
+    """Connects the namespaces `near` and `far` through `router`. The addresses of `near` are 192.0.2.1 and
+    fd00:1::1, those of `far` are 198.51.100.1 and fd00:2::1. The neighbour entries are permanent, so the kernel
+    sends no packets to find neighbours."""
     for number, end, host, via, network in (
             (0, near, "192.0.2.1", "192.0.2.254", "fd00:1::"),
             (1, far, "198.51.100.1", "198.51.100.254", "fd00:2::")):
@@ -235,7 +240,8 @@ def _connect(devices, address, other, other_lladdr):
 
 
 def join(near, far):
-    """Connects two namespaces by a pair of devices named veth0: 192.0.2.1 is near, 192.0.2.2 far."""
+    """Connects two namespaces by a pair of devices. Both devices are named veth0. The address of `near` is
+    192.0.2.1, that of `far` is 192.0.2.2."""
     near_lladdr, far_lladdr = "02:00:00:00:00:01", "02:00:00:00:00:02"
     with near, Devices() as devices:
         devices.add_pair("veth0", near_lladdr, "veth0", far_lladdr, far.fd)
@@ -247,7 +253,7 @@ def join(near, far):
 
 
 class Path4:
-    """A path for IPv4 packets from `near` to `far` and back. Both may be the same namespace."""
+    """A path for IPv4 packets from `near` to `far` and back. `near` and `far` can be the same namespace."""
 
     def __init__(self, near, near_address, far, far_address):
         self.near, self.near_address = near, near_address
@@ -267,10 +273,10 @@ class Path4:
             marker.close()
 
     def settle(self):
-        """Waits until all packets that were sent before, and their replies, have arrived.
+        """Waits until all packets that were sent before this call, and their replies, have arrived.
 
-        After these packets, a UDP packet goes to the far end and back. Each device delivers packets in order,
-        to the CPU that they were sent on. The test is pinned to this CPU.
+        Sends a UDP packet to the far end, and then a UDP packet back. Each device delivers packets in order, to
+        the CPU that they were sent on. The test is pinned to one CPU, so the UDP packets arrive last.
         """
         near, far = self._markers
         for sender, receiver in ((near, far), (far, near)):
@@ -283,7 +289,8 @@ class Path4:
 
     def unanswered(self):
         """The number of echo requests that the kernel received but did not answer. icmp_reply() drops a reply
-        while its CPU sends another reply. On PREEMPT_RT, a preempted task may be sending that reply."""
+        if another reply is being sent on this CPU. That happens on PREEMPT_RT, where the task that sends the
+        other reply can be preempted."""
         icmp = self.far.counters()["Icmp"]
         return icmp["InEchos"] - icmp["OutEchoReps"]
 
@@ -337,7 +344,8 @@ class Pinger:
         self.ident = next(self._idents) & 0xFFFF
         self.destination = destination
         self.socket = namespace.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-        # The kernel limits the buffers to the size for unprivileged users. The socket receives only replies.
+        # The kernel limits the sizes of the buffers to those that it allows unprivileged users. ICMP_FILTER lets
+        # only echo replies through.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.socket.setsockopt(SOL_RAW, ICMP_FILTER, struct.pack("=I", ~1 & 0xFFFFFFFF))
@@ -373,14 +381,14 @@ class Pinger:
         return None
 
     def reply(self):
-        """The number of the next reply."""
+        """The sequence number of the next reply."""
         seq = self._next(DEADLINE)
         if seq is None:
             raise TimeoutError(f"no echo reply from {self.destination}")
         return seq
 
     def replies(self):
-        """The numbers of the replies that wait."""
+        """The sequence numbers of the replies that have arrived and were not read yet."""
         found = []
         while (seq := self._next(0)) is not None:
             found.append(seq)
@@ -393,7 +401,8 @@ class Pinger:
 
 @contextlib.contextmanager
 def pinned(cpu=None):
-    """Keeps the calling thread, and so the packets that it sends, on one CPU. The default is the first CPU."""
+    """Keeps the calling thread, and so the packets that it sends, on one CPU. By default, this is the first CPU
+    that the thread can use."""
     cpus = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cpus) if cpu is None else cpu})
     try:

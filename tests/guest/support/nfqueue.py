@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""A listener to an NFQUEUE queue. It shares no code with the project's peer, on purpose."""
+"""A listener to an NFQUEUE queue. It shares no code with the program nldemo: tests would not notice a mistake in
+shared code."""
 
 import collections
 import errno
@@ -48,7 +49,7 @@ class Queued(NamedTuple):
     indev: int
     outdev: int
     payload: bytes
-    # The protocol family of the hook, and all attributes of the message: {attribute: payload}.
+    # The protocol family of the hook (`family`), and all attributes of the message: {attribute: payload} (`told`).
     family: int
     told: dict
 
@@ -58,14 +59,15 @@ class Listener:
 
     def __init__(self, queue=0, *, maxlen=None, flags=0):
         self.queue = queue
-        # Packets that arrived before an expected answer.
+        # Messages with packets that arrived while `_answer` waited for an acknowledgement.
         self._early = collections.deque()
         self._seq = 0
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
         try:
             self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         except PermissionError:
-            # The owner of a user namespace may not do this.
+            # In tests that run in a user namespace of their own: SO_RCVBUFFORCE needs CAP_NET_ADMIN in the initial
+            # user namespace.
             pass
         try:
             self._config(attribute(NFQA_CFG_CMD, struct.pack(">BxH", NFQNL_CFG_CMD_BIND,
@@ -100,7 +102,8 @@ class Listener:
         self._answer()
 
     def _answer(self):
-        """Waits for the acknowledgement of the last message. Raises its error."""
+        """Waits for the acknowledgement of the message that was sent last. Raises the error in it, if there is
+        one."""
         while True:
             data = self.socket.recv(1 << 17)
             _, kind, _, seq, _ = HEADER.unpack_from(data)
@@ -116,7 +119,7 @@ class Listener:
 
     @property
     def portid(self):
-        """The portid that the kernel shows for the queue."""
+        """The portid that /proc/net/netfilter/nfnetlink_queue shows for the queue."""
         return self.socket.getsockname()[0]
 
     def waiting(self):
@@ -124,7 +127,8 @@ class Listener:
         return bool(self._early or select.select([self.socket], [], [], 0)[0])
 
     def receive(self, timeout=DEADLINE):
-        """The next packet. Raises the kernel's error for an earlier `decide`."""
+        """The next packet. If the next message is instead an error, which the kernel sent for an earlier
+        `decide`, raises this error."""
         if self._early:
             data = self._early.popleft()
         elif select.select([self.socket], [], [], timeout)[0]:
@@ -134,7 +138,7 @@ class Listener:
         length, kind, _, _, _ = HEADER.unpack_from(data)
         if kind == NLMSG_ERROR:
             self._raise_error(data)
-        # nfnetlink_queue leaves out the padding after a message.
+        # nfnetlink_queue does not always pad a message to a multiple of 4 bytes.
         assert kind == MSG_PACKET and len(data) in (length, align(length))
         assert struct.unpack_from(">H", data, HEADER.size + 2)[0] == self.queue
         found = attributes(data[HEADER.size + 4:length])
@@ -152,20 +156,21 @@ class Listener:
         return packets
 
     def verdict(self, packet, verdict):
-        """Decides one packet. Raises the kernel's error: ENOENT if the packet is not queued any more."""
+        """Decides one packet, and waits for the acknowledgement. If the kernel refuses the verdict, raises the
+        kernel's error: ENOENT if the packet is not queued any more."""
         header = struct.pack(">II", verdict, packet.id)
         self._send(MSG_VERDICT, attribute(NFQA_VERDICT_HDR, header), NLM_F_REQUEST | NLM_F_ACK)
         self._answer()
 
     def decide(self, packet, verdict, mark=None):
-        """Decides one packet, and may mark it. Does not ask for an acknowledgement."""
+        """Decides one packet, and gives it the mark if there is one. Does not ask for an acknowledgement."""
         decision = attribute(NFQA_VERDICT_HDR, struct.pack(">II", verdict, packet.id))
         if mark is not None:
             decision += attribute(NFQA_MARK, struct.pack(">I", mark))
         self._send(MSG_VERDICT, decision)
 
     def decide_up_to(self, packet, verdict):
-        """Decides this packet and all packets before it."""
+        """Decides this packet and all packets of the queue that came before it."""
         header = struct.pack(">II", verdict, packet.id)
         self._send(MSG_VERDICT_BATCH, attribute(NFQA_VERDICT_HDR, header))
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Preloaded into a consumer. Of every three sends of NFQUEUE verdicts, the first fails with ENOBUFS
-// and the second with EAGAIN. These two do not reach the kernel. If the environment has
-// NO_BUFFERS_WHILE, all sends fail with ENOBUFS instead, while the file of that name exists. Each
-// failure adds a byte to the file NO_BUFFERS_FAILED.
+// A library that tests preload into a consumer. It makes sends of NFQUEUE verdicts fail. Of every
+// three sends, the first fails with ENOBUFS, the second fails with EAGAIN, and the third succeeds. A
+// send that fails does not reach the kernel. If the environment variable NO_BUFFERS_WHILE is set, it
+// names a file, and a send fails (with ENOBUFS) only while this file exists. Each failure adds a byte
+// to the file that the environment variable NO_BUFFERS_FAILED names.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -16,7 +17,7 @@
 
 static int is_verdict(const struct nlmsghdr *header, size_t length)
 {
-	// NFNL_SUBSYS_QUEUE with NFQNL_MSG_VERDICT or NFQNL_MSG_VERDICT_BATCH.
+	// The types NFQNL_MSG_VERDICT (1) and NFQNL_MSG_VERDICT_BATCH (3) of NFNL_SUBSYS_QUEUE (3).
 	return length >= sizeof(*header) && (header->nlmsg_type == 0x301 || header->nlmsg_type == 0x303);
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Preloaded into a consumer: after a thread has received a packet of the queue NO_CLOCK_QUEUE, the clock fails
-// in this thread. A program in Rust panics then, before it has decided the packet.
+// A library that tests preload into a consumer. The environment variable NO_CLOCK_QUEUE has the number of a queue.
+// After a thread has received a packet of this queue, clock_gettime() fails in the thread. So a Rust program panics
+// before it has decided the packet.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>

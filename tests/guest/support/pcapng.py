@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""A reader of capture files. It shares no code with the project's peer, on purpose."""
+"""A reader of capture files. It shares no code with the program nldemo: tests would not notice a mistake in shared
+code."""
 
 import struct
 

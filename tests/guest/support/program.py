@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The project's programs as processes that run beside the test. The peer prints each JSON object as a line."""
+"""Runs the project's programs as processes beside the test. With -j, nldemo prints each JSON object as a line."""
 
 import json
 import os
@@ -12,24 +12,25 @@ from pathlib import Path
 
 from netlink import DEADLINE, wait_until
 
-# The numbers of system calls, on x86-64 and on other architectures. Without poll(), programs call ppoll().
+# The numbers of system calls on x86-64, and on arm64 and riscv64. These two have no poll(): POLL is the number of
+# ppoll() there.
 WRITE, POLL, RECVFROM = (1, 7, 45) if os.uname().machine == "x86_64" else (64, 73, 207)
 
 
 def as_nobody():
-    """The options for a process without privileges."""
+    """The options by which `subprocess` runs a program as the user nobody, without privileges."""
     nobody = pwd.getpwnam("nobody")
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
 def wait_for_call(process, number):
-    """Waits until the process's main thread waits in this system call."""
+    """Waits until the process's main thread is blocked in the system call with this number."""
     call = Path(f"/proc/{process.pid}/syscall")
     wait_until(lambda: call.read_text(encoding="ascii").startswith(f"{number} "))
 
 
 class Program:
-    """A running program, by default a command of the peer, which prints JSON."""
+    """A running program. Most tests run `nldemo -j`, which prints JSON."""
 
     def __init__(self, command, *, stderr=subprocess.PIPE, env=None):
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr,
@@ -37,7 +38,7 @@ class Program:
         self._output = b""
 
     def wait_for(self, words):
-        """Reads the program's output until it has these words."""
+        """Reads the program's output until the output contains `words`."""
         while words not in self._output:
             assert select.select([self.process.stdout], [], [], DEADLINE)[0], \
                 f"no {words!r} in {self._output}"
@@ -46,7 +47,7 @@ class Program:
             self._output += more
 
     def event(self):
-        """The next line of the program's output."""
+        """The JSON object in the next line of the program's output."""
         self.wait_for(b"\n")
         line, self._output = self._output.split(b"\n", 1)
         return json.loads(line)
@@ -55,7 +56,8 @@ class Program:
         self.process.send_signal(number)
 
     def pause(self):
-        """Pauses the program, and returns when it does not run any more. The program may already have ended."""
+        """Pauses the program, and returns when it does not run any more. If the program has already ended, there is
+        nothing to pause."""
         self.signal(signal.SIGSTOP)
         # send_signal() sets the returncode of a process that has ended.
         if self.process.returncode is None:
@@ -65,7 +67,7 @@ class Program:
         self.signal(signal.SIGCONT)
 
     def rest(self):
-        """The rest of the program's output. The program must exit with 0."""
+        """Waits until the program ends, and returns the rest of its output. The program must exit with 0."""
         output, errors = self.process.communicate(timeout=DEADLINE)
         assert (self.process.returncode, errors) == (0, b"")
         return [json.loads(line) for line in (self._output + output).splitlines()]
@@ -80,7 +82,8 @@ class Consumer(Program):
     """A running `nldemo -j queue run`."""
 
     def finish(self):
-        """The rest of the program's output: (events, summary). The program must exit with 0."""
+        """Waits until the program ends, and returns the rest of its output as (events, summary). The program must
+        exit with 0."""
         *events, summary = self.rest()
         assert summary["event"] == "summary"
         return events, summary

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Prints each failure at once, because the guest may stop before pytest prints its summary."""
+"""Prints each failure immediately, because the guest may stop before pytest prints its summary."""
 
 import pytest
 
 
 class AtOnce:
-    """A plugin of pytest that prints a failure like pytest's summary does."""
+    """A plugin of pytest that prints each failure in the format of pytest's summary."""
 
     def __init__(self, config):
         self._config = config
@@ -34,5 +34,5 @@ class AtOnce:
             self._print(report.nodeid, report.longreprtext)
 
     def pytest_sessionfinish(self):
-        # The summary must not print the failures again.
+        # Without this option, pytest's summary would print the failures a second time.
         self._config.option.tbstyle = "no"

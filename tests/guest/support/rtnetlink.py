@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Network devices with their addresses, neighbours and routes. This replaces ip(8), because in an emulated
-guest the start of ip(8) takes longer than the kernel's work."""
+"""Makes network devices, and sets their addresses, neighbours and routes. Tests use this module instead of ip(8),
+because in an emulated guest the start of ip(8) takes longer than the kernel's work."""
 
 import socket
 import struct
@@ -23,7 +23,7 @@ RTA_GATEWAY, RT_TABLE_MAIN, RTPROT_BOOT, RTN_UNICAST = 5, 254, 3, 1
 
 
 def _family(address):
-    """The family of an address, and its bytes."""
+    """The family and the bytes of an address."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     return family, socket.inet_pton(family, address)
 
@@ -37,7 +37,8 @@ def _ethernet(lladdr):
 
 
 class Devices:
-    """The devices of the calling thread's network namespace. Later the thread may leave the namespace."""
+    """The devices of the network namespace in which the calling thread makes this object. The object stays with
+    this namespace, even if the thread enters another one."""
 
     def __init__(self):
         self._client = Client(NETLINK_ROUTE)
@@ -57,7 +58,7 @@ class Devices:
         self._change(kind, request, NLM_F_CREATE | NLM_F_EXCL)
 
     def add_pair(self, name, lladdr, peer, peer_lladdr, namespace):
-        """Makes a pair of devices. The peer is in the namespace of the file descriptor `namespace`."""
+        """Makes a pair of veth devices: `name`, and `peer` in the namespace of the file descriptor `namespace`."""
         other = IFINFOMSG.pack(0, 0, 0, 0, 0) + _device(peer, peer_lladdr) + attribute(
             IFLA_NET_NS_FD, struct.pack("=I", namespace))
         info = attribute(IFLA_INFO_KIND, b"veth") + attribute(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, other))

@@ -12,7 +12,7 @@ NETLINK_SOCK_DIAG = 4
 SOCK_DIAG_BY_FAMILY, SOCK_DESTROY = 20, 21
 ESTABLISHED, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE_WAIT = 1, 4, 5, 6, 8
 ALL_STATES = 0xFFFFFFFF
-# Parts of struct inet_diag_sockid in struct inet_diag_req_v2.
+# The ports and addresses of a socket: the beginning of struct inet_diag_sockid.
 SOCKID = struct.Struct(">HH16s16s")
 ADDRESS_LENGTHS = {socket.AF_INET: 4, socket.AF_INET6: 16}
 NO_INTERFACE, NO_COOKIE = bytes(4), b"\xff" * 8
@@ -27,7 +27,7 @@ class Socket(NamedTuple):
 
 
 class SockDiag(Client):
-    """A client in the network namespace of the calling thread."""
+    """A client of sock_diag in the network namespace of the calling thread."""
 
     def __init__(self, protocol=socket.IPPROTO_TCP, family=socket.AF_INET):
         super().__init__(NETLINK_SOCK_DIAG)
@@ -49,7 +49,8 @@ class SockDiag(Client):
         return found
 
     def destroy(self, local, remote):
-        """Destroys the socket with these two ends (tcp_abort() or udp_abort()). Returns 0 or the error."""
+        """Destroys the socket with these two ends (tcp_abort() or udp_abort()). Returns 0 or the
+        errno of the kernel's refusal."""
         sockid = SOCKID.pack(local[1], remote[1],
                              *(socket.inet_pton(self._family, address).ljust(16, b"\0")
                                for address, *_ in (local, remote)))

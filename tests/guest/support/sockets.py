@@ -21,8 +21,9 @@ LINGER_RESET = struct.pack("=ii", 1, 0)
 TCP_STATES = ["established", "syn-sent", "syn-recv", "fin-wait-1", "fin-wait-2", "time-wait",
               "close", "close-wait", "last-ack", "listen", "closing"]
 
-# Drops acknowledgements of handshakes with port 81, everything to port 82, and FIN to port 87. Resets to port
-# 81 pass: without them, a half-open connection would keep its listener and the namespace until a timeout.
+# Drops the last packet of each handshake with port 81 (an acknowledgement), all packets to port 82, and packets
+# with FIN to port 87. A reset to port 81 passes: a half-open connection that is not reset would keep its listener
+# and the namespace until a timeout.
 LOSSES = """
 table inet losses {
     chain output {
@@ -55,8 +56,8 @@ def _lose_what_is_unsent(one):
 
 
 class Sockets(contextlib.ExitStack):
-    """Sockets of a network namespace with lo, which are closed together. TCP connections are reset: with
-    unsent data, a connection would keep the namespace until a timeout."""
+    """Sockets in a network namespace with lo. All are closed when the `with` block ends. Then TCP connections are
+    reset, because a connection with unsent data would keep the namespace until a timeout."""
 
     def __init__(self, namespace):
         super().__init__()
@@ -94,20 +95,22 @@ class Sockets(contextlib.ExitStack):
         return client, self.accept(listener)
 
     def half_open(self):
-        """A listener and a client's socket. The last packet of the handshake is lost."""
+        """Makes a half-open connection to port 81: LOSSES drops the last packet of the handshake."""
         self.namespace.nft(LOSSES)
-        # Otherwise the listener would give up after a minute.
+        # With the default of 5, the kernel would give up the connection after a minute.
         self.namespace.sysctl("ipv4/tcp_synack_retries", 100)
         self.listener(("127.0.0.1", 81))
         self.connect(("127.0.0.1", 81))
         wait_until(lambda: "syn-recv" in states(self.namespace, 81))
 
     def unheard(self):
-        """Connections that one end or both have closed, while the other end has not received the FIN."""
+        """Makes three connections to port 87. In each, LOSSES drops the FIN of the client's end. In one of them, the
+        accepted end sends no FIN. In the second it sends its FIN after the client, in the third before."""
         listener = self.listener(("127.0.0.1", 87))
         (first, _), (both, other), (last, before) = (self.pair(listener) for _ in range(3))
         before.shutdown(socket.SHUT_WR)
-        # An acknowledgement must not be lost together with the FIN of the same packet.
+        # `last` must acknowledge the FIN of `before` in a packet of its own. In one packet with the FIN of `last`,
+        # the acknowledgement would be lost.
         wait_until(lambda: {"close-wait", "fin-wait-2"} < set(states(self.namespace, 87)))
         for one in (first, both, other, last):
             one.shutdown(socket.SHUT_WR)
@@ -116,24 +119,25 @@ class Sockets(contextlib.ExitStack):
             "fin-wait-1", "established", "closing", "fin-wait-2", "last-ack", "fin-wait-2", "listen")))
 
     def leaving(self, listener):
-        """A connection that the client has shut down for sending. The other end knows, and can still send."""
+        """Makes a connection that the client has shut down for sending. The accepted end has received the FIN, and
+        can still send."""
         client, _ = self.pair(listener)
         client.shutdown(socket.SHUT_WR)
         port = client.getsockname()[1]
         wait_until(lambda: states(self.namespace, port) == ["close-wait", "fin-wait-2"])
 
     def unread(self, listener):
-        """A connection with data that has arrived, but is not read."""
+        """Makes a connection with data that has arrived, but is not read."""
         client, _ = self.pair(listener)
         client.send(b"not read yet")
         wait_until(lambda: not _unacknowledged(client))
 
     def time_wait(self, listener):
-        """A closed connection. Returns the address of the end that is in the state time-wait."""
+        """Makes a connection and closes it. Returns the address of the end that is in the state time-wait."""
         client, accepted = self.pair(listener)
         address = client.getsockname()
         client.close()
-        # If the other end closed before it received the FIN, both ends would be in time-wait.
+        # If `accepted` closed before it received the FIN, both ends would be in time-wait.
         assert accepted.recv(1) == b""
         accepted.close()
         wait_until(lambda: states(self.namespace, address[1]) == ["time-wait"])
@@ -149,7 +153,7 @@ def busy(namespace):
 
 
 def _open_all(all_):
-    # TCP, and port 83 alone for IPv6.
+    # TCP. Port 83 is only for IPv6, port 84 also for IPv4.
     all_.half_open()
     all_.unheard()
     web = all_.listener(("127.0.0.1", 80))
@@ -158,7 +162,7 @@ def _open_all(all_):
     all_.pair(web)
     all_.pair(six)
     all_.pair(dual)
-    # IPv4 addresses in the form of IPv6.
+    # The accepted socket of this connection has IPv4-mapped IPv6 addresses.
     all_.connect(("127.0.0.1", 84))
     all_.accept(dual)
     all_.time_wait(web)
@@ -186,7 +190,7 @@ def _open_all(all_):
     all_.namespace.sysctl("ipv4/ping_group_range", "0 0")
     all_.bound(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 7), socket.IPPROTO_ICMP)
     all_.bound(socket.AF_INET6, socket.SOCK_DGRAM, ("::1", 8), socket.IPPROTO_ICMPV6)
-    # Unix, with names of all sorts.
+    # Unix sockets: without a name, and with names that have NUL, a line feed and bytes that are not UTF-8.
     with all_.namespace:
         for end in socket.socketpair():
             all_.enter_context(end)
@@ -197,14 +201,14 @@ def _open_all(all_):
     path = f"/tmp/socket-{os.getpid()}".encode() + b" @\xff\x1b[31m"
     all_.callback(os.unlink, path)
     all_.bound(socket.AF_UNIX, socket.SOCK_DGRAM, path)
-    # Netlink: one with an address, members of groups with and without.
+    # Netlink: a socket that is bound to a portid, and two members of a group. Only the first is bound to a portid.
     all_.bound(socket.AF_NETLINK, socket.SOCK_RAW, (77, 0), socket.NETLINK_ROUTE)
     for address in ((78, 0), None):
         member = all_.new(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         if address:
             member.bind(address)
         member.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, 3)
-    # Packets.
+    # Packet sockets.
     all_.bound(socket.AF_PACKET, socket.SOCK_RAW, ("lo", ETH_P_IP))
     all_.new(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
 
@@ -213,8 +217,8 @@ _STATES = {"ESTAB": "established", "UNCONN": "close"}
 
 
 def ss(*arguments):
-    """The lines of ss(8) in the calling thread's network namespace, as lists of words. The first word is the
-    state. Here it has the program nldemo's name for that state, not the name that ss prints."""
+    """The lines of ss(8) in the calling thread's network namespace, as lists of words. The first word is the name
+    of the socket's state. This function replaces the name that ss prints by the name that nldemo prints."""
     lines = run("ss", "-HanOe", *arguments, errors="surrogateescape").splitlines()
     return [[_STATES.get(word, word.lower()) for word in words[:1]] + words[1:]
             for words in map(str.split, lines)]
@@ -234,7 +238,7 @@ def ss_of_ip(option):
 
 def ss_of_unix():
     """The unix sockets in the output of ss(8): {(inode, type, state, receive queue, send queue, inode of
-    the other end), ...}. The names come after the queues, and can have any bytes."""
+    the other end), ...}. In a line, a socket's name comes after the queues. It can have any bytes."""
     found = set()
     line = re.compile(r"^u_(\w+) +(\S+) +(\d+) +(\d+) .*?(\d+) +\* +(\d+) ", re.MULTILINE | re.DOTALL)
     for kind, state, *numbers in line.findall(run("ss", "-HanOex", errors="surrogateescape")):
@@ -244,7 +248,7 @@ def ss_of_unix():
 
 
 def _end(text):
-    """("::1", 80, "eth0") of [::1]%eth0:80."""
+    """Parses an address in the output of ss(8): [::1]%eth0:80 gives ("::1", 80, "eth0")."""
     address, port = text.rsplit(":", 1)
     address, _, device = address.partition("%")
     # ss prints "*" for an IPv6 socket that also receives IPv4.

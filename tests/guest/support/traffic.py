@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Work for workers: clients, pings and listeners that go on, even if the module is unloaded."""
+"""Functions that workers run: clients, pings and listeners that continue when the module is unloaded."""
 
 import errno
 import os
@@ -26,7 +26,8 @@ class Here:
 
 
 def ping_and_echo(size=100):
-    """Echoes and pings in the namespace of the calling thread. The module must be loaded."""
+    """Sends echo messages to the module, and a ping, in the namespace of the calling thread. The module must be
+    loaded."""
     with Client() as client:
         payload = os.urandom(size)
         assert client.echo(payload).payload == payload
@@ -37,7 +38,8 @@ def ping_and_echo(size=100):
 
 
 def keep_echoing(seed, stop):
-    """Opens a socket and echoes, again and again. Counts a refusal while the module is not loaded."""
+    """Opens a socket and lets the module echo a message, again and again. While the module is not loaded, each
+    attempt counts as refused."""
     source = random.Random(seed)
     done = refused = 0
     while not stop.is_set():
@@ -53,15 +55,17 @@ def keep_echoing(seed, stop):
                 assert client.echo(payload).payload == payload
                 done += 1
             except ConnectionRefusedError:
-                # The module has its number, but does not serve this namespace yet, or no longer does.
+                # The module has registered its netlink protocol, but this namespace has no kernel socket yet, or
+                # no longer has it.
                 refused += 1
-        # Gives the module a moment without a socket.
+        # While this process has a socket, the module cannot be unloaded. Here others get a moment to unload it.
         os.sched_yield()
     return done, refused
 
 
 def keep_pinging(stop, namespace=None):
-    """Pings without a listener. No ping may be lost, with or without the module."""
+    """Sends pings while no program listens to the queue. Each ping must be answered, whether the module is loaded
+    or not."""
     if namespace:
         os.setns(namespace.fd, os.CLONE_NEWNET)
     done = 0
@@ -73,7 +77,8 @@ def keep_pinging(stop, namespace=None):
 
 
 def keep_flooding(namespace, stop):
-    """Sends pings as fast as possible. Some may be lost. Returns how many were sent, and how many replies came."""
+    """Sends pings as fast as possible. Some may be lost. Returns the number of pings and the number
+    of replies."""
     os.setns(namespace.fd, os.CLONE_NEWNET)
     sent = received = 0
     with Pinger(Here(), "127.0.0.1") as pinger:
@@ -90,7 +95,7 @@ def keep_flooding(namespace, stop):
 
 
 def keep_accepting(namespace, stop):
-    """Listens to a queue and accepts its packets. Counts the errors for packets that are no longer queued."""
+    """Listens to a queue and accepts its packets. Returns the number of accepted packets and the number of errors."""
     os.setns(namespace.fd, os.CLONE_NEWNET)
     decided = gone = 0
     with Listener() as listener:
@@ -100,7 +105,8 @@ def keep_accepting(namespace, stop):
             except TimeoutError:
                 continue
             except OSError as error:
-                # The packet was dropped with the hook, or too many packets came at once.
+                # ENOENT: the kernel dropped the packet when the module removed the hook. ENOBUFS: the packet had
+                # no room in the socket's buffer.
                 assert error.errno in (errno.ENOENT, errno.ENOBUFS), error
                 gone += 1
                 continue

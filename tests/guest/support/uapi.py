@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The numbers of the wire protocol, from its C header: `from uapi import NLDEMO_MSG_ECHO`."""
+"""The numbers of the module's protocol, read from the C header: `from uapi import NLDEMO_MSG_ECHO`."""
 
 import re
 from checkout import CHECKOUT
 
 HEADER = CHECKOUT / "uapi" / "nldemo.h"
-# Macros, and the members of enumerations.
+# This expression finds macros and the members of enumerations.
 NUMBERS = {name: int(number) for name, number in re.findall(
     r"^(?:#define\s+|\t)(NLDEMO_\w+)\s+(?:= )?(\d+)", HEADER.read_text(encoding="ascii"), re.MULTILINE)}
 
@@ -19,7 +19,8 @@ def __getattr__(name):
 
 
 def members(prefix):
-    """The numbers whose names begin with `prefix`, by the rest of the name in YNL's spelling.
+    """The numbers whose names begin with `prefix`, as {name: number}. The name is without the prefix, and is
+    spelled as in YNL: in lower case, with "-".
 
     The constant MAX is left out.
     """

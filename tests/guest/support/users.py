@@ -21,8 +21,8 @@ def enter_new_namespaces():
     """Puts the calling process into a new user namespace, where it is root, and a new network namespace."""
     uid, gid = os.getuid(), os.getgid()
     os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNET)
-    # This does the same as unshare --map-root-user. A process that changed its user must be dumpable to write
-    # these files.
+    # The following lines do the same as unshare --map-root-user. A process that changed its user can write the
+    # files in /proc/self only if it is dumpable.
     assert ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1) == 0
     for name, value in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"),
                         ("gid_map", f"0 {gid} 1")):

@@ -9,7 +9,7 @@ import traceback
 
 from netlink import DEADLINE
 
-# A worker that runs longer is killed.
+# In seconds. A worker that runs longer is killed.
 TIME_LIMIT = int(9 * DEADLINE)
 
 
@@ -45,7 +45,7 @@ class Worker:
         return text
 
     def kill(self, signum=signal.SIGKILL):
-        """Kills the worker while it works."""
+        """Kills the worker if it still runs. Raises an error if the function has failed before."""
         if self._pipe is None:
             return
         self.check()

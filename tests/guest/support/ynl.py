@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The kernel tree's own YNL client, driven by the module's specification."""
+"""Runs the YNL client of the kernel tree, with the module's specification."""
 
 import ast
 import contextlib
@@ -22,7 +22,8 @@ CLI = TREE / "tools" / "net" / "ynl" / "pyynl" / "cli.py"
 SCHEMA = TREE / "Documentation" / "netlink" / "netlink-raw.yaml"
 SPEC = CHECKOUT / "specs" / "nldemo.yaml"
 
-# Most of the client's time is spent on imports, so they are done once here.
+# The client spends most of its time on imports. So this line imports the client's modules once, and each run of
+# the client is a fork of this process.
 sys.path.append(str(CLI.parent))
 importlib.import_module("lib")
 
@@ -59,7 +60,7 @@ def run(*arguments):
 
 
 def request(*arguments, **attributes):
-    """The client's output for the answer to a request that must succeed."""
+    """Lets the client send a request that must succeed. Returns the client's output, parsed as JSON."""
     if attributes:
         arguments += ("--json", json.dumps({name.replace("_", "-"): value
                                             for name, value in attributes.items()}))
@@ -69,7 +70,7 @@ def request(*arguments, **attributes):
 
 
 class Subscriber:
-    """The client as a listener to events."""
+    """Runs the client so that it receives the events of a multicast group."""
 
     def __init__(self, group):
         self._process = subprocess.Popen(
