@@ -2,9 +2,9 @@
 
 //! The class of a packet, derived from the results of etherparse, an independent parser.
 //!
-//! The classifier differs from etherparse on purpose in some cases. Each case is a [`Difference`]. The
-//! code here first checks that etherparse's result is exactly that of the case, and then derives the
-//! class.
+//! The classifier differs from etherparse on purpose in some cases. Each case is a [`Difference`].
+//! For such a packet, the code here first checks that etherparse returns exactly the result that
+//! the case describes, and then derives the class that the classifier must return.
 
 use etherparse::{
     err::{
@@ -32,41 +32,47 @@ use crate::classify::Class;
 /// A case in which the classifier differs from etherparse, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Difference {
-    /// Etherparse requires a valid IP header. For a packet of another protocol, the classifier reads
-    /// only the protocol, to be fast.
+    /// Etherparse requires a valid IP header. If a packet is not ICMP, the classifier reads only
+    /// the protocol number, to be fast.
     BrokenPacketOfAnotherProtocol,
-    /// Etherparse requires all options of an IPv4 header. The classifier ignores the options of a later
-    /// fragment.
+    /// Etherparse requires all options of an IPv4 header. If a packet is a fragment but not the
+    /// first one, the classifier does not read its options.
     LaterFragmentWithoutItsOptions,
-    /// If the IPv4 total length is less than the header's length, etherparse treats it as not set yet.
+    /// If the IPv4 total length is less than the header's length, etherparse assumes that the total
+    /// length is not set yet. The classifier refuses the packet.
     TotalLengthBelowTheHeader,
-    /// In strict mode, etherparse requires all data of an IPv4 packet. The classifier reads only headers.
+    /// In strict mode, etherparse refuses an IPv4 packet whose data end early. The classifier
+    /// accepts it, because it reads only headers.
     TotalLengthBeyondThePacket,
-    /// Etherparse requires 20 bytes of a timestamp message. The classifier leaves wrong lengths to the
-    /// receiver.
+    /// Etherparse refuses a timestamp message whose length is not 20 bytes. The classifier accepts
+    /// any length of at least 8 bytes, because the receiver checks the length.
     TimestampOfAnotherLength,
-    /// In a later IPv6 fragment, etherparse reads the data after the fragment header as headers.
+    /// If an IPv6 packet is a fragment but not the first one, etherparse reads the data after the
+    /// fragment header as further headers. The classifier ends at the fragment header.
     LaterFragmentReadOn,
-    /// Etherparse accepts fragments of jumbograms, which RFC 2675 forbids and the kernel drops.
+    /// Etherparse accepts a fragment of a jumbogram. RFC 2675 forbids such fragments, and the
+    /// kernel drops them.
     FragmentOfAJumbogram,
-    /// Etherparse requires hop-by-hop options to come first. The kernel's `ipv6_skip_exthdr()` and
-    /// `ipv6_find_hdr()`, and the classifier, do not.
+    /// Etherparse requires hop-by-hop options to be the first extension header. The classifier
+    /// accepts them at every place, as the kernel's `ipv6_skip_exthdr()` and `ipv6_find_hdr()` do.
     HopByHopNotFirst,
-    /// Etherparse stops at mobility, host identity and Shim6 headers.
+    /// Etherparse stops at mobility, host identity and Shim6 headers. The classifier reads the
+    /// header after them.
     HeaderThatEtherparseDoesNotWalk,
-    /// Etherparse requires 12 bytes of an authentication header. The kernel uses the length in the
-    /// header, which is at least 8.
+    /// Etherparse refuses an authentication header of less than 12 bytes. The kernel and the
+    /// classifier use the length that the header says, which is at least 8 bytes.
     ShortAuthenticationHeader,
-    /// Etherparse requires the whole extension header. If the present part says that another protocol
-    /// follows, the classifier ignores the packet.
+    /// Etherparse refuses an extension header whose end is missing. If the part that is there says
+    /// that another protocol than ICMPv6 follows, the classifier returns [`Class::Other`].
     CutHeaderSaysAnotherProtocol,
-    /// Etherparse has no limit on the number of extension headers.
+    /// Etherparse reads any number of extension headers. The classifier has a limit.
     TooManyHeaders,
-    /// Etherparse treats a payload length of 0 as not set yet, or as that of a jumbogram. Without
-    /// hop-by-hop options, the kernel treats it as a length of 0.
+    /// If the payload length is 0, etherparse assumes that it is not set yet, or that the packet is
+    /// a jumbogram. If there are no hop-by-hop options, the kernel and the classifier assume that
+    /// the payload is empty.
     MessageInAnEmptyPayload,
-    /// In lax mode, etherparse uses the present part of a payload. The kernel and the classifier refuse
-    /// an IPv6 packet that is shorter than its header says.
+    /// In lax mode, etherparse accepts a payload whose end is missing. The kernel and the
+    /// classifier refuse an IPv6 packet that is shorter than its header says.
     PayloadLengthBeyondThePacket,
 }
 
@@ -94,7 +100,7 @@ impl Difference {
     ];
 }
 
-/// The most extension headers that an IPv6 packet may have.
+/// The classifier refuses an IPv6 packet that has more extension headers than this.
 const MAX_EXTENSION_HEADERS: usize = 12;
 
 /// The class of an IPv4 packet.
@@ -170,8 +176,9 @@ fn leads_to_icmpv6(next: IpNumber) -> bool {
 
 /// The extension headers in a slice.
 ///
-/// Etherparse's own iterator continues as long as a header says that another one follows. If the slice
-/// ends earlier, the iterator reads beyond it. So this function stops at the end of the slice.
+/// Etherparse's own iterator continues as long as a header says that another header follows. If the
+/// slice ends before that other header, the iterator reads beyond the slice. So this function stops
+/// at the end of the slice.
 fn walked_over<'a>(
     extensions: &Ipv6ExtensionsSlice<'a>,
 ) -> impl Iterator<Item = Ipv6ExtensionSlice<'a>> {
@@ -239,7 +246,7 @@ pub(crate) fn ipv6(packet: &[u8], differ: &mut impl FnMut(Difference)) -> Class 
         let error = error.map(|(error, _)| error);
         let walked = match (last, &error) {
             (ip_number::IPV6_ICMP, None) => break message(packet, &header, behind, differ),
-            // Etherparse treats this header as the first one.
+            // Calls etherparse again, with these hop-by-hop options as the first extension header.
             (
                 ip_number::IPV6_HOP_BY_HOP,
                 Some(ipv6_exts::HeaderSliceError::Content(

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module's pure logic in userspace: its KUnit suites as ordinary tests, and tests with
-//! generated input.
+//! Tests the module's pure logic in userspace: by its KUnit suites, which run as ordinary tests,
+//! and by tests with generated input.
 //!
-//! The sources are the module's own, and the list below names them. `kernel/` has the parts of the kernel
-//! crate that they use.
+//! The tests compile files of the module itself, which are listed below. `kernel/` has the parts of
+//! the kernel crate that these files use.
 
 #![cfg(test)]
 
 // The sources under test.
 #[path = "../../../net/netlink/attribute.rs"]
-#[allow(dead_code)] // The rest of the module uses these items.
+#[allow(dead_code)] // Some items are used only by files of the module that are not compiled here.
 mod attribute;
 #[path = "../../../nldemo/classify/mod.rs"]
 mod classify;
 #[path = "../../../net/netlink/message.rs"]
-#[allow(dead_code)] // As above.
+#[allow(dead_code)] // For the reason given at `attribute`.
 mod message;
 #[path = "../../../net/read_at.rs"]
 mod read_at;
@@ -26,7 +26,7 @@ mod spread;
 #[path = "../../../net/stack.rs"]
 mod stack;
 
-/// The paths by which the sources under test know each other.
+/// The paths by which the sources under test import items from each other.
 mod net {
     pub(crate) mod netfilter {
         #[derive(Clone, Copy)]
@@ -41,7 +41,7 @@ mod net {
     pub(crate) use crate::stack;
 }
 
-// The tests with generated input. The sources have their own suites, too.
+// The tests with generated input. The KUnit suites are in the sources under test.
 mod test_attribute;
 mod test_classify;
 mod test_message;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The expected refusal of a message's attributes, derived from the results of netlink-packet-core, an
-//! independent parser; and the policy of the test.
+//! The policy of the test, and the refusal that the module must return for a message with this
+//! policy. The refusal is derived from the results of netlink-packet-core, an independent parser.
 
 use kernel::prelude::{
     Error,
@@ -35,11 +35,13 @@ pub(crate) static POLICY: Policy = Policy::new(&[
     INNER.rule(),
 ]);
 
-/// The expected result for a message: the error of its first mistake, and the offset.
+/// The expected result for a message. The error is that of the first mistake in the message, with
+/// the offset of the mistake. A missing attribute has no offset.
 pub(crate) type Expected = Result<(), (Error, Option<usize>)>;
 
-/// The expected result for attributes that start at `offset`, derived from the parser of
-/// netlink-packet-core. `value_is_fine` checks the number and the value of an attribute.
+/// The expected result for the attributes in `bytes`, derived from the parser of
+/// netlink-packet-core. `offset` is the place of `bytes` in the message. `value_is_fine` checks the
+/// number and the value of an attribute.
 fn expected(
     bytes: &[u8],
     offset: usize,
@@ -54,7 +56,8 @@ fn expected(
         };
         let refused = Err((EINVAL, Some(offset + at)));
         if seen.contains(&attribute.kind()) || attribute.network_byte_order_flag() {
-            // Both mistakes give the same error, so their order does not matter.
+            // A second attribute of this number and the byte-order flag give the same error. So it
+            // does not matter which of the two mistakes the module finds first.
             return refused;
         }
         seen.push(attribute.kind());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Packets: some are well-formed, some have wrong lengths, and some have changed bytes.
+//! Generates packets: some are well-formed, some have wrong lengths, and some have changed bytes.
 
 use proptest::{
     collection::vec,
@@ -13,11 +13,11 @@ const TELLING: [u8; 24] = [
     0, 1, 2, 3, 4, 5, 6, 8, 17, 41, 43, 44, 50, 51, 58, 59, 60, 0x45, 0x60, 128, 135, 139, 140, 255,
 ];
 
-/// Types of ICMP: echo, echo reply, unreachable, redirect, timestamp and its reply. Types of `ICMPv6`:
-/// packet too big, echo, echo reply, listener query and report, neighbour advertisement.
+/// Types of ICMP: echo, echo reply, unreachable, redirect, timestamp and its reply. Types of
+/// `ICMPv6`: packet too big, echo, echo reply, listener query and report, neighbour advertisement.
 const TYPES: [u8; 12] = [8, 0, 3, 5, 13, 14, 2, 128, 129, 130, 143, 136];
 
-/// A protocol number. Most are ICMP or an extension header.
+/// The number of the protocol after the last extension header. It is mostly that of `ICMPv6`.
 fn next_header() -> impl Strategy<Value = u8> {
     prop_oneof![
         6 => Just(58),
@@ -26,12 +26,14 @@ fn next_header() -> impl Strategy<Value = u8> {
     ]
 }
 
-/// The fragment field of an IPv6 packet. An IPv4 packet has the same values in other bits.
+/// The fragment field of an IPv6 packet: the offset, and the flag "more fragments". [`ipv4`] moves
+/// the bits to their places in an IPv4 header.
 fn fragment_field() -> impl Strategy<Value = u16> {
     prop_oneof![4 => Just(0), 2 => Just(1), 1 => 0..16u16, 1 => any::<u16>()]
 }
 
-/// The difference between the length in a header and the true length. `None` means a length of 0.
+/// The difference between the length in a header and the true length. `None` means that the length
+/// in the header is 0.
 fn lie() -> impl Strategy<Value = Option<i16>> {
     prop_oneof![
         12 => Just(Some(0)),
@@ -41,13 +43,13 @@ fn lie() -> impl Strategy<Value = Option<i16>> {
     ]
 }
 
-/// The length field of a header, for the true length `truth`.
+/// The length field of a header: the true length `truth`, changed by `lie`.
 fn told(truth: usize, lie: Option<i16>) -> [u8; 2] {
     let told = lie.map_or(0, |lie| truth as i64 + i64::from(lie));
     (told.clamp(0, u16::MAX.into()) as u16).to_be_bytes()
 }
 
-/// A message, or its first bytes. Most have a known type.
+/// An ICMP message, or its first bytes. Most messages have one of the [`TYPES`].
 fn message() -> impl Strategy<Value = Vec<u8>> {
     let start = prop_oneof![3 => select(&TYPES[..]), 1 => any::<u8>()];
     let bytes = prop_oneof![1 => vec(any::<u8>(), 0..9), 4 => vec(any::<u8>(), 8..40)];
@@ -74,7 +76,8 @@ fn ipv4() -> impl Strategy<Value = Vec<u8>> {
             let mut packet = vec![0; header_len];
             packet[0] = (version << 4) | ihl;
             packet[2..4].copy_from_slice(&told(header_len + message.len(), lie));
-            // The flag "more fragments" is the lowest bit in IPv6, and the third highest here.
+            // The flag "more fragments" is the lowest bit in IPv6, and the third highest bit in
+            // IPv4.
             packet[6..8].copy_from_slice(&fragment.rotate_right(3).to_be_bytes());
             packet[9] = protocol;
             packet[12..20].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
@@ -120,7 +123,7 @@ fn ipv6() -> impl Strategy<Value = Vec<u8>> {
             let mut packet = vec![0; 40];
             packet[0] = version << 4;
             packet[8..40].copy_from_slice(&[0xfd; 32]);
-            // The place of the last header's "next header" field.
+            // The offset of the field "next header" in the header that was added last.
             let mut next = 6;
             for (kind, bytes) in headers {
                 packet[next] = kind;
@@ -141,7 +144,7 @@ fn tamper(packet: &mut Vec<u8>, how: u64) {
     if packet.is_empty() {
         return;
     }
-    // The classifier reads mostly the beginning, so half of the changes are there.
+    // The classifier reads mostly the beginning of a packet, so half of the changes are there.
     let reach = if kind & 1 == 0 {
         packet.len().min(64)
     } else {
@@ -165,12 +168,12 @@ pub(crate) struct Tampered {
 }
 
 impl Tampered {
-    /// The number of packets that `each()` makes from it.
+    /// The number of packets that `each()` makes from one `Tampered`.
     pub(crate) const PACKETS: u32 = 65;
-    /// The most changes to one packet.
+    /// The largest number of changes that one packet has.
     const DEPTH: usize = 4;
 
-    /// Calls `test` with every packet.
+    /// Calls `test` with the unchanged packet, and with the packet after each change.
     pub(crate) fn each<E>(&self, mut test: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         test(&self.packet)?;
         for tampering in self.tampering.chunks(Self::DEPTH) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Runs of generated input.
+//! Runs tests on generated values.
 
 use proptest::{
     strategy::Strategy,
@@ -12,8 +12,8 @@ use proptest::{
     },
 };
 
-/// Runs `test` on `cases` values, or on as many as `PROPTEST_CASES` says. The values are always the same,
-/// unless `PROPTEST_RNG_SEED` sets another seed.
+/// Runs `test` on generated values. Their number is `cases`, or `PROPTEST_CASES` if that is set.
+/// Every run generates the same values, unless `PROPTEST_RNG_SEED` sets another seed.
 pub(crate) fn check<S: Strategy>(
     cases: u32,
     strategy: &S,

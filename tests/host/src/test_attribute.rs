@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Compares the validation of attributes with an independent parser, on any bytes.
+//! Compares the module's checks of attributes with an independent parser, on generated messages.
 
 use proptest::{
     collection::vec,
@@ -16,7 +16,8 @@ use crate::{
     property,
 };
 
-/// An attribute. In most cases the policy has it, and its value is right or nearly right.
+/// An attribute. Most attributes have a number of the policy, and a value that the policy allows or
+/// nearly allows.
 fn attribute() -> impl Strategy<Value = Vec<u8>> {
     let value = prop_oneof![
         vec(any::<u8>(), 0..9),
@@ -55,7 +56,8 @@ fn messages_are_judged_as_an_independent_parser_does() {
     property::check(1_000_000, &messages, |message| {
         let judged = Attributes::parse(&message, &POLICY).map(|_| ());
         if let Err(refusal) = &judged {
-            // The refusal has a text, and names either a wrong or a missing attribute.
+            // The refusal has a text. It has the offset of a wrong attribute, or the number of a
+            // missing attribute.
             prop_assert!(refusal.message().is_some());
             prop_assert_eq!(
                 refusal.missing_attribute(),
@@ -73,6 +75,6 @@ fn messages_are_judged_as_an_independent_parser_does() {
         prop_assert_eq!(judged, netlink_packet_core_says::message(&message));
         Ok(())
     });
-    // Both results must be frequent, or the test would show little.
+    // Accepted and refused messages must both be frequent. Otherwise the test would show little.
     assert!(fine > refused / 100 && refused > fine / 100);
 }

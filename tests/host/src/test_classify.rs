@@ -35,7 +35,7 @@ use crate::{
 /// The number of packets for each family, unless `PROPTEST_CASES` is set.
 const PACKETS: u32 = 5_000_000;
 
-/// The class of a packet, by the two steps of the hook.
+/// The class of a packet, found in the two steps that the hook takes.
 fn class(family: Family, packet: &(impl ReadAt + ?Sized)) -> Class {
     if may_be_icmp(family, packet) {
         classify(family, packet)
@@ -52,15 +52,15 @@ fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
     class(Family::Ipv6, packet)
 }
 
-/// The bytes of a packet in hexadecimal, to repeat a failure.
+/// The bytes of a packet in hexadecimal. With them, a failure can be repeated.
 fn hex(packet: &[u8]) -> String {
     packet
         .iter()
         .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
-/// Compares the classes of all packets of a strategy. Also checks that no class is rare, and that each
-/// difference occurs.
+/// Compares the classifier (`ours`) with etherparse (`theirs`) on generated packets. Also checks
+/// that no class is rare, and that each of the expected `differences` occurs.
 fn compare(
     packets: &impl Strategy<Value = Tampered>,
     ours: impl Fn(&[u8]) -> Class,
@@ -147,7 +147,8 @@ fn other_protocols_take_one_read() {
         assert_eq!(ipv4(&packet), Class::Other);
         assert_eq!(packet.reads.get(), 1);
     }
-    // In IPv6, extension headers need more reads. These protocols need one: IPv4, TCP, UDP, IPv6, GRE,
+    // An IPv6 packet with extension headers needs more reads. One read is enough if the first
+    // header after the IPv6 header is of one of the following protocols: IPv4, TCP, UDP, IPv6, GRE,
     // ESP, no next header, EIGRP, OSPF, PIM, SCTP and UDP-Lite.
     for protocol in [4, 6, 17, 41, 47, 50, 59, 88, 89, 103, 132, 136] {
         let mut packet = [0; 40];
@@ -158,7 +159,7 @@ fn other_protocols_take_one_read() {
     }
 }
 
-/// A packet of which only the first bytes can be read.
+/// A packet of which only the first `linear` bytes can be read.
 struct Cut<'a> {
     packet: &'a [u8],
     linear: usize,
@@ -176,7 +177,8 @@ impl ReadAt for Cut<'_> {
 
 #[test]
 fn bytes_that_are_not_read_make_a_packet_malformed_and_nothing_else() {
-    // How often the class was that of the whole packet, and how often it was malformed.
+    // How often a cut packet had the class of the whole packet, and how often it was malformed
+    // instead.
     let counts = [Cell::new(0u64), Cell::new(0)];
     let each = |family, whole: &dyn Fn(&[u8]) -> Class, tampered: &Tampered| {
         tampered.each(|packet| {
@@ -207,7 +209,7 @@ fn bytes_that_are_not_read_make_a_packet_malformed_and_nothing_else() {
     assert!(counts.iter().all(|count| count.get() > 10_000));
 }
 
-/// A packet in memory that a program writes to: every read returns other bytes.
+/// A packet in memory that another program changes meanwhile: every read returns other bytes.
 struct Changing {
     len: usize,
     state: Cell<u64>,
@@ -228,8 +230,9 @@ impl ReadAt for Changing {
             state ^= state << 17;
             self.state.set(state);
             let [choice, value, ..] = state.to_le_bytes();
-            // Most values make a long walk: valid first bytes, short extension headers, first fragments,
-            // and numbers of extension headers.
+            // With most values, the classifier reads many headers: the first byte is valid,
+            // extension headers are short, fragments are first ones, and the next header is an
+            // extension header.
             match (offset + i, i, choice) {
                 (0, _, 0..128) => 0x60,
                 (0, _, 128..240) => 0x45,
@@ -249,7 +252,8 @@ impl ReadAt for Changing {
 
 #[test]
 fn packet_that_changes_meanwhile_is_read_a_few_times_within_its_bounds() {
-    // The first check, two reads of the header, twelve extension headers and the message.
+    // `may_be_icmp()` reads once. Then `classify()` reads the header twice, each of at most twelve
+    // extension headers once, and the message once.
     const MOST_READS: u32 = 16;
 
     let strategy = (0..1500usize, 1..=u64::MAX);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The walk over netlink messages, on any bytes.
+//! Tests the walk over the netlink messages in a buffer, with generated buffers.
 
 use proptest::{
     collection::vec,

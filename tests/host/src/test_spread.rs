@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The spreading of packets over queues, for any packet and for sets of addresses of real networks.
+//! Tests how packets are spread over queues: any packets, and sets of flows whose addresses are
+//! like those of real networks.
 
 use std::num::NonZero;
 
@@ -41,7 +42,8 @@ fn ipv6(a: u128, b: u128, seed: u64) -> u32 {
 fn packets_of_a_flow_share_a_hash() {
     let strategy = (uniform32(any::<u8>()), uniform32(any::<u8>()), any::<u64>());
     property::check(100_000, &strategy, |(one, other, seed)| {
-        // Two packets have only the two addresses in common, in opposite order.
+        // The packets `there` and `back` have only their two addresses in common, in opposite
+        // order.
         let (mut there, mut back) = (one, other);
         back[12..16].copy_from_slice(&there[16..20]);
         back[16..20].copy_from_slice(&there[12..16]);
@@ -69,7 +71,7 @@ fn queue_is_one_of_the_range() {
     });
 }
 
-/// The hash of a set's `n`th flow with a seed.
+/// A function of a flow's number in its set, and of a seed. It returns the hash of the flow.
 type Hash = fn(u32, u64) -> u32;
 
 /// Sets of flows.
@@ -127,7 +129,8 @@ fn flows_spread_evenly() {
                 for n in 0..FLOWS {
                     counts[usize::from(by_hash(hash(n, seed), queues))] += 1;
                 }
-                // A random choice exceeds this limit once in three million times.
+                // If each flow chose its queue at random, the number of flows in a queue would
+                // exceed this limit once in three million times.
                 let share = f64::from(FLOWS) / f64::from(queues.get());
                 let deviation = (share * (1.0 - 1.0 / f64::from(queues.get()))).sqrt();
                 for &count in &counts {
@@ -149,7 +152,8 @@ fn another_seed_is_another_choice() {
             let stay = (0..FLOWS)
                 .filter(|&n| by_hash(hash(n, seed), queues) == by_hash(hash(n, seed + 1), queues))
                 .count();
-            // By chance, a quarter of the flows stays in its queue.
+            // If another seed is another random choice among four queues, about a quarter of the
+            // flows stays in its queue.
             assert!(
                 (924..1124).contains(&stay),
                 "{name}, seed {seed}: {stay} stay"

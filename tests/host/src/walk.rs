@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The properties of the walk over netlink messages, for any bytes.
+//! Checks the walk over the netlink messages in a buffer. Tests and a fuzzer use this check.
 
 use crate::message::{
     Header,
@@ -8,7 +8,8 @@ use crate::message::{
     ALIGNMENT, //
 };
 
-/// Checks the walk over a buffer: messages follow each other, up to the first impossible length.
+/// Checks the walk over a buffer: messages follow each other without a gap, and the walk ends at
+/// the first message with an impossible length.
 pub(crate) fn check(buffer: &[u8]) {
     let mut end = 0;
     for message in Messages::new(buffer) {

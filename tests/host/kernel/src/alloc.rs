@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel's fallible allocations. In userspace they do not fail.
+//! The allocations of the kernel crate, for userspace. Here they never fail.
 
 use std::ops::{
     Deref,
@@ -15,7 +15,7 @@ pub struct AllocError;
 #[derive(Clone, Copy)]
 pub struct Flags(());
 
-/// The flags for process context.
+/// The flags of an allocation in process context.
 pub const GFP_KERNEL: Flags = Flags(());
 
 /// A vector whose growth may fail.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Numbers of C headers, with the type that bindgen gives them.
+//! Constants of C headers, with the type that they have in the kernel crate, where bindgen makes
+//! them.
 
 macro_rules! constants {
     ($($name:ident)*) => {

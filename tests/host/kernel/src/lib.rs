@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The parts of the kernel crate that the module's pure logic uses, for userspace.
+//! A kernel crate for userspace, with the parts that the module's pure logic uses.
 //!
-//! Names have the same meaning as in the kernel. Only the names that the sources under test use exist.
+//! Each name has the meaning that it has in the real kernel crate. Names that the sources under
+//! test do not use are left out.
 
 pub mod alloc;
 pub mod bindings;
 pub mod error;
 
-/// The items that every kernel source imports.
+/// The items that every Rust source of the kernel imports.
 pub mod prelude {
     pub use crate::{
         alloc::{
