@@ -2,11 +2,13 @@
 
 """Tries mutants of the module inside a guest, one after the other.
 
-The argument is a directory. Its file `plan` has a line "NAME#NUMBER TEST..." for each run of a mutant.
-Its directory NAME has the mutant's module, at the place where a checkout has it. A TEST is a test of
-tests/guest, or SUITE.TEST of KUnit. The program reports to scripts/mutants by lines that begin with "@".
-It ends early if a mutant leaves the kernel in disorder, or if little of the guest's time is left. An
-oops becomes a panic, which also ends the program.
+The argument is a directory. The directory has a file `plan`, with a line "NAME#NUMBER TEST..." for each
+run of the mutant NAME. A TEST is a test of tests/guest, or SUITE.TEST of KUnit. The subdirectory NAME has
+the mutant's module, at the path that the module has in a checkout (build/RELEASE/rust_nldemo.ko).
+
+This program reports to scripts/mutants by lines that begin with "@". It ends early if the kernel cannot
+be trusted any more after a mutant, or if little of the guest's time is left. In this guest, an oops is a
+panic, which also ends this program.
 """
 
 import os
@@ -29,17 +31,18 @@ from leftovers import Leftovers, adopt_orphans  # noqa: E402
 from netlink import has_kernel_socket  # noqa: E402
 from workers import TIME_LIMIT  # noqa: E402
 
-# scripts/mutants sets this parameter for a kernel with KASAN, so that KASAN reports more than once.
+# Whether the kernel has KASAN and continues after a report. scripts/mutants boots a kernel that has KASAN with
+# this parameter, so that KASAN reports more than once.
 REPORTS_ONLY = "kasan_multi_shot" in Path("/proc/cmdline").read_text(encoding="ascii")
-# The name of the unchanged module. It runs all tests.
+# The name that the plan has for the unchanged module. The plan lists all tests for it.
 UNCHANGED = "none"
-# In seconds of the guest's clock. No run starts later, because scripts/mutants stops the guest some
-# time after this.
+# In seconds since the guest's boot. No run starts after this time, because scripts/mutants stops a guest that
+# takes too long.
 LAST_START = 1200
 
 
 def tell(what, name, *more):
-    # pytest may have left its last line open, so this starts a new line.
+    # The last line that pytest printed may have no end, so this call starts a new line.
     print("\n@", what, name, *more, flush=True)
 
 
@@ -52,7 +55,7 @@ class Reporter:
     def pytest_runtest_logreport(self, report):
         test = report.nodeid.rpartition("/")[2]
         if report.failed:
-            # A test whose setup fails says nothing about the module.
+            # If the setup failed, the test did not run. So the test has not noticed the mutant.
             tell("error" if report.when == "setup" else "failed", self._name, test)
         elif report.when == "call":
             tell("passed", self._name, test)
@@ -78,14 +81,15 @@ def _path(test):
 
 
 def run_tests(tests, *options, plugins=()):
-    """Runs the tests that are tests of pytest."""
+    """Runs those of the tests that belong to pytest. The others belong to KUnit."""
     if files := [_path(test) for test in tests if ".py" in test]:
         pytest.main(["-p", "no:cacheprovider", "--color=no", "-q", *options, *files],
                     plugins=list(plugins))
 
 
 def place(name, *parts):
-    """The path of something that was built for a mutant. If the mutant has none, that of the unchanged module."""
+    """The path of a file or directory that was built for a mutant. If it was not built for this mutant, the path
+    of the one that was built for the unchanged module."""
     found = DIRECTORY.joinpath(name, *parts)
     return found if found.exists() else DIRECTORY.joinpath(UNCHANGED, *parts)
 
@@ -102,12 +106,13 @@ def attempt(run, tests):
 
 
 def in_order(log):
-    """Whether the kernel can be trusted with another mutant.
+    """Whether another mutant can run on this kernel: whether the kernel's next reports will be about that mutant.
 
-    A kernel with KASAN can be trusted after reports, because KASAN keeps freed memory out of use for
-    long. After a leak it cannot, because kmemleak may find more of that leak later. After a report of
-    DEBUG_OBJECTS it cannot, because DEBUG_OBJECTS reports five times at most. A kernel without KASAN
-    cannot be trusted after any report.
+    If the kernel has KASAN, another mutant can run after most reports: KASAN delays the reuse of freed
+    memory, so a wrong access to freed memory damages nothing else. Two reports are exceptions. After a
+    leak, kmemleak may find more of the same leak later. After a report of DEBUG_OBJECTS, the next report
+    may be missing, because DEBUG_OBJECTS reports five times at most. If the kernel has no KASAN, no
+    mutant can run after any report.
     """
     if modules.is_any_loaded() or has_kernel_socket():
         return False
@@ -115,17 +120,17 @@ def in_order(log):
         if not log.alarms():
             return True
     except AssertionError:
-        # There were more reports than the kernel's log can hold.
+        # Messages were lost: there were more reports than the kernel's log can hold.
         return False
     if not REPORTS_ONLY or any(word in line for line in log.lines for word in ("kmemleak: ", "ODEBUG: ")):
         return False
-    # DEBUG_ATOMIC_SLEEP reports at most once a second.
+    # DEBUG_ATOMIC_SLEEP reports at most once a second, and must be able to report about the next mutant.
     time.sleep(1)
     return True
 
 
 def try_one(run, *tests):
-    """Tries a mutant. Returns whether the kernel can be trusted with another one."""
+    """Tries a mutant. Returns whether another mutant can run on this kernel."""
     name = run.partition("#")[0]
     tell("begin", run)
     Path("/dev/kmsg").write_text(f"<6>mutant {run} begins\n", encoding="ascii")
@@ -154,7 +159,8 @@ def try_one(run, *tests):
 
 def main():
     plan = (DIRECTORY / "plan").read_text(encoding="ascii").splitlines()
-    # The parent imports all test files once, for all its children. An import takes longer than most tests.
+    # This process imports all test files once, and its children, which run the tests, need not import them again.
+    # An import takes longer than most tests.
     run_tests({test.partition("::")[0] for line in plan for test in line.split()[1:]},
               "--collect-only", "-q")
     adopt_orphans()

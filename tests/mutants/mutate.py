@@ -26,7 +26,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-# The expressions for white space between words, and for comment lines.
+# The regular expressions for white space between words, and for comment lines before the first word.
 SPACE = r"(?:\s|//[^\n]*\n)+"
 COMMENTS = r"(?://[^\n]*\s+)*"
 
@@ -36,7 +36,7 @@ class Misfit(Exception):
 
 
 class Replacement:
-    """Old lines, which are once in a file, and the new lines."""
+    """Old lines, which must be in a file exactly once, and the new lines that replace them."""
 
     def __init__(self, file, number):
         self.file = file

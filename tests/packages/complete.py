@@ -18,7 +18,7 @@ import sys
 import time
 
 DEADLINE = 60.0
-# Without output for this long, the shell waits for a line.
+# In seconds. If the shell has printed nothing for this time, it waits for a line.
 QUIET = 2.0
 
 
@@ -41,7 +41,7 @@ def main():
     if pid == 0:
         os.execvp(shell[0], shell)
     said = read_until(terminal, lambda text, quiet: text and quiet > QUIET)
-    # One part after the other, because some shells drop keys while they complete.
+    # Types one part after the other, and waits after each part, because some shells drop keys while they complete.
     for part in typed.replace(b"\\t", b"\0\t\0").split(b"\0"):
         os.write(terminal, part)
         said += read_until(terminal, lambda text, quiet: quiet > QUIET / 2)

@@ -44,7 +44,7 @@ DOCUMENTS = ("*.md", "docs/*.md", "net/*.md", "tests/*.md", "bench/report/*.md",
 BLOCK = re.compile(r"(?: *<!--(?P<mark>(?:(?!-->).)*)-->\n)?"
                    r" *```(?P<language>console|sh|text|rs)\n(?P<body>.*?)\n *```\n", re.DOTALL)
 ABOUT_ONE = re.compile(r" (?:not `(?P<not_run>[^`]+)`: |`(?P<fails>[^`]+)` fails)")
-# Between the outputs of two commands.
+# A script prints this character before the output of each command.
 SEPARATOR = "\x1e"
 WHERE = {"host": "run on the host", "module": "run on the host", "guest": "run in a guest", "by": "run by other tests"}
 
@@ -59,23 +59,24 @@ class Command:
 
     text: str
     fails: bool = False
-    # The reason why no test runs it; empty if a test does.
+    # The reason why no test runs the command; empty if a test runs it.
     not_run: str = ""
 
 
 @dataclass
 class Block:
-    """Commands that belong together."""
+    """The commands of a fenced block. They run in one shell."""
 
     place: str
-    # "host", "module", "guest", "by" or "nowhere".
+    # Where the block runs: "host", "module", "guest", "by" (by another test) or "nowhere".
     where: str
-    # The test that runs it, if `where` is "by".
+    # The test that runs the block, if `where` is "by".
     by: str
     commands: list
 
     def script(self):
-        """A script for bash, which ends at the first command that does not succeed or fail as it should."""
+        """A script for bash that runs the commands. It ends at the first command that fails, or that succeeds although
+    it should fail."""
         lines = ["set -e"]
         for command in self.commands:
             if not command.not_run:
@@ -179,7 +180,7 @@ def plain(line):
 
 
 def judge_output(place, wanted, output):
-    """Raises `Wrong` if the command's output does not have these lines."""
+    """Raises `Wrong` if `output` does not have the `wanted` lines."""
     printed, at = [plain(line) for line in output.splitlines()], 0
     for part in "\n".join(wanted).split("[...]"):
         lines = [plain(line) for line in part.strip("\n").splitlines()]

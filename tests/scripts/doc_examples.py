@@ -53,14 +53,14 @@ impl kernel::Module for Examples {
 
 
 def comments(text):
-    """The lines of documentation in a Rust source. A line of code gives None."""
+    """Yields the text of each line of documentation in a Rust source, and None for each other line."""
     for line in text.splitlines():
         match = re.match(r" *//[/!](?: (.*)|)$", line)
         yield (match[1] or "") if match else None
 
 
 def blocks(lines, plain):
-    """The examples, as (line number, text). `plain` says whether a block without a language is Rust."""
+    """The examples in Rust, as (line number, text). `plain` says whether a block without a language is Rust."""
     language, start, found = None, 0, []
     for number, line in enumerate(lines, 1):
         fence = FENCE.fullmatch(line) if line is not None else None

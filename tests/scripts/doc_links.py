@@ -23,7 +23,8 @@ FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
 
 
 def without_code(text):
-    """A document without its code, because brackets in code are no links. The text of a link may be code."""
+    """A document without its code, because brackets in code are no links. If the text of a link is code, the link
+    stays."""
     text = re.sub(r"\[`([^`\n]*)`\]", r"[\1]", FENCED.sub("", text))
     return re.sub(r"`[^`\n]*`", "", text)
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 
-"""Checks that no two files of a crate import each other, directly or through other files. The crates are those of
-the kernel module, which includes net/, and of the peer.
+"""Checks that no two files of a crate import each other, directly or through other files. It checks the crate of
+the kernel module, which includes net/, and the crates in userspace/.
 
-Between crates, cargo allows no circles. Within a crate, a file imports the modules that it declares and the
-modules whose items it names. So a file must not use items of the file that declares it. Tests may use any
-items. net/ is a library, so it must not import files of the module that includes it.
+Cargo itself refuses crates that import each other. Within a crate, a file imports the modules that it declares
+and the modules whose items it names. So a file must not use items of the file that declares it. The tests in a
+file are not checked: they can use any items. net/ is a library, so it must not import files of the module that
+includes it.
 
 Exit status: 0 there is no circle, 1 there is one.
 """
@@ -23,7 +24,7 @@ PATH = re.compile(r"\b((?:crate|super)(?:::\w+)+)")
 
 
 def crates():
-    """The root files of the module, libraries and programs."""
+    """The root file of each crate: of the module, of the libraries and of the programs."""
     yield ROOT / "rust_nldemo.rs"
     for manifest in sorted((ROOT / "userspace").glob("**/Cargo.toml")):
         source = manifest.parent / "src"
@@ -32,7 +33,7 @@ def crates():
 
 
 def modules(start):
-    """The files of a crate by the paths of their modules."""
+    """Maps the path of each module of a crate to the module's file."""
     found = {(): start}
     waiting = [((), start, start.parent)]
     while waiting:
@@ -71,7 +72,8 @@ def imports(path, text, files):
     """The modules that a module imports: the ones that it declares, and the ones whose items it names."""
     yield from (child for child in files if child[:-1] == path and child != path)
     used = (leaf for tree in USE.findall(text) for leaf in leaves(tree))
-    # The paths of "use" are expanded already, so they are removed before other paths are searched.
+    # `used` already has the paths of all "use" items. So these items are removed from the text before PATH finds the
+    # other paths.
     for named in {*used, *PATH.findall(USE.sub("", text))}:
         words = named.split("::")
         if words[0] not in ("crate", "super", "self"):

@@ -15,22 +15,22 @@ import re
 import sys
 from pathlib import Path
 
-# The longest prefix of a file's path counts.
+# The licence of each folder. If the names of several folders begin a file's path, the longest name counts.
 FOLDERS = {
     "": "GPL-2.0",
     # The kernel's YNL tools accept no other licence.
     "uapi/": "((GPL-2.0 WITH Linux-syscall-note) OR BSD-3-Clause)",
     "specs/": "((GPL-2.0 WITH Linux-syscall-note) OR BSD-3-Clause)",
-    # Crates that any program can use.
+    # The crates that are made for any program.
     "userspace/system/": "MIT OR Apache-2.0",
     "userspace/netlink/": "MIT OR Apache-2.0",
     "userspace/nfqueue/": "MIT OR Apache-2.0",
     "userspace/sockdiag/": "MIT OR Apache-2.0",
     "userspace/sockfilter/": "MIT OR Apache-2.0",
 }
-# The names of the licences in manifests.
+# The names that the manifests (Cargo.toml) have for the same licences.
 PACKAGES = {"GPL-2.0": "GPL-2.0-only", "MIT OR Apache-2.0": "MIT OR Apache-2.0"}
-# Files that have no place for a licence, and the licences themselves.
+# The files that need no licence line: their format has no place for it, or they are texts of licences.
 SILENT = re.compile(
     r"\.(md|lock|json|jsonl|txt|log)$"
     r"|(^|/)(LICENSE[^/]*|COPYING|\.gitattributes|\.gitignore|debian/(changelog|copyright|source/format))$"
@@ -51,7 +51,7 @@ def said(path):
 
 
 def licence_of(manifest, workspace):
-    """The licence of a package. It may come from the workspace."""
+    """The licence of a package. If the package's manifest refers to the workspace, it is the workspace's licence."""
     text = Path(manifest).read_text(encoding="utf-8")
     if "\nlicense.workspace = true\n" in text:
         text = workspace

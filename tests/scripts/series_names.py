@@ -23,9 +23,9 @@ ITEM = re.compile(r"\b(?:const|enum|fn|static|struct|trait|type|union) (?:mut )?
 MODULE = re.compile(r"\bmod (\w+)")
 MACRO = re.compile(r"\bmacro_rules! (\w+)")
 WORDS = [re.compile(word) for word in (r"\w+", r"\w+::", r"\w+!")]
-# Constants of C that bindgen evaluates. In the tree their names have a prefix.
+# Constants of C that bindgen evaluates. In the tree their names have the prefix RUST_CONST_HELPER_.
 EVALUATED = re.compile(r"^(?:static )?const \w+ (?:RUST_CONST_HELPER_)?(\w+) =", re.MULTILINE)
-# Numbers of the protocol. bindgen prefixes the names of an enum's members with the enum's name.
+# The names of the numbers in uapi/nldemo.h. bindgen puts the name of an enum before the names of its members.
 PROTOCOL = re.compile(r"\w*NLDEMO_\w+")
 
 
@@ -48,7 +48,8 @@ def names(files, helper):
 def main(tree):
     rust, samples = tree / "rust", tree / "samples/rust"
     series = [*(rust / "kernel/net").rglob("*.rs"), samples / "rust_nldemo.rs", *(samples / "nldemo").rglob("*.rs")]
-    # The tree has the items that net/compat.rs re-exports. upstream/rust_source.py changes their imports.
+    # net/compat.rs is left out, because the series leaves it out: the tree itself has the items that net/compat.rs
+    # re-exports, and upstream/rust_source.py changes the imports of these items.
     ours = [ROOT / "rust_nldemo.rs", *(ROOT / "nldemo").rglob("*.rs"), *(ROOT / "net").rglob("*.rs")]
     here = names([file for file in ours if file != ROOT / "net/compat.rs"], ROOT / "net/bindings_helper.h")
     theirs = [file for crate in ("kernel", "macros", "pin-init") for file in (rust / crate).rglob("*.rs")]

@@ -25,14 +25,14 @@ ARGUMENT = ROOT / "docs/soundness.md"
 
 
 def code(text):
-    """Rust source without comments, literals, and semicolons that end no statement."""
+    """Rust source without comments and literals, and without semicolons that end no statement, as in [u8; 4]."""
     text = re.sub(r"//[^\n]*|/\*.*?\*/|'(?:\\.[^']*|[^'\\])'", " ", text, flags=re.DOTALL)
     text = re.sub(r'"(?:\\.|[^"\\])*"', '""', text, flags=re.DOTALL)
     return re.sub(r"\[[^][;]*;", lambda match: match[0][:-1], text)
 
 
 def without_generics(text):
-    """A header without the parts in angle brackets."""
+    """The header of an item without the parts in angle brackets."""
     text, found = text.replace("->", ""), 1
     while found:
         text, found = re.subn(r"<[^<>]*>", "", text)
@@ -40,7 +40,8 @@ def without_generics(text):
 
 
 def scope(header):
-    """For the text before a brace: the part of the item's name, and "fn", "impl" or "trait" if that is unsafe."""
+    """Reads the text before a "{". Returns the name of the function, type, trait or module that begins there, and
+    "fn", "impl TRAIT" or "trait" if it is unsafe."""
     plain = " ".join(without_generics(header).split())
     if match := re.search(r"\b(unsafe )?(?:extern \"\" )?fn (\w+)", plain):
         return match[2], "fn" if match[1] else None

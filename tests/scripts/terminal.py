@@ -25,7 +25,7 @@ PATIENCE = 600
 
 
 class Terminal:
-    """The other side of the command's terminal."""
+    """The user's side of the command's terminal: types keys and reads the output."""
 
     def __init__(self, command):
         self.pid, self._fd = pty.fork()
@@ -35,7 +35,7 @@ class Terminal:
         self._new = b""
 
     def _read(self, timeout):
-        """Reads the new output, if there is any. At the end of the output it raises an OSError."""
+        """Reads the new output, if there is any. Raises an OSError if the command has closed the terminal."""
         if select.select([self._fd], [], [], timeout)[0]:
             data = os.read(self._fd, 65536)
             sys.stdout.buffer.write(data)
@@ -63,7 +63,7 @@ class Terminal:
         try:
             while self._fd is not None:
                 if time.monotonic() > deadline:
-                    # A TimeoutError would be an OSError.
+                    # Raises no TimeoutError, because that is an OSError, which is ignored below.
                     sys.exit("\nthe command does not end")
                 self._read(1)
         except OSError:
