@@ -9,8 +9,8 @@
 /* The netlink protocol number, unless the module parameter "protocol" names another number. */
 #define NLDEMO_PROTOCOL_DEFAULT	23
 /*
- * The range of the protocol number. Lower numbers belong to the kernel. Numbers
- * from MAX_LINKS on do not exist.
+ * The range of the protocol number. Lower numbers belong to protocols of the
+ * kernel. The highest number that the kernel allows is MAX_LINKS - 1.
  */
 #define NLDEMO_PROTOCOL_MIN	23
 #define NLDEMO_PROTOCOL_MAX	31
@@ -21,15 +21,15 @@
 #define NLDEMO_MSG_ECHO		16
 /* Asks for the configuration of the network namespace. */
 #define NLDEMO_MSG_CONFIG_GET	17
-/* The answer to CONFIG_GET: all of NLDEMO_CONFIG_A_*. */
+/* The answer to CONFIG_GET, with all attributes NLDEMO_CONFIG_A_*. */
 #define NLDEMO_MSG_CONFIG	18
 /*
- * Changes the values that the attributes name, all of them or none. All other
- * values stay. Needs CAP_NET_ADMIN in the user namespace that owns the network
- * namespace.
+ * Changes the values that have an attribute in the message. If one value is
+ * refused, none is changed. Values without an attribute stay. Needs CAP_NET_ADMIN
+ * in the user namespace that owns the network namespace.
  */
 #define NLDEMO_MSG_CONFIG_SET	19
-/* Event: the configuration was changed to these values. */
+/* Event: the configuration was changed. The attributes have the new values. */
 #define NLDEMO_MSG_CONFIG_NTF	20
 /*
  * Asks for the statistics of the network namespace: totals, or with NLM_F_DUMP
@@ -39,8 +39,8 @@
 /* The answer to STATS_GET: NLDEMO_STATS_A_*. */
 #define NLDEMO_MSG_STATS	22
 /*
- * The answer to a message of type 0 without flags, with its payload. Netlink
- * "hello kernel" clients send such messages, and expect this answer.
+ * The answer to a message of type 0 without flags. It has the payload of that
+ * message. Netlink "hello kernel" clients send such messages, and expect this answer.
  */
 #define NLDEMO_MSG_HELLO_REPLY	23
 /*
@@ -60,22 +60,22 @@
 #define NLDEMO_CONFIG_A_BYPASS		5	/* u8: 1 if packets pass while their queue has no consumer */
 #define NLDEMO_CONFIG_A_HOOKS		6	/* u8: NLDEMO_HOOKS_*, bit n for NF_INET_* number n */
 #define NLDEMO_CONFIG_A_PRIORITY	7	/* s32, NF_IP_PRI_*: lower numbers run earlier */
-#define NLDEMO_CONFIG_A_SKIP_MARK	8	/* u32: packets with this mark pass; 0 for none */
+#define NLDEMO_CONFIG_A_SKIP_MARK	8	/* u32: packets with this mark pass; 0 turns this off */
 #define NLDEMO_CONFIG_A_IPV4		9	/* nest: NLDEMO_FAMILY_A_* */
 #define NLDEMO_CONFIG_A_IPV6		10	/* nest: NLDEMO_FAMILY_A_* */
 /* u32, in answers and events: the number of the namespace's latest event */
 #define NLDEMO_CONFIG_A_EVENT		11
 /*
  * u8, in answers and events: 1 if the hooks are registered, 0 if the namespace
- * had no room for the hooks. Then each CONFIG_SET tries to register them, even
- * if it changes nothing else.
+ * had no room for the hooks. While it is 0, each CONFIG_SET tries to register
+ * the hooks, even if CONFIG_SET changes nothing else.
  */
 #define NLDEMO_CONFIG_A_HOOKED		12
 #define NLDEMO_CONFIG_A_MAX		12
 
 /* How packets are spread over more than one queue. */
 enum nldemo_spread {
-	NLDEMO_SPREAD_FLOW = 0,	/* by the two addresses; packets of a flow stay in order */
+	NLDEMO_SPREAD_FLOW = 0,	/* by a packet's two addresses; so packets of a flow stay in order */
 	NLDEMO_SPREAD_CPU = 1,	/* by the CPU that handles the packet */
 };
 
@@ -88,7 +88,7 @@ enum nldemo_hooks {
 	NLDEMO_HOOKS_POST_ROUTING = 16,
 };
 
-/* The packets of one family that are queued. */
+/* Which packets of one family (IPv4 or IPv6) are queued. */
 #define NLDEMO_FAMILY_A_TYPES	1	/* binary: the set of ICMP types */
 #define NLDEMO_FAMILY_A_MAX	1
 
@@ -100,7 +100,7 @@ enum nldemo_hooks {
 #define NLDEMO_STATS_A_MESSAGES	2	/* netlink messages that the module handled */
 #define NLDEMO_STATS_A_BYTES	3	/* bytes of these messages, including headers */
 #define NLDEMO_STATS_A_ACKS	4	/* acknowledgements without an error */
-#define NLDEMO_STATS_A_ERRORS	5	/* errors that the module reported, without A_REFUSED */
+#define NLDEMO_STATS_A_ERRORS	5	/* errors that the module reported, except those in A_REFUSED */
 #define NLDEMO_STATS_A_REFUSED	6	/* requests refused: the sender lacks CAP_NET_ADMIN */
 #define NLDEMO_STATS_A_IPV4	7	/* nest: NLDEMO_PACKETS_A_* */
 #define NLDEMO_STATS_A_IPV6	8	/* nest: NLDEMO_PACKETS_A_* */
@@ -113,13 +113,13 @@ enum nldemo_hooks {
  */
 #define NLDEMO_PACKETS_A_SEEN		1	/* all packets: matched, of other types, or unparsable */
 #define NLDEMO_PACKETS_A_MATCHED	2	/* packets of a type that is queued */
-#define NLDEMO_PACKETS_A_SKIPPED	3	/* matched packets that passed (mark, or VRF) */
+#define NLDEMO_PACKETS_A_SKIPPED	3	/* matched packets that passed because of a mark or a VRF */
 #define NLDEMO_PACKETS_A_QUEUED		4	/* matched packets that went to a queue */
-#define NLDEMO_PACKETS_A_UNPARSABLE	5	/* headers end early or contradict themselves */
+#define NLDEMO_PACKETS_A_UNPARSABLE	5	/* packets whose headers end early or are contradictory */
 #define NLDEMO_PACKETS_A_MAX		5
 
-/* A network namespace that was deleted. */
-#define NLDEMO_NETNS_A_COOKIE	1	/* u64: the cookie, as SO_NETNS_COOKIE reads it */
+/* Describes a network namespace that was deleted. */
+#define NLDEMO_NETNS_A_COOKIE	1	/* u64: the namespace's cookie, which SO_NETNS_COOKIE reads, too */
 #define NLDEMO_NETNS_A_EVENT	2	/* u32: the number of this event in the initial namespace */
 #define NLDEMO_NETNS_A_MAX	2
 
