@@ -3,20 +3,21 @@
 
 The sources are written as if they were in the tree. The differences:
 
-- Here, a module imports `net/` as `crate::net`; in the tree, as `kernel::net`.
-- The tree has all C items in one crate, and supports no older kernels. The items that net/bindings.rs and
-  net/compat.rs re-export are imported from their place in the tree.
-- The tree always builds the tests of net/.
-- The tree runs examples as tests.
-- The type of a module must belong to the module's own crate, so `module_pernet_subsystem!` makes a type.
-- In the tree, `module!` declares a module's parameters, and a module has no generated C items.
+- In this repository, a module imports `net/` as `crate::net`; in the tree, as `kernel::net`.
+- The tree has all C items in one crate, and supports no older kernels. So it needs neither net/bindings.rs nor
+  net/compat.rs: the items that these files re-export are imported from their place in the tree.
+- The tree always builds the tests of net/. This repository builds them only with `net_kunit`.
+- The tree runs the examples of the documentation as tests, so the examples import `kernel::net`.
+- The type of a module must belong to the module's own crate. In this repository, that is `pernet::Module`. In the
+  tree, `pernet::Module` belongs to the kernel crate, so `module_pernet_subsystem!` makes a type in the module's crate.
+- In the tree, `module!` declares a module's parameters. bindgen does not read a module's own C header there.
 """
 
 import re
 
 # An import, without its attributes.
 IMPORT = re.compile(r"^(?P<indent> *)(?P<visibility>pub(?:\([a-z]+\))? )?use (?P<tree>[^;]+);\n", re.M)
-# Imports that follow each other. An import with an attribute or a visibility stands alone.
+# Imports that follow each other. An import with an attribute or a visibility is not part of such a group.
 IMPORTS = re.compile(r"(?<!\]\n)(?:^(?P<indent> *)use [^;]+;\n(?:\n(?=(?P=indent)use ))?)+", re.M)
 MODULE = re.compile(r"^(?P<attributes>(?:#\[[^\n]*\n)*)(?:pub )?mod (?P<name>[a-z_]+);\n", re.M)
 # The targets of links in documentation: [`this`], or [text](this).
@@ -41,7 +42,7 @@ def leaves(tree):
 
 
 def place(name):
-    """The order of rustfmt: modules and functions, types, constants."""
+    """The key by which imported names are sorted, in the order of rustfmt: modules and functions, types, constants."""
     return (name != "self", name[:1].isupper(), name.isupper(), name)
 
 
@@ -62,7 +63,7 @@ def import_tree(paths, indent=""):
 
 
 def newest(compat):
-    """The items of net/compat.rs for the newest kernel, as {name: path in the tree}."""
+    """The items that net/compat.rs re-exports for the newest kernel, as {name: path in the tree}."""
     paths = [leaf for found in IMPORT.finditer(compat.split("#[cfg(before_7_3)]")[0]) for leaf in leaves(found["tree"])]
     return {path.rpartition("::")[2]: path for path in paths}
 
@@ -75,7 +76,7 @@ class Translation:
         self.crate = crate # "kernel", or the name of a module
 
     def path(self, path):
-        """The path in the tree for an imported path."""
+        """The path that an imported item has in the tree. `path` is its path in this repository."""
         root, _, below = path.partition("::")
         if root == "crate" and below.startswith("net::"):
             root, below = "net", below.removeprefix("net::")
@@ -117,7 +118,7 @@ class Translation:
 
 
 def blocks(docs):
-    """The paragraphs, list items, headings and examples of a documentation."""
+    """The paragraphs, list items, headings and examples in the documentation of a file."""
     found, fenced, blank = [], False, True
     for line in docs.splitlines(keepends=True):
         if line.startswith("//! ```"):
@@ -130,7 +131,8 @@ def blocks(docs):
 
 
 def cut(text, present):
-    """A mod.rs for a tree that has only the modules `present`: without code and links for other modules."""
+    """A version of a mod.rs for a tree that has only the modules `present`: without code for other modules, and
+    without links to other modules."""
     missing = {found["name"] for found in MODULE.finditer(text)} - set(present)
 
     def exports(found):
@@ -157,7 +159,7 @@ def cut(text, present):
 
 
 def unused(text):
-    """A mod.rs whose modules have items that only later patches use or export: without warnings for them."""
+    """A mod.rs with an attribute that allows unused items, because only later patches use or export some items."""
     return re.sub(r"\A(//[^!][^\n]*\n\n(?://![^\n]*\n)*)", r"\1\n#![allow(dead_code, unreachable_pub)] // Until all users are there.\n", text)
 
 
@@ -167,6 +169,6 @@ def merged(tree, ours):
     theirs = re.sub(r"\A//[^!][^\n]*\n\n(?://![^\n]*\n)*\n*", "", tree)
     known = {found["name"] for found in MODULE.finditer(theirs)}
     code = MODULE.sub(lambda found: "" if found["name"] in known else found[0], code)
-    # Attributes of the whole crate belong to the kernel crate.
+    # Attributes of the whole crate are left out, because in the tree net/ is a part of the kernel crate.
     code = re.sub(r"^(?://[^\n]*\n)*#!\[[^\n]*\n", "", code, flags=re.M)
     return f"{head}{docs}\n{theirs}\n{code.strip()}\n"

@@ -22,7 +22,7 @@ SAMPLES = "samples/rust"
 
 
 def glue(name):
-    """A text for the tree that is not made from sources of this repository."""
+    """The text of a file in upstream/glue. The files there have the code of the series that only the tree needs."""
     return (HERE / f"glue/{name}.in").read_text()
 
 
@@ -32,7 +32,8 @@ def without_licence(text):
 
 
 def changed(pattern, replacement, text):
-    """Replaces all matches of the pattern. A pattern without a match is out of date."""
+    """Replaces all matches of the pattern. Without a match it exits: the sources have changed, so the pattern is out of
+    date."""
     text, places = re.subn(pattern, replacement, text, flags=re.M)
     if not places:
         sys.exit(f"upstream/series.py: no source has /{pattern}/ any more")
@@ -69,14 +70,14 @@ class Patch:
         self.write(path, old[: place.start()] + text + old[place.start() :])
 
     def bindings(self):
-        """Adds headers in the order of their names, and constants to the list of constants."""
+        """Adds headers and constants to the tree's bindings_helper.h. Headers are added in the order of their names."""
         ours = (CHECKOUT / "net/bindings_helper.h").read_text()
         tree = self.read(BINDINGS)
         start, end = tree.index("#include <linux/acpi.h>"), tree.index("#include <trace/events/rust_sample.h>")
         known = tree[start:end].split("\n")
         headers = [line for line in re.findall(r"^#include <.*>$", ours, re.M) if line not in tree]
         for header in headers:
-            # The tree's headers of drm/ are not in the order of names.
+            # Ignores the tree's headers of drm/, because they are not in the order of names.
             place = next((i for i, line in enumerate(known) if line > header and "<drm/" not in line), len(known) - 1)
             known.insert(place, header)
         tree = tree[:start] + "\n".join(known) + tree[end:]
@@ -117,14 +118,15 @@ class Patch:
             }
             if target in theirs:
                 text = merged(theirs[target], text)
-            # The attributes of net/mod.rs also apply to the modules below it.
+            # Only net/mod.rs gets the attribute, because it also applies to the modules below net/.
             self.write(target, unused(text) if later and folder == Path() else text)
 
     def sample(self):
         """Adds the module."""
         translation = Translation((CHECKOUT / "net/compat.rs").read_text(), "rust_nldemo")
         root = (CHECKOUT / "rust_nldemo.rs").read_text()
-        # In the tree, net/ is a part of the kernel crate, and modules have no version of their own.
+        # Both lines are removed: in the tree, net/ is a part of the kernel crate, and modules have no version of
+        # their own.
         root = changed(r"^pub mod net;\n", "", changed(r"^net::module_version!\(.*\);\n\n", "", root))
         self.write(f"{SAMPLES}/rust_nldemo.rs", parameters(translation.source(root)))
         for file in sorted((CHECKOUT / "nldemo").rglob("*.rs")):
@@ -138,11 +140,11 @@ class Patch:
 def numbers(text):
     """Replaces bindgen's items by constants with the numbers and C names of uapi/nldemo.h."""
     header = (CHECKOUT / "uapi/nldemo.h").read_text()
-    # Macros, and members of enums.
+    # The expression finds macros, and members of enums.
     found = re.findall(r"^(?:#define |\t)(NLDEMO_\w+)\s+(?:= )?(.*?),?(?:\s*/\*.*)?$", header, re.M)
     constants = "".join(f"pub(crate) const {name}: u32 = {int(value, 0)};\n" for name, value in found)
     text = changed(r", generated from `bindings_helper.h`, [^.]*(?=`uapi)", " in ", text)
-    # Allowed lints and re-exports that only bindgen's items need.
+    # Removes allowed lints and re-exports that only bindgen's items need.
     text = changed(r"^    (?:non_camel_case_types|non_upper_case_globals|unreachable_pub),?\n", "", text)
     text = changed(r"\n*^pub\(crate\) const (\w+): u32 = \w+_\1;\n", "\n", text)
     return changed(r"^include!\(.*\);\n", constants, text)
