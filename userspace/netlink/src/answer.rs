@@ -10,7 +10,7 @@ use crate::message::Message;
 use crate::message::Messages;
 use crate::status::Status;
 
-/// The answer to one request, as far as it was read.
+/// Reads the datagrams of the answer to one request, and finds the end of the answer.
 pub struct Answer {
     kind: u16,
     sequence: u32,
@@ -18,8 +18,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The answer to a request with this type and sequence number, before any of its messages is
-    /// read.
+    /// Starts before the first datagram of the answer to a request with this type and sequence
+    /// number.
     #[must_use]
     pub fn new(kind: u16, sequence: u32) -> Self {
         Self {
@@ -29,10 +29,11 @@ impl Answer {
         }
     }
 
-    /// Reads a datagram. Returns the end of the answer if the datagram contains it. `other` gets every
-    /// other message, whether it belongs to this answer or not.
+    /// Reads a datagram. Returns the end of the answer if the datagram contains it. `other` gets
+    /// every other message, whether it belongs to this answer or not.
     ///
-    /// A dump that is not consistent ends with [`Error::Interrupted`].
+    /// If the data changed while the kernel dumped them, the answer ends with
+    /// [`Error::Interrupted`].
     pub fn read(
         &mut self,
         datagram: &[u8],
@@ -44,7 +45,8 @@ impl Answer {
             let ours = message.sequence == self.sequence;
             self.interrupted |= ours && message.flags & NLM_F_DUMP_INTR != 0;
             match Status::ending(&message, self.kind)? {
-                // A request of another type may have had the same sequence number.
+                // The sequence number is not enough, because an earlier request of another type can
+                // have had this number, too.
                 Some(status) if ours && status.request == self.kind => end = Some(status),
                 _ => other(&message)?,
             }

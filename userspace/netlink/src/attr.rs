@@ -3,8 +3,8 @@
 //! Netlink attributes: a 16-bit length that includes the 4-byte header, a 16-bit type, the
 //! payload, padding to 4 bytes.
 //!
-//! Header fields are in host byte order. The protocol defines the byte order of payloads: it is
-//! big-endian for nfnetlink, and host order for the extended acknowledgement.
+//! Header fields are in host byte order. Each protocol defines the byte order of its payloads:
+//! nfnetlink uses big-endian, the extended acknowledgement uses host order.
 
 use netlink_packet_core::NLA_F_NESTED;
 use netlink_packet_core::NLA_TYPE_MASK;
@@ -53,7 +53,8 @@ impl<'a> Attribute<'a> {
         Ok(u32::from_ne_bytes(*self.prefix()?))
     }
 
-    /// Payload as a counter in host byte order. The kernel sends 4 bytes if the value fits, otherwise 8.
+    /// Payload as a counter in host byte order. The kernel sends 4 bytes if the value fits,
+    /// otherwise 8.
     pub fn counter(&self) -> Result<u64, Malformed> {
         if self.payload.len() < 8 {
             return self.host32().map(u64::from);
@@ -75,7 +76,7 @@ impl<'a> Attribute<'a> {
     }
 }
 
-/// Walks the attributes in a buffer. Ends after the first malformed one.
+/// Walks the attributes in a buffer. Ends after the first malformed attribute.
 #[derive(Clone, Debug)]
 pub struct Attributes<'a> {
     rest: &'a [u8],
@@ -106,7 +107,8 @@ impl<'a> Iterator for Attributes<'a> {
         let Some(payload) = buffer.get(HEADER_LEN..length) else {
             return Some(Err(Malformed("attribute length out of bounds")));
         };
-        // The kernel does not pad the last attribute of a queued packet.
+        // The kernel does not pad the last attribute of a queued packet, so the buffer can end
+        // here.
         self.rest = buffer.get(aligned(length)..).unwrap_or_default();
         Some(Ok(Attribute {
             kind: u16::from_ne_bytes([kind0, kind1]) & NLA_TYPE_MASK,

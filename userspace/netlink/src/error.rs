@@ -32,7 +32,7 @@ pub enum Error {
     /// A datagram was longer than the receive buffer, so its end is lost.
     #[error("netlink receive: message of {length} bytes truncated to {capacity}")]
     Truncated {
-        /// Length that the kernel sent.
+        /// Length of the datagram that the kernel sent.
         length: usize,
         /// Length of the buffer.
         capacity: usize,

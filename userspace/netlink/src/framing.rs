@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The common part of the framing of messages and of attributes.
+//! The alignment of messages and attributes, and the error for malformed ones.
 
 /// The error of decoders: the bytes do not follow the protocol. The text is the reason.
 ///

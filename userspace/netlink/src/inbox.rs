@@ -14,30 +14,30 @@ use nix::sys::socket::recvmmsg;
 
 use crate::error::Error;
 
-/// The number of datagrams to ask for when one is expected. If the kernel returns only one, no
-/// second datagram waits.
+/// The number of datagrams to ask for when one datagram is expected. If the kernel returns only
+/// one, no second datagram waits, and no other system call is needed to find that out.
 const FEW: usize = 2;
-/// To ask the kernel whether a second datagram waits costs a fifth of the receipt of a datagram. So
-/// after a datagram that came alone, the next datagrams are received one by one, without this
-/// question. This is their number.
+/// The number of datagrams that are received one by one after a datagram that came alone. For these
+/// datagrams, the kernel is not asked whether a second datagram waits. To ask takes a fifth of the
+/// time to receive a datagram.
 const ALONE: u8 = 15;
 
-/// Places for datagrams that [`KernelSocket::receive_many`](crate::KernelSocket::receive_many) receives
-/// together.
+/// Places for datagrams that [`KernelSocket::receive_many`](crate::KernelSocket::receive_many)
+/// receives together.
 ///
-/// A place takes no memory before its first datagram, and then only as much as its longest
-/// datagram. Place N is used only when N datagrams wait at once.
+/// A place takes no memory before it gets its first datagram. Then it takes as much memory as the
+/// longest datagram that it has had. Place N is used only when N datagrams wait at the same time.
 pub struct Inbox {
-    /// The message headers of `recvmmsg()`. They have no room for addresses.
+    /// The message headers that `recvmmsg()` fills. They have no room for the addresses of senders.
     headers: MultiHeaders<()>,
     /// The places, one behind the other.
     room: Vec<u8>,
     places: usize,
     place_length: usize,
-    /// The length of the datagram in each of the first places, before truncation.
+    /// For each place that has a datagram: the length of the datagram before truncation.
     lengths: Vec<usize>,
-    /// The number of datagrams that the first system call asks for. If it is one, no second system
-    /// call follows.
+    /// The number of datagrams that the first system call asks for. If this number is 1, no second
+    /// system call follows.
     expected: usize,
     /// The number of datagrams that must still be received one by one.
     alone: u8,
@@ -48,14 +48,14 @@ impl Inbox {
     ///
     /// # Panics
     ///
-    /// If an address space cannot have that many bytes.
+    /// If all places together have more bytes than an address space can have.
     #[must_use]
     pub fn new(places: NonZero<usize>, place_length: NonZero<usize>) -> Self {
         let places = places.get();
         let bytes = places.checked_mul(place_length.get());
         Self {
             headers: MultiHeaders::preallocate(places, None),
-            // The kernel provides zeroed memory only when the program writes to it.
+            // For a zeroed vector, the kernel provides memory only when the program writes to it.
             room: vec![0; bytes.expect("an address space has so many bytes")],
             places,
             place_length: place_length.get(),
@@ -83,8 +83,8 @@ impl Inbox {
         self.lengths.len() == self.places
     }
 
-    /// The datagrams, in the order in which the kernel sent them. A datagram that was longer than its
-    /// place is [`Error::Truncated`].
+    /// The datagrams, in the order in which the kernel sent them. Instead of a datagram that was
+    /// longer than its place, it returns [`Error::Truncated`].
     #[inline]
     pub fn datagrams(&self) -> impl Iterator<Item = Result<&[u8], Error>> {
         let places = self.room.chunks_exact(self.place_length);
@@ -105,7 +105,8 @@ impl Inbox {
             self.alone = alone;
             1
         } else {
-            // After many datagrams, as many may come again. So ask for twice their number.
+            // As many datagrams as last time can come again, or more. So it asks for twice their
+            // number.
             (2 * self.lengths.len()).max(FEW)
         };
         self.lengths.clear();
@@ -129,8 +130,8 @@ impl Inbox {
         self.filled(datagram.len());
     }
 
-    /// Receives one datagram, or as many as there is room for. If `waits` is set, waits for the
-    /// first datagram.
+    /// Receives one datagram if `expected` is 1, or else all datagrams that there is room for. If
+    /// `waits` is set, waits for the first datagram.
     pub(crate) fn fill(&mut self, socket: RawFd, waits: bool) -> nix::Result<()> {
         if self.expected == 1 {
             return self.receive_one(socket, waits);
@@ -169,7 +170,7 @@ impl Inbox {
             .take(wanted)
             .map(|place| [IoSliceMut::new(place)])
             .collect();
-        // With MSG_TRUNC the kernel returns lengths before truncation.
+        // With MSG_TRUNC, the kernel returns the lengths that the datagrams had before truncation.
         let flags = flags | MsgFlags::MSG_TRUNC;
         let received = recvmmsg(socket, &mut self.headers, places.iter_mut(), flags, None)?;
         self.lengths.extend(received.map(|message| message.bytes));

@@ -37,7 +37,7 @@ impl Message<'_> {
     }
 
     /// Appends this message as [`append_to`](Self::append_to) does, with the attributes that `more`
-    /// appends behind the payload. The payload must end at a 4-byte boundary.
+    /// appends behind the payload. The length of the payload must be a multiple of 4.
     ///
     /// # Panics
     ///
@@ -60,7 +60,7 @@ impl Message<'_> {
     }
 }
 
-/// Walks the messages in a datagram. Ends after the first malformed one.
+/// Walks the messages in a datagram. Ends after the first malformed message.
 #[derive(Clone, Debug)]
 pub struct Messages<'a> {
     rest: &'a [u8],

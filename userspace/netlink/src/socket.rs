@@ -37,9 +37,9 @@ use crate::wait::wait;
 /// The port number of every kernel socket.
 const KERNEL_PORTID: u32 = 0;
 
-/// The length of a buffer that is long enough for any datagram, except the echo of a longer
+/// The length of a buffer that is long enough for any datagram, unless the kernel echoes a longer
 /// message. A part of a dump has up to 32 KiB. A message about a queued packet has one attribute of
-/// up to 64 KiB, and some small ones.
+/// up to 64 KiB, and some small attributes.
 pub const RECEIVE_LEN: usize = 128 * 1024;
 
 /// The longest receive timeout: 68 years. `timeval` can hold this value on every machine.
@@ -47,24 +47,27 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs((1 << 31) - 1);
 
 /// A raw netlink socket whose other end is the kernel.
 ///
-/// Netlink lets privileged processes write to each other's sockets, and only the source address shows
-/// whether the kernel sent a message. This socket is connected to the kernel, so another process that
-/// sends to it gets `ECONNREFUSED`. The socket discards and counts two kinds of messages from other
-/// processes: messages to a multicast group, and messages from before the socket was connected.
+/// Netlink lets privileged processes write to each other's sockets, and only the source address
+/// shows whether the kernel sent a message. This socket is connected to the kernel, so another
+/// process that sends to it gets `ECONNREFUSED`. The socket discards and counts two kinds of
+/// messages from other processes: messages to a multicast group, and messages from before the
+/// socket was connected.
 pub struct KernelSocket {
     socket: Socket,
     portid: u32,
     /// The sequence number of the latest request.
     sequence: u32,
     foreign: u64,
-    /// Whether the socket has joined a multicast group. Other processes may send to a group.
+    /// Whether the socket has joined a multicast group. Other processes, too, can send to a group.
     joined: bool,
-    /// An error of a receipt that first returned datagrams. The next call reports the error.
+    /// The error of a system call that followed the receipt of datagrams. The function returned
+    /// these datagrams. The next call returns the error.
     failure: Option<Errno>,
 }
 
 impl KernelSocket {
-    /// Opens and binds a socket, with extended acknowledgements that do not copy the request.
+    /// Opens and binds a socket. The kernel will send it extended acknowledgements, without a copy
+    /// of the request's payload.
     pub fn open(protocol: u8) -> Result<Self> {
         let failed = |error| {
             linux_names::Error::io(format!("open netlink socket, protocol {protocol}"), &error)
@@ -115,7 +118,8 @@ impl KernelSocket {
         Ok(())
     }
 
-    /// Sets the longest time that [`await_many`](Self::await_many) waits. By default it waits for ever.
+    /// Sets the longest time that [`await_many`](Self::await_many) waits. By default it waits for
+    /// ever.
     ///
     /// The time is rounded up to microseconds. Zero fails with `EINVAL`, because for the kernel
     /// zero means to wait for ever.
@@ -134,8 +138,8 @@ impl KernelSocket {
     /// that this process may set.
     ///
     /// If the buffer stays smaller than `bytes`, this function does not fail, because callers
-    /// estimate more bytes than they need. If the buffer overflows, [`receive`](Self::receive)
-    /// reports it.
+    /// estimate more bytes than they need. If the buffer overflows later,
+    /// [`receive`](Self::receive) returns [`Error::Overrun`].
     pub fn grow_receive_buffer(&self, bytes: usize) -> Result<()> {
         let failed = |errno| linux_names::Error::new("set SO_RCVBUF", errno);
         if self.receive_capacity()? < bytes {
@@ -165,7 +169,7 @@ impl KernelSocket {
 
     /// Sends one datagram, of one message or several, to the kernel.
     ///
-    /// The kernel handles all messages before this returns.
+    /// The kernel handles all messages before this function returns.
     #[inline]
     pub fn send(&self, datagram: &[u8]) -> Result<()> {
         let sent = self.socket.send(datagram, 0).map_err(|error| {
@@ -203,11 +207,11 @@ impl KernelSocket {
     /// Receives one datagram from the kernel, and returns its length before truncation. Discards
     /// datagrams of other senders.
     ///
-    /// If `waits` is set, this function waits for a datagram. A handled signal ends the wait
-    /// without a datagram. So does a datagram of another sender, so that other senders cannot
-    /// prolong the wait.
+    /// If `waits` is set, this function waits for a datagram. When a signal is handled, the wait
+    /// ends without a datagram. When a datagram of another sender arrives, the wait ends without a
+    /// datagram, too, so that other senders cannot prolong the wait.
     fn receive_from_kernel(&mut self, buffer: &mut [u8], waits: bool) -> Result<Option<usize>> {
-        // With MSG_TRUNC the kernel returns the length before truncation.
+        // With MSG_TRUNC, the kernel returns the length that the datagram had before truncation.
         let flags = libc::MSG_TRUNC | if waits { 0 } else { libc::MSG_DONTWAIT };
         loop {
             let mut free = &mut *buffer;
@@ -242,10 +246,12 @@ impl KernelSocket {
     /// receive one datagram each. So only a return value of 0 means that no datagram waits.
     ///
     /// This function does not check the sender of each datagram, because only the kernel can send
-    /// to a socket that is connected to the kernel. But any process may send to a multicast group.
-    /// So if the socket has joined a group, each call receives one datagram and checks its sender.
+    /// to a socket that is connected to the kernel. But other processes can send to a multicast
+    /// group. So if the socket has joined a group, each call receives one datagram and checks its
+    /// sender.
     ///
-    /// A full receive buffer is [`Error::Overrun`]. After this error the socket still works.
+    /// If the receive buffer was full, returns [`Error::Overrun`]. After this error the socket
+    /// still works.
     pub fn receive_many(&mut self, inbox: &mut Inbox) -> Result<usize> {
         self.fill(inbox, false)
     }
@@ -255,8 +261,8 @@ impl KernelSocket {
     /// [`set_receive_timeout`](Self::set_receive_timeout), when a signal is handled, or when a
     /// message of another process was discarded.
     ///
-    /// This function takes one system call. [`wait`](Self::wait) and
-    /// [`receive_many`](Self::receive_many) together take two.
+    /// This function makes one system call. [`wait`](Self::wait) and
+    /// [`receive_many`](Self::receive_many) together make two system calls.
     pub fn await_many(&mut self, inbox: &mut Inbox) -> Result<usize> {
         self.fill(inbox, true)
     }
@@ -282,7 +288,7 @@ impl KernelSocket {
         }
     }
 
-    /// Receives one datagram of a socket to which other processes may send, too.
+    /// Receives one datagram from a socket to which other processes can send, too.
     fn fill_one(&mut self, inbox: &mut Inbox, waits: bool) -> Result<usize> {
         if let Some(length) = self.receive_from_kernel(inbox.first_place(), waits)? {
             inbox.filled(length);
@@ -290,7 +296,7 @@ impl KernelSocket {
         Ok(inbox.len())
     }
 
-    /// The error for a failure to receive.
+    /// The error to return after a receive failed with `errno`.
     #[cold]
     fn not_received(&self, errno: Errno) -> Result<Error> {
         Ok(match errno {
@@ -325,8 +331,8 @@ impl KernelSocket {
     ///
     /// The kernel answers before the send returns, and continues a dump when the program reads it.
     /// So if the socket becomes empty before the last message was read, the receive buffer had no
-    /// room for that message. Then this function returns `None`. A dump that is not consistent is
-    /// [`Error::Interrupted`].
+    /// room for that message. Then this function returns `None`. If the data changed while the
+    /// kernel dumped them, it returns [`Error::Interrupted`].
     pub fn ask(
         &mut self,
         kind: u16,
@@ -379,7 +385,8 @@ impl AsFd for KernelSocket {
     }
 }
 
-/// The buffer size to ask for: the kernel doubles it and keeps it in a signed 32-bit number.
+/// The value of the socket option for a buffer of this size. The kernel doubles the value, and
+/// keeps the result in a signed 32-bit number.
 fn option_value(bytes: usize) -> usize {
     bytes.div_ceil(2).min(i32::MAX as usize / 2)
 }
@@ -444,7 +451,8 @@ mod tests {
     #[test]
     fn requests_are_answered_up_to_their_acknowledgement_or_the_end_of_the_dump() {
         let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
-        // RTM_GETLINK for all interfaces, lo at least, then for one that cannot exist.
+        // RTM_GETLINK for all interfaces, which are at least lo. Then RTM_GETLINK for an interface
+        // that cannot exist.
         let mut links = 0;
         let mut count = |message: &Message<'_>| {
             links += usize::from(message.kind == 16);
@@ -490,8 +498,8 @@ mod tests {
         let forged = request(&victim, 16, b"forged");
         let mut inbox = inbox(4);
         for foreign in 1..=3 {
-            // The group gets the message. Then the send fails, because the kernel has no socket of this
-            // protocol.
+            // The group gets the message. Then the send fails, because the kernel has no socket of
+            // this protocol.
             let error = attacker
                 .send_to(&forged, &SocketAddr::new(0, 1), 0)
                 .unwrap_err();
@@ -499,7 +507,7 @@ mod tests {
             match foreign {
                 1 => assert_eq!(victim.receive(&mut [0; 64]).unwrap(), None),
                 2 => assert_eq!(victim.receive_many(&mut inbox).unwrap(), 0),
-                // Without the discarded message, this call would wait for ever.
+                // This call ends because it discards a message. Otherwise it would wait for ever.
                 _ => assert_eq!(victim.await_many(&mut inbox).unwrap(), 0),
             }
             assert_eq!(victim.foreign(), foreign);
@@ -546,7 +554,7 @@ mod tests {
         assert_eq!(sequence, 8);
     }
 
-    /// Sends requests. The kernel answers each with an acknowledgement only.
+    /// Sends requests. The kernel answers each request with an acknowledgement only.
     fn ask(socket: &KernelSocket, count: u32) {
         let noop = request(socket, 1, &[]);
         (0..count).for_each(|_| socket.send(&noop).unwrap());
@@ -639,7 +647,7 @@ mod tests {
     fn datagram_longer_than_its_place_is_an_error_and_those_around_it_are_not() {
         let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
         let mut inbox = inbox(4);
-        // If the interface exists, the answer is long.
+        // `found` asks for interface 1, which exists, so the answer is longer than a place.
         let mut found = [0; 16];
         found[4] = 1;
         let mut none = [0; 16];

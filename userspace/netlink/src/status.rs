@@ -189,7 +189,8 @@ mod tests {
             end.unwrap().unwrap()
         };
         assert_eq!((end(&[]).errno, end(&[0; 4]).errno), (None, None));
-        // The code is the last return value of the kernel's dump function, which may be positive.
+        // The code is the last return value of the kernel's dump function. It can be positive,
+        // which is no error.
         assert_eq!(end(&36_i32.to_ne_bytes()).errno, None);
         let failed = end(&(-libc::EPERM).to_ne_bytes());
         assert_eq!((failed.errno, failed.request), (Some(Errno::EPERM), 21));

@@ -36,8 +36,8 @@ pub fn wait(
         let timeout = match deadline {
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
-                // The time is rounded up. Otherwise poll() would return at once during the last
-                // fraction of a millisecond, and the loop would be busy.
+                // The time is rounded up. Otherwise each poll() during the last fraction of a
+                // millisecond would return immediately, and the loop would be busy.
                 let millis = left.as_nanos().div_ceil(1_000_000);
                 PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
             }
@@ -66,8 +66,8 @@ pub fn wait(
     }
 }
 
-/// Returns what [`wait`] would return for a source that is already readable. It does not block, and
-/// only looks at `stop`.
+/// Returns what [`wait`] would return for a source that is already readable. This function does not
+/// block, and only looks at `stop`.
 pub fn already_readable(stop: Option<BorrowedFd<'_>>) -> Result<Wake> {
     Ok(match wait(None, Some(Instant::now()), stop)? {
         Wake::TimedOut => Wake::Readable,

@@ -50,8 +50,8 @@ use crate::verdict::Decision;
 /// The queue is also a [`Stream`] of [`OwnedPacket`]s, for `tokio_stream::StreamExt::next` and
 /// similar functions. The stream does not end, and goes on after errors.
 ///
-/// A full receive buffer is no error. [`Queue::losses`] counts the packets that had no room; call
-/// it through [`get_ref`](Self::get_ref).
+/// A full receive buffer is no error. [`Queue::losses`] counts the packets that the kernel dropped
+/// because they had no room. To call it, use [`get_ref`](Self::get_ref).
 ///
 /// One task owns the queue. This task can send each [`OwnedPacket`] to other tasks through a
 /// channel. The other tasks send the packet's id and their decision back through another channel.
@@ -72,27 +72,27 @@ use crate::verdict::Decision;
 #[derive(Debug)]
 pub struct AsyncQueue {
     fd: AsyncFd<Queue>,
-    /// The time until the queue tries again to send verdicts, after the kernel could not take them.
+    /// The timer after which the queue tries again to send verdicts that the kernel could not take.
     again: Option<Pin<Box<Sleep>>>,
-    /// The time until the queue must send verdicts that wait for others.
+    /// The timer after which the queue must send the verdicts that wait for other verdicts.
     due: Option<Pin<Box<Sleep>>>,
     /// The buffer that the stream receives into.
     buffer: Vec<u8>,
 }
 
 impl AsyncQueue {
-    /// Registers a queue with the tokio runtime. Fails if the runtime cannot register its
+    /// Registers a queue with the tokio runtime. Fails if the runtime cannot register the queue's
     /// descriptor.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime, or in a runtime without I/O (`enable_io`). In a runtime without
-    /// time (`enable_time`), later calls panic if verdicts cannot be sent or are gathered for a
-    /// time.
+    /// timers (`enable_time`), later calls panic if verdicts cannot be sent, or if they must wait
+    /// for the time of [`Batching`](crate::Batching).
     pub fn new(queue: Queue) -> Result<Self> {
         // The unsafe replacement, `AsyncFd::register_with_interest`, requires a descriptor that
-        // does not change. That holds here: a queue has one descriptor for its whole life, and
-        // nobody can put another queue in its place.
+        // does not change. The descriptor does not change here: a queue has one descriptor for its
+        // whole life, and no code can put another queue in its place.
         #[allow(
             deprecated,
             reason = "its replacement is unsafe, and newer than others' tokio"
@@ -107,7 +107,7 @@ impl AsyncQueue {
         })
     }
 
-    /// The queue within, for its numbers and losses.
+    /// The queue, for example to read its number and its losses.
     #[must_use]
     pub fn get_ref(&self) -> &Queue {
         self.fd.get_ref()
@@ -117,7 +117,7 @@ impl AsyncQueue {
         self.fd.get_mut()
     }
 
-    /// Takes the queue out of the runtime. Verdicts that were not sent stay with it.
+    /// Takes the queue out of the runtime. The queue keeps the verdicts that were not sent.
     #[must_use]
     pub fn into_inner(self) -> Queue {
         self.fd.into_inner()
@@ -133,7 +133,7 @@ impl AsyncQueue {
         Ok(place.of(buffer))
     }
 
-    /// Decides about a packet. Packets may be decided in any order. When this function returns, the
+    /// Decides about a packet. Packets can be decided in any order. When this function returns, the
     /// queue has the verdict. When the future ends, the kernel has the verdict, unless the verdict
     /// waits for others by [`Options::batching`](crate::Options::batching).
     ///
@@ -143,8 +143,8 @@ impl AsyncQueue {
         self.sent(sent)
     }
 
-    /// Decides about all packets of the queue up to this one: see [`Queue::decide_up_to`]. The
-    /// future is like the future of [`decide`](Self::decide).
+    /// Decides about all packets of the queue up to the packet with this id: see
+    /// [`Queue::decide_up_to`]. The future ends as the future of [`decide`](Self::decide) does.
     pub fn decide_up_to(
         &mut self,
         id: u32,
@@ -155,7 +155,7 @@ impl AsyncQueue {
     }
 
     /// Decides about a packet and gives it other content: see [`Queue::decide_rewritten`]. The
-    /// future is like the future of [`decide`](Self::decide).
+    /// future ends as the future of [`decide`](Self::decide) does.
     pub fn decide_rewritten(
         &mut self,
         decision: Decision,
@@ -223,8 +223,8 @@ impl AsyncQueue {
         if self.get_ref().unsent() > 0 {
             if let Some(due) = self.get_ref().due() {
                 let due = due.into();
-                // If other verdicts were sent meanwhile, `due` is still their timer. It ends too
-                // early for the verdicts that wait now.
+                // `self.due` can be the timer of other verdicts, which were sent meanwhile. It
+                // would end too early for the verdicts that wait now, so it is replaced.
                 let sleep = self.due.take().filter(|sleep| sleep.deadline() == due);
                 let sleep = sleep.unwrap_or_else(|| Box::pin(sleep_until(due)));
                 ready!(self.due.insert(sleep).as_mut().poll(context));

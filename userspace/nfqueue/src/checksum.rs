@@ -46,7 +46,8 @@ pub(crate) fn fill(layout: &Layout, bytes: &mut [u8]) -> Result<(), Unwritable> 
     put(bytes, layout.transport + place, [0, 0])?;
     let mut sum = sum(layout, bytes);
     if sum == 0 && layout.protocol == IpNumber::UDP {
-        // 0 means no checksum. In ones' complement arithmetic, all ones is 0, too.
+        // In a UDP header, 0 means that there is no checksum. So this code writes all ones, which
+        // is also 0 in ones' complement arithmetic.
         sum = u16::MAX;
     }
     put(bytes, layout.transport + place, sum.to_ne_bytes())
@@ -62,7 +63,7 @@ fn place(layout: &Layout) -> Result<usize, Unwritable> {
     }
 }
 
-/// Whether the packet has no transport checksum. Only UDP over IPv4 may have none.
+/// Whether the packet has no transport checksum. Only UDP over IPv4 can be without a checksum.
 fn is_absent(layout: &Layout, bytes: &[u8]) -> bool {
     let start = layout.transport;
     layout.ipv4
@@ -70,13 +71,14 @@ fn is_absent(layout: &Layout, bytes: &[u8]) -> bool {
         && bytes.get(start + 6..start + 8) == Some(&[0, 0])
 }
 
-/// The complement of the sum over all parts, with its bytes in memory order.
+/// The ones' complement of the sum over all parts that the transport checksum covers. Its bytes are
+/// in memory order.
 fn sum(layout: &Layout, bytes: &[u8]) -> u16 {
     let (addresses, transport) = inputs(layout, bytes);
     let mut sum = Sum16BitWords::new();
     if layout.protocol != IpNumber::ICMP {
-        // In both families, only the lower 16 bits of the length can be set here. So the same code
-        // is right for both.
+        // The checksum covers the length: in 16 bits for IPv4, in 32 bits for IPv6. Here the length
+        // never needs more than 16 bits, so the same code is right for IPv4 and IPv6.
         let length = u16::try_from(transport.len()).unwrap_or(u16::MAX);
         sum = sum
             .add_slice(addresses)

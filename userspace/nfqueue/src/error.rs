@@ -65,8 +65,8 @@ impl From<Malformed> for Error {
     }
 }
 
-/// For functions that return [`std::io::Result`]. The queue's error is the source of the
-/// [`io::Error`].
+/// The conversion that the operator `?` makes in functions that return [`std::io::Result`]. The
+/// queue's error is inside the [`io::Error`].
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = error.errno().map(|errno| Self::from(errno).kind());

@@ -9,7 +9,7 @@ use etherparse::Ipv6ExtensionSlice;
 use crate::unwritable::Unwritable;
 
 pub(crate) const IPV6_HEADER_LEN: usize = 40;
-/// The number of extension headers that the kernel compares (`IP6_MAX_EXT_HDRS_CNT`).
+/// The largest number of extension headers that the kernel compares (`IP6_MAX_EXT_HDRS_CNT`).
 const MAX_EXTENSIONS: usize = 12;
 
 /// The places of the headers in a packet.
@@ -59,7 +59,7 @@ impl Layout {
         })
     }
 
-    /// The length of the transport header that the kernel requires (`nfqnl_validate_l4()`).
+    /// The least length of the transport header that the kernel accepts (`nfqnl_validate_l4()`).
     /// `usize::MAX` if the length field of the header is invalid.
     pub(crate) fn transport_min(&self, transport: &[u8]) -> usize {
         match self.protocol {

@@ -31,7 +31,7 @@
 //! A verdict needs only the id of the packet. The queue keeps a verdict until the kernel has it. If
 //! sending fails with an error for which [`Error::is_temporary`] is true, the queue sends the
 //! verdict again: with the next verdict, while it waits for a packet, or by [`Queue::flush`]. If
-//! the packet is gone by then, the kernel refuses the verdict. That is no error: it is an
+//! the packet is gone by then, the kernel refuses the verdict. Such a refusal is no error: it is an
 //! [`Event`], or is counted ([`Queue::refusals`]).
 //!
 //! With [`Options::batching`], one message to the kernel can decide many packets.
@@ -39,8 +39,8 @@
 //! # Losses
 //!
 //! If the queue or the socket is full, the kernel drops the packets that have no room, or lets them
-//! pass ([`Options::fail_open`]). [`Queue::losses`] returns their number. The queue works on after
-//! that.
+//! pass ([`Options::fail_open`]). [`Queue::losses`] returns the number of dropped packets. The
+//! queue still works afterwards.
 //!
 //! # Features
 //!

@@ -21,8 +21,9 @@ fn allows(settings: &Path, user_namespace: &Path) -> bool {
     const INITIAL: &str = "user:[4026531837]";
     let ipv6 = settings.join("ipv6");
     let hidden = ipv6.join("conf").exists() && !ipv6.join("route/mtu_expires").exists();
-    // A process in another user namespace has rights only on network namespaces that this user
-    // namespace or a user namespace below it owns.
+    // If this process is in another user namespace, it can bind queues only in network namespaces
+    // that this user namespace, or a user namespace below it, owns. So the initial user namespace
+    // does not own the network namespace.
     let inside = fs::read_link(user_namespace).is_ok_and(|link| link.as_os_str() != INITIAL);
     !hidden && !inside
 }

@@ -32,20 +32,20 @@ pub enum CopyMode {
     },
 }
 
-/// How many verdicts may wait to be sent together, and how long they may wait.
+/// How many verdicts can wait to be sent together, and how long they can wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batching {
-    /// When this number of verdicts wait, they are sent at once. With 1, no verdict waits.
+    /// As soon as this number of verdicts wait, they are sent. With 1, no verdict waits.
     pub count: NonZero<usize>,
-    /// The longest time that the first waiting verdict waits for others. If it is zero, the queue
-    /// sends the first verdict after a pause at once, and sends the next verdicts before it waits
-    /// for more packets. So no verdict waits longer than it takes to decide the packets that have
-    /// arrived.
+    /// The longest time that the first waiting verdict waits for others. If this time is zero, the
+    /// queue sends the first verdict after a pause immediately, and sends the next verdicts before
+    /// it waits for more packets. So no verdict waits longer than it takes to decide the packets
+    /// that have arrived.
     pub time: Duration,
 }
 
 impl Batching {
-    /// Every verdict is sent at once.
+    /// Every verdict is sent immediately.
     pub const OFF: Self = Self {
         count: NonZero::<usize>::MIN,
         time: Duration::ZERO,
@@ -79,8 +79,8 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Packets are copied whole, after segmentation, and with checksums. 1024 packets may wait,
-    /// which is the kernel's default. Verdicts are not batched.
+    /// Packets are copied whole, after segmentation, and with checksums. 1024 packets can wait for
+    /// a verdict, which is the kernel's default. Verdicts are not batched.
     fn default() -> Self {
         Self {
             copy_mode: CopyMode::Packet { range: None },
@@ -97,8 +97,8 @@ impl Options {
         Self { copy_mode, ..self }
     }
 
-    /// Sets the number of packets that may wait for a verdict. While as many wait, the kernel drops
-    /// new packets.
+    /// Sets the number of packets that can wait for a verdict. While this number of packets waits,
+    /// the kernel drops new packets.
     ///
     /// The receive buffer of the socket gets room for this number of packets of 1,500 bytes: 4 KiB
     /// each, 256 MiB at most. For another size, set `SO_RCVBUF` of the queue's descriptor.
@@ -125,8 +125,8 @@ impl Options {
         Self { batching, ..self }
     }
 
-    /// Sets whether packets pass if they have no room in the queue or in the socket. Otherwise the
-    /// kernel drops them.
+    /// Sets whether packets pass if they have no room in the queue or in the socket. If this option
+    /// is off, the kernel drops such packets.
     pub fn fail_open(self, on: bool) -> Self {
         self.flag(libc::NFQA_CFG_F_FAIL_OPEN, on)
     }
@@ -142,19 +142,21 @@ impl Options {
         self.flag(libc::NFQA_CFG_F_CONNTRACK, on)
     }
 
-    /// Sets whether the kernel copies packets as it has them. A merged packet then comes whole,
-    /// although it will be segmented later. A checksum that will be computed later is missing.
+    /// Sets whether the kernel copies packets in the form that they have in the kernel. Then a
+    /// merged packet (GSO) is copied as one packet, although it will be segmented later, and a
+    /// checksum that will be computed later is missing.
     pub fn gso(self, on: bool) -> Self {
         self.flag(libc::NFQA_CFG_F_GSO, on)
     }
 
-    /// Sets whether the kernel tells the user and the group that sent a packet of this machine.
+    /// Sets whether the kernel tells the user and the group of the sender, for a packet that this
+    /// machine sends.
     pub fn uid_gid(self, on: bool) -> Self {
         self.flag(libc::NFQA_CFG_F_UID_GID, on)
     }
 
-    /// Sets whether the kernel tells the security context of the sender, for a packet of this
-    /// machine.
+    /// Sets whether the kernel tells the security context of the sender, for a packet that this
+    /// machine sends.
     pub fn security_context(self, on: bool) -> Self {
         self.flag(libc::NFQA_CFG_F_SECCTX, on)
     }
@@ -172,7 +174,7 @@ impl Options {
     /// The payload of the message that binds a queue.
     ///
     /// The message has all options. So when the first packet arrives, the kernel already knows
-    /// which part of it to copy.
+    /// which part of the packet to copy.
     pub(crate) fn bind_payload(&self, queue: u16) -> Vec<u8> {
         let mut payload = command_payload(queue, libc::NFQNL_CFG_CMD_BIND);
         let (mode, range) = match self.copy_mode {

@@ -6,8 +6,8 @@
 //! A batch message decides *all* packets of the queue up to an id. So packets may share a batch
 //! message only if they directly follow one another in the queue, no undecided packet is before
 //! them, and their decision is the same. These packets are called a run. Any other decision ends
-//! the run. It has its own message, after the message of the run. The kernel handles the messages
-//! of a datagram in order.
+//! the run, and gets a message of its own after the message of the run. The kernel handles the
+//! messages of a datagram in order.
 
 use std::collections::VecDeque;
 
@@ -22,7 +22,7 @@ use crate::wire::MSG_VERDICT_BATCH;
 /// When the waiting verdicts take more bytes than this, they are sent, even if they are few.
 const ENOUGH_BYTES: usize = 64 << 10;
 
-/// The length of the longest datagram: the bytes of verdicts that may wait, then a verdict with the
+/// The length of the longest datagram: the bytes of verdicts that can wait, then a verdict with the
 /// longest content. Such a datagram fits a send buffer of the default size.
 pub(crate) const DATAGRAM_LEN: usize = ENOUGH_BYTES + MAX_PAYLOAD + 256;
 
@@ -34,7 +34,7 @@ pub(crate) struct Outbox {
     run: Option<Run>,
     /// For each batch message in `messages`, the number of its decisions.
     batches: VecDeque<usize>,
-    /// The packets that came and wait for their verdict, in the order of the queue.
+    /// The ids of the packets that came and wait for their verdict, in the order of the queue.
     undecided: VecDeque<u32>,
     decisions: usize,
 }
@@ -58,7 +58,8 @@ impl Outbox {
         }
     }
 
-    /// Notes that a packet came, in the order in which the kernel queued it.
+    /// Notes that a packet came. The caller notes packets in the order in which the kernel queued
+    /// them.
     #[inline]
     pub(crate) fn arrived(&mut self, id: u32) {
         self.undecided.push_back(id);
@@ -87,8 +88,8 @@ impl Outbox {
         self.undecided.is_empty()
     }
 
-    /// Adds one decision on the next `length` packets of the queue, up to `last`.
-    /// [`arrived`](Self::arrived) was not called for these packets, and no other packet is
+    /// Adds the same decision for each of the next `length` packets of the queue, up to `last`. The
+    /// caller has not called [`arrived`](Self::arrived) for these packets, and no other packet is
     /// undecided.
     #[inline]
     pub(crate) fn decide_next(&mut self, last: u32, length: usize, decision: Decision) {
@@ -154,8 +155,8 @@ impl Outbox {
         self.messages.len() >= ENOUGH_BYTES
     }
 
-    /// The next datagram for the kernel. It has all decisions. If an earlier send has failed, the
-    /// decisions may need several datagrams.
+    /// The next datagram for the kernel. It has all decisions that fit a datagram. More than one
+    /// datagram can be necessary only if an earlier send has failed.
     #[inline]
     pub(crate) fn datagram(&mut self) -> &[u8] {
         self.end_run();
@@ -167,7 +168,7 @@ impl Outbox {
         &self.messages[..length]
     }
 
-    /// The number of bytes of as many first messages as fit a datagram.
+    /// The number of bytes of the first messages, as many as fit a datagram.
     fn whole_messages(&self) -> usize {
         let mut messages = Messages::new(&self.messages);
         let mut length = 0;
@@ -357,8 +358,8 @@ mod tests {
     }
 
     proptest! {
-        /// Tries any order of decisions, any times of sending, and any packets that the kernel lost
-        /// or has not delivered yet.
+        /// Decides packets in any order, and sends verdicts at any time. The kernel loses some
+        /// packets, and has not delivered the last packet yet.
         #[test]
         fn every_packet_gets_its_own_verdict_and_no_other(
             first in prop_oneof![Just(1_u32), Just(u32::MAX - 20), Just(i32::MAX as u32 - 5)],

@@ -11,7 +11,7 @@ use linux_names::process::Process;
 use serde::Serialize;
 
 /// The directory of the calling thread's network namespace. `/proc/net` is the directory of the
-/// process's main thread, which differs after a thread has changed its namespace.
+/// main thread's network namespace. The two differ if a thread has changed its namespace.
 const PROC_NET: &str = "/proc/thread-self/net";
 
 /// The socket that a queue is bound to.
@@ -97,7 +97,8 @@ pub(crate) fn holder(queue: u16) -> Option<QueueHolder> {
     Some(QueueHolder { portid, process })
 }
 
-/// The process that has a netfilter netlink socket open, by the address of the socket.
+/// Finds the process that has a netfilter netlink socket open. `portid` is the address of the
+/// socket.
 fn process_of(portid: u32) -> Option<Process> {
     let table = fs::read_to_string(format!("{PROC_NET}/netlink")).ok()?;
     let inode = socket_inode(&table, portid)?;

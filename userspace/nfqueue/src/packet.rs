@@ -76,10 +76,10 @@ pub struct Packet<'a> {
     pub hardware_address: Option<&'a [u8]>,
     /// The link layer header before the packet; only for packets from bridges.
     pub link_header: Option<&'a [u8]>,
-    /// The VLAN tag that the packet had; only for packets from bridges.
+    /// The VLAN tag that the packet has; only for packets from bridges.
     pub vlan: Option<Vlan>,
-    /// When the packet came in, since the epoch. Only if the kernel took the time, for example
-    /// because a capture asked for it.
+    /// The time since the epoch when the packet came in. Only if the kernel took the time, for
+    /// example because a capture asked for it.
     pub timestamp: Option<Duration>,
     /// The connection that the packet belongs to; only with
     /// [`Options::conntrack`](super::Options::conntrack).
@@ -98,8 +98,8 @@ pub struct Packet<'a> {
     pub offload: Offload,
     /// The packet from its network header on, as far as it was copied.
     pub payload: &'a [u8],
-    /// Length of the whole packet. 0 if no byte of it was copied, because then the kernel does not
-    /// tell the length.
+    /// Length of the whole packet. 0 if no byte of the packet was copied, because then the kernel
+    /// does not tell the length.
     pub length: usize,
 }
 
@@ -159,7 +159,7 @@ impl Offload {
         self.has(libc::NFQA_SKB_CSUM_NOTVERIFIED)
     }
 
-    /// The packet is a merged one, which will be segmented later.
+    /// The packet was merged from several packets, and will be segmented later.
     #[must_use]
     pub fn gso(self) -> bool {
         self.has(libc::NFQA_SKB_GSO)
@@ -227,7 +227,7 @@ impl<'a> Packet<'a> {
         Ok(packet)
     }
 
-    /// A packet with no information about it.
+    /// A packet about which the kernel has said nothing.
     pub(crate) const EMPTY: Self = Self {
         queue: 0,
         id: 0,
@@ -324,9 +324,9 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// The payload of a packet message in the kernel's layout. The packet has 29 bytes, so its
-    /// attribute needs padding, and leaves by interface 1. The message also has an unknown
-    /// attribute.
+    /// The payload of a packet message in the kernel's layout. The packet leaves by interface 1. It
+    /// has 29 bytes, so its attribute would need padding, which the kernel leaves out. The message
+    /// also has an unknown attribute.
     pub(crate) fn packet_payload(id: u32) -> Vec<u8> {
         let mut payload = vec![2, 0, 0, 7];
         let [id0, id1, id2, id3] = id.to_be_bytes();

@@ -16,15 +16,15 @@ use crate::unwritable::Unwritable;
 use crate::wire::MAX_PAYLOAD;
 
 const IPV4_HEADER_LEN: usize = 20;
-/// The flag "don't fragment" in byte 6 of an IPv4 header. New content may change this flag, but
-/// neither the other flags nor the fragment offset.
+/// The flag "don't fragment" in byte 6 of an IPv4 header. New content can change this flag, but not
+/// the other flags and not the fragment offset.
 const DONT_FRAGMENT: u8 = 0x40;
 
-/// Other content for a packet. The kernel accepts it.
+/// Other content for a packet. It was checked that the kernel accepts this content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rewritten {
     pub(crate) id: u32,
-    /// Not longer than the payload of an attribute can be.
+    /// The content. It fits the payload of an attribute.
     pub(crate) content: Vec<u8>,
 }
 
@@ -60,7 +60,7 @@ pub struct Edit<'a> {
 }
 
 impl<'a> Edit<'a> {
-    /// Starts with the content of the packet.
+    /// Starts with the present content of the packet. Fails if the packet cannot get other content.
     pub fn new(packet: &'a Packet<'a>) -> Result<Self, Unwritable> {
         let family = i32::from(packet.family);
         if family != libc::AF_INET && family != libc::AF_INET6 {
@@ -214,8 +214,8 @@ fn same(old: &[u8], new: &[u8], range: std::ops::Range<usize>) -> bool {
     old.get(range.clone()) == new.get(range)
 }
 
-/// The comparisons of `nfqnl_validate_ip4()`. The kernel compares the protocol only with connection
-/// tracking.
+/// Makes the comparisons of `nfqnl_validate_ip4()`. The kernel compares the protocol only if
+/// connection tracking is used. This function always compares it.
 fn check_ipv4(old: &[u8], new: &[u8], transport: usize) -> Result<(), Unwritable> {
     let fragmentation = |bytes: &[u8]| match bytes.get(6..8) {
         Some(&[flags, offset]) => Some([flags & !DONT_FRAGMENT, offset]),
@@ -236,7 +236,7 @@ fn check_ipv4(old: &[u8], new: &[u8], transport: usize) -> Result<(), Unwritable
     Ok(())
 }
 
-/// The comparisons of `nfqnl_validate_ip6()`.
+/// Makes the comparisons of `nfqnl_validate_ip6()`.
 fn check_ipv6(old: &[u8], new: &[u8], transport: usize) -> Result<(), Unwritable> {
     if old.first().map(|octet| octet >> 4) != new.first().map(|octet| octet >> 4) {
         return Err(Unwritable::Header("version"));
@@ -285,7 +285,7 @@ mod tests {
         bytes
     }
 
-    /// Whether another implementation finds all lengths and checksums right.
+    /// Asserts that all lengths and checksums are right, by another implementation (etherparse).
     fn assert_sound(bytes: &[u8]) {
         match IpSlice::from_slice(bytes).unwrap() {
             IpSlice::Ipv4(ip) => {
@@ -484,8 +484,8 @@ mod tests {
             let mut packet = queued(&bytes);
             packet.family = 2;
             let refused = Edit::new(&packet).map(Edit::finish).err();
-            // An option replaces the ICMP header, and the bytes after it are read as an ICMP
-            // message.
+            // With 0x46, the IP header has an option, which takes the place of the ICMP header.
+            // Then the bytes after the option are read as an ICMP message, so any result is right.
             if bytes[0] != 0x46 {
                 assert_eq!(refused, Some(expected), "byte {place}");
             }
@@ -523,10 +523,10 @@ mod tests {
             let refused = edited(&bytes, |edit| edit.content_mut()[place] ^= 0x10);
             assert_eq!(refused, Err(Unwritable::Header(expected)), "byte {place}");
         }
-        // The bytes after the extension header may change.
+        // The bytes after the extension header can change.
         let new = edited(&with_extension, |edit| edit.set_data(b"other").unwrap()).unwrap();
         assert_sound(&new);
-        // The flag "don't fragment" may change, too.
+        // The flag "don't fragment" can change, too.
         let new = edited(&ping(9), |edit| edit.content_mut()[6] ^= DONT_FRAGMENT).unwrap();
         assert_sound(&new);
     }

@@ -45,9 +45,10 @@ use crate::unwritable::Unwritable;
 use crate::verdict::Decision;
 use crate::wire::MSG_CONFIG;
 
-/// The memory that the kernel charges for a waiting packet that is a full-size Ethernet frame.
+/// The memory that the kernel charges to the socket for the message about a packet, if the packet
+/// is a full-size Ethernet frame.
 const PACKET_CHARGE: usize = 4096;
-/// The number of packets that may wait, by default.
+/// The number of packets that can wait for a verdict, by default.
 const MAX_LENGTH_DEFAULT: u32 = 1024;
 /// The largest receive buffer that the queue requests.
 const SOCKET_CAPACITY_MAX: usize = 256 << 20;
@@ -55,7 +56,7 @@ const SOCKET_CAPACITY_MAX: usize = 256 << 20;
 /// The longest time that [`Queue::receive_many_soon`] waits.
 pub const SOON: Duration = Duration::from_millis(100);
 
-/// The time until verdicts are sent again after the kernel could not take them
+/// The time after which the queue sends verdicts again that the kernel could not take
 /// ([`Error::is_temporary`]).
 pub const AGAIN: Duration = Duration::from_millis(1);
 
@@ -64,18 +65,19 @@ const NETLINK_NETFILTER: u8 = octet(libc::NETLINK_NETFILTER);
 /// A netfilter queue bound to this process.
 ///
 /// [`next_packet`](Self::next_packet) reads packets and blocks. [`receive`](Self::receive) does not
-/// block. With the feature `tokio`, `AsyncQueue` reads packets. A packet is decided by its id.
-/// Packets may be decided in any order. The queue keeps a verdict until the kernel has it: if
-/// sending fails, [`flush`](Self::flush) tries again.
+/// block. With the feature `tokio`, `AsyncQueue` reads packets. A verdict names its packet by the
+/// packet's id. Packets can be decided in any order. The queue keeps a verdict until the kernel has
+/// it: if sending fails, [`flush`](Self::flush) tries again.
 ///
-/// The drop of a `Queue` sends the verdicts that wait to be sent, and unbinds the queue. Then the
-/// kernel drops the undecided packets. If the process exits without the drop, the kernel unbinds
-/// the queue, too.
+/// When a `Queue` is dropped, it sends the verdicts that wait to be sent, and unbinds the queue.
+/// Then the kernel drops the undecided packets. If the process exits and does not drop the `Queue`,
+/// the kernel unbinds the queue, too.
 pub struct Queue {
     socket: KernelSocket,
     number: u16,
     options: Options,
-    /// Datagrams that came before the acknowledgement of the bind.
+    /// Messages that were read from the socket, but not returned yet: those that came before the
+    /// acknowledgement of the bind, and those behind a packet in its datagram.
     early: VecDeque<Vec<u8>>,
     outbox: Outbox,
     /// Whether packets of this network namespace can get other content.
@@ -131,8 +133,8 @@ impl Place {
     }
 }
 
-/// The packets and answers that came while a queue was closed, and the refusals of
-/// [`Queue::refusals`].
+/// The packets and answers that were left when a queue was closed, and the refusals that
+/// [`Queue::refusals`] had counted before.
 ///
 /// To learn the losses, call [`Queue::losses`] before the queue is closed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -236,13 +238,13 @@ impl Queue {
 
     /// Blocks until a datagram can be received, the deadline passes, or `stop` is readable.
     ///
-    /// During the wait, this function sends each verdict when its time has come, and goes on
-    /// waiting. A program that must know when verdicts were sent uses [`due`](Self::due) as the
-    /// deadline.
+    /// When the time of a waiting verdict comes ([`due`](Self::due)), this function sends the
+    /// verdict and continues to wait. A program that must know when verdicts were sent uses
+    /// [`due`](Self::due) as the deadline.
     ///
     /// If a verdict cannot be sent, this function fails. Before it returns an error for which
-    /// [`Error::is_temporary`] is true, it waits for [`AGAIN`], or until `stop` or the queue is readable. So
-    /// a loop that calls this function again is not busy.
+    /// [`Error::is_temporary`] is true, it waits for [`AGAIN`], or until `stop` or the queue is
+    /// readable. So a loop that calls this function again is not busy.
     pub fn wait(
         &mut self,
         deadline: Option<Instant>,
@@ -323,8 +325,8 @@ impl Queue {
     /// Receives one datagram into `buffer` without blocking, or returns `None` if there is none
     /// yet. The buffer should have [`RECEIVE_LEN`](crate::RECEIVE_LEN) bytes.
     ///
-    /// A full socket is no error. [`losses`](Self::losses) counts the packets that had no room in
-    /// it.
+    /// A full socket is no error. [`losses`](Self::losses) counts the packets that the kernel
+    /// dropped because they had no room in the socket.
     pub fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Option<Events<'b>>> {
         let Some(length) = self.receive_datagram(buffer)? else {
             return Ok(None);
@@ -347,19 +349,21 @@ impl Queue {
     /// [`events`](Self::events) then returns the packets in them, or
     /// [`decide_all`](Self::decide_all) decides all packets.
     ///
-    /// More datagrams may wait, even if `inbox` has room for them: see [`KernelSocket::receive_many`].
+    /// After this call, more datagrams can wait, even if `inbox` has room for them: see
+    /// [`KernelSocket::receive_many`].
     pub fn receive_many(&mut self, inbox: &mut Inbox) -> Result<usize> {
         self.receive_into(inbox, KernelSocket::receive_many)
     }
 
     /// Sends the verdicts that wait to be sent, except verdicts that wait for a time
     /// ([`due`](Self::due)). Then receives as [`receive_many`](Self::receive_many) does. If no
-    /// datagram is there, it waits for one, up to [`SOON`] or until a signal is handled.
+    /// datagram is there, it waits for a datagram, up to [`SOON`] or until a signal is handled.
     ///
-    /// While packets keep coming, this takes one system call less than [`wait`](Self::wait) and
-    /// [`receive_many`](Self::receive_many). Verdicts that wait for a time may be late by [`SOON`].
-    /// If this function fails, `inbox` may still have its earlier content. If a verdict cannot be
-    /// sent, this function fails as [`wait`](Self::wait) does.
+    /// While packets keep coming, this function makes one system call less than
+    /// [`wait`](Self::wait) and [`receive_many`](Self::receive_many) together. Verdicts that wait
+    /// for a time can be late by [`SOON`]. If this function fails, `inbox` can still have its
+    /// earlier content. If a verdict cannot be sent, this function fails as [`wait`](Self::wait)
+    /// does.
     pub fn receive_many_soon(&mut self, inbox: &mut Inbox) -> Result<usize> {
         if self.early.is_empty() && self.options.batching.time.is_zero() {
             if let Err(error) = self.flush() {
@@ -415,8 +419,8 @@ impl Queue {
     ) -> (u64, Result<()>) {
         let in_turn = self.options.batching.is_on() && self.outbox.has_no_undecided();
         let (mut count, mut sent) = (0, Ok(()));
-        // One batch verdict decides a run of packets. It needs only the last id, and the outbox
-        // needs only the number of packets.
+        // One batch verdict decides a run of packets. The verdict needs only the id of the last
+        // packet. The outbox also needs the number of packets, but not their ids.
         let (mut run, mut last) = (0, 0);
         let mut decide = |id| {
             count += 1;
@@ -452,8 +456,8 @@ impl Queue {
         (count, sent)
     }
 
-    /// Receives one datagram, if there is one, and finds the first packet in it. The next calls
-    /// receive the messages after the packet.
+    /// Receives one datagram, if there is one, and finds the first packet in it. If messages follow
+    /// the packet in the datagram, the next call receives them.
     pub(crate) fn receive_place(&mut self, buffer: &mut [u8]) -> Result<Received> {
         let Some(length) = self.receive_datagram(buffer)? else {
             return Ok(Received::Nothing);
@@ -468,7 +472,7 @@ impl Queue {
         Ok(Received::Packet(place))
     }
 
-    /// Whether there are messages that were already read from the socket.
+    /// Whether there are messages that were already read from the socket, but not returned yet.
     #[cfg(feature = "tokio")]
     pub(crate) fn has_early(&self) -> bool {
         !self.early.is_empty()
@@ -513,10 +517,10 @@ impl Queue {
         Ok(Some(datagram.len()))
     }
 
-    /// Decides about a packet. Packets may be decided in any order.
+    /// Decides about a packet. Packets can be decided in any order.
     ///
     /// Without [`Options::batching`], success means that the verdict was sent. With batching, the
-    /// verdict may wait for others, see [`flush`](Self::flush). The kernel may still refuse a
+    /// verdict can wait for others, see [`flush`](Self::flush). The kernel can still refuse a
     /// verdict, for example because the packet is gone or already has a verdict. Then
     /// [`receive`](Self::receive) returns [`Event::VerdictRefused`], and
     /// [`next_packet`](Self::next_packet) counts the refusal in [`refusals`](Self::refusals).
@@ -529,10 +533,11 @@ impl Queue {
     }
 
     /// Decides about all packets of the queue that have no verdict yet, up to the packet with this
-    /// id. These include packets that the program has not received yet, and packets whose message
-    /// was lost.
+    /// id. The decision also applies to packets that the program has not received yet, and to
+    /// packets whose message was lost.
     ///
-    /// [`Options::batching`] also sends fewer messages, but decides each packet by its own verdict.
+    /// To send fewer messages, a program can also use [`Options::batching`]. Then each packet has a
+    /// decision of its own.
     pub fn decide_up_to(&mut self, id: u32, decision: Decision) -> Result<()> {
         self.outbox.decide_up_to(id, decision);
         self.send_if_enough()
@@ -550,7 +555,7 @@ impl Queue {
     /// [`decide_rewritten`](Self::decide_rewritten) does. But the verdict waits for
     /// [`send_gathered`](Self::send_gathered), unless very many verdicts wait.
     ///
-    /// So a program can send the verdicts on packets that it received together in one datagram.
+    /// So a program can receive several packets together, and send their verdicts in one datagram.
     #[inline]
     pub fn gather(
         &mut self,
@@ -570,7 +575,8 @@ impl Queue {
     }
 
     /// Sends the verdicts that were gathered, unless they wait for others by [`Options::batching`].
-    /// `more` says that more packets are there.
+    /// `more` says that more packets wait to be received. Then, with batching, the verdicts wait
+    /// for the verdicts on these packets.
     pub fn send_gathered(&mut self, more: bool) -> Result<()> {
         let batching = self.options.batching;
         self.paused = false;
@@ -590,8 +596,8 @@ impl Queue {
             || (batching.is_on() && self.outbox.decisions() >= batching.count.get())
     }
 
-    /// Checks that packets of this queue can get other content. If they cannot, the kernel would
-    /// drop them.
+    /// Checks that packets of this queue can get other content. If this check fails, the kernel
+    /// would drop each packet that gets other content.
     pub fn check_rewriting(&self) -> Result<()> {
         if !self.rewritable {
             return Err(Unwritable::Namespace.into());
@@ -639,9 +645,9 @@ impl Queue {
 
     /// Sends the verdicts that wait to be sent.
     ///
-    /// After an error, the verdicts that the kernel does not have still wait. Another call sends
-    /// these verdicts, and sends no verdict twice. [`Error::is_temporary`] says whether another
-    /// call can succeed.
+    /// After an error, the queue still has the verdicts that the kernel did not get. Another call
+    /// sends these verdicts, and sends no verdict twice. [`Error::is_temporary`] says whether
+    /// another call can succeed.
     ///
     /// ```no_run
     /// # use nfnetlink_queue::{AGAIN, Decision, Queue, Result};
@@ -847,7 +853,7 @@ impl fmt::Debug for Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        // A drop cannot return an error.
+        // A drop cannot return an error, so the result is ignored.
         let _ = self.flush();
     }
 }

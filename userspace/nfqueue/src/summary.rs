@@ -74,7 +74,7 @@ impl Summary {
         // headers.
         let (ip, stopped) = LaxIpSlice::from_slice(packet.payload).ok()?;
         let payload = ip.payload();
-        // The number of bytes that the packet has and that were not copied.
+        // The number of bytes of the packet that were not copied.
         let missing = packet.length.saturating_sub(packet.payload.len());
         let icmp = if payload.fragmented || stopped.is_some() {
             None

@@ -19,7 +19,8 @@ pub enum Unwritable {
     /// The queue's copy mode leaves the content out.
     #[error("the packet's content was not copied: the queue's copy mode must be packet")]
     NotCopied,
-    /// The kernel would cut the packet to what was copied of it.
+    /// Only the first bytes of the packet were copied. With new content, the kernel would cut off
+    /// the other bytes.
     #[error("only {copied} of the packet's {length} bytes were copied")]
     Truncated {
         /// The number of bytes that were copied.
@@ -30,7 +31,7 @@ pub enum Unwritable {
     /// The packet was queued by a hook of another family, such as a bridge.
     #[error("the kernel accepts new content only at IPv4 and IPv6 hooks")]
     Family,
-    /// The packet is a merged one, which the kernel will segment later.
+    /// The packet was merged from several packets, and the kernel will segment it later.
     #[error("the packet will be segmented later: bind the queue without gso")]
     Gso,
     /// The packet is a fragment. With connection tracking, the kernel accepts no other content for
@@ -52,8 +53,8 @@ pub enum Unwritable {
     /// Only echo requests, echo replies and UDP packets have data that can be replaced.
     #[error("the packet is neither an echo message nor UDP, so it has no data to replace")]
     NoData,
-    /// The packet is a message between neighbours. Its receivers would discard it with another TTL
-    /// or hop limit.
+    /// The packet is a message between neighbours. Receivers discard such a message if its TTL or
+    /// hop limit was changed.
     #[error(
         "the packet is a message between neighbours, such as neighbour discovery, and a standard \
          requires its hop limit"

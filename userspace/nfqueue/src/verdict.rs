@@ -25,7 +25,7 @@ pub enum Verdict {
     Accept,
     /// The packet is dropped.
     Drop,
-    /// The packet passes the hook that queued it once more.
+    /// The hook that queued the packet is called for the packet again.
     Repeat,
     /// The packet waits in another queue.
     Queue {
@@ -69,8 +69,9 @@ impl Verdict {
 
 /// A verdict, and the mark that the packet gets with it.
 ///
-/// A repeated packet always gets a mark, by which the hook that queued it must recognize it (the
-/// module's parameter `skip_mark`). Otherwise the hook would queue the packet again and again.
+/// A repeated packet always gets a mark. The hook that queued the packet must recognize the packet
+/// by this mark (the parameter `skip_mark` of the module `rust_nldemo`). Otherwise the hook would
+/// queue the packet again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
     verdict: Verdict,
@@ -90,8 +91,8 @@ impl Decision {
         }
     }
 
-    /// The packet passes the hook that queued it once more. The packet has a mark, so that the hook
-    /// skips it.
+    /// The hook that queued the packet is called for the packet again. The packet gets a mark, so
+    /// that the hook does not queue it again.
     #[must_use]
     pub const fn repeat(mark: NonZero<u32>) -> Self {
         Self {
