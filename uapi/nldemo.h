@@ -36,7 +36,7 @@
  * one message for each CPU that the machine can have.
  */
 #define NLDEMO_MSG_STATS_GET	21
-/* The answer to STATS_GET: NLDEMO_STATS_A_*. */
+/* The answer to STATS_GET, with attributes NLDEMO_STATS_A_*. */
 #define NLDEMO_MSG_STATS	22
 /*
  * The answer to a message of type 0 without flags. It has the payload of that

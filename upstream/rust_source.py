@@ -8,9 +8,11 @@ The sources are written as if they were in the tree. The differences:
   net/compat.rs: the items that these files re-export are imported from their place in the tree.
 - The tree always builds the tests of net/. This repository builds them only with `net_kunit`.
 - The tree runs the examples of the documentation as tests, so the examples import `kernel::net`.
-- The type of a module must belong to the module's own crate. In this repository, that is `pernet::Module`. In the
-  tree, `pernet::Module` belongs to the kernel crate, so `module_pernet_subsystem!` makes a type in the module's crate.
-- In the tree, `module!` declares a module's parameters. bindgen does not read a module's own C header there.
+- The type of a module must belong to the module's own crate. In this repository, this type is `pernet::Module`. In
+  the tree, `pernet::Module` belongs to the kernel crate, so `module_pernet_subsystem!` makes a type in the module's
+  crate.
+- In the tree, `module!` declares a module's parameters. In the tree, bindgen does not read a module's own C
+  header.
 """
 
 import re

@@ -125,8 +125,8 @@ class Patch:
         """Adds the module."""
         translation = Translation((CHECKOUT / "net/compat.rs").read_text(), "rust_nldemo")
         root = (CHECKOUT / "rust_nldemo.rs").read_text()
-        # Both lines are removed: in the tree, net/ is a part of the kernel crate, and modules have no version of
-        # their own.
+        # Removes the lines `pub mod net;` and `net::module_version!(...)`: in the tree, net/ is a part of the kernel
+        # crate, and modules have no version of their own.
         root = changed(r"^pub mod net;\n", "", changed(r"^net::module_version!\(.*\);\n\n", "", root))
         self.write(f"{SAMPLES}/rust_nldemo.rs", parameters(translation.source(root)))
         for file in sorted((CHECKOUT / "nldemo").rglob("*.rs")):

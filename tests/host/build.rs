@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Enables the suites of `net/`, as `net-kunit := y` does in Kbuild.
+//! Enables the KUnit suites of `net/`, as `net-kunit := y` does in Kbuild.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -7,8 +7,8 @@ run of the mutant NAME. A TEST is a test of tests/guest, or SUITE.TEST of KUnit.
 the mutant's module, at the path that the module has in a checkout (build/RELEASE/rust_nldemo.ko).
 
 This program reports to scripts/mutants by lines that begin with "@". It ends early if the kernel cannot
-be trusted any more after a mutant, or if little of the guest's time is left. In this guest, an oops is a
-panic, which also ends this program.
+be trusted any more after a mutant, or if little of the guest's time is left. The guest's
+kernel panics at an oops, which also ends this program.
 """
 
 import os
@@ -42,7 +42,7 @@ LAST_START = 1200
 
 
 def tell(what, name, *more):
-    # The last line that pytest printed may have no end, so this call starts a new line.
+    # The last line that pytest printed may lack its line feed, so this call starts a new line.
     print("\n@", what, name, *more, flush=True)
 
 

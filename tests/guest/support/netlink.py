@@ -48,7 +48,7 @@ HEADER = struct.Struct("=IHHII")
 # less work.
 SLOW = float(os.environ.get("NLDEMO_SLOW", "1"))
 # The time limit, in seconds, for anything that should happen immediately. The limit is longer if the kernel is
-# slow, or if the machine is slow. scripts/vm measures the machine. All other time limits depend on this limit.
+# slow, or if the machine is slow, as scripts/vm measures it. All other time limits depend on this limit.
 DEADLINE = 20.0 * SLOW * float(os.environ.get("NLDEMO_SLOWNESS", "1"))
 
 # The module's netlink protocol, and the types of its messages.
@@ -180,7 +180,7 @@ class Client:
         while data:
             header = HEADER.unpack_from(data)
             length, padded = header[0], align(header[0])
-            # Only messages of a dump may share a buffer.
+            # The kernel may put several messages into one buffer only if they are messages of a dump.
             assert padded == len(data) or padded < len(data) and header[2] & NLM_F_MULTI, \
                 f"nlmsg_len {length} in a datagram of {len(data)}"
             self._early.append(Message(*header, data[HEADER.size:length], data[length:padded]))

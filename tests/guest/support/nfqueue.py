@@ -66,7 +66,7 @@ class Listener:
         try:
             self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         except PermissionError:
-            # In tests that run in a user namespace of their own: SO_RCVBUFFORCE needs CAP_NET_ADMIN in the initial
+            # The test runs in a user namespace of its own, but SO_RCVBUFFORCE needs CAP_NET_ADMIN in the initial
             # user namespace.
             pass
         try:
@@ -102,8 +102,8 @@ class Listener:
         self._answer()
 
     def _answer(self):
-        """Waits for the acknowledgement of the message that was sent last. Raises the error in it, if there is
-        one."""
+        """Waits for the acknowledgement of the message that was sent last. If the acknowledgement has an error,
+        raises this error."""
         while True:
             data = self.socket.recv(1 << 17)
             _, kind, _, seq, _ = HEADER.unpack_from(data)

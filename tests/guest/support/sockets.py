@@ -97,15 +97,16 @@ class Sockets(contextlib.ExitStack):
     def half_open(self):
         """Makes a half-open connection to port 81: LOSSES drops the last packet of the handshake."""
         self.namespace.nft(LOSSES)
-        # With the default of 5, the kernel would give up the connection after a minute.
+        # With the default of 5 retries, the kernel would give up the connection after a minute.
         self.namespace.sysctl("ipv4/tcp_synack_retries", 100)
         self.listener(("127.0.0.1", 81))
         self.connect(("127.0.0.1", 81))
         wait_until(lambda: "syn-recv" in states(self.namespace, 81))
 
     def unheard(self):
-        """Makes three connections to port 87. In each, LOSSES drops the FIN of the client's end. In one of them, the
-        accepted end sends no FIN. In the second it sends its FIN after the client, in the third before."""
+        """Makes three connections to port 87. In each, LOSSES drops the FIN of the client's end. In the first
+        connection, the accepted end sends no FIN. In the second, the accepted end sends its FIN after the client
+        does. In the third, the accepted end sends its FIN before the client does."""
         listener = self.listener(("127.0.0.1", 87))
         (first, _), (both, other), (last, before) = (self.pair(listener) for _ in range(3))
         before.shutdown(socket.SHUT_WR)
@@ -201,7 +202,8 @@ def _open_all(all_):
     path = f"/tmp/socket-{os.getpid()}".encode() + b" @\xff\x1b[31m"
     all_.callback(os.unlink, path)
     all_.bound(socket.AF_UNIX, socket.SOCK_DGRAM, path)
-    # Netlink: a socket that is bound to a portid, and two members of a group. Only the first is bound to a portid.
+    # Netlink: a socket that is bound to a portid, and two members of a group. The first member is bound to a portid,
+    # the second member is not.
     all_.bound(socket.AF_NETLINK, socket.SOCK_RAW, (77, 0), socket.NETLINK_ROUTE)
     for address in ((78, 0), None):
         member = all_.new(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
@@ -238,7 +240,8 @@ def ss_of_ip(option):
 
 def ss_of_unix():
     """The unix sockets in the output of ss(8): {(inode, type, state, receive queue, send queue, inode of
-    the other end), ...}. In a line, a socket's name comes after the queues. It can have any bytes."""
+    the other end), ...}. In a line, a socket's name comes after the queues. The name can have any
+    bytes."""
     found = set()
     line = re.compile(r"^u_(\w+) +(\S+) +(\d+) +(\d+) .*?(\d+) +\* +(\d+) ", re.MULTILINE | re.DOTALL)
     for kind, state, *numbers in line.findall(run("ss", "-HanOex", errors="surrogateescape")):

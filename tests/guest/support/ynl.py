@@ -22,8 +22,8 @@ CLI = TREE / "tools" / "net" / "ynl" / "pyynl" / "cli.py"
 SCHEMA = TREE / "Documentation" / "netlink" / "netlink-raw.yaml"
 SPEC = CHECKOUT / "specs" / "nldemo.yaml"
 
-# The client spends most of its time on imports. So this line imports the client's modules once, and each run of
-# the client is a fork of this process.
+# The client spends most of its time on imports. So this process imports the client's modules once, and each run
+# of the client is a fork of this process.
 sys.path.append(str(CLI.parent))
 importlib.import_module("lib")
 

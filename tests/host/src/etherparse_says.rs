@@ -56,8 +56,8 @@ pub(crate) enum Difference {
     /// Etherparse requires hop-by-hop options to be the first extension header. The classifier
     /// accepts them at every place, as the kernel's `ipv6_skip_exthdr()` and `ipv6_find_hdr()` do.
     HopByHopNotFirst,
-    /// Etherparse stops at mobility, host identity and Shim6 headers. The classifier reads the
-    /// header after them.
+    /// Etherparse stops at mobility, host identity and Shim6 headers. The classifier continues with
+    /// the header that follows.
     HeaderThatEtherparseDoesNotWalk,
     /// Etherparse refuses an authentication header of less than 12 bytes. The kernel and the
     /// classifier use the length that the header says, which is at least 8 bytes.
@@ -168,7 +168,7 @@ fn ipv4_without_header(
     Class::Malformed
 }
 
-/// Whether a header with this number is ICMPv6, or can be followed by ICMPv6.
+/// Whether this is the number of ICMPv6, or of an extension header, which ICMPv6 can follow.
 fn leads_to_icmpv6(next: IpNumber) -> bool {
     use ip_number::*;
     next == IPV6_ICMP || next.is_ipv6_ext_header_value() && ![ENCAP_SEC, EXP0, EXP1].contains(&next)

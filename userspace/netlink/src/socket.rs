@@ -60,8 +60,8 @@ pub struct KernelSocket {
     foreign: u64,
     /// Whether the socket has joined a multicast group. Other processes, too, can send to a group.
     joined: bool,
-    /// The error of a system call that followed the receipt of datagrams. The function returned
-    /// these datagrams. The next call returns the error.
+    /// The error of a receive that had already received datagrams. That call returned the
+    /// datagrams, and the next call returns the error.
     failure: Option<Errno>,
 }
 
@@ -190,8 +190,8 @@ impl KernelSocket {
 
     /// Receives one datagram from the kernel into `buffer`; `None` if there is none yet.
     ///
-    /// A datagram longer than `buffer` is [`Error::Truncated`], and a full receive buffer is
-    /// [`Error::Overrun`]. After both errors the socket still works.
+    /// If a datagram is longer than `buffer`, returns [`Error::Truncated`]. If the receive buffer
+    /// was full, returns [`Error::Overrun`]. After each of these errors the socket still works.
     pub fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>> {
         self.report_failure()?;
         let Some(length) = self.receive_from_kernel(buffer, false)? else {
@@ -257,7 +257,7 @@ impl KernelSocket {
     }
 
     /// Receives as [`receive_many`](Self::receive_many) does. If there is no datagram, it waits for
-    /// the first one. The wait ends after the time of
+    /// a datagram. The wait ends after the time of
     /// [`set_receive_timeout`](Self::set_receive_timeout), when a signal is handled, or when a
     /// message of another process was discarded.
     ///

@@ -128,7 +128,8 @@ mod tests {
     use crate::attr;
     use crate::message::tests::message;
 
-    /// A status message as the kernel lays it out with `NETLINK_CAP_ACK` and `NETLINK_EXT_ACK`.
+    /// The payload of a status message, as the kernel sends it to a socket with the options
+    /// `NETLINK_CAP_ACK` and `NETLINK_EXT_ACK`.
     fn status(code: i32, request: u16, tlvs: &[u8]) -> Vec<u8> {
         let mut payload = code.to_ne_bytes().to_vec();
         message(request, 7, &[]).append_to(&mut payload);

@@ -67,7 +67,7 @@ use crate::verdict::Decision;
 ///
 /// All methods are cancellation safe, for example in `tokio::select!`. If a future is dropped, no
 /// packet and no verdict is lost. The queue sends the verdicts that it still has with the next
-/// verdict, while it waits for a packet, in [`flush`](Self::flush), or when it is dropped or
+/// verdict, while it waits for a packet, in [`flush`](Self::flush), or when the queue is dropped or
 /// closed.
 #[derive(Debug)]
 pub struct AsyncQueue {

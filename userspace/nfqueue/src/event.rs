@@ -52,7 +52,7 @@ impl<'a> Events<'a> {
         }
     }
 
-    /// The messages that were not walked yet.
+    /// The bytes of the messages that were not walked yet.
     pub(crate) fn remaining(&self) -> &'a [u8] {
         self.messages.remaining()
     }

@@ -6,12 +6,12 @@ use std::fs;
 use std::path::Path;
 
 /// Whether the kernel accepts other content for packets of the calling thread's network namespace.
-/// The kernel accepts it if the initial user namespace owns the network namespace. The result is
-/// true if the owner cannot be found out.
+/// The kernel accepts other content if the initial user namespace owns the network namespace. The
+/// result is true if the owner cannot be found out.
 ///
 /// The kernel tells the owner only by an ioctl, which needs `unsafe`. But in network namespaces
 /// with another owner, the kernel hides most settings of the IPv6 route table. So if the namespace
-/// has IPv6, the presence of these settings shows the owner.
+/// has IPv6, these settings show whether the initial user namespace is the owner.
 pub(crate) fn namespace_allows() -> bool {
     allows(Path::new("/proc/sys/net"), Path::new("/proc/self/ns/user"))
 }

@@ -85,7 +85,7 @@ pub struct Packet<'a> {
     /// [`Options::conntrack`](super::Options::conntrack).
     pub conntrack: Option<Conntrack>,
     /// User that the sending process acts for; only with
-    /// [`Options::uid_gid`](super::Options::uid_gid) and for packets of this machine.
+    /// [`Options::uid_gid`](super::Options::uid_gid) and for packets that this machine sends.
     pub uid: Option<u32>,
     /// Group that the sending process acts for.
     pub gid: Option<u32>,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A bound queue: packets come out of it, verdicts go into it.
+//! A bound queue, which receives packets and sends verdicts.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -84,7 +84,7 @@ pub struct Queue {
     rewritable: bool,
     /// The time when the oldest verdict of the outbox must be sent.
     due: Option<Instant>,
-    /// Whether the socket was found empty, and no packet was decided since then.
+    /// Whether the socket was found empty, and no packet was decided after that.
     paused: bool,
     refusals: Refusals,
 }
@@ -520,8 +520,8 @@ impl Queue {
     /// Decides about a packet. Packets can be decided in any order.
     ///
     /// Without [`Options::batching`], success means that the verdict was sent. With batching, the
-    /// verdict can wait for others, see [`flush`](Self::flush). The kernel can still refuse a
-    /// verdict, for example because the packet is gone or already has a verdict. Then
+    /// verdict can wait for other verdicts, see [`flush`](Self::flush). The kernel can still refuse
+    /// a verdict, for example because the packet is gone or already has a verdict. Then
     /// [`receive`](Self::receive) returns [`Event::VerdictRefused`], and
     /// [`next_packet`](Self::next_packet) counts the refusal in [`refusals`](Self::refusals).
     ///
@@ -697,7 +697,7 @@ impl Queue {
     /// packets pass. Without it, the kernel drops them.
     ///
     /// When a queue is unbound, the kernel drops the packets that wait in it. So packets that
-    /// arrive after the last verdict would be lost. To lose none, call this function, and then
+    /// arrive after the last verdict would be lost. To lose no packet, call this function, and then
     /// decide all packets that came before the call. Then no packet waits when the queue is
     /// unbound.
     pub fn let_pass(&mut self) -> Result<()> {
@@ -714,7 +714,7 @@ impl Queue {
     /// queue and in the socket.
     ///
     /// Verdicts that cannot be sent are counted ([`Closed::unsent`]). To learn the reason, call
-    /// [`flush`](Self::flush) before.
+    /// [`flush`](Self::flush) before this function.
     pub fn close(mut self) -> Result<Closed> {
         // The error needs no report: `Closed::unsent` has the number of verdicts that were not
         // sent.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The few fields of an IP packet that a policy or a reader needs.
+//! The few fields of an IP packet that a policy or a user needs.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -70,7 +70,7 @@ impl Summary {
         if ethertype != libc::ETH_P_IP && ethertype != libc::ETH_P_IPV6 {
             return None;
         }
-        // "Lax" only means that the packet may be longer than its copy. The parser still checks the
+        // The lax parser accepts a packet that is longer than its copy. It still checks the
         // headers.
         let (ip, stopped) = LaxIpSlice::from_slice(packet.payload).ok()?;
         let payload = ip.payload();
