@@ -32,7 +32,7 @@ COMMENTS = r"(?://[^\n]*\s+)*"
 
 
 class Misfit(Exception):
-    """The reason why a mutant does not fit."""
+    """The reason why a mutant does not fit the sources."""
 
 
 class Replacement:

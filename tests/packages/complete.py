@@ -23,7 +23,8 @@ QUIET = 2.0
 
 
 def read_until(terminal, enough):
-    """The output until `enough(text, quiet)` is true. `quiet` is the time since the last output, in seconds."""
+    """Reads the output until `enough(text, quiet)` is true, and returns it. `quiet` is the time since the last output,
+    in seconds."""
     text, last, end = b"", time.monotonic(), time.monotonic() + DEADLINE
     while time.monotonic() < end and not enough(text, time.monotonic() - last):
         if select.select([terminal], [], [], 0.1)[0]:

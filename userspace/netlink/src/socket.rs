@@ -110,8 +110,9 @@ impl KernelSocket {
         self.foreign
     }
 
-    /// Lets the socket receive after an overrun. Without this option, the kernel reports `ENOBUFS`
-    /// once after an overrun, and delivers no message until the program has read the socket empty.
+    /// Lets the socket continue to receive after an overrun. Without this option, the kernel
+    /// reports `ENOBUFS` once after an overrun, and delivers no message until the program has read
+    /// the socket empty.
     pub fn keep_receiving_when_full(&self) -> Result<()> {
         let set = self.socket.set_no_enobufs(true);
         set.map_err(|error| linux_names::Error::io("set NETLINK_NO_ENOBUFS", &error))?;
@@ -385,8 +386,8 @@ impl AsFd for KernelSocket {
     }
 }
 
-/// The value of the socket option for a buffer of this size. The kernel doubles the value, and
-/// keeps the result in a signed 32-bit number.
+/// The value of `SO_RCVBUF` or `SO_SNDBUF` for a buffer of `bytes`. The kernel doubles the value,
+/// and keeps the result in a signed 32-bit number.
 fn option_value(bytes: usize) -> usize {
     bytes.div_ceil(2).min(i32::MAX as usize / 2)
 }

@@ -9,7 +9,8 @@ use etherparse::Ipv6ExtensionSlice;
 use crate::unwritable::Unwritable;
 
 pub(crate) const IPV6_HEADER_LEN: usize = 40;
-/// The largest number of extension headers that the kernel compares (`IP6_MAX_EXT_HDRS_CNT`).
+/// The kernel compares the extension headers of the new content with those of the packet. This is
+/// the largest number of extension headers that it compares (`IP6_MAX_EXT_HDRS_CNT`).
 const MAX_EXTENSIONS: usize = 12;
 
 /// The places of the headers in a packet.

@@ -120,10 +120,11 @@ impl<'a> Edit<'a> {
     fn is_between_neighbours(&self) -> bool {
         let kind = self.packet.payload.get(self.layout.transport).copied();
         match (self.layout.protocol, kind) {
-            // Multicast listeners (RFC 2710, 3810), neighbour discovery (RFC 4861, 3122, 3971),
-            // multicast routers (RFC 4286).
+            // Messages of multicast listeners (RFC 2710, 3810), of neighbour discovery (RFC 4861,
+            // 3122, 3971) and of multicast routers (RFC 4286).
             (IpNumber::IPV6_ICMP, Some(130..=137 | 141..=143 | 148 | 149 | 151..=153))
-            // Multicast group membership in IPv4 (RFC 3376), virtual routers (RFC 5798).
+            // Messages about multicast groups in IPv4 (RFC 3376), and messages of virtual routers
+            // (RFC 5798).
             | (IpNumber::IGMP | IpNumber::VRRP, _) => true,
             _ => false,
         }

@@ -634,7 +634,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Lets verdicts wait for the time of batching.
+    /// Lets the verdicts wait for the time of [`Options::batching`]. If this time has passed, sends
+    /// them.
     fn flush_when_due(&mut self) -> Result<()> {
         let now = Instant::now();
         let time = self.options.batching.time;

@@ -41,7 +41,8 @@ pub enum Unwritable {
     /// The headers are broken.
     #[error("the packet's headers are broken")]
     Unparsable,
-    /// The packet has more extension headers than the kernel compares.
+    /// The packet has too many extension headers. The kernel compares the extension headers of the
+    /// new content with those of the packet, and refuses the content after a number of headers.
     #[error("the packet has too many extension headers")]
     Extensions,
     /// The checksum was wrong before, or covers bytes that are not in the packet.
