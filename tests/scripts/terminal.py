@@ -58,7 +58,7 @@ class Terminal:
         self._fd = None
 
     def finish(self):
-        """Waits until the command has closed the terminal. Returns its exit status."""
+        """Waits until the command has closed the terminal. Returns the command's exit status."""
         deadline = time.monotonic() + PATIENCE
         try:
             while self._fd is not None:

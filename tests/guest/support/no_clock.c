@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 // A library that tests preload into a consumer. The environment variable NO_CLOCK_QUEUE has the number of a queue.
-// After a thread has received a packet of this queue, clock_gettime() fails in the thread. So a Rust program panics
-// before it has decided the packet.
+// After a thread has received a packet of this queue, clock_gettime() fails in the thread. A Rust program panics when
+// it reads the clock and this fails, so it panics before it has decided the packet.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>

@@ -57,7 +57,7 @@ pub struct Icmp {
     pub id: Option<u16>,
     /// Sequence number of an echo request or reply; null for other types.
     pub seq: Option<u16>,
-    /// Bytes after the 8-byte header, as `ping -s` sets them.
+    /// The number of bytes after the 8-byte header. The option `ping -s` sets this number.
     pub data_length: usize,
 }
 
