@@ -695,7 +695,7 @@ impl Queue {
     }
 
     /// After this call, the kernel does not queue new packets. With [`Options::fail_open`] new
-    /// packets pass. Without it, the kernel drops them.
+    /// packets pass. Without this option, the kernel drops new packets.
     ///
     /// When a queue is unbound, the kernel drops the packets that wait in it. So packets that
     /// arrive after the last verdict would be lost. To lose no packet, call this function, and then

@@ -61,7 +61,7 @@ pub enum Unwritable {
          requires its hop limit"
     )]
     Neighbours,
-    /// The new content does not fit a message.
+    /// The new content is too long for a message.
     #[error("{0} bytes are more than the {MAX_PAYLOAD} that the kernel accepts")]
     TooLong(usize),
     /// The new content lacks a part of a header.
