@@ -47,15 +47,17 @@ impl Buffer {
     ///
     /// `skb` must be the argument of an `input` callback that runs for the lifetime of the value.
     pub(super) unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
-        // INVARIANT: The caller's promise; see `netlink_unicast_kernel()`.
+        // INVARIANT: The caller promises that `skb` is the argument of `input`. Netlink has
+        // described the sender in `NETLINK_CB(skb)` (`netlink_sendmsg()`) and set `skb->sk`
+        // (`netlink_unicast_kernel()`) before it calls `input`.
         Self { skb }
     }
 
     /// The bytes that the client sent. Netlink delivers them in one linear piece.
     pub(super) fn bytes(&self) -> &[u8] {
         let skb = self.skb.as_ptr();
-        // SAFETY: By the type invariants `skb` is valid. Its linear part is initialized. Only
-        // `send_back` writes to it, and then no reference to the written bytes is left.
+        // SAFETY: By the type invariants `skb` is valid. The buffer's linear part is initialized.
+        // Only `send_back` writes to that part, and then no reference to the written bytes is left.
         unsafe {
             let linear = (*skb).len.wrapping_sub((*skb).data_len) as usize;
             slice::from_raw_parts((*skb).data, linear)
@@ -68,12 +70,12 @@ impl Buffer {
         unsafe { NonNull::new_unchecked((*self.skb.as_ptr()).sk) }
     }
 
-    /// Whether the kernel socket was released meanwhile (`sock_orphan()`). The task that released
-    /// it waits for the callback.
+    /// Whether a task has released the kernel socket while this callback runs (`sock_orphan()`).
+    /// That task waits for the callback.
     pub(super) fn is_orphaned(&self) -> bool {
         let socket = self.socket().cast::<c_ulong>().as_ptr();
-        // SAFETY: The socket is valid, and its flags are at the offset. Others may set flags at any
-        // time, so they are read once.
+        // SAFETY: The socket is valid, and its flags are at the offset. Other CPUs can set flags at
+        // any time, so a volatile read reads the flags exactly once.
         let flags = unsafe { socket.byte_add(SOCK_FLAGS).read_volatile() };
         flags & 1 << sock_flags_SOCK_DEAD != 0
     }
@@ -101,11 +103,11 @@ impl Buffer {
     /// Context: process, may sleep. If the client's receive buffer is full, its socket reports
     /// `ENOBUFS`.
     pub(super) fn ack(&self, message: &Message<'_>) {
-        // The acknowledgement quotes the header. The header in the buffer may be that of a reply,
-        // if the buffer was sent back. So this makes a copy of the parsed header.
+        // The acknowledgement quotes the header. If the buffer was sent back, it may hold the
+        // header of the reply. So `netlink_ack()` gets a copy of the request's parsed header.
         let mut header = bindings::nlmsghdr::from(&message.header);
-        // SAFETY: The buffer is valid. For an acknowledgement the call reads only the header of the
-        // message.
+        // SAFETY: The buffer is valid. For an acknowledgement `netlink_ack()` reads only the header
+        // of the message.
         unsafe { bindings::netlink_ack(self.as_raw(), &mut header, 0, null()) };
     }
 
@@ -119,7 +121,7 @@ impl Buffer {
         extack::tell(&mut extack, refusal, message.payload);
         let errno = refusal.error().to_errno();
         // SAFETY: `start` is a message in this buffer. The text is static. The pointers to
-        // attributes lie in the message, and the call only converts them to offsets.
+        // attributes lie in the message, and `netlink_ack()` only converts them to offsets.
         unsafe { bindings::netlink_ack(self.as_raw(), start.cast_mut().cast(), errno, &extack) };
     }
 }

@@ -12,8 +12,8 @@ use kernel::{
 /// The alignment of messages in a buffer, in bytes (`NLMSG_ALIGNTO`).
 pub(super) const ALIGNMENT: usize = 4;
 
-/// The type of a message (`nlmsg_type`). Numbers from `NLMSG_MIN_TYPE` on belong to the protocol,
-/// and those below belong to netlink.
+/// The type of a message (`nlmsg_type`). Numbers below `NLMSG_MIN_TYPE` belong to netlink itself.
+/// All other numbers belong to the protocol.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct MessageType(u16);
 
@@ -47,9 +47,9 @@ pub struct Header {
     pub flags: u16,
     /// The sender's sequence number.
     pub seq: u32,
-    /// In a reply, the portid of the receiver. In a request, any number that the sender wrote. The
-    /// sender's real portid is [`Request::portid`](super::Request::portid). It comes from the
-    /// kernel.
+    /// In a reply, the portid of the receiver. In a request, any number that the sender
+    /// wrote. The kernel knows the sender's real portid:
+    /// [`Request::portid`](super::Request::portid).
     pub pid: u32,
 }
 
@@ -122,7 +122,8 @@ impl Message<'_> {
 
     /// The length with padding. The next message starts after the padding.
     pub(super) fn padded_len(&self) -> usize {
-        // It cannot wrap, as the length is at most that of a slice.
+        // The sum cannot wrap, because the message lies in a slice, and no slice is longer
+        // than `isize::MAX`.
         self.len().wrapping_add(ALIGNMENT - 1) & !(ALIGNMENT - 1)
     }
 }
@@ -130,10 +131,12 @@ impl Message<'_> {
 /// An iterator over the messages in a buffer, as `netlink_rcv_skb()` walks them.
 ///
 /// It ends at the end of the buffer, or at the first message with a wrong length: shorter than a
-/// header, or longer than the rest of the buffer. The bytes after a wrong length cannot be trusted.
+/// header, or longer than the rest of the buffer. After a wrong length nobody knows where the next
+/// message starts.
 pub(super) struct Messages<'a> {
-    /// The bytes after the messages that were returned. So while a message is handled, only its
-    /// payload refers to bytes of the message, and this field does not.
+    /// The bytes after the last message that was returned. So while a message is handled, only its
+    /// payload refers to bytes of the message. `send_back` needs this, because it writes to the
+    /// other bytes of the message.
     rest: &'a [u8],
     offset: usize,
 }
@@ -189,7 +192,7 @@ mod tests {
         Ok(())
     }
 
-    /// Appends a message with the right length.
+    /// Appends a message with the correct length.
     fn push_valid(buffer: &mut KVec<u8>, seq: u32, payload: &[u8]) -> Result {
         push(buffer, Header::LEN + payload.len(), seq, payload)
     }

@@ -38,7 +38,7 @@ impl Group {
 }
 
 impl<T: Input> KernelSocket<T> {
-    /// Whether a socket, in any network namespace, listens to `group`. If no socket does, the
+    /// Whether a socket, in any network namespace, listens to `group`. If no socket listens, the
     /// caller need not make a message.
     pub fn has_listeners(&self, group: Group) -> bool {
         // SAFETY: By the type invariants `socket` is a valid kernel socket.
@@ -46,18 +46,18 @@ impl<T: Input> KernelSocket<T> {
     }
 
     /// Sends a message to the sockets of the network namespace that listen to `group`, and to the
-    /// sockets of other namespaces that may listen to all namespaces (`NETLINK_LISTEN_ALL_NSID`).
+    /// sockets of other namespaces that listen to all namespaces (`NETLINK_LISTEN_ALL_NSID`).
     ///
     /// The message has no flags. Its sequence number is 0, because it answers no request. A
-    /// listener with `NETLINK_PKTINFO` gets the group.
+    /// listener with `NETLINK_PKTINFO` gets the number of the group.
     ///
-    /// Context: process, may sleep (to allocate, never for a listener).
+    /// Context: process, may sleep to allocate memory, and never waits for a listener.
     ///
     /// # Errors
     ///
     /// - `ESRCH`: no socket listens.
     /// - `EMSGSIZE`, `ENOBUFS`: no buffer can hold `payload`.
-    /// - `ESHUTDOWN`: the socket is being taken down.
+    /// - `ESHUTDOWN`: the kernel socket was released, because its instance is being removed.
     ///
     /// If the receive buffer of a listener is full, its socket reports `ENOBUFS`. If there is no
     /// memory for the message, the sockets of the network namespace report `ENOBUFS`, and the
@@ -75,13 +75,14 @@ impl<T: Input> KernelSocket<T> {
         })?;
         let skb = message.into_raw().as_ptr();
         // SAFETY: The buffer is ours. Its control block holds netlink's parameters
-        // (`NETLINK_CB()`). Listeners get the group from there (`nlmsg_multicast()`).
+        // (`NETLINK_CB()`). Listeners get the number of the group from these parameters
+        // (`nlmsg_multicast()`).
         unsafe {
             let parms: *mut bindings::netlink_skb_parms = (&raw mut (*skb).cb).cast();
             (*parms).dst_group = group.0;
         }
-        // SAFETY: By the type invariants `socket` is a valid kernel socket. The call takes the
-        // buffer, also if it fails.
+        // SAFETY: By the type invariants `socket` is a valid kernel socket. The call takes
+        // ownership of the buffer, also if it fails.
         to_result(unsafe {
             bindings::netlink_broadcast(self.socket.as_ptr(), skb, 0, group.0, bindings::GFP_KERNEL)
         })

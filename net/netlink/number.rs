@@ -11,10 +11,11 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// The number of a message. In a raw protocol that is a [`MessageType`], in a family of generic
-/// netlink a [`Command`].
+/// The number of a message. In a raw protocol the number is a [`MessageType`]. In a family of
+/// generic netlink the number is a [`Command`].
 ///
-/// Operations, requests and dumps use one of the two. Code for both is generic over the type.
+/// Operations, requests and dumps have a number of one of these two types. Code that works with
+/// both types is generic over `Number`.
 pub trait Number: sealed::Sealed + Copy + PartialEq + 'static {
     /// The values that are the same in the headers of all messages of a family.
     #[doc(hidden)]
@@ -24,8 +25,9 @@ pub trait Number: sealed::Sealed + Copy + PartialEq + 'static {
     #[doc(hidden)]
     type Head: AsRef<[u8]>;
 
-    /// A type with values if messages may have a payload without attributes, and without values
-    /// otherwise.
+    /// `()` if messages may have a payload without attributes. Otherwise [`Infallible`], a
+    /// type without values: the variant `Handler::Raw` contains a value of this type, so
+    /// without a value nobody can make the variant.
     #[doc(hidden)]
     type Raw: Copy;
 
@@ -40,8 +42,8 @@ pub trait Number: sealed::Sealed + Copy + PartialEq + 'static {
 
 impl sealed::Sealed for MessageType {}
 
-// The types below have no size. So code for a raw protocol costs the same as without generic
-// netlink.
+// The types below have no size. So code for a raw protocol does not become slower because generic
+// netlink exists, too.
 impl Number for MessageType {
     type Envelope = ();
     type Head = [u8; 0];

@@ -30,7 +30,7 @@ use crate::net::{
     }, //
 };
 
-/// The rest of the work after a handler has served a request.
+/// The work that is left after a handler has served a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Handled {
     /// Nothing: the handler has sent all replies, if there are any.
@@ -39,27 +39,29 @@ pub enum Handled {
     /// and the sequence number stay.
     ///
     /// If the message is the only one in its buffer, the buffer itself goes back, without a copy.
-    /// If the buffer has other messages, the message is copied: otherwise the client would be
-    /// charged for the whole buffer for each message.
+    /// If the buffer has other messages, the message is copied. Without the copy, each reply would
+    /// count with the size of the whole buffer against the client's receive buffer.
     ///
-    /// A request must go back in the last step, after the handler. The header in the buffer then
-    /// becomes the header of the reply, but an error after this would have to quote the request's
-    /// header. If the request cannot go back, its client gets an error of
-    /// [`Reply::send`](super::Reply::send) or [`Request::reply`].
+    /// The request goes back only after the handler has returned, because this must be the
+    /// last step. From then on the buffer may hold the reply's header, but the report of a
+    /// later error would have to quote the request's header. If the request cannot go back,
+    /// its client gets an error of [`Reply::send`](super::Reply::send) or
+    /// [`Request::reply`].
     SendBack(MessageType),
 }
 
-/// Serves a message whose payload only the handler can read.
+/// A handler that gets the payload as bytes, and parses them itself.
 type Raw<T> = fn(&Instance<'_, T>, &Request<'_>) -> Result<Handled, Refusal>;
 
-/// Serves a message that carries attributes.
+/// A handler that gets the payload as attributes, which were checked before.
 pub(super) type Do<T, N> =
     fn(&Instance<'_, T>, &Request<'_, N>, &Attributes<'_>) -> Result<(), Refusal>;
 
-/// The messages of one number: their attributes, the clients that may send them, and their handler.
+/// How messages with one number are served: their attributes, the clients that may send them, and
+/// their handler.
 ///
-/// Handlers run in the context of the client's `sendmsg()`: in process context, on any number of
-/// CPUs at once. They may sleep, and the client waits meanwhile.
+/// Handlers run in the context of the client's `sendmsg()`: in process context, and on several CPUs
+/// at the same time. They may sleep, and the client waits meanwhile.
 pub struct Operation<T: Subsystem, N: Number = MessageType> {
     pub(super) number: N,
     pub(super) needs: Option<Capability>,
@@ -113,9 +115,10 @@ impl<T: Subsystem, N: Number> Operation<T, N> {
         }
     }
 
-    /// Answers messages with `NLM_F_DUMP` by the dump `D`.
+    /// Answers messages with `NLM_F_DUMP` with the dump `D`.
     ///
-    /// Both requests have the same policy. So an attribute that only one of them needs must not be
+    /// Requests with and without `NLM_F_DUMP` have the same policy. So an attribute that
+    /// only one of the two kinds of requests needs must not be
     /// [`required`](super::Attribute::required).
     pub const fn dump<D: Dump<T, N>>(self) -> Self {
         let Handler::Attributes { policy, one, .. } = self.handler else {
@@ -171,7 +174,8 @@ fn serve_attributes<T: Subsystem>(
     }
 }
 
-/// Serves a request by a table of operations. The table must be a constant.
+/// Serves a request by the operation for its type. The compiler must know `operations` as a
+/// constant: only then it can call the first handler directly.
 #[inline(always)]
 pub(super) fn serve<T: Subsystem>(
     operations: &'static [Operation<T>],
@@ -179,7 +183,8 @@ pub(super) fn serve<T: Subsystem>(
     request: &Request<'_>,
 ) -> Result<(), Refusal> {
     match operations.split_first() {
-        // The first operation is a constant here, so the compiler can call its handler directly.
+        // This match is inlined, so the first operation is a constant, and its handler is called
+        // directly.
         Some((first, _)) if first.number == request.header().msg_type => {
             first.serve(instance, request)
         }
@@ -204,8 +209,8 @@ fn serve_others<T: Subsystem>(
     }
 }
 
-/// Fails to compile if two operations serve one type of message, or if one serves a type that
-/// belongs to netlink.
+/// Fails to compile if two operations serve the same type of message, or if an operation serves a
+/// type that belongs to netlink itself.
 pub(super) const fn assert_valid<T: Subsystem>(operations: &[Operation<T>]) {
     let mut i = 0;
     while i < operations.len() {

@@ -36,8 +36,8 @@ impl Outgoing {
     const PAGE_MAX: usize = PAGE_SIZE - 1024;
 
     /// The length, in bytes, of the largest piece of contiguous memory to allocate
-    /// (`PAGE_ALLOC_COSTLY_ORDER`, without the part that an `sk_buff` needs). The rest goes to page
-    /// fragments.
+    /// (`PAGE_ALLOC_COSTLY_ORDER`, without the part that an `sk_buff` needs). The rest of a longer
+    /// message is in page fragments.
     const LINEAR_MAX: usize = 31 * 1024;
 
     /// The largest length of a head, in bytes.
@@ -47,8 +47,8 @@ impl Outgoing {
     /// payload and padding together fits an `int`.
     const PAYLOAD_MAX: usize = c_int::MAX as usize - Header::LEN - Self::HEAD_MAX - ALIGNMENT;
 
-    /// The largest fragment to allocate, as a power of two of pages (4 MiB on x86). If there is no
-    /// such memory, the fragments are smaller.
+    /// The largest fragment to allocate, as a power of two of pages (4 MiB on x86). If no
+    /// contiguous memory of this size is free, the kernel allocates smaller fragments.
     const FRAGMENT_ORDER: c_int = 10;
 
     /// Makes a message of type `msg_type` for the client at `portid`, or for a group if `portid` is
@@ -62,7 +62,8 @@ impl Outgoing {
         payload: &[u8],
     ) -> Result<Self> {
         let head = head.as_ref();
-        // Some lengths and offsets in an `sk_buff` are `int`. This limit keeps them from wrapping.
+        // Some lengths and offsets in an `sk_buff` are `int`. These two limits keep them from
+        // wrapping.
         if payload.len() > Self::PAYLOAD_MAX || head.len() > Self::HEAD_MAX {
             return Err(EMSGSIZE);
         }
@@ -79,7 +80,7 @@ impl Outgoing {
         let padding = padded - len;
         let skb = Self::allocate(padded)?;
         // SAFETY: The buffer is ours and new, so it overlaps nothing. Header and head have at most
-        // `PAGE_MAX` bytes, so they are in its linear part.
+        // `PAGE_MAX` bytes, so they are in the buffer's linear part.
         unsafe {
             write_header(skb, &header);
             (*skb.as_ptr())
@@ -105,18 +106,19 @@ impl Outgoing {
                 store(skb, len, &[0; ALIGNMENT][..padding]);
             }
         }
-        // INVARIANT: Header, head, payload and padding are all of its bytes, and were written.
+        // INVARIANT: The buffer consists of header, head, payload and padding. All four were
+        // written.
         Ok(Self { skb })
     }
 
-    /// Allocates a buffer of `len` uninitialized bytes. `len` must fit an `int`. The first bytes,
-    /// up to `PAGE_MAX`, are in the linear part.
+    /// Allocates a buffer of `len` uninitialized bytes. `len` must fit an `int`. The linear part
+    /// has at least the first `PAGE_MAX` bytes, or all bytes if there are fewer.
     #[inline]
     fn allocate(len: usize) -> Result<NonNull<bindings::sk_buff>> {
         if len > Self::PAGE_MAX {
             return Self::allocate_pages(len);
         }
-        // SAFETY: The function accepts any length. CAST: It is at most `PAGE_MAX`.
+        // SAFETY: The function accepts any length. CAST: `len` is at most `PAGE_MAX`.
         let skb = unsafe {
             bindings::__alloc_skb(
                 len as c_uint,
@@ -134,8 +136,8 @@ impl Outgoing {
     /// Allocates a buffer of more than `PAGE_MAX` bytes.
     ///
     /// Contiguous pages are best. But if memory is fragmented, the allocator would move and swap
-    /// out pages to get them, and in the end kill a process. So this tries contiguous pages without
-    /// retry, and then single pages.
+    /// out pages to get contiguous ones, and in the end kill a process. So this function first asks
+    /// for contiguous pages without retry. If that fails, it asks for single pages.
     #[inline(never)]
     fn allocate_pages(len: usize) -> Result<NonNull<bindings::sk_buff>> {
         const GENTLY: bindings::gfp_t =
@@ -164,8 +166,9 @@ impl Outgoing {
             )
         };
         let skb = NonNull::new(skb).ok_or_else(|| Error::from_errno(errno))?;
-        // SAFETY: The buffer has room for `linear` bytes, and fragments for the others. The
-        // allocation leaves the lengths to its caller. CAST: The lengths fit an `int`.
+        // SAFETY: The buffer has room for `linear` bytes, and fragments for the others.
+        // `alloc_skb_with_frags()` leaves it to its caller to set the lengths. CAST: The lengths
+        // fit an `int`.
         unsafe {
             bindings::skb_put(skb.as_ptr(), linear as c_uint);
             (*skb.as_ptr()).data_len = fragments as c_uint;
@@ -179,10 +182,10 @@ impl Outgoing {
         self.skb.as_ptr()
     }
 
-    /// The message's header, for the C side.
+    /// A pointer to the message's header, for C functions.
     pub(super) fn header(&self) -> *const bindings::nlmsghdr {
-        // SAFETY: By the type invariants the buffer is valid. The header is at its start, and
-        // shorter than `PAGE_MAX`, so it is linear.
+        // SAFETY: By the type invariants the buffer is valid. The header is at the start of the
+        // buffer, and shorter than `PAGE_MAX`, so it is in the linear part.
         unsafe { (*self.skb.as_ptr()).data.cast_const().cast() }
     }
 
@@ -215,7 +218,8 @@ impl From<&Header> for bindings::nlmsghdr {
 ///
 /// # Safety
 ///
-/// `skb` must be valid, and its linear part must hold a header. Nobody else may access that part.
+/// `skb` must be valid, and its linear part must hold a header. Nobody else may access the bytes of
+/// the header during the call.
 pub(super) unsafe fn write_header(skb: NonNull<bindings::sk_buff>, header: &Header) {
     // SAFETY: The caller's promise.
     unsafe {
@@ -248,7 +252,7 @@ unsafe fn store(skb: NonNull<bindings::sk_buff>, offset: usize, bytes: &[u8]) {
 /// # Safety
 ///
 /// `socket` must be a kernel socket. `skb` must be a buffer that belongs to the caller. The call
-/// takes the buffer, also if it fails.
+/// takes ownership of the buffer, also if it fails.
 pub(super) unsafe fn unicast(
     socket: NonNull<bindings::sock>,
     skb: NonNull<bindings::sk_buff>,
@@ -272,19 +276,20 @@ mod tests {
         ReadAt, //
     };
 
-    /// The byte at `index` of a payload without a short period.
+    /// The byte at `index` of a test payload whose bytes repeat only after a long distance.
     fn pattern(index: usize) -> u8 {
         (index * 31 + index / 256) as u8
     }
 
-    /// Makes a reply with `len` bytes of payload, and reads all of its bytes back.
+    /// Makes a reply with `len` bytes of payload, reads all bytes of the reply back, and says
+    /// whether they are correct.
     fn round_trip(len: usize) -> Result<bool> {
         let mut payload = KVVec::with_capacity(len, GFP_KERNEL)?;
         for index in 0..len {
             payload.push(pattern(index), GFP_KERNEL)?;
         }
         let message = Outgoing::new(42, MessageType::new(16), 7, [], &payload)?;
-        // SAFETY: The buffer outlives the packet, and nothing changes it.
+        // SAFETY: The buffer outlives the packet, and nothing changes the buffer.
         let packet = unsafe { Packet::from_raw(message.skb.as_ptr()) };
 
         let header = Header {
@@ -330,8 +335,8 @@ mod tests {
         let message = Outgoing {
             skb: Outgoing::allocate_fragments(END, LEN, bindings::GFP_KERNEL)?,
         };
-        // SAFETY: The buffer is ours, and `LEN` bytes long. It outlives the packet, and nothing
-        // changes it after this.
+        // SAFETY: The buffer is ours, and `LEN` bytes long. The buffer outlives the packet, and
+        // nothing changes the buffer after this block.
         let packet = unsafe {
             for offset in 0..LEN {
                 store(message.skb, offset, &[0xff]);
@@ -351,7 +356,7 @@ mod tests {
     #[test]
     fn reads_beyond_the_end_fail() -> Result {
         let message = Outgoing::new(1, MessageType::new(16), 1, [], &[0xff; 6])?;
-        // SAFETY: The buffer outlives the packet, and nothing changes it.
+        // SAFETY: The buffer outlives the packet, and nothing changes the buffer.
         let packet = unsafe { Packet::from_raw(message.skb.as_ptr()) };
         assert!(packet.read_at::<4>(20) == Some([0xff, 0xff, 0, 0]));
         assert!(packet.read_at::<4>(21).is_none());

@@ -4,8 +4,8 @@
 
 use kernel::prelude::*;
 
-/// The failure of a request: its error number and, for clients that enabled `NETLINK_EXT_ACK`, the
-/// rest of the acknowledgement.
+/// The failure of a request: its error number and, for clients that enabled `NETLINK_EXT_ACK`, a
+/// text and the place of the attribute that is wrong or missing.
 ///
 /// The operator `?` converts a plain [`Error`] into a refusal that has only the error number.
 #[derive(Clone, Copy)]
@@ -18,8 +18,8 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// The length of the longest text, in bytes. The length of an attribute has 16 bits, and
-    /// `netlink_ack()` does not check it.
+    /// The length of the longest text, in bytes. The text becomes an attribute, whose length has 16
+    /// bits. `netlink_ack()` does not check that the text fits into the attribute.
     const TEXT_MAX: usize = 1024;
 
     /// A failure with a text, as `NL_SET_ERR_MSG()` sets it. A text of more than 1,024 bytes is
@@ -35,7 +35,7 @@ impl Refusal {
         }
     }
 
-    /// Points at the attribute that starts at `offset` of the message's payload.
+    /// Adds the offset, in the message's payload, at which the offending attribute starts.
     pub(super) const fn at(self, offset: usize) -> Self {
         Self {
             offset: Some(offset),
@@ -74,7 +74,7 @@ impl Refusal {
         self.missing
     }
 
-    /// The offset of the nest that lacks the attribute (`NLMSGERR_ATTR_MISS_NEST`).
+    /// The offset of the nest that lacks the missing attribute (`NLMSGERR_ATTR_MISS_NEST`).
     pub(super) fn missing_nest(&self) -> Option<usize> {
         self.nest
     }

@@ -21,7 +21,7 @@ use super::{
     }, //
 };
 
-/// A reply that is not sent yet. The drop frees it without sending it.
+/// A reply that is not sent yet. Dropping the value frees the reply without sending it.
 ///
 /// # Invariants
 ///
@@ -60,11 +60,12 @@ impl<'a> Reply<'a> {
 
     /// Sends the reply to the client, without waiting for room in its receive buffer.
     ///
-    /// Context: process, may sleep (to allocate, never for the client).
+    /// Context: process, may sleep to allocate memory, and never waits for the client.
     ///
     /// # Errors
     ///
-    /// - `EAGAIN`: the client's receive buffer is full. Its socket reports `ENOBUFS` from here on.
+    /// - `EAGAIN`: the client's receive buffer is full. The client's socket reports `ENOBUFS` to
+    ///   the client.
     /// - `ECONNREFUSED`: the client's socket is closed.
     pub fn send(self) -> Result {
         // SAFETY: By the type invariants `socket` is a valid kernel socket, and the message is

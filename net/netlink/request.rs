@@ -58,7 +58,7 @@ impl<'a, N: Number> Request<'a, N> {
         self.message.payload
     }
 
-    /// The address of the client's socket in its network namespace, as the kernel knows it.
+    /// The portid of the client's socket, as the kernel knows it.
     pub fn portid(&self) -> u32 {
         // SAFETY: The buffer's `skb` is valid, and its control block holds netlink's parameters
         // (`NETLINK_CB()`).
@@ -76,10 +76,10 @@ impl<'a, N: Number> Request<'a, N> {
     /// Whether the client has `capability` in the user namespace that owns [its network
     /// namespace](Self::net) (`netlink_net_capable()`).
     ///
-    /// As everywhere in netlink, the rule depends on the destination. If the client names the
-    /// kernel as the message's destination, the client needs the capability now. If it sends to the
-    /// address that its socket is connected to, the process that opened the socket must have had
-    /// the capability, too.
+    /// As everywhere in netlink, the rule depends on the destination. The task that sends the
+    /// message always needs the capability. If that task does not name a destination, but sends to
+    /// the address that the socket is connected to, a second condition holds: the process that
+    /// opened the socket must have had the capability when it opened the socket.
     pub fn net_capable(&self, capability: Capability) -> bool {
         // SAFETY: `skb` is valid and describes its sender.
         unsafe { bindings::netlink_net_capable(self.buffer.as_raw(), capability as c_int) }
@@ -96,14 +96,14 @@ impl<'a, N: Number> Request<'a, N> {
         }
     }
 
-    /// Starts a reply with this number to the client. It has the request's sequence number.
+    /// Starts a reply with this number to the client. The reply has the request's sequence number.
     ///
     /// Context: process, may sleep.
     ///
     /// # Errors
     ///
     /// `EMSGSIZE` or `ENOBUFS` if no buffer can hold `payload`. If memory is so fragmented that
-    /// only single pages are free, this happens from 71 KiB on.
+    /// only single pages are free, a payload of 71 KiB is too large.
     pub fn reply(&self, number: N, payload: &[u8]) -> Result<Reply<'a>> {
         Reply::new(
             self.buffer,
@@ -117,14 +117,14 @@ impl<'a, N: Number> Request<'a, N> {
 }
 
 impl Request<'_> {
-    /// A copy of the request without its payload, in a new buffer: the same type, sequence number
-    /// and client. The buffer belongs to no socket, so it may be kept.
+    /// A copy of the request without its payload, in a new buffer. The type, the sequence number
+    /// and the client are the same. The new buffer belongs to no socket, so the caller may keep it.
     pub(super) fn detached(&self) -> Result<Outgoing> {
         let header = self.header();
         let copy = Outgoing::new(self.portid(), header.msg_type, header.seq, [], &[])?;
-        // SAFETY: Both buffers are valid, and the copy is ours. The description of the sender is
-        // plain data. The sender's socket exists as long as the request is handled. Code that keeps
-        // the copy must not use that socket later.
+        // SAFETY: Both buffers are valid, and the copy is ours. The control block, which describes
+        // the sender, is plain data. It names the sender's socket, which exists as long as the
+        // request is handled. Code that keeps the copy must not use that socket later.
         unsafe { (*copy.as_raw()).cb = (*self.buffer.as_raw()).cb };
         Ok(copy)
     }

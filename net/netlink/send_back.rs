@@ -31,14 +31,14 @@ impl Request<'_> {
     /// Sends the message back to its client, as [`Handled::SendBack`](super::Handled::SendBack)
     /// says.
     ///
-    /// If this succeeds, no error must follow, because the buffer may now hold the header of the
-    /// reply.
+    /// After a success the caller must not report an error for this request: the report would quote
+    /// the request's header, but the buffer may now hold the reply's header.
     ///
-    /// Context: process, may sleep (to allocate, never for the client).
+    /// Context: process, may sleep to allocate memory, and never waits for the client.
     ///
     /// # Errors
     ///
-    /// Those of [`reply`](Self::reply) and of [`Reply::send`](super::Reply::send).
+    /// The errors of [`reply`](Self::reply) and of [`Reply::send`](super::Reply::send).
     pub(super) fn send_back(&self, msg_type: MessageType) -> Result {
         match Whole::new(self) {
             Some(whole) => whole.send_back(msg_type),
@@ -51,9 +51,10 @@ impl Request<'_> {
 ///
 /// # Invariants
 ///
-/// - The message starts at the start of its buffer. The buffer is linear. It ends with the message
-///   or within its padding, and has room for the `lacking` bytes of the padding.
-/// - Any `sk_buff` that refers to the buffer's memory may be the last one to be freed.
+/// - The message starts at the start of its buffer. The buffer is linear. The buffer ends with the
+///   message or within the message's padding, and has room for the `lacking` bytes of the padding.
+/// - The buffer's memory can be freed through any `sk_buff` that refers to it, not only through the
+///   first one.
 /// - Only the buffer's own `sk_buff` refers to that memory.
 struct Whole<'a> {
     request: &'a Request<'a>,
@@ -68,7 +69,8 @@ impl<'a> Whole<'a> {
             return None;
         }
         let skb = request.buffer.as_raw();
-        // SAFETY: The `skb` of a buffer is valid, and nobody changes these fields while we have it.
+        // SAFETY: The `skb` of a buffer is valid, and nobody changes these fields while we have the
+        // buffer.
         let (len, data_len, head, tail, end) = unsafe {
             (
                 (*skb).len as usize,
@@ -83,16 +85,16 @@ impl<'a> Whole<'a> {
             return None;
         }
         // If the allocator finds no contiguous pages, netlink uses memory from `vmalloc()` and a
-        // destructor that frees it (`netlink_alloc_large_skb()`). Clones lack the destructor. If a
-        // clone were the last to be freed, `kfree()` would get the memory.
+        // destructor that frees it (`netlink_alloc_large_skb()`). Clones lack the destructor. So if
+        // a clone were freed last, the kernel would pass this memory to `kfree()`.
         // SAFETY: The function only compares the address.
         if unsafe { bindings::is_vmalloc_addr(head.cast()) } {
             return None;
         }
         // The client may have sent the message to a group, too. Then the group's members have
         // clones.
-        // INVARIANT: All three were checked. Only the owner of an `sk_buff` of the memory can make
-        // another one.
+        // INVARIANT: All three invariants were checked. They stay true, because only the owner of
+        // an `sk_buff` that refers to the memory can make another such `sk_buff`.
         is_sole(request).then_some(Self { request, lacking })
     }
 
@@ -121,8 +123,9 @@ impl<'a> Whole<'a> {
             (*clone.as_ptr()).cb.fill(0);
         }
         if padding != 0 {
-            // SAFETY: As above. There is room for `lacking` bytes, and with them the padding is
-            // complete.
+            // SAFETY: The clone is ours, and only it and the buffer's `skb` refer to the memory, as
+            // above. By the type invariants the memory has room for `lacking` bytes. With these
+            // bytes the padding is complete.
             unsafe {
                 bindings::skb_put(clone.as_ptr(), lacking as c_uint); // CAST: At most 3.
                 (*clone.as_ptr()).data.add(len).write_bytes(0, padding);
@@ -132,28 +135,30 @@ impl<'a> Whole<'a> {
         unsafe { unicast(request.buffer.socket(), clone, portid) }.inspect_err(|_| self.restore())
     }
 
-    /// Restores the request's header after the clone was freed, because errors quote the header.
+    /// Restores the request's header after the clone was freed, because the report of an error
+    /// quotes this header.
     #[cold]
     fn restore(&self) {
-        // A monitor of dropped packets (`net_dm`) may have another clone.
+        // A monitor of dropped packets (`net_dm`) may still hold a clone of the clone. Then the
+        // memory is shared, and must not be written.
         if is_sole(self.request) {
-            // SAFETY: The `skb` of a buffer is valid, and nobody else refers to the memory, as was
-            // checked.
+            // SAFETY: The `skb` of a buffer is valid, and `is_sole()` has found that nobody else
+            // refers to the memory.
             unsafe { write_header(self.request.buffer.skb(), self.request.header()) };
         }
     }
 }
 
-/// Whether only the buffer's own `sk_buff` refers to its memory.
+/// Whether only the buffer's own `sk_buff` refers to the buffer's memory.
 fn is_sole(request: &Request<'_>) -> bool {
     let skb = request.buffer.as_raw();
     // SAFETY: The `skb` of a buffer is valid. Its memory ends with a `struct skb_shared_info`
-    // (`skb_shinfo()`). All code accesses the counter in it atomically.
+    // (`skb_shinfo()`). All code accesses the counter `dataref` in that struct atomically.
     let dataref = unsafe {
         let shared: *mut bindings::skb_shared_info = (*skb).head.add((*skb).end as usize).cast();
         Atomic::from_ptr(&raw mut (*shared).dataref.counter)
     };
-    // The read has acquire order: others that gave up their reference have finished with the
-    // memory.
+    // The read has acquire order. So if the counter is 1, all former owners of a reference have
+    // finished with the memory.
     dataref.load(Acquire) == 1
 }

@@ -63,16 +63,17 @@ use crate::net::{
 
 /// The kernel socket that serves one instance of `T` in its network namespace.
 ///
-/// User sockets of the protocol hold a reference to `T::Module`, so normally the module cannot be
-/// unloaded while one is open. The teardown does not rely on that, because the kernel records only
-/// one module for a protocol's number, and another module may have been first. A sender holds a
-/// reference to the kernel socket while it runs the callback (`netlink_unicast_kernel()`). `drain`
-/// waits until only our reference is left.
+/// User sockets of the protocol hold a reference to `T::Module`, so normally the module
+/// cannot be unloaded while such a socket is open. The teardown does not rely on these
+/// references: for each protocol number the kernel records only the module that used the
+/// number first, and that may be another module. A sender holds a reference to the kernel
+/// socket while it runs the callback (`netlink_unicast_kernel()`). `drain` waits until only
+/// our reference is left.
 ///
 /// # Invariants
 ///
-/// - `socket` is a kernel socket. We hold a reference to it, beside the one that
-///   `netlink_kernel_release()` gives up. If `released` is set, the socket was released.
+/// - `socket` is a kernel socket. We hold one reference to it. The socket has another reference,
+///   which `netlink_kernel_release()` gives up. If `released` is set, the socket was released.
 pub struct KernelSocket<T: Input> {
     pub(super) socket: NonNull<bindings::sock>,
     released: AtomicFlag,
@@ -81,15 +82,15 @@ pub struct KernelSocket<T: Input> {
 
 // SAFETY: The pointer is not tied to a thread.
 unsafe impl<T: Input> Send for KernelSocket<T> {}
-// SAFETY: Netlink sends on a socket from any number of threads at once.
+// SAFETY: Netlink sends on a socket from any number of threads at the same time.
 unsafe impl<T: Input> Sync for KernelSocket<T> {}
 
 impl<T: Input> KernelSocket<T> {
     /// The time between two checks whether callbacks have ended.
     const DRAIN_INTERVAL: Delta = Delta::from_millis(1);
 
-    /// Takes the count of references from one, which is ours, to zero. False if there are other
-    /// references.
+    /// Gives up our reference if it is the last one. Returns false, and keeps the reference, if
+    /// there are other references.
     fn take_last_reference(&self) -> bool {
         // SAFETY: By the type invariants we own one of the references.
         unsafe { bindings::refcount_dec_if_one(self.refcount()) }
@@ -112,7 +113,7 @@ impl<T: Input> KernelSocket<T> {
     ///
     /// # Safety
     ///
-    /// As for [`Attachment::attach`].
+    /// The same requirements as for [`Attachment::attach`].
     unsafe fn open(instance: &Instance<'_, T>) -> Result<Self> {
         let protocol = instance.protocol().number();
         let mut config = bindings::netlink_kernel_cfg {
@@ -121,8 +122,8 @@ impl<T: Input> KernelSocket<T> {
             flags: bindings::NL_CFG_F_NONROOT_RECV,
             ..Default::default()
         };
-        // SAFETY: The namespace and the configuration are valid. The call copies the configuration.
-        // The callback belongs to the module.
+        // SAFETY: The namespace and the configuration are valid. The call copies the
+        // configuration. The callback is code of `T::Module`.
         let socket = unsafe {
             bindings::__netlink_kernel_create(
                 instance.net().as_raw(),
@@ -131,9 +132,9 @@ impl<T: Input> KernelSocket<T> {
                 &mut config,
             )
         };
-        // The kernel returns a null pointer for every failure. If another module holds the number,
-        // that shows in the initial namespace, because it comes first. In any other namespace the
-        // failure is a lack of memory.
+        // The kernel returns a null pointer for every failure. If another module uses the number,
+        // the call already fails in the initial namespace, because that namespace gets its instance
+        // first. So in any other namespace the cause of the failure is a lack of memory.
         let socket = NonNull::new(socket).ok_or_else(|| {
             if !ptr::eq(instance.net(), Net::initial()) {
                 return ENOMEM;
@@ -164,7 +165,8 @@ impl<T: Input> KernelSocket<T> {
         // null.
         let buffer = unsafe { Buffer::from_raw(NonNull::new_unchecked(skb)) };
         // SAFETY: The socket was attached to the instance in this namespace. The sender holds a
-        // reference to the socket until this returns, and `drain` waits for that.
+        // reference to the socket until this function returns, and `drain` waits until no sender
+        // holds a reference.
         let instance = unsafe { T::KEY.instance(buffer.net()) };
 
         for message in Messages::new(buffer.bytes()) {
@@ -188,7 +190,8 @@ impl<T: Input> KernelSocket<T> {
             } else {
                 let handled = instance.other(&request);
                 if let Some(Handled::SendBack(msg_type)) = handled {
-                    // Without the answer, the client has no other way to learn of the error.
+                    // The error is not reported, because the client made no request
+                    // (`Input::other`).
                     let _ = request.send_back(msg_type);
                 }
                 match conclude(&request, Ok(())) {
@@ -207,32 +210,33 @@ unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
     type Common = ();
 
     unsafe fn attach(instance: &Instance<'_, T>, (): &()) -> impl PinInit<Self, Error> {
-        // SAFETY: The caller's promise.
+        // SAFETY: The caller keeps the promises of `attach`, and `open` needs the same ones.
         unsafe { Self::open(instance) }
     }
 
     unsafe fn detach(&self) {
         self.released.store(true, Relaxed);
-        // SAFETY: This is called once, so by the type invariants the socket was not released
-        // before.
+        // SAFETY: `detach` is called once, so the socket was not released before.
         unsafe { bindings::netlink_kernel_release(self.socket.as_ptr()) };
     }
 
     unsafe fn drain(&self) {
-        // There may be two kinds of other references. The release gives up its own reference by
-        // `call_rcu()` (`deferred_put_nlk_sk()`). That happens after a grace period, which also
-        // ends every lookup of the socket, so no new reference can be taken after it. And a sender
-        // holds a reference until the callback that it runs has returned.
+        // Beside ours there may be two kinds of references. One is the socket's own reference: the
+        // release gives it up by `call_rcu()` (`deferred_put_nlk_sk()`), so after a grace period.
+        // Every lookup of the socket has ended by then, so no new reference can be taken later. The
+        // others are those of senders: a sender holds a reference until the callback that it runs
+        // has returned.
         if !self.take_last_reference() {
-            // `call_rcu()` may delay its calls for seconds, unless someone waits for them.
+            // The kernel may delay the callbacks of `call_rcu()` for seconds. `rcu_barrier()` makes
+            // the kernel run them soon.
             rcu_barrier();
             while !self.take_last_reference() {
                 fsleep(Self::DRAIN_INTERVAL);
             }
         }
-        // The drop of the instance must come after everything that the last callback did. Giving up
-        // a reference has release order, but taking the last one has no acquire order. So this
-        // barrier is needed.
+        // The instance may be dropped only after everything that the last callback did. Giving up a
+        // reference has release order, but taking the last reference has no acquire order. So a
+        // full barrier is needed here.
         smp_mb(Full);
     }
 }
@@ -245,7 +249,7 @@ impl<T: Input> Drop for KernelSocket<T> {
     }
 }
 
-/// Sends the acknowledgement or the error, if the client gets one.
+/// Sends the acknowledgement, if the client asked for one, or reports the error.
 #[inline]
 fn conclude(request: &Request<'_>, result: Result<(), Refusal>) -> Outcome {
     match result {
