@@ -20,8 +20,8 @@
 //! | drop of attachments and instance | right after the step above | nothing |
 //!
 //! Some attachments also need a part that exists once for the module, not in each namespace. A
-//! family of generic netlink is such a part. It is the [`Common`] of the attachment, and outlives
-//! all instances:
+//! family of generic netlink is such a part. Such a part is the [`Common`] of the attachment, and
+//! outlives all instances:
 //!
 //! | step | when |
 //! |---|---|
@@ -151,40 +151,40 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
     /// not unloaded.
     type Module: ModuleMetadata;
 
-    /// The attachments, by which the rest of the kernel reaches an instance: one, or a pair, of
-    /// which each part may be a pair.
+    /// The attachments, through which the rest of the kernel reaches an instance: one attachment,
+    /// or a pair. Each part of a pair can itself be a pair.
     ///
-    /// Nothing else calls the instance. If a type implements the trait of an attachment, such as
-    /// `netfilter::Hook`, and does not name the attachment here, the compiler does not warn.
+    /// The kernel calls an instance only through these attachments. If a type implements
+    /// the trait of an attachment, such as `netfilter::Hook`, and does not name the
+    /// attachment here, the compiler does not warn.
     ///
-    /// The attachments are attached in this order. Put hooks before a netlink socket: hooks can
-    /// fail for lack of room, programs can hold a socket open, and a load that fails waits for
-    /// these programs.
+    /// The parts of a pair are attached in their order. Put hooks before a netlink socket, for this
+    /// reason: the kernel can refuse a hook, for example for lack of memory, and a load that fails
+    /// after a program has opened a socket must wait until the program closes the socket.
     type Attachments: Attachment<Self>;
 
     /// The `static` [`Key`] that leads to the instances.
     const KEY: KeyRef<Self>;
 
-    /// Called once when the module is loaded, before anything else.
-    ///
-    /// Context: process, may sleep. An error keeps the module from being loaded.
+    /// Called once when the module is loaded, before anything else. Context: process, may sleep. If
+    /// this function fails, the module is not loaded.
     fn load() -> Result {
         Ok(())
     }
 
     /// Makes the instance of a network namespace.
     ///
-    /// Context: process, may sleep; the kernel holds `pernet_ops_rwsem`. An error fails the
-    /// creation of the namespace, or the loading of the module.
+    /// Context: process, may sleep; the kernel holds `pernet_ops_rwsem`. If this function fails,
+    /// the creation of the namespace or the loading of the module fails.
     fn new(net: &Net) -> impl PinInit<Self, Error>;
 
     /// Called before an instance is removed, while all its attachments are attached: when its
     /// namespace dies, and when the module is unloaded or fails to load.
     ///
     /// `initial` is the instance of the initial network namespace, which outlives all other
-    /// instances. When the module is unloaded, this is called for the initial namespace first. The
-    /// attachments there are detached before this is called for other namespaces. Context: process,
-    /// may sleep; the kernel holds `pernet_ops_rwsem`.
+    /// instances. When the module is unloaded, `gone` is called for the initial namespace first.
+    /// The attachments of the initial namespace are detached before `gone` is called for another
+    /// namespace. Context: process, may sleep; the kernel holds `pernet_ops_rwsem`.
     fn gone(instance: &Instance<'_, Self>, initial: &Instance<'_, Self>) {
         let _ = (instance, initial);
     }
@@ -194,7 +194,7 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
 ///
 /// # Invariants
 ///
-/// For `'a`, all parts of the slot may be shared, and it is the slot of `net`.
+/// During `'a`, shared references to all parts of `slot` are allowed. `slot` is the slot of `net`.
 pub struct Instance<'a, T: Subsystem> {
     net: &'a Net,
     slot: &'a Slot<T>,
@@ -206,8 +206,8 @@ impl<'a, T: Subsystem> Instance<'a, T> {
         self.net
     }
 
-    /// The attachments of the instance. `None` until the last attachment is attached. Callbacks of
-    /// the first attachments may run before that.
+    /// The attachments of the instance. `None` until the last attachment is attached. Before that,
+    /// callbacks of the attachments that are already attached may run.
     pub fn attachments(&self) -> Option<&'a T::Attachments> {
         self.slot.attachments.get()
     }
@@ -219,14 +219,15 @@ impl<'a, T: Subsystem> Instance<'a, T> {
     /// # Errors
     ///
     /// - `ENOMEM`.
-    /// - `ESHUTDOWN`: the instance ends.
+    /// - `ESHUTDOWN`: the instance is being removed.
     pub fn downgrade(&self) -> Result<Weak<T>> {
         let mut gateway = self.slot.gateway.lock();
         match &*gateway {
             Gateway::Closed => Err(ESHUTDOWN),
             Gateway::Open(weak) => Ok(weak.clone()),
             Gateway::Unused => {
-                // INVARIANT: The slot is that of `net`. `Slot::close` closes the gate.
+                // INVARIANT: By the type invariants `self.slot` is the slot of `net`.
+                // `Slot::close` closes the gate before the slot's lifetime ends.
                 let weak = Weak::open(self.net)?;
                 *gateway = Gateway::Open(weak.clone());
                 Ok(weak)
@@ -243,33 +244,34 @@ impl<T: Subsystem> Deref for Instance<'_, T> {
     }
 }
 
-/// A weak reference to an instance. It may be kept for any time, and leads to the instance while
-/// the instance exists.
+/// A weak reference to an instance. A caller may keep it for any time. It leads to the instance
+/// while the instance exists.
 ///
-/// The code that keeps a value must not be unloaded before it drops it.
+/// Code that keeps a `Weak` must drop it before the module with this code is unloaded.
 pub struct Weak<T: Subsystem>(Arc<Gate<T>>);
 
 /// # Invariants
 ///
-/// While `open` is true and locked, the slot of `net` for `T` may be shared.
+/// While `open` is true and locked, shared references to the slot of `net` for `T` are allowed.
 #[pin_data]
 struct Gate<T> {
     net: *mut bindings::net,
     #[pin]
     open: Mutex<bool>,
-    /// Makes the type invariant in `T`. A supertype of `T` can be another [`Subsystem`], which has
-    /// another slot or none, so a `Weak<T>` must not coerce to a `Weak` of the supertype.
+    /// Makes `Gate<T>` invariant in `T`, in the sense of variance: a `Weak<T>` must not coerce to a
+    /// `Weak` of a supertype of `T`. The supertype can be another [`Subsystem`], which has another
+    /// slot or none.
     _subsystem: PhantomData<fn(T) -> T>,
 }
 
 // SAFETY: The pointer is not tied to a thread, and is used only under the lock. It leads to an
-// instance, and every `Subsystem` may be shared.
+// instance, and threads may share instances, because every `Subsystem` is `Sync`.
 unsafe impl<T> Send for Gate<T> {}
-// SAFETY: As above.
+// SAFETY: As for `Send`.
 unsafe impl<T> Sync for Gate<T> {}
 
 impl<T: Subsystem> Weak<T> {
-    /// Makes a gate that is open. The caller must establish its invariant.
+    /// Makes a gate that is open. The caller must establish the invariant of [`Gate`].
     fn open(net: &Net) -> Result<Self> {
         let gate = Arc::pin_init(
             pin_init!(Gate {
@@ -284,7 +286,7 @@ impl<T: Subsystem> Weak<T> {
 
     /// Calls `f` with the instance, or returns `None` if the instance is gone. The instance stays
     /// until `f` returns. So `f` must not wait for the instance's end. `f` must not call this
-    /// function again.
+    /// function for the same instance either, because the lock is already held.
     ///
     /// Context: process, may sleep.
     pub fn with<R>(&self, f: impl FnOnce(&Instance<'_, T>) -> R) -> Option<R> {
@@ -293,8 +295,8 @@ impl<T: Subsystem> Weak<T> {
             return None;
         }
         // SAFETY: By the type invariants the slot may be shared while we hold the lock. `f` accepts
-        // any lifetime, so it cannot keep the instance beyond its call, which ends under the lock.
-        // The namespace exists as long as its slot.
+        // any lifetime, so it cannot keep the instance after it returns, and it returns while we
+        // hold the lock. The namespace exists as long as its slot.
         let instance = unsafe { T::KEY.instance(Net::from_raw(self.0.net)) };
         Some(f(&instance))
     }
@@ -319,14 +321,15 @@ impl<T: Subsystem> Weak<T> {
     ///
     /// # Safety
     ///
-    /// `raw` must come from [`into_raw`](Self::into_raw), once for each call.
+    /// `raw` must come from [`into_raw`](Self::into_raw). For each call of `into_raw` this
+    /// must be called at most once.
     pub(super) unsafe fn from_raw(raw: *mut c_void) -> Self {
         // SAFETY: The caller's promise.
         Self(unsafe { Arc::from_raw(raw.cast()) })
     }
 
-    /// From here on [`with`](Self::with) does not find the instance. Waits for calls of `with` that
-    /// run.
+    /// After this call [`with`](Self::with) does not find the instance any more. Waits for
+    /// the calls of `with` that are running.
     fn close(&self) {
         *self.0.open.lock() = false;
     }
@@ -344,11 +347,11 @@ impl<T: Subsystem> Clone for Weak<T> {
 ///
 /// - Callbacks may use the instance from [`attach`](Attachment::attach) on until
 ///   [`drain`](Attachment::drain) has returned.
-/// - After [`detach`](Attachment::detach) no new callback may start, with one exception: a caller
-///   that found the callback before that, under RCU or by a reference that `drain` waits for, may
-///   still start it.
-/// - `drain` must return only when no callback uses the instance. Its return must have acquire
-///   ordering with respect to all that the last callback did.
+/// - After [`detach`](Attachment::detach) no new callback may start, with one exception: a
+///   caller that found the callback before `detach`, under RCU or by a reference that
+///   `drain` waits for, may still start the callback.
+/// - `drain` must return only when no callback uses the instance. The return of `drain` must have
+///   acquire ordering with respect to all that the last callback did.
 /// - An `attach` that fails must leave no callback running.
 pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
     /// The part that exists once for all namespaces; `()` if there is none.
@@ -360,15 +363,15 @@ pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
     ///
     /// # Safety
     ///
-    /// The caller must call [`detach`](Attachment::detach) and [`drain`](Attachment::drain) before
-    /// it drops the attachment. The instance must stay where it is until both have returned, and
-    /// `common` until the attachment was dropped.
+    /// The caller must call [`detach`](Attachment::detach) and [`drain`](Attachment::drain)
+    /// before it drops the attachment. The instance must stay where it is until `drain` has
+    /// returned. `common` must stay where it is until the attachment was dropped.
     unsafe fn attach(
         instance: &Instance<'_, T>,
         common: &Self::Common,
     ) -> impl PinInit<Self, Error>;
 
-    /// Makes sure that no new callback starts. Does not wait for callbacks that run.
+    /// Makes sure that no new callback starts. Does not wait for callbacks that are running.
     ///
     /// Context: process, may sleep.
     ///
@@ -377,7 +380,7 @@ pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
     /// Must be called once, and not by a callback.
     unsafe fn detach(&self);
 
-    /// Waits for the callbacks that run.
+    /// Waits for the callbacks that are running.
     ///
     /// Context: process, may sleep.
     ///
@@ -387,8 +390,8 @@ pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
     unsafe fn drain(&self);
 }
 
-// SAFETY: Each part fulfills the requirements for itself. If the second one cannot be attached, the
-// first one is detached and drained.
+// SAFETY: Each part fulfills the requirements for itself. If the second part cannot be attached,
+// the first part is detached and drained.
 unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for (A, B) {
     type Common = (A::Common, B::Common);
 
@@ -397,9 +400,9 @@ unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for 
         common: &Self::Common,
     ) -> impl PinInit<Self, Error> {
         let init = move |this: *mut Self| {
-            // SAFETY: The places of both parts are valid for writes, and pinned. The caller
-            // promises the rest if both are attached. If the second one is not, the calls below
-            // detach and drain the first one.
+            // SAFETY: The places of both parts are valid for writes, and pinned. If both
+            // parts are attached, the caller keeps the other promises of `attach`. If
+            // `B::attach` fails, the calls below detach and drain the first part.
             unsafe {
                 let (a, b) = (&raw mut (*this).0, &raw mut (*this).1);
                 raw_try_init(a, A::attach(instance, &common.0))?;
@@ -431,45 +434,46 @@ unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for 
     }
 }
 
-/// The part of an [`Attachment`] that exists once for all namespaces. Through this part, the kernel
+/// The part of an [`Attachment`] that exists once for all namespaces. Through this part the kernel
 /// reaches the instances of all namespaces.
 ///
 /// # Safety
 ///
 /// - Callbacks may use instances from [`publish`](Common::publish) on until
-///   [`withdraw`](Common::withdraw) has returned. Its return must have acquire ordering with
-///   respect to all that the last callback did. Callbacks that run later may reach an instance only
-///   by a [`Weak`], and must hold a reference to the module.
+///   [`withdraw`](Common::withdraw) has returned. The return of `withdraw` must have
+///   acquire ordering with respect to all that the last callback did. Callbacks that run
+///   later may reach an instance only by a [`Weak`], and must hold a reference to the
+///   module.
 /// - After a `publish` that fails no callback may run or start.
 pub unsafe trait Common: Any + Send + Sync + Sized {
-    /// The number of parts that publish something. A type can have only one, because a second one
-    /// would have the same name.
+    /// The number of parts of this value that publish something. The attachments of one subsystem
+    /// can have only one such part: a second one would publish the same name again.
     const COUNT: usize;
 
-    /// The part of the value that is a `P`.
+    /// The part of the value that has the type `P`, if there is such a part.
     fn part<P: Any>(&self) -> Option<&P> {
         let this: &dyn Any = self;
         this.downcast_ref()
     }
 
-    /// Makes the value. Nobody can find it yet.
+    /// Makes the value. Nobody can find the value before `publish`.
     ///
-    /// Context: process, may sleep. An error keeps the module from being loaded.
+    /// Context: process, may sleep. If this function fails, the module is not loaded.
     fn new() -> Result<Self>;
 
-    /// Lets the kernel call callbacks.
+    /// Lets the kernel call the callbacks of this part.
     ///
-    /// Context: process, may sleep. An error keeps the module from being loaded.
+    /// Context: process, may sleep. If this function fails, the module is not loaded.
     ///
     /// # Safety
     ///
     /// - Every namespace in which a program can have a socket must have its instance until
-    ///   `withdraw` has returned. The caller must call `withdraw` unless this failed.
+    ///   `withdraw` has returned. The caller must call `withdraw` unless `publish` has failed.
     /// - The value must stay where it is from this call on. It may be dropped only when nobody but
     ///   the caller holds a reference to the module, and no instance is left.
     unsafe fn publish(&self) -> Result;
 
-    /// Makes sure that no new callback starts, and waits for the callbacks that run.
+    /// Makes sure that no new callback starts, and waits for the callbacks that are running.
     ///
     /// Context: process, may sleep.
     ///
@@ -480,7 +484,7 @@ pub unsafe trait Common: Any + Send + Sync + Sized {
     unsafe fn withdraw(&self);
 }
 
-// SAFETY: It has no callbacks.
+// SAFETY: `()` has no callbacks.
 unsafe impl Common for () {
     const COUNT: usize = 0;
 
@@ -495,8 +499,8 @@ unsafe impl Common for () {
     unsafe fn withdraw(&self) {}
 }
 
-// SAFETY: Each part fulfills the requirements for itself. If the second one cannot be published,
-// the first one is withdrawn.
+// SAFETY: Each part fulfills the requirements for itself. If the second part cannot be published,
+// the first part is withdrawn.
 unsafe impl<A: Common, B: Common> Common for (A, B) {
     const COUNT: usize = A::COUNT + B::COUNT;
 
@@ -509,8 +513,8 @@ unsafe impl<A: Common, B: Common> Common for (A, B) {
     }
 
     unsafe fn publish(&self) -> Result {
-        // SAFETY: The caller's promise. The first part was published just now, and only then is it
-        // withdrawn.
+        // SAFETY: The caller's promise. `withdraw` is called for the first part only after it was
+        // published.
         unsafe {
             self.0.publish()?;
             self.1.publish().inspect_err(|_| self.0.withdraw())
@@ -529,7 +533,8 @@ unsafe impl<A: Common, B: Common> Common for (A, B) {
 /// The part of the attachments of `T` that exists once for all namespaces.
 type CommonOf<T> = <<T as Subsystem>::Attachments as Attachment<T>>::Common;
 
-/// The identity of a [`Subsystem`]: the slot that its instances have in every namespace.
+/// The identity of a [`Subsystem`]. A key leads to the slot of the subsystem's instance in a
+/// namespace.
 ///
 /// # Invariants
 ///
@@ -542,15 +547,16 @@ pub struct Key<T: Subsystem> {
     _subsystem: PhantomData<fn(T) -> T>,
 }
 
-// SAFETY: Only `register_pernet_subsys()` writes `id`, and `common` is written right before that
-// call. `registered` admits one registration at a time. Both are written before any callback that
-// reads them can run. The value behind `common` may be shared.
+// SAFETY: Only `register_pernet_subsys()` writes `id`. `Module::new` writes `common` right
+// before it calls `register_pernet_subsys()`. `registered` admits one registration at a
+// time. `id` and `common` are written before any callback that reads them can run. The
+// value behind `common` may be shared.
 unsafe impl<T: Subsystem> Sync for Key<T> {}
 
 impl<T: Subsystem> Key<T> {
-    /// Creates a key, to be placed in a `static`.
-    // Only a constant can initialize a static. Clippy wants a `Default` where other crates see the
-    // type.
+    /// Creates a key, which must be placed in a `static`.
+    // This is no `Default`, because only a constant expression can initialize a `static`. Clippy
+    // asks for a `Default` if other crates see the type.
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
         Self {
@@ -565,19 +571,21 @@ impl<T: Subsystem> Key<T> {
     ///
     /// # Safety
     ///
-    /// The subsystem must be registered. `net` must be between the start of its `init` and the end
-    /// of its `exit` for this subsystem.
+    /// The subsystem must be registered. The call must come after the start of the subsystem's
+    /// `init` for `net`, and before the end of its `exit` for `net`.
     unsafe fn slot(&self, net: &Net) -> *mut Slot<T> {
         let _guard = rcu::read_lock();
-        // SAFETY: `net` is valid, and has a pointer at the offset. It is read once, under RCU.
+        // SAFETY: `net` is valid, and has a pointer at the offset. The pointer is read once, under
+        // RCU.
         let table = unsafe { read_acquire(net.as_raw().byte_add(NET_GEN).cast()) };
         let table = table as *const net_generic;
         // SAFETY: The subsystem is registered, so `id` was set and nobody writes to it. A callback
-        // can have found the namespace by a socket that was made after `id` was set. It must not
-        // read an older `id`: the acquire read of the table, above, orders this.
+        // that found `net` by a socket must not read a value of `id` that is older than the socket.
+        // The acquire read of the table, above, ensures this.
         let id = unsafe { self.id.get().read_volatile() } as usize;
-        // SAFETY: The table is valid under RCU. It is an array of pointers that overlays a header,
-        // and it has an entry for every registered `id` (`net_assign_generic()`).
+        // SAFETY: The table is valid under RCU. The table is an array of pointers, whose first
+        // elements lie in the place of a header. It has an entry for every registered `id`
+        // (`net_assign_generic()`).
         unsafe { table.cast::<*mut c_void>().add(id).read() }.cast()
     }
 
@@ -585,7 +593,7 @@ impl<T: Subsystem> Key<T> {
     ///
     /// # Safety
     ///
-    /// The subsystem must be registered for `'a`.
+    /// The subsystem must be registered during `'a`.
     pub(super) unsafe fn common<'a>(&self) -> &'a CommonOf<T> {
         // SAFETY: The subsystem is registered. So by the type invariants `common` was written and
         // is valid.
@@ -596,14 +604,17 @@ impl<T: Subsystem> Key<T> {
     ///
     /// # Safety
     ///
-    /// The instance in `net` must be shareable: this time starts with its initialization, and ends
-    /// when the last `drain` of its [`Attachment`]s has returned. The result must not outlive that
-    /// time.
+    /// The instance in `net` must be shareable. An instance is shareable from its initialization
+    /// on, until the last `drain` of its [`Attachment`]s has returned. The result must not be used
+    /// after that.
     pub(super) unsafe fn instance<'a>(&self, net: &'a Net) -> Instance<'a, T> {
-        // SAFETY: That time lies within `init` and `exit`.
+        // SAFETY: An instance is shareable only after the start of `init` and before the end of
+        // `exit`.
         let slot = unsafe { self.slot(net) };
-        // SAFETY: In that time the slot is initialized, shared only, and does not move.
-        // INVARIANT: As above.
+        // SAFETY: While the instance is shareable, the slot is initialized, does not move, and has
+        // only shared references.
+        // INVARIANT: For the same reason shared references to `slot` are allowed. `self.slot` found
+        // it for `net`.
         let slot = unsafe { &*slot };
         Instance { net, slot }
     }
@@ -611,9 +622,9 @@ impl<T: Subsystem> Key<T> {
 
 /// A constant reference to a [`Key`].
 ///
-/// It is a constant of [`Subsystem`], so that a type has the same key at all times. A function
-/// could not promise that, and a constant must not hold a plain reference to a value that can
-/// change.
+/// [`Subsystem::KEY`] has this type. It is a constant, so that a type has the same key at
+/// all times: a function could return another key each time. It is not a plain reference,
+/// because Rust forbids a constant to refer to a value that can change.
 ///
 /// # Invariants
 ///
@@ -648,10 +659,11 @@ struct Slot<T: Subsystem> {
 }
 
 impl<T: Subsystem> Slot<T> {
-    /// From here on no [`Weak`] leads to the instance. Waits for calls of [`Weak::with`] that run.
+    /// After this call no [`Weak`] leads to the instance any more. Waits for the calls of
+    /// [`Weak::with`] that are running.
     fn close(&self) {
-        // The lock is released before the wait, because the calls that run may call `downgrade`,
-        // which takes the lock.
+        // The lock is released before the wait, because a function that runs in
+        // `Weak::with` may call `downgrade`, which takes the lock.
         let gateway = mem::replace(&mut *self.gateway.lock(), Gateway::Closed);
         if let Gateway::Open(weak) = gateway {
             weak.close();
@@ -665,7 +677,7 @@ enum Gateway<T: Subsystem> {
     Unused,
     /// All weak references share an open gate.
     Open(Weak<T>),
-    /// The instance ends, and nobody can get a weak reference.
+    /// The instance is being removed, and nobody can get a weak reference any more.
     Closed,
 }
 
@@ -693,7 +705,7 @@ impl<A> Attached<A> {
         if !self.complete.load(Acquire) {
             return None;
         }
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants `attachments` is initialized, because `complete` is set.
         Some(unsafe { (*self.attachments.get()).assume_init_ref() })
     }
 
@@ -704,9 +716,9 @@ impl<A> Attached<A> {
     /// Must be called once. The value must not move after that.
     unsafe fn fill(&self, init: impl PinInit<A, Error>) -> Result {
         // SAFETY: The place is valid for writes, and pinned by the caller's promise. Nobody reads
-        // it yet.
+        // the place before `complete` is set.
         unsafe { raw_try_init(self.attachments.get().cast(), init) }?;
-        // INVARIANT: Just initialized.
+        // INVARIANT: `attachments` was just initialized.
         self.complete.store(true, Release);
         Ok(())
     }
@@ -715,7 +727,8 @@ impl<A> Attached<A> {
 impl<A> Drop for Attached<A> {
     fn drop(&mut self) {
         if *self.complete.get_mut() {
-            // SAFETY: By the type invariants. The value is dropped here, and nobody shares it.
+            // SAFETY: By the type invariants `attachments` is initialized. `&mut self` shows that
+            // nobody else has a reference to it.
             unsafe { self.attachments.get_mut().assume_init_drop() };
         }
     }
@@ -723,12 +736,13 @@ impl<A> Drop for Attached<A> {
 
 /// The module of a [`Subsystem`]: the `type` in `module!`.
 ///
-/// Loading it registers the subsystem with all network namespaces, unloading it detaches and drops
-/// all instances.
+/// Loading the module registers the subsystem with all network namespaces. Unloading the module
+/// detaches and drops all instances.
 ///
-/// The drop must not be skipped, or the kernel would call code that is unloaded. So the value can
-/// only be made in the static memory that `module!` provides: there it is dropped before the code
-/// is unloaded. Safe code can neither move the value out nor forget it.
+/// The drop of the value must not be skipped, because then the kernel would call code that is
+/// unloaded. So the value can only be made in the static memory that `module!` provides. A value in
+/// that memory is dropped before the code is unloaded, and safe code can neither move it out nor
+/// forget it.
 ///
 /// # Invariants
 ///
@@ -742,16 +756,18 @@ pub struct Module<T: Subsystem> {
     ops: Opaque<bindings::pernet_operations>,
     #[pin]
     common: CommonOf<T>,
-    /// False if registering failed and a signal ended the wait for programs that use the module.
+    /// False if the registration failed, and then a signal ended the wait for the programs that use
+    /// the module.
     registered: bool,
     #[pin]
     _pin: PhantomPinned,
     _subsystem: PhantomData<T>,
 }
 
-// SAFETY: The value offers nothing but its drop, which may run on any thread.
+// SAFETY: The only thing that code can do with the value is to drop it, and the drop may run on any
+// thread.
 unsafe impl<T: Subsystem> Send for Module<T> {}
-// SAFETY: A shared reference offers nothing.
+// SAFETY: Code can do nothing with a shared reference to the value.
 unsafe impl<T: Subsystem> Sync for Module<T> {}
 
 impl<T: Subsystem> Module<T> {
@@ -761,19 +777,19 @@ impl<T: Subsystem> Module<T> {
     ///
     /// - `EBUSY`: the subsystem is registered already.
     /// - `EINVAL`: the memory to initialize is not static data of the module.
-    /// - Any error of [`Subsystem::load`], of a function of [`Common`], or of [`Subsystem::new`] or
-    ///   [`Attachment::attach`] in the first namespace where one fails. Nothing stays registered
-    ///   then.
+    /// - Any error of [`Subsystem::load`], of a function of [`Common`], or of
+    ///   [`Subsystem::new`] or [`Attachment::attach`] in the first namespace where one
+    ///   fails. After such an error nothing stays registered.
     ///
     /// If the last kind of error happens while a program has a socket of the module open, `init`
-    /// waits until the program closes it, because the kernel would free the module that the socket
-    /// uses. A signal ends the wait with success: the module stays, serves nothing, and can be
-    /// unloaded once the program has closed its socket.
+    /// waits until the program closes the socket. Otherwise the kernel would free the module while
+    /// the socket uses it. If a signal ends the wait, `init` succeeds: the module stays loaded,
+    /// serves nothing, and can be unloaded when the program has closed its socket.
     ///
     /// # Safety
     ///
-    /// `T::Module` must be the module that this code is part of. The value must be the one that
-    /// `module!` makes, or a field that is dropped with that one.
+    /// `T::Module` must be the module that this code is part of. The value must be the
+    /// value that `module!` makes, or a field that is dropped together with that value.
     pub unsafe fn new() -> impl PinInit<Self, Error> {
         let init = move |this: *mut Self| {
             if !is_static_data::<T::Module>(this.cast()) {
@@ -787,22 +803,24 @@ impl<T: Subsystem> Module<T> {
 
             const { assert!(CommonOf::<T>::COUNT <= 1, "two families of one type") };
             let made = CommonOf::<T>::new()?;
-            // SAFETY: `this` is valid for writes, and so is the field. Nobody reads `common` before
-            // the registration below.
+            // SAFETY: `this` is valid for writes, and so is its field `common`. Nobody reads
+            // `common` before the registration below.
             let common = unsafe {
                 let common = &raw mut (*this).common;
                 common.write(made);
                 *T::KEY.common.get() = common;
                 common
             };
-            // SAFETY: `common` was initialized just now. When this guard runs, nothing is
-            // registered any more, and nobody but the loader holds a reference to the module.
+            // SAFETY: `common` was initialized just now. This guard runs only after an error. Then
+            // nothing is registered any more, and nobody but the loader holds a reference to the
+            // module.
             let drop_common = ScopeGuard::new(|| unsafe { common.drop_in_place() });
 
             // SAFETY: `this` is valid for writes, and so are its fields.
             let ops = Opaque::cast_into(unsafe { &raw const (*this).ops });
-            // SAFETY: `ops` is valid for writes. It is pinned, and unregistered before its memory
-            // is freed. The callbacks are made for the slot that `id` and `size` describe.
+            // SAFETY: `ops` is valid for writes. `ops` is pinned, and is unregistered before its
+            // memory is freed. The callbacks expect a slot of the size `size` at the index `id`, as
+            // `ops` says.
             let result = to_result(unsafe {
                 ops.write(bindings::pernet_operations {
                     init: Some(Self::init_callback),
@@ -815,10 +833,11 @@ impl<T: Subsystem> Module<T> {
                 bindings::register_pernet_subsys(ops)
             })
             .and_then(|()| {
-                // SAFETY: All namespaces have their instances, and a new namespace gets one before
-                // a program can be in it. The drop withdraws before it unregisters. At the drop
-                // nobody else holds a reference to the module, because it is unloaded only then. A
-                // failure below waits until nobody does.
+                // SAFETY: All namespaces have their instances, and a new namespace gets an instance
+                // before a program can be in the namespace. The drop of `Module` calls `withdraw`
+                // before it unregisters `ops`. The kernel drops the `Module` only when it unloads
+                // the module, so when nobody else holds a reference to the module. If `publish`
+                // fails, `wait_for_users()` waits until nobody else holds a reference.
                 unsafe { (*common).publish() }.inspect_err(|_| {
                     // SAFETY: `ops` is registered.
                     unsafe { bindings::unregister_pernet_subsys(ops) }
@@ -834,23 +853,24 @@ impl<T: Subsystem> Module<T> {
                 ),
             }
             drop_common.dismiss();
-            // SAFETY: `this` is valid for writes, and so is the field.
+            // SAFETY: `this` is valid for writes, and so is its field `registered`.
             unsafe { (&raw mut (*this).registered).write(result.is_ok()) };
             Ok(())
         };
         // SAFETY: On success `ops`, `common` and `registered` are initialized, and no other field
-        // needs it. On error nothing is left to drop. The memory is pinned by the contract of
-        // `PinInit`.
+        // needs to be initialized. On error nothing is left to drop. The memory is pinned by the
+        // contract of `PinInit`.
         // INVARIANT: See the checks and the registration above.
         unsafe { pin_init::pin_init_from_closure(init) }
     }
 }
 
 impl<T: Subsystem> Module<T> {
-    /// The kernel allocates a slot with `kzalloc()`, which aligns at least to this.
+    /// The kernel allocates a slot with `kzalloc()`, which aligns the slot at least for an
+    /// `unsigned long long`.
     const SLOT_FITS: () = assert!(align_of::<Slot<T>>() <= align_of::<c_ulonglong>());
 
-    /// Called for a new namespace, and for each existing one while registering.
+    /// Called for each new namespace, and during the registration for each existing namespace.
     ///
     /// # Safety
     ///
@@ -867,23 +887,26 @@ impl<T: Subsystem> Module<T> {
                 gateway <- new_mutex!(Gateway::Unused, "pernet::Slot"),
                 instance <- T::new(net),
             }? Error);
-            // SAFETY: `slot` points to memory of the size and alignment of a `Slot`, which is valid
-            // for writes and stays where it is until `exit`.
+            // SAFETY: `slot` points to memory of the size and alignment of a `Slot`, The memory is
+            // valid for writes, and stays where it is until `exit`.
             unsafe { raw_try_init(slot, init) }?;
-            // SAFETY: The slot was initialized above. No callback runs: either nothing was attached
-            // yet, or `attach` failed and left no callback running. The gateway was closed.
+            // SAFETY: The slot was initialized above. This guard runs only if `attach` below has
+            // failed. A failed `attach` leaves no callback running, and before this guard the guard
+            // `close` closes the gateway.
             let drop_slot = ScopeGuard::new(|| unsafe { slot.drop_in_place() });
 
-            // INVARIANT: The slot is that of `net`, and shared from here on.
+            // INVARIANT: The slot is the slot of `net`. From here on only shared references to it
+            // are used.
             let shared = Instance {
                 net,
                 // SAFETY: The slot is initialized, and does not move.
                 slot: unsafe { &*slot },
             };
             let close = ScopeGuard::new(|| shared.slot.close());
-            // SAFETY: The instance stays until `exit_callback()`. That drains and drops the
-            // attachments, which `pre_exit_callback()` has detached. The subsystem is registered
-            // for longer. This is called once for the slot, which does not move.
+            // SAFETY: The instance stays until `exit_callback()`. `pre_exit_callback()` detaches
+            // the attachments, then `exit_callback()` drains and drops them. The subsystem stays
+            // registered until then. `fill` is called once for this slot, and the slot does not
+            // move.
             unsafe {
                 let init = T::Attachments::attach(&shared, T::KEY.common());
                 shared.slot.attachments.fill(init)
@@ -894,26 +917,27 @@ impl<T: Subsystem> Module<T> {
         })
     }
 
-    /// Called when a namespace dies, and for each existing one while unregistering.
+    /// Called for each namespace that dies, and when the subsystem is unregistered for each
+    /// existing namespace.
     ///
     /// # Safety
     ///
     /// Only the kernel may call this, as a callback of the operations that `init` registered.
     unsafe extern "C" fn pre_exit_callback(net: *mut bindings::net) {
-        // SAFETY: The kernel passes a valid namespace, of which `init` succeeded.
+        // SAFETY: The kernel passes a valid namespace, for which `init` has succeeded.
         let instance = unsafe { T::KEY.instance(Net::from_raw(net)) };
         // SAFETY: The initial namespace gets its instance first (it is the first of
-        // `net_namespace_list`), and never dies. So its instance ends only with the registration.
-        // If this thread ends the registration, the instance ends after `pre_exit` of all
-        // namespaces (`ops_undo_list()`). Otherwise this thread holds `pernet_ops_rwsem`, and no
-        // other thread can end the registration.
+        // `net_namespace_list`), and never dies. So its instance ends only when the subsystem is
+        // unregistered. If this thread unregisters the subsystem, that instance ends after
+        // `pre_exit` of all namespaces (`ops_undo_list()`). If this thread removes a namespace, it
+        // holds `pernet_ops_rwsem`, so no other thread can unregister the subsystem.
         let initial = unsafe { T::KEY.instance(Net::initial()) };
         T::gone(&instance, &initial);
         if let Some(attachments) = instance.attachments() {
-            // SAFETY: The kernel calls this once for a namespace, and not from our callbacks.
+            // SAFETY: The kernel calls this once for each namespace, and not from our callbacks.
             unsafe { attachments.detach() };
         }
-        // INVARIANT: From here on `Weak::with` does not find the instance.
+        // INVARIANT: The gate is closed before the instance is dropped.
         instance.slot.close();
     }
 
@@ -923,12 +947,13 @@ impl<T: Subsystem> Module<T> {
     ///
     /// Only the kernel may call this, as a callback of the operations that `init` registered.
     unsafe extern "C" fn exit_callback(net: *mut bindings::net) {
-        // SAFETY: The kernel passes a valid namespace, of which `init` succeeded. We are in the
-        // subsystem's `exit` for it.
+        // SAFETY: The kernel passes a valid namespace, for which `init` has succeeded. We are in
+        // the subsystem's `exit` for this namespace.
         let slot = unsafe { T::KEY.slot(Net::from_raw(net)) };
-        // SAFETY: `init` wrote the slot. It may be shared until the `drain` below has returned.
+        // SAFETY: `init` wrote the slot. Shared references to the slot are allowed until the
+        // `drain` below has returned.
         if let Some(attachments) = unsafe { (*slot).attachments.get() } {
-            // SAFETY: `pre_exit_callback()` has detached the attachments. The kernel calls this
+            // SAFETY: `pre_exit_callback()` has detached the attachments. The kernel calls `exit`
             // once.
             unsafe { attachments.drain() };
         }
@@ -944,9 +969,9 @@ impl<T: Subsystem> PinnedDrop for Module<T> {
         if !self.registered {
             return;
         }
-        // SAFETY: By the type invariants `common` is published, and `ops` is registered. The calls
-        // wait for the callbacks. `common` is dropped after them, and nobody holds a reference to
-        // the module then, because it is unloaded.
+        // SAFETY: By the type invariants `common` is published, and `ops` is registered. Both calls
+        // wait until the callbacks have ended. `common` is dropped after these calls. At that time
+        // nobody holds a reference to the module, because it is being unloaded.
         unsafe {
             self.common.withdraw();
             bindings::unregister_pernet_subsys(self.ops.get());
@@ -956,14 +981,15 @@ impl<T: Subsystem> PinnedDrop for Module<T> {
 }
 
 /// Whether `address` lies in the static data of the module `M`. Always true for built-in code,
-/// because that is never unloaded.
+/// because built-in code is never unloaded.
 fn is_static_data<M: ModuleMetadata>(address: *const c_void) -> bool {
     let module = this_module::<M>().as_ptr();
     if module.is_null() {
         return true;
     }
-    // SAFETY: The module is loaded, because its code runs. Meanwhile these two fields are constant.
-    // The fields beside them are not: the kernel keeps the element in a tree.
+    // SAFETY: The module is loaded, because its code runs. While a module is loaded, the fields
+    // `base` and `size` do not change. Other fields of the same `module_memory` can change, because
+    // the kernel keeps it in a tree. So no reference to the whole `module_memory` is made.
     let (base, size) = unsafe {
         let data = &raw const (*module).mem[bindings::mod_mem_type_MOD_DATA as usize];
         ((*data).base, (*data).size)
@@ -972,11 +998,12 @@ fn is_static_data<M: ModuleMetadata>(address: *const c_void) -> bool {
 }
 
 /// Waits until only the loader has a reference to the module `M`, because the kernel is about to
-/// free the module. False if a signal ended the wait.
+/// free the module. Returns false if a signal ended the wait.
 ///
-/// While the subsystem was registered in some namespaces, a program may have opened a socket. The
-/// socket holds a reference. When a module's initialization fails, the kernel frees the module and
-/// ignores its reference count (`do_init_module()`). The socket would then use freed memory.
+/// Before the load failed, the subsystem was registered in some namespaces, and a program may have
+/// opened a socket there. The socket holds a reference to the module. But when a module's
+/// initialization fails, the kernel frees the module and ignores its reference count
+/// (`do_init_module()`). The socket would then use freed memory.
 fn wait_for_users<M: ModuleMetadata>() -> bool {
     let module = this_module::<M>().as_ptr();
     if module.is_null() {
