@@ -35,14 +35,14 @@ use kernel::{
     prelude::*, //
 };
 
-/// Declares parameters of the module. Each is a `static` [`Parameter`], and an entry in the
-/// kernel's table of parameters.
+/// Declares parameters of the module. Each parameter becomes a `static` [`Parameter`], and an entry
+/// in the kernel's table of parameters.
 ///
 /// `modinfo` shows the doc comment as the description. Declare parameters in a `mod` of their own:
 /// a local variable cannot have the name of a `static` in scope.
 ///
-/// A module that declares a name twice does not compile. Built-in code with a parameter does not
-/// compile either.
+/// A module that declares a name twice does not compile. Built-in code that declares a parameter
+/// does not compile either.
 #[allow(unused_macros)] // A module need not have parameters.
 macro_rules! module_parameters {
     ($(
@@ -58,8 +58,8 @@ macro_rules! module_parameters {
             pub(crate) static $name: $crate::net::parameters::Parameter<$type> =
                 $crate::net::parameters::Parameter::new($default);
 
-            // Unsafe code is allowed only here, in the macro's own code. The default, above, is the
-            // caller's code.
+            // Unsafe code is allowed only in this block, which contains only the macro's own code.
+            // The default value is code of the caller, so it stands outside, above.
             #[allow(unsafe_code)]
             const _: () = {
                 use $crate::net::parameters::{
@@ -69,7 +69,7 @@ macro_rules! module_parameters {
                     Entry, //
                 };
 
-                // The symbol makes a second declaration of the name collide with this one.
+                // Two declarations of the same name export the same symbol, and so do not compile.
                 #[export_name = ::core::concat!("__param_", ::core::stringify!($name))]
                 #[link_section = "__param"]
                 #[used(compiler)]
@@ -124,8 +124,8 @@ pub(crate) use module_version;
 ///
 /// # Safety
 ///
-/// `OPS->set()` must write only to the `Self` that `arg` of the parameter points to, and only valid
-/// values. `OPS->get()` must only read it.
+/// `OPS->set()` must write only to the `Self` that the parameter's `arg` points to, and must write
+/// only valid values. `OPS->get()` must only read that `Self`.
 pub unsafe trait Value: Copy + 'static {
     #[doc(hidden)]
     const OPS: *const bindings::kernel_param_ops;
@@ -138,7 +138,8 @@ pub unsafe trait Value: Copy + 'static {
 macro_rules! impl_value {
     ($($(#[$attribute:meta])* $type:ty: $ops:ident, $name:literal;)*) => {$(
         $(#[$attribute])*
-        // SAFETY: The C type of these operations has the same size, alignment and signedness.
+        // SAFETY: The C type that these operations read and write has the same size, alignment and
+        // signedness as this type.
         unsafe impl Value for $type {
             const OPS: *const bindings::kernel_param_ops = &raw const bindings::$ops;
             const NAME: &'static str = $name;
@@ -163,7 +164,7 @@ impl_value! {
 ///
 /// # Invariants
 ///
-/// Nobody writes to the value once code of the module runs.
+/// After the first code of the module has started to run, nobody writes to the value.
 #[repr(transparent)]
 pub struct Parameter<T: Value>(UnsafeCell<T>);
 
@@ -173,13 +174,13 @@ unsafe impl<T: Value> Sync for Parameter<T> {}
 impl<T: Value> Parameter<T> {
     #[doc(hidden)]
     pub const fn new(default: T) -> Self {
-        // INVARIANT: The kernel writes the value through an `Entry`. `load_module()` does so before
-        // it calls the module's initialization. Writes through sysfs cannot happen: the entry's
-        // mode has no write permission.
+        // INVARIANT: The kernel writes the value through an `Entry`. `load_module()` lets it write
+        // all values before it calls the module's initialization. Writes through sysfs cannot
+        // happen: the entry's mode has no write permission.
         Self(UnsafeCell::new(default))
     }
 
-    /// The value that was given last, or the default. Context: any.
+    /// The value that the user set when the module was loaded, or the default. Context: any.
     pub fn value(&self) -> T {
         // SAFETY: By the type invariants nobody writes to the value.
         unsafe { *self.0.get() }
@@ -219,14 +220,14 @@ pub const fn type_of<T: Value>(_parameter: &Parameter<T>) -> &'static str {
     T::NAME
 }
 
-/// The length of what [`modinfo`] returns.
+/// The length of the entry that [`modinfo`] returns, in bytes.
 #[doc(hidden)]
 pub const fn modinfo_len([tag, text]: [&str; 2]) -> usize {
     tag.len() + text.trim_ascii_start().len() + 1
 }
 
-/// An entry of the section `.modinfo`: a tag and its text, without the space that a doc comment
-/// starts with.
+/// An entry of the section `.modinfo`: a tag and its text. The text is stored without the space
+/// that a doc comment starts with.
 #[doc(hidden)]
 pub const fn modinfo<const LEN: usize>([tag, text]: [&str; 2]) -> [u8; LEN] {
     let (tag, text) = (tag.as_bytes(), text.trim_ascii_start().as_bytes());
@@ -238,7 +239,7 @@ pub const fn modinfo<const LEN: usize>([tag, text]: [&str; 2]) -> [u8; LEN] {
         } else {
             text[index - tag.len()]
         };
-        // A NUL character would end the entry and start another one.
+        // A NUL character would end the entry too early, and start another entry.
         assert!(entry[index] != 0);
         index += 1;
     }
@@ -256,8 +257,8 @@ mod tests {
         str::CString, //
     };
 
-    /// Starts with three values `old`, lets C parse `text` for the one in the middle, and returns
-    /// all three.
+    /// Makes three parameters with the value `old`, lets the C function parse `text` into the
+    /// second one, and returns the values of all three.
     fn set<T: Value>(text: fmt::Arguments<'_>, old: T) -> Result<[T; 3]> {
         let text = CString::try_from_fmt(text)?;
         let parameters = [old; 3].map(Parameter::new);
@@ -269,13 +270,13 @@ mod tests {
         };
         // SAFETY: The operations are constant.
         let set = unsafe { (*T::OPS).set }.ok_or(EINVAL)?;
-        // SAFETY: `text` and `param` are valid, and nobody else has the parameters.
+        // SAFETY: `text` and `param` are valid, and nobody else can access the parameters.
         to_result(unsafe { set(text.as_char_ptr(), &param) })?;
         Ok(parameters.map(|parameter| parameter.value()))
     }
 
-    /// Whether C accepts `min` and `max` and nothing beyond them, and does not write to the
-    /// neighbours.
+    /// Whether the C function accepts `min` and `max` and nothing beyond them, and does not write
+    /// to the two neighbouring parameters.
     fn takes<T: Value + PartialEq + fmt::Display>(min: T, max: T) -> bool {
         let within = |end| set(fmt!("{end}"), max).is_ok_and(|values| values == [max, end, max]);
         within(min)

@@ -35,21 +35,22 @@ pub struct Counters<const N: usize> {
 
 // SAFETY: The memory is not tied to a thread.
 unsafe impl<const N: usize> Send for Counters<N> {}
-// SAFETY: An addition is one instruction of the counter's own CPU, or atomic. A read is one access.
+// SAFETY: An addition is either a single instruction on the CPU that the counter belongs to, or an
+// atomic operation. A read is a single access.
 unsafe impl<const N: usize> Sync for Counters<N> {}
 
 impl<const N: usize> Counters<N> {
     /// Allocates counters that start from zero. Context: process, may sleep.
     ///
-    /// `N` must be 1 to 128, otherwise this does not compile: readers copy the counters of one CPU
-    /// to the stack.
+    /// `N` must be 1 to 128, otherwise the call does not compile. The limit exists because readers
+    /// copy the counters of one CPU to the stack.
     pub fn new() -> Result<Self> {
         const {
             assert!(N > 0);
             assert_fits::<[u64; N]>();
         };
-        // SAFETY: The allocator accepts this size and alignment. The memory is zeroed. It need not
-        // warn of a failure, because the caller gets the error.
+        // SAFETY: The allocator accepts this size and alignment. The allocator zeroes the memory.
+        // It need not log a failure, because the caller gets the error.
         let base = unsafe {
             bindings::pcpu_alloc_noprof(
                 size_of::<[u64; N]>(),
@@ -64,7 +65,7 @@ impl<const N: usize> Counters<N> {
             .ok_or(ENOMEM)
     }
 
-    /// Adds 1 to a counter of the CPU that this runs on (`this_cpu_inc()`). Context: any.
+    /// Adds 1 to a counter of the CPU that runs this function (`this_cpu_inc()`). Context: any.
     ///
     /// # Panics
     ///
@@ -77,7 +78,8 @@ impl<const N: usize> Counters<N> {
         unsafe { arch::increment(counter) };
     }
 
-    /// Adds to a counter of the CPU that this runs on (`this_cpu_add()`). Context: any.
+    /// Adds `count` to a counter of the CPU that runs this function (`this_cpu_add()`). Context:
+    /// any.
     ///
     /// # Panics
     ///
@@ -94,13 +96,14 @@ impl<const N: usize> Counters<N> {
     /// other (`for_each_possible_cpu()`).
     ///
     /// The counters of a CPU are read from the last to the first, each of them once. If a task adds
-    /// to two counters of one CPU in the order of their numbers, a reader never sees the second
-    /// ahead of the first.
+    /// 1 to two counters of one CPU in the order of their numbers, a reader never sees the second
+    /// counter ahead of the first.
     ///
-    /// A task can move to another CPU between the two additions. Then it adds to the first counter
-    /// on one CPU, and to the second counter on the other CPU, where the second counter can get
-    /// ahead by one for each such task. While tasks count, the second total can be ahead, too.
-    /// Hooks in softirq do not move to another CPU.
+    /// A task can move to another CPU between the two additions. Then the task adds to the first
+    /// counter on one CPU, and to the second counter on another CPU. On the other CPU, each such
+    /// task can put the second counter ahead by one. While tasks count, the sum of the second
+    /// counter can be ahead of the sum of the first counter, too. Hooks in softirq do not move to
+    /// another CPU.
     ///
     /// Context: any.
     pub fn per_cpu(&self) -> impl Iterator<Item = (CpuId, [u64; N])> + '_ {
@@ -123,17 +126,18 @@ impl<const N: usize> Counters<N> {
         })
     }
 
-    /// The counters of a CPU.
+    /// The counters of one CPU.
     ///
     /// # Safety
     ///
-    /// The CPU must be possible.
+    /// `cpu` must be a possible CPU (`cpu_possible_mask`).
     unsafe fn read(&self, cpu: CpuId) -> [u64; N] {
         let copy = self.base.as_ptr().wrapping_byte_add(offset(cpu));
         let mut counts = [0; N];
         for (counter, count) in counts.iter_mut().enumerate().rev() {
-            // SAFETY: A possible CPU has a copy. By the type invariants the copy holds `N`
-            // counters. Each has the size of a pointer, and every addition writes it in one piece.
+            // SAFETY: A possible CPU has its own copy of per-CPU memory. By the type invariants the
+            // copy holds `N` counters. Each counter has the size of a pointer, and every addition
+            // writes a counter in one piece.
             *count = unsafe { read_acquire(copy.add(counter).cast()) } as u64;
         }
         counts
@@ -161,7 +165,7 @@ mod arch {
         }
     }
 
-    /// Adds to this CPU's copy of a counter (`this_cpu_add()`).
+    /// Adds `count` to this CPU's copy of a counter (`this_cpu_add()`).
     ///
     /// # Safety
     ///
@@ -169,8 +173,9 @@ mod arch {
     #[inline]
     pub(super) unsafe fn add(counter: *mut u64, count: u64) {
         // SAFETY: The caller's promise. `gs` holds the offset of this CPU's copy of per-CPU memory.
-        // An interrupt cannot split one instruction, nor can the task move to another CPU within
-        // it. Other CPUs see the writes of a CPU in their order.
+        // An interrupt cannot split one instruction, and the task cannot move to another CPU during
+        // one instruction. Other CPUs see the writes of a CPU in the order in which the CPU made
+        // them.
         unsafe {
             asm!(
                 "add qword ptr gs:[{counter}], {count}",
@@ -210,14 +215,16 @@ mod portable {
         unsafe { add(counter, 1) };
     }
 
-    /// Adds to this CPU's copy of a counter, on any machine.
+    /// Adds `count` to this CPU's copy of a counter, on any machine.
     ///
-    /// A load, an add and a store with preemption disabled would lose what an interrupt adds in
-    /// between. If the task moves to another CPU before it adds, it adds to the copy of the CPU
-    /// that it left. So two CPUs may add to one copy at once.
+    /// The addition is atomic, for two reasons. First, an interrupt may add to the same counter: if
+    /// the addition were a load, an add and a store with preemption disabled, an addition by the
+    /// interrupt between the load and the store would be lost. Second, the task may move to another
+    /// CPU before it adds. It then adds to the copy of the CPU that it left, and code on that CPU
+    /// may add to the same copy at the same time.
     ///
-    /// If a reader reads with acquire and sees this addition, it also sees the additions that the
-    /// task made before.
+    /// If a reader reads with acquire order and sees this addition, it also sees the additions that
+    /// the task made before.
     ///
     /// # Safety
     ///
@@ -231,7 +238,7 @@ mod portable {
     }
 }
 
-/// The offset from a per-CPU pointer to the copy of a CPU.
+/// The offset from a per-CPU pointer to the copy of `cpu`, in bytes.
 #[inline]
 fn offset(cpu: CpuId) -> usize {
     // SAFETY: The table is static, has an entry for every CPU, and is constant once the machine has

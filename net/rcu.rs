@@ -28,8 +28,9 @@ use super::{
 /// Proof that the caller is in an RCU read-side critical section: its own section, or one that the
 /// C side entered before it called us.
 ///
-/// A guard would be unsound. Safe code can forget or leak a guard, and so get a reference that
-/// never ends. But the section does end, when the task exits at the latest (`exit_rcu()`).
+/// A guard would be unsound: safe code can leak a guard, and then could keep a reference to the
+/// value for ever. But the RCU section ends nevertheless, at the latest when the task exits
+/// (`exit_rcu()`).
 ///
 /// # Invariants
 ///
@@ -44,18 +45,18 @@ impl ReadSide {
     pub fn with<R>(f: impl FnOnce(&Self) -> R) -> R {
         let _guard = read_lock();
         // SAFETY: The guard keeps the section open until `f` has returned. `f` accepts any
-        // lifetime, so it cannot keep the reference for longer.
+        // lifetime, so it cannot keep the reference after it returns.
         f(unsafe { Self::assume() })
     }
 
-    /// The section that the caller is in.
+    /// The RCU section that the caller is already in.
     ///
     /// # Safety
     ///
-    /// For `'a` the caller must be in an RCU read-side critical section.
+    /// During `'a` the caller must be in an RCU read-side critical section.
     #[inline]
     pub(super) unsafe fn assume<'a>() -> &'a Self {
-        // INVARIANT: The caller's promise.
+        // INVARIANT: The caller promises to be in a section during `'a`.
         &Self(NotThreadSafe)
     }
 }
@@ -84,15 +85,15 @@ impl ReadSide {
 ///
 /// # Invariants
 ///
-/// `current` comes from `Prepared::into_raw` and is valid until a grace period has passed since it
-/// was replaced.
+/// `current` comes from `Prepared::into_raw`. Its memory is valid until `current` was
+/// replaced and a grace period has passed after that.
 pub struct Published<T: Copy + Send + Sync + 'static> {
     current: Atomic<*mut Node<T>>,
 }
 
 // SAFETY: Values are sent to, and shared by, the threads that read and replace them.
 unsafe impl<T: Copy + Send + Sync> Send for Published<T> {}
-// SAFETY: As above.
+// SAFETY: As for `Send`.
 unsafe impl<T: Copy + Send + Sync> Sync for Published<T> {}
 
 /// A value in memory that RCU can free.
@@ -107,7 +108,7 @@ struct Node<T> {
 
 /// A value that is ready to be published. Its memory is allocated, so that publishing cannot fail.
 ///
-/// `Copy`, because replaced values are freed without running any code of theirs.
+/// `T` must be `Copy`, because RCU frees a replaced value without running a destructor.
 pub struct Prepared<T: Copy + Send + Sync + 'static>(KBox<Node<T>>);
 
 impl<T: Copy + Send + Sync> Prepared<T> {
@@ -129,7 +130,7 @@ impl<T: Copy + Send + Sync> Prepared<T> {
 }
 
 impl<T: Copy + Send + Sync> Published<T> {
-    /// Begins with `value`. Context: process, may sleep.
+    /// Makes a `Published` whose first value is `value`. Context: process, may sleep.
     pub fn new(value: T) -> Result<Self> {
         // INVARIANT: `into_raw` returned the pointer.
         Ok(Self {
@@ -140,14 +141,16 @@ impl<T: Copy + Send + Sync> Published<T> {
     /// The value, for as long as the reader stays in `_section`. Context: any.
     #[inline]
     pub fn read<'a>(&'a self, _section: &'a ReadSide) -> &'a T {
-        // `rcu_dereference()` is a volatile read, too. `Atomic::load()` would call a C function.
+        // A volatile read, as in `rcu_dereference()`. `Atomic::load()` would call a C
+        // function, which takes longer.
         //
-        // SAFETY: The cell is valid. `publish` may write to it meanwhile, by an atomic operation.
-        // In the kernel's memory model a volatile read of a pointer does not race with that.
+        // SAFETY: The cell is valid. `publish` may write to the cell at the same time, by an atomic
+        // operation. In the kernel's memory model a volatile read of a pointer does not race with
+        // an atomic operation.
         let current = unsafe { self.current.as_ptr().read_volatile() };
         // SAFETY: By the type invariants the pointer stays valid until a grace period has passed.
-        // None passes before the section ends. The value was written before the pointer was
-        // published, and no CPU reads through a pointer before it has read the pointer.
+        // No grace period passes before the section ends. The value was written before the pointer
+        // was published, and no CPU reads through a pointer before it has read the pointer.
         unsafe { &(*current).value }
     }
 
@@ -161,7 +164,7 @@ impl<T: Copy + Send + Sync> Published<T> {
         let old = self.current.xchg(value.into_raw(), Full);
         // SAFETY: By the type invariants the memory comes from a `KBox`, so from `kmalloc()`. Only
         // this call frees it, because only this call took the pointer out. `head`, at the start of
-        // the memory, exists for this call.
+        // the memory, is not used for anything else.
         unsafe { bindings::kvfree_call_rcu((*old).head.get(), old.cast()) };
     }
 }

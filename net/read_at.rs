@@ -4,14 +4,14 @@
 
 use crate::net::stack::assert_fits;
 
-/// Bounds-checked reads. Code that parses packets uses this trait, so it does not depend on the
-/// place of the bytes.
+/// Bounds-checked reads. Code that parses packets uses this trait, so the same code can parse a
+/// slice and an `sk_buff`.
 ///
-/// Two reads of the same bytes may differ, because a program may write to the pages meanwhile. Code
-/// must not assume that a second read returns what the first one did.
+/// Two reads of the same bytes may differ, because a program may write to the pages between the
+/// reads. Code must not assume that a second read returns the same bytes as the first.
 pub trait ReadAt {
-    /// The `N` bytes at `offset`; `None` if some of them do not exist. With an `N` above 1,024 this
-    /// does not compile.
+    /// The `N` bytes at `offset`; `None` if some of these bytes do not exist. A call with an `N`
+    /// above 1,024 does not compile.
     fn read_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
     /// Whether there are at least `end` bytes, in the linear part or elsewhere.

@@ -24,14 +24,14 @@ use super::{
 
 /// A packet, borrowed for as long as the callback that gets it runs.
 ///
-/// Offset 0 is where `skb->data` points. In a Netfilter hook of a network layer protocol, that is
-/// the header of that protocol.
+/// Offset 0 is where `skb->data` points. In a Netfilter hook for IPv4 or IPv6, the IP header starts
+/// there.
 ///
 /// # Invariants
 ///
 /// For the lifetime of the reference, the `struct sk_buff` is valid, and nobody changes its lengths
 /// or the bytes of its linear part. Bytes in fragments may be in pages that a program writes to, so
-/// two reads of the same bytes there may differ.
+/// two reads of the same bytes in a fragment may return different values.
 #[repr(transparent)]
 pub struct Packet(Opaque<bindings::sk_buff>);
 
@@ -40,7 +40,8 @@ impl Packet {
     ///
     /// # Safety
     ///
-    /// For `'a`, `skb` must be valid, and nobody may change its lengths or the linear part.
+    /// During `'a`, `skb` must be valid, and nobody may change the lengths or the linear part of
+    /// `skb`.
     #[inline]
     pub(super) unsafe fn from_raw<'a>(skb: *mut bindings::sk_buff) -> &'a Self {
         // SAFETY: `Packet` is a transparent wrapper. The rest is the caller's promise.
@@ -64,8 +65,9 @@ impl Packet {
     #[inline]
     pub(super) fn linear_len(&self) -> usize {
         let skb = self.0.get();
-        // SAFETY: By the type invariants `skb` is valid. Of its `len` bytes `data_len` are not
-        // linear, so this does not wrap; a check would cost every packet a branch.
+        // SAFETY: By the type invariants `skb` is valid. `data_len` of its `len` bytes are outside
+        // of the linear part, so the subtraction does not wrap. A checked subtraction would cost a
+        // branch for every packet.
         unsafe { (*skb).len.wrapping_sub((*skb).data_len) as usize }
     }
 
@@ -76,8 +78,8 @@ impl Packet {
         unsafe { self.0.get().byte_add(SK_BUFF_MARK).cast::<u32>().read() }
     }
 
-    /// Whether this host sent the packet to itself, and its device marks looped packets, as a VRF
-    /// does (`PACKET_LOOPBACK`).
+    /// Whether this host sent the packet to itself, and the device marks packets that it loops
+    /// back, as a VRF does (`PACKET_LOOPBACK`).
     #[inline]
     pub fn is_looped_back(&self) -> bool {
         // SAFETY: By the type invariants `skb` is valid, and the offset is that of a byte in it.
@@ -95,7 +97,7 @@ impl Packet {
     #[cold]
     #[inline(never)]
     fn read_fragments<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        // An offset that no `int` holds is beyond the end of every packet.
+        // An offset that does not fit an `int` is beyond the end of every packet.
         let offset = c_int::try_from(offset).ok()?;
         let len = c_int::try_from(N).ok()?;
         let mut bytes = MaybeUninit::<[u8; N]>::uninit();
@@ -113,7 +115,7 @@ impl Packet {
 }
 
 impl ReadAt for Packet {
-    /// The `N` bytes at `offset`, in whichever fragments of the packet they lie.
+    /// The `N` bytes at `offset`, also if some of them are in fragments of the packet.
     #[inline]
     fn read_at<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         self.linear()
@@ -129,7 +131,8 @@ impl ReadAt for Packet {
 
 /// The linear part of a packet. Reading it needs no copy.
 ///
-/// It has the headers of nearly all packets. A read of other bytes returns `None`.
+/// For nearly all packets the linear part contains all headers. A read of bytes outside of the
+/// linear part returns `None`.
 #[derive(Clone, Copy)]
 pub struct Linear<'a>(&'a Packet);
 

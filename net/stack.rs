@@ -6,11 +6,11 @@
 /// of any length.
 ///
 /// A kernel stack has 16 KiB (`THREAD_SIZE`), and a function may hold several copies of a value.
-/// The compiler does not probe large frames. A frame that is larger than the guard page behind a
-/// stack reaches into the stack of another task.
+/// The compiler does not check large frames (no stack probes). So a frame that is larger than the
+/// guard page behind the stack can reach into the stack of another task.
 pub(crate) const VALUE_MAX: usize = 1 << 10;
 
-/// Does not compile if values of type `T` are too large.
+/// Is a compile error if values of type `T` are too large.
 pub(crate) const fn assert_fits<T>() {
     assert!(
         size_of::<T>() <= VALUE_MAX,

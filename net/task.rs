@@ -21,8 +21,8 @@ pub(super) fn fatal_signal_pending() -> bool {
     if !task.signal_pending() {
         return false;
     }
-    // SAFETY: The task is the current one, so it is valid. Other tasks may set bits at any time, so
-    // the word is read once. `SIGKILL` is in the first word.
+    // SAFETY: The task is the current one, so it is valid. Other tasks can set bits at any time, so
+    // a volatile read reads the word exactly once. `SIGKILL` is in the first word.
     let pending = unsafe { (&raw const (*task.as_ptr()).pending.signal.sig[0]).read_volatile() };
     pending & SIGKILL != 0
 }
@@ -31,7 +31,8 @@ pub(super) fn fatal_signal_pending() -> bool {
 ///
 /// Context: process, may sleep.
 pub(super) fn cond_resched() {
-    // Other configurations preempt kernel code anyway, and lack the function.
+    // Kernels with another configuration preempt kernel code anyway, and have no
+    // `__cond_resched()`.
     #[cfg(any(not(CONFIG_PREEMPTION), CONFIG_PREEMPT_DYNAMIC))]
     // SAFETY: The caller may sleep.
     unsafe {
