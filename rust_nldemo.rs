@@ -2,9 +2,9 @@
 
 //! Netlink echo and ICMP to NFQUEUE, in every network namespace.
 //!
-//! The module uses [`net`], the safe abstractions over netlink kernel sockets and Netfilter
-//! hooks. This file has the parameters, and connects the parts. `nldemo/` has the functions of the
-//! module, and uses nothing of this file.
+//! The module uses [`net`], the safe abstractions over netlink kernel sockets and Netfilter hooks.
+//! This file declares the parameters, the operations and the attachments. The folder `nldemo/`
+//! implements what they do, and does not depend on this file.
 
 #![deny(unsafe_code)]
 
@@ -103,7 +103,7 @@ mod parameters {
     }
 }
 
-/// The protocol and the configuration that the module was loaded with. Set by `load`.
+/// The protocol and the configuration that the module was loaded with. `load` sets them.
 static LOADED: SetOnce<(Protocol, Config)> = SetOnce::new();
 
 /// Reads and checks the parameters.

@@ -34,21 +34,22 @@ use crate::net::{
 const PROTOCOLS: RangeInclusive<i64> = NLDEMO_PROTOCOL_MIN as i64..=NLDEMO_PROTOCOL_MAX as i64;
 /// The numbers of NFQUEUE queues.
 const QUEUE: RangeInclusive<i64> = 0..=65535;
-/// The number of queues. The last queue must not be above 65535.
+/// The number of queues. The number of the last queue must not be above 65535.
 const QUEUES: RangeInclusive<i64> = 1..=65535;
-/// The bit masks of inet hook points, bit `n` for `NF_INET_*` number `n`; at least one.
+/// The bit masks of inet hook points, bit `n` for `NF_INET_*` number `n`. At least one bit must be
+/// set.
 pub(crate) const HOOKS: RangeInclusive<i64> = 1..=31;
 /// The order among the hooks of one point: a hook with a lower priority runs earlier.
 const PRIORITY: RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
 /// The marks of packets.
 const SKIP_MARK: RangeInclusive<i64> = 0..=u32::MAX as i64;
 
-/// The types of ICMPv6 that a network does not need to work: echo request and reply. By default,
-/// only these types are queued.
+/// Echo request and reply: a network works without these types of ICMPv6, but not without others.
+/// By default, no other type of ICMPv6 is queued.
 const ICMPV6_ECHO: [u8; 2] = [128, 129];
 
-/// The parameters as they were given. They are wide integers, so that a value far out of range is
-/// not cut before it is checked and reported.
+/// The parameters as the user gave them, before any check. They are wide integers: a narrow integer
+/// would cut a value that is far out of range, before the value is checked and reported.
 pub(crate) struct Parameters {
     pub(crate) protocol: i64,
     pub(crate) enabled: bool,
@@ -105,9 +106,9 @@ pub(crate) struct Config {
     pub(crate) enabled: bool,
     /// The first queue.
     pub(crate) queue: u16,
-    /// The number of queues, from the first one on.
+    /// The number of queues. The numbers of these queues follow each other.
     pub(crate) queues: NonZero<u16>,
-    /// How packets are spread over these queues.
+    /// How packets are spread over the queues.
     pub(crate) spread: Spread,
     /// Whether packets pass if their queue has no consumer.
     pub(crate) bypass: bool,
@@ -115,7 +116,7 @@ pub(crate) struct Config {
     pub(crate) hooks: u8,
     /// The order among the hooks of a point: a hook with a lower priority runs earlier.
     pub(crate) priority: i32,
-    /// Packets with this mark pass. 0 means that there is no such mark.
+    /// Packets with this mark pass. 0 means that no mark makes packets pass.
     pub(crate) skip_mark: u32,
     /// The types of ICMP that are queued.
     pub(crate) ipv4: TypeSet,
@@ -244,7 +245,7 @@ mod tests {
         skip_mark: 0,
     };
 
-    /// The parameter that is refused, if any.
+    /// The name of the parameter that `Config::new` refuses; `None` if it refuses none.
     fn complaint(parameters: &Parameters) -> Option<&'static str> {
         Config::new(parameters).err().map(|error| error.parameter)
     }

@@ -37,7 +37,7 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    /// Takes the number of a new event.
+    /// Counts a new event, and returns its number.
     pub(super) fn next_event(&mut self) -> u32 {
         self.event = self.event.wrapping_add(1);
         self.event
@@ -69,7 +69,7 @@ impl Control {
         self.config.publish(config);
     }
 
-    /// A number that changes with the configuration. Context: process, may sleep.
+    /// A number that changes whenever the configuration changes. Context: process, may sleep.
     pub(crate) fn generation(&self) -> u32 {
         self.numbers.lock().generation
     }

@@ -45,8 +45,8 @@ pub(crate) fn hook(netns: &NetNs, packet: &Packet, state: &State, point: &Point)
     }
 }
 
-// This is a function of its own, so that the hook saves no registers for a packet that is not ICMP.
-// Each family has its own function, so that ICMP does not pay for ICMPv6.
+// These functions are not inlined, so that the hook saves no registers for a packet that is not
+// ICMP. There is one for each family, so that the code for ICMP has no branches for ICMPv6.
 #[inline(never)]
 fn decide_ipv4(netns: &NetNs, packet: &Packet, state: &State, point: Point) -> Verdict {
     decide(Family::Ipv4, netns, packet, state, &point)
@@ -62,14 +62,14 @@ fn decide_ipv6(netns: &NetNs, packet: &Packet, state: &State, point: Point) -> V
 #[inline(always)]
 fn decide(family: Family, netns: &NetNs, packet: &Packet, state: &State, point: &Point) -> Verdict {
     let config = netns.control.read(state.read_side());
-    // While hook points change, a packet may meet the hook at a point that the configuration does
+    // While hook points change, the kernel may call the hook at a point that the configuration does
     // not name yet, or no longer names.
     if !config.covers(point) {
         return Verdict::ACCEPT;
     }
     let count = |what| netns.statistics.count_packet(family, what);
     let class = match classify(family, &packet.linear()) {
-        // Headers behind the linear part may be in fragments.
+        // The linear part may end within the headers. Then the other headers are in fragments.
         Class::Malformed => classify_fragments(family, packet),
         class => class,
     };
@@ -99,18 +99,20 @@ fn decide(family: Family, netns: &NetNs, packet: &Packet, state: &State, point: 
     Verdict::queue(queue(netns, config, packet, family), config.bypass)
 }
 
-/// Classifies a packet by all its bytes. `decide` calls this if the linear part alone is malformed.
+/// Classifies a packet by all its bytes, also those in fragments. `decide` calls this if the linear
+/// part alone looks malformed.
 #[cold]
 #[inline(never)]
 fn classify_fragments(family: Family, packet: &Packet) -> Class {
     classify(family, packet)
 }
 
-/// Whether a packet arrived by a device of a VRF, and now meets the hook a second time, with the
-/// VRF as its device. If it were queued this time, the kernel would lose it after the verdict.
+/// Whether a packet arrived through a device of a VRF, and now meets the hook a second time, with
+/// the VRF as its device. If the packet were queued this second time, the kernel would lose it
+/// after the verdict.
 ///
-/// A packet that this host sends to itself by a VRF meets the hook only once, with the VRF as its
-/// device.
+/// A packet that this host sends to itself through a VRF meets the hook only once, with the VRF as
+/// its device.
 #[inline]
 fn is_met_again(packet: &Packet, state: &State, point: &Point) -> bool {
     point.hooknum == Hooknum::PreRouting

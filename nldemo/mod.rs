@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The module's functions, in safe code over [`crate::net`].
+//! What the module does, in safe code that uses [`crate::net`].
 
 mod classify;
 pub(crate) mod config;

@@ -26,7 +26,8 @@ pub(crate) struct NetNs {
 }
 
 /// Whether the hooks that the configuration of a network namespace asks for are registered. The
-/// hooks are missing if the namespace had no room for them, and while it is being set up.
+/// hooks are missing if a hook point of the namespace already had too many hooks, and while the
+/// namespace is being set up.
 ///
 /// Context: process, may sleep.
 pub(super) fn hooked(instance: &Instance<'_, NetNs>) -> bool {

@@ -2,12 +2,13 @@
 
 //! Chooses the queue of a packet, if there are several queues.
 //!
-//! In C, `NFQUEUE --queue-balance` does the same (`nfqueue_hash()` and `nfqueue_tg_v3()`): by flow,
-//! so that the packets of a flow stay in order, or by CPU, so that a packet stays on its CPU.
+//! The iptables target NFQUEUE does the same with its option `--queue-balance` (`nfqueue_hash()`
+//! and `nfqueue_tg_v3()`). It chooses by flow, so that the packets of a flow stay in order, or by
+//! CPU, so that a packet stays on its CPU.
 //!
-//! A flow is a pair of addresses, in either direction: a request and its reply share a queue, and
-//! so do the fragments of a datagram. The identifier of an echo is not part of the flow, because
-//! error messages and later fragments have none.
+//! A flow is a pair of addresses, in either direction: an echo request and its reply share a queue,
+//! and so do the fragments of a datagram. The identifier of an echo is not part of the flow,
+//! because error messages and later fragments have no identifier.
 
 use core::num::NonZero;
 
@@ -41,7 +42,7 @@ pub(crate) fn flow_ipv6(packet: &(impl ReadAt + ?Sized), seed: u64) -> Option<u3
     let b = u128::from_be_bytes(packet.read_at(IPV6_ADDRESSES + size_of::<u128>())?);
     let hash = [a.min(b), a.max(b)]
         .into_iter()
-        // CAST: The halves of an address.
+        // CAST: The upper and the lower half of an address.
         .flat_map(|address| [(address >> 64) as u64, address as u64])
         .fold(seed, |hash, half| mix(hash ^ half));
     Some(high_half(hash))
@@ -177,7 +178,8 @@ mod tests {
     #[test]
     fn neighbours_are_spread_evenly() {
         for queues in (2..=16).filter_map(NonZero::new) {
-            // Clients of one server, and pairs of neighbours.
+            // First many clients of one server, then pairs of hosts with the same number in two
+            // networks.
             assert!(even(queues, |n| ipv4(0x0a00_0001, 0x0a00_0100 + n, SEED)));
             assert!(even(queues, |n| ipv4(
                 0x0a00_0000 + n,

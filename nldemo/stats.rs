@@ -16,7 +16,7 @@ use crate::net::{
     percpu::Counters, //
 };
 
-// The counters of netlink messages, which come first.
+// The indices of the counters of netlink messages. These counters come first.
 const MESSAGES_SERVED: usize = 0;
 const MESSAGE_BYTES: usize = 1;
 const ACKS: usize = 2;
@@ -28,7 +28,7 @@ pub(super) const MESSAGES: usize = 5;
 /// The counters of one family's packets.
 #[derive(Clone, Copy)]
 pub(crate) enum Packets {
-    /// ICMP packets.
+    /// ICMP packets, and the packets that count as `Unparsable`.
     Seen,
     /// ICMP packets of a type that is queued.
     Matched,
@@ -43,7 +43,8 @@ pub(crate) enum Packets {
 
 /// The number of [`Packets`].
 pub(super) const PACKETS: usize = 5;
-/// The number of families. The counters of IPv4 follow those of messages. Those of IPv6 come last.
+/// The number of families. The counters of IPv4 come after those of messages. The counters of IPv6
+/// come last.
 pub(super) const FAMILIES: usize = 2;
 
 pub(super) const COUNTERS: usize = MESSAGES + FAMILIES * PACKETS;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The classes of packets, and the check of a message that both families share.
+//! The classes of packets, and the check of an ICMP message, which is the same for IPv4 and IPv6.
 
 use crate::net::skbuff::ReadAt;
 
@@ -14,7 +14,7 @@ const ICMP_HEADER_LEN: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     /// An ICMP or ICMPv6 message of this type, with a complete header. This includes messages that
-    /// report an error: the packet that they quote is data.
+    /// report an error: the packet that such a message quotes is data.
     Icmp(u8),
     /// Another protocol. Whether the rest of the packet is valid does not matter.
     Other,

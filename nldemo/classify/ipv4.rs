@@ -20,7 +20,8 @@ const ICMP: u8 = 1;
 /// The bits of the fragment field that hold the offset.
 const FRAGMENT_OFFSET: u16 = 0x1fff;
 
-/// Whether an IPv4 packet may have another class than [`Class::Other`]. A `false` is always right.
+/// Whether an IPv4 packet may have another class than [`Class::Other`]. If this returns false, the
+/// class is `Other`.
 #[inline]
 pub(crate) fn may_be_icmp(packet: &(impl ReadAt + ?Sized)) -> bool {
     let Some([protocol]) = packet.read_at(PROTOCOL) else {
@@ -31,7 +32,8 @@ pub(crate) fn may_be_icmp(packet: &(impl ReadAt + ?Sized)) -> bool {
 
 /// Classifies an IPv4 packet that starts at offset 0.
 ///
-/// Only TCP segments that the kernel merged have a total length of 0. ICMP never has it.
+/// A total length of 0 is malformed here. The kernel uses it only for TCP segments that it merged,
+/// never for ICMP.
 pub(crate) fn ipv4(packet: &(impl ReadAt + ?Sized)) -> Class {
     let Some([version_ihl, _, len0, len1, _, _, fragment0, fragment1, _, protocol]) =
         packet.read_at::<10>(0)
@@ -92,8 +94,8 @@ mod tests {
 
     #[test]
     fn header_options_are_skipped() {
-        // 4 bytes of options push the ICMP header to byte 24, where 12 bytes are left for it, and
-        // the first of them is 0.
+        // 4 bytes of options push the ICMP header to byte 24, where 12 bytes of the packet are
+        // left, and the first of these bytes is 0.
         assert_eq!(with(0, 0x46), Class::Icmp(0));
         // 12 bytes of options leave 4 bytes for the ICMP header.
         assert_eq!(with(0, 0x48), Class::Malformed);
@@ -126,11 +128,11 @@ mod tests {
     fn only_the_first_fragment_has_a_header_to_read() {
         // The flag "more fragments", and offset 0.
         assert_eq!(with(6, 0x20), Class::Icmp(ECHO_REQUEST));
-        // Offsets in either byte of the field, with and without more fragments behind.
+        // Offsets in either byte of the field, with and without the flag "more fragments".
         assert_eq!(with(7, 1), Class::LaterFragment);
         assert_eq!(with(6, 0x1f), Class::LaterFragment);
         assert_eq!(with(6, 0x21), Class::LaterFragment);
-        // Shorter than an ICMP header, as a last fragment may be.
+        // The fragment has less data than an ICMP header. A last fragment can be that short.
         let mut last = ECHO;
         last[3] = 21;
         last[7] = 5;

@@ -19,9 +19,10 @@ const NEXT_HEADER: usize = 6;
 /// The protocol number of ICMPv6 (RFC 4443).
 const ICMPV6: u8 = 58;
 
-// The headers that other headers may follow, from the IANA registry of extension header types. Two
-// numbers of that registry end the chain like any other protocol. The encapsulating security
-// payload (50) encrypts the rest, and "no next header" (59) has nothing after it.
+// The headers behind which another header can follow, from the IANA registry of extension header
+// types. Two numbers of that registry are missing here, because nothing that the module can read
+// follows these headers: the encapsulating security payload (50) encrypts the rest, and "no next
+// header" (59) has nothing after it.
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
@@ -47,14 +48,15 @@ const EXTENSION_HEADER_LEN: usize = 8;
 /// The number of extension headers that a packet may have.
 ///
 /// This is the kernel's own limit (`IP6_MAX_EXT_HDRS_CNT`): the kernel drops a packet for this host
-/// that has more. The limit bounds the work, which is one read for each header. It also bounds the
-/// offsets of these reads, because no header has more than 2048 bytes.
+/// if the packet has more extension headers. The limit bounds the work, which is one read for each
+/// header. It also bounds the offsets of these reads, because no header has more than 2048 bytes.
 const MAX_EXTENSION_HEADERS: usize = 12;
 
 /// The bits of the fragment header's third and fourth byte that hold the offset.
 const FRAGMENT_OFFSET: u16 = 0xfff8;
 
-/// Whether an IPv6 packet may have another class than [`Class::Other`]. A `false` is always right.
+/// Whether an IPv6 packet may have another class than [`Class::Other`]. If this returns false, the
+/// class is `Other`.
 #[inline]
 pub(crate) fn may_be_icmp(packet: &(impl ReadAt + ?Sized)) -> bool {
     let Some([next]) = packet.read_at(NEXT_HEADER) else {
@@ -63,10 +65,11 @@ pub(crate) fn may_be_icmp(packet: &(impl ReadAt + ?Sized)) -> bool {
     may_lead_to_icmpv6(next)
 }
 
-/// Whether the next header may be ICMPv6, or an extension header. A `false` is always right.
+/// Whether the next header may be ICMPv6, or an extension header. If this returns false, the next
+/// header is neither.
 ///
 /// This runs for every packet, so it only tests one bit of a 64-bit mask. Numbers that differ by a
-/// multiple of 64 share a bit.
+/// multiple of 64 share a bit, so the result can be true for other headers, too.
 #[inline]
 fn may_lead_to_icmpv6(next: u8) -> bool {
     const BITS: u64 = {
@@ -89,17 +92,18 @@ fn leads_to_icmpv6(next: u8) -> bool {
 /// Classifies an IPv6 packet that starts at offset 0.
 ///
 /// The rules are those by which the kernel finds ICMPv6 in a received IPv6 packet, with one
-/// exception: this does not find ICMPv6 inside of UDP (FOU, GUE), because the kernel takes it out
-/// of UDP after the hook points. Extension headers may have any order, as in `ipv6_skip_exthdr()`.
-/// Their options are ignored, also the router alert, which multicast listener discovery uses.
+/// exception. This does not find ICMPv6 inside of UDP (FOU, GUE), because the kernel unwraps such a
+/// message only after the hook points. Extension headers may have any order, as in
+/// `ipv6_skip_exthdr()`. Options in extension headers are ignored, also the router alert, which
+/// multicast listener discovery uses.
 pub(crate) fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
     let (Some([version]), Some([len0, len1, first])) = (packet.read_at(0), packet.read_at(4))
     else {
         return Class::Malformed;
     };
-    // 0 stands for a length that does not fit the field. Two kinds of packets have it: a jumbogram
-    // (RFC 2675), whose length is in its hop-by-hop options, and TCP segments that the kernel
-    // merged. Such a packet ends where its bytes end.
+    // 0 stands for a length that does not fit the field. Two kinds of packets have a length of 0: a
+    // jumbogram (RFC 2675), whose length is in its hop-by-hop options, and TCP segments that the
+    // kernel merged. Such a packet ends where its bytes end.
     let end = match u16::from_be_bytes([len0, len1]) {
         0 => None,
         len => Some(IPV6_HEADER_LEN + usize::from(len)),
@@ -129,7 +133,7 @@ pub(crate) fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
         }
         offset += match next {
             FRAGMENT => {
-                // A jumbogram cannot be fragmented, not even into one piece.
+                // A jumbogram cannot be fragmented, not even into a single fragment.
                 if end.is_none() {
                     return Class::Malformed;
                 }
@@ -148,7 +152,8 @@ pub(crate) fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
     }
     match end {
         Some(end) if packet.reaches(end) => message(packet, offset, end),
-        // As in `ip6_rcv_core()`, this does not require the jumbogram option.
+        // As in `ip6_rcv_core()`, a hop-by-hop header is enough. The jumbogram option in it is not
+        // required.
         None if first == HOP_BY_HOP => message(packet, offset, usize::MAX),
         _ => Class::Malformed,
     }
@@ -167,7 +172,7 @@ mod tests {
     const MULTICAST_LISTENER_REPORT: u8 = 143;
     const MESSAGE: [u8; 8] = [ECHO_REQUEST, 0, 0, 0, 0, 1, 0, 1];
 
-    /// A packet put together piece by piece, with a true payload length.
+    /// A packet put together piece by piece, with the correct payload length.
     #[derive(Clone, Copy)]
     struct Builder {
         bytes: [u8; 160],
@@ -197,7 +202,8 @@ mod tests {
             self
         }
 
-        /// An extension header of 8 bytes. Its content has this length for every type of header.
+        /// An extension header of 8 bytes. Its length field of 0 stands for 8 bytes in every type
+        /// of extension header.
         fn extension(self, next: u8) -> Self {
             self.push(&[next, 0, 0, 0, 0, 0, 0, 0])
         }
@@ -353,8 +359,8 @@ mod tests {
 
     #[test]
     fn padding_behind_the_payload_is_never_read() {
-        // The padding may look like a header of a later fragment, or of another protocol, but is
-        // none.
+        // The padding can look like a header of a later fragment, or of another protocol, but it is
+        // not a header.
         for offset in [0, 0b1000] {
             let packet = Builder::new(DESTINATION)
                 .extension(FRAGMENT)
@@ -409,11 +415,13 @@ mod tests {
                 .push(&MESSAGE)
                 .class()
         };
-        // The only fragment, one with more behind it, and with the reserved bits set.
+        // A single fragment, a first fragment with more fragments behind it, and both of them with
+        // the reserved bits set.
         for field in [0, 1, 0b110, 0b111] {
             assert_eq!(fragment(field), Class::Icmp(ECHO_REQUEST));
         }
-        // Too short for the message's header, or for the chain that leads to it.
+        // The first fragment is too short for the message's header, or for the extension headers
+        // before it.
         let packet = Builder::new(FRAGMENT)
             .fragment(ICMPV6, 1)
             .push(&MESSAGE[..7]);
@@ -443,11 +451,12 @@ mod tests {
     fn jumbogram_ends_where_the_packet_does() {
         const JUMBO: [u8; 8] = [ICMPV6, 0, 0xc2, 4, 0, 1, 0, 0];
         let jumbogram = Builder::new(HOP_BY_HOP).push(&JUMBO).push(&MESSAGE);
-        // The kernel checks the length in the option. Here it is beyond the packet's end.
+        // The kernel, not the module, checks the length in the jumbogram option. In this packet,
+        // that length is beyond the packet's end.
         assert_eq!(jumbogram.claim(0).class(), Class::Icmp(ECHO_REQUEST));
         let cut = Builder::new(HOP_BY_HOP).push(&JUMBO).push(&MESSAGE[..7]);
         assert_eq!(cut.claim(0).class(), Class::Malformed);
-        // With a payload length in its header it is an ordinary packet.
+        // With a payload length in its IPv6 header, the packet counts as an ordinary packet.
         let both = Builder::new(HOP_BY_HOP).push(&JUMBO).push(&MESSAGE);
         assert_eq!(both.class(), Class::Icmp(ECHO_REQUEST));
     }
@@ -479,7 +488,8 @@ mod tests {
 
     #[test]
     fn types_and_protocol_numbers_are_not_confused() {
-        // 135 is a neighbour solicitation as a type, the mobility header as a protocol.
+        // As a message type, 135 is a neighbour solicitation. As a protocol number, 135 is the
+        // mobility header.
         let packet = Builder::new(ICMPV6).push(&[NEIGHBOUR_SOLICITATION, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(packet.class(), Class::Icmp(NEIGHBOUR_SOLICITATION));
     }

@@ -15,8 +15,8 @@ use crate::net::{
     skbuff::ReadAt, //
 };
 
-/// Whether a packet of `family` may have another class than [`Class::Other`]. A `false` is always
-/// right. For nearly every packet, this is the whole cost.
+/// Whether a packet of `family` may have another class than [`Class::Other`]. If this returns
+/// false, the class is `Other`. For nearly every packet the hook needs no more than this check.
 #[inline]
 pub(crate) fn may_be_icmp(family: Family, packet: &(impl ReadAt + ?Sized)) -> bool {
     match family {

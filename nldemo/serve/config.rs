@@ -90,7 +90,7 @@ pub(crate) static SET_POLICY: Policy = Policy::new(&[
     IPV6.rule(),
 ]);
 
-/// Room for the attributes of one message.
+/// Room for the attributes of one message, in bytes.
 const LEN_MAX: usize = 256;
 
 /// The attributes of an answer or an event.
@@ -175,11 +175,15 @@ pub(crate) fn get(
     Ok(request.reply(CONFIG, payload.bytes()?)?.send()?)
 }
 
-/// Changes the configuration as a whole, or fails. Registers the hooks, if the network namespace
-/// had no room for them before.
+/// Changes the whole configuration in one step, or fails and changes nothing. If hooks of the old
+/// configuration are missing, because a hook point had too many hooks, this also registers the
+/// hooks.
 ///
-/// Each call of the hook uses one configuration. While the priority changes, a packet between the
-/// two places of a hook point may meet both configurations, or none. Context: process, may sleep.
+/// Each call of the hook uses one configuration. While the priority changes, a hook point has a
+/// place for the old and a place for the new priority. A packet that is between these two places at
+/// that moment may be decided by both configurations, or by none.
+///
+/// Context: process, may sleep.
 pub(crate) fn set(
     instance: &Instance<'_, NetNs>,
     _request: &Request<'_>,

@@ -22,7 +22,8 @@ use crate::net::{
     pernet::Instance, //
 };
 
-/// Type and flags of the message that netlink "hello kernel" clients send.
+/// The type and the flags of the message that clients of the well-known netlink example "hello
+/// kernel" send.
 const HELLO: (MessageType, u16) = (MessageType::new(0), 0);
 
 /// Answers an echo request.
@@ -35,7 +36,8 @@ pub(crate) fn echo(
     Ok(Handled::SendBack(ECHO))
 }
 
-/// Answers "hello kernel" clients. Their messages carry no flag that would ask for an answer.
+/// Answers "hello kernel" clients. Their messages carry no flags, so they are not requests, but the
+/// clients wait for an answer.
 ///
 /// Context: process, may sleep.
 pub(crate) fn hello(message: &Request<'_>) -> Option<Handled> {

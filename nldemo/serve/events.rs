@@ -28,7 +28,7 @@ const EVENT: Attribute<u32> = Attribute::new(NLDEMO_NETNS_A_EVENT);
 
 const EVENTS: Group = Group::new(NLDEMO_GROUP_EVENTS);
 
-/// Room for the attributes of a message about a namespace.
+/// Room for the attributes of a message about a namespace, in bytes.
 const LEN_MAX: usize = 64;
 
 /// Sends an event to the initial network namespace: another namespace was deleted.
@@ -59,7 +59,8 @@ pub(super) fn announce<const N: usize>(
     attributes: impl FnOnce() -> Payload<N>,
 ) {
     if socket.has_listeners(EVENTS) {
-        // If a listener misses an event, it sees a gap in the numbers.
+        // The error is ignored, because a listener that misses an event sees a gap in the numbers
+        // of the events.
         let _ = attributes()
             .bytes()
             .and_then(|bytes| socket.broadcast(EVENTS, msg_type, bytes));

@@ -52,7 +52,7 @@ use crate::net::{
     pernet::Instance, //
 };
 
-/// Room for the attributes of one message.
+/// Room for the attributes of one message, in bytes.
 const LEN_MAX: usize = 320;
 
 const CPU: Attribute<u32> = Attribute::new(NLDEMO_STATS_A_CPU);
@@ -124,11 +124,11 @@ pub(crate) fn get(
 /// The counts of each CPU that the machine can have.
 ///
 /// The counters may rise during the dump. The kernel marks a dump as inconsistent only if the
-/// configuration changed between two of its messages.
+/// configuration changed between two messages of the dump.
 pub(crate) enum PerCpu {}
 
 impl Dump<NetNs> for PerCpu {
-    /// The next CPU.
+    /// The number of the next CPU.
     type Cursor = u32;
 
     fn start(
