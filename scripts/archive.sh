@@ -1,16 +1,15 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Reads an archive of Debian by an apt with its own directories in the cache. It runs as any user, on any
-# machine with apt, and can resume. If the network fails, the user sees apt's messages. scripts/setup
-# sources this file.
+# Functions that read an archive of Debian. They run apt with a configuration and directories of its own, in
+# the cache. So any user can run them on any machine with apt, and an interrupted download resumes. If the
+# network fails, the user sees apt's messages. scripts/setup and scripts/package-root source this file.
 #
 # shellcheck disable=SC2154 # $mode and $architecture, which setup sets
 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# The mirror that the host uses for Debian, if it is Debian; else Debian's
-# default, which mmdebstrap knows.
+# Prints the mirror from which the host gets Debian's packages. Prints nothing if the host is not Debian.
 host_mirror() {
 	command -v apt-get >/dev/null || return 0
 	# shellcheck disable=SC2016 # apt expands it
@@ -18,7 +17,8 @@ host_mirror() {
 		awk -F'|' '$1 == "Packages" && $2 == "Debian" && $3 !~ /-(security|backports|updates)/ { print $4; exit }'
 }
 
-# use_archive NAME SUITE...: from now on apt() reads these suites, in directories of that name.
+# use_archive NAME SUITE...: from now on apt() reads these suites, and keeps its files in the directory NAME
+# of the cache.
 use_archive() {
 	local mirror suite list
 	apt_dir=$CACHE/apt/$1
@@ -27,18 +27,18 @@ use_archive() {
 	mkdir -p "$apt_dir/lists/partial" "$apt_dir/archives/partial" "$apt_dir/kernels"
 	: >"$apt_dir/status"
 	mirror=${NLDEMO_MIRROR:-$(host_mirror)}
-	# The mirror that mmdebstrap would choose.
+	# Otherwise the mirror that mmdebstrap would choose. The hook prints it, and stops mmdebstrap.
 	# shellcheck disable=SC2016 # the hook's own shell expands it
 	[[ $mirror ]] || mirror=$(mmdebstrap --variant=custom --skip=update --setup-hook='cat "$1/etc/apt/sources.list" >&3; exit 1' \
 		"--mode=$mode" "$1" - 3>&1 >/dev/null 2>&1 | awk -v suite="$1" '$1 == "deb" { for (i = 2; i < NF; i++) if ($(i + 1) == suite) { print $i; exit } }') || true
 	[[ $mirror ]] || die "cannot tell which Debian mirror to use; name one with NLDEMO_MIRROR=URL"
 	for suite; do printf "deb [signed-by=$keyring] %s %s main\n" "$mirror" "$suite"; done >"$list"
-	# Backports for the kernel only; pinned by codename, because the archive name ("a=") of backports is
-	# shared with every older suite's.
+	# Only the kernel comes from backports. The pin uses the suite's codename (n=), because backports of other
+	# suites can have the same archive name (a=).
 	printf '%s\n' 'Package: src:linux src:linux-signed-amd64 linux-*' 'Pin: release n=trixie-backports' \
 		'Pin-Priority: 900' >"$apt_dir/preferences"
 	{
-		# The host's proxy and timeouts. The rest of the host's configuration is left out: its hooks
+		# This takes the host's proxy and timeouts. The rest of the host's configuration is left out: its hooks
 		# would run, and its pins would apply.
 		apt-config dump --no-empty Acquire | grep -v '^Acquire::IndexTargets' || true
 		cat <<-EOF
@@ -74,7 +74,8 @@ update_lists() {
 	say "cannot update the package lists (see $log); using the lists of the last update"
 }
 
-# megabytes DIR <URIS: the size of the files that are not in DIR yet. URIS is the output of apt's --print-uris.
+# megabytes DIR <URIS: prints the size of those files that are not in DIR yet. URIS is the output of apt's
+# --print-uris.
 megabytes() {
 	local uri file size _ sum=0
 	while read -r uri file size _; do

@@ -1,15 +1,16 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# For scripts/vm --gdb: a socket for QEMU and gdb, and a script for gdb. The script attaches, and loads the
-# module's symbols at the module's addresses. scripts/vm sources this file. JOB is the directory of the run.
+# Functions of scripts/vm --gdb, which sources this file. They make a socket through which gdb reaches QEMU,
+# and a script for gdb. That script attaches gdb to the guest, and loads the module's symbols at the
+# module's addresses. JOB is the directory of the run.
 
 # prepare_gdb JOB: makes the files that QEMU opens. The guest writes to `gdb-from` and waits for a line in
 # `gdb-to`.
 prepare_gdb() {
 	mkfifo "$1/gdb-to"
 	: >"$1/gdb-from"
-	# Otherwise QEMU would wait for a writer.
+	# Opens the pipe also for writing. If nobody did, QEMU would wait for a writer when it opens the pipe.
 	exec 5<>"$1/gdb-to"
 }
 

@@ -1,8 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Makes the root of guests of another architecture. Their programs cannot run here. So packages are only
-# unpacked, not configured, and this file does the work of their scripts. scripts/setup sources it.
+# Makes the root of guests that have another architecture than this machine. This machine cannot run the
+# programs of such a root. So the packages are only unpacked, not configured, and this file does what the
+# packages' scripts would do. scripts/setup sources this file.
 #
 # shellcheck disable=SC2154 # $kernel, $suite, $architecture and $apt_dir, which setup sets
 #
@@ -36,7 +37,7 @@ unpack_guest() (
 )
 # </guest>
 
-# make_guest_root LINK
+# make_guest_root LINK: makes the root, and makes LINK point to it.
 make_guest_root() {
 	local link=$1 tmp file files=() log=$CACHE/log/guest-root-$suite.log
 	local get=(apt-get install -y -o "APT::Architecture=$architecture" '?essential ?architecture(native)' "${guest_packages[@]}")
@@ -52,8 +53,8 @@ make_guest_root() {
 	for file in "${!files[@]}"; do files[file]=$apt_dir/archives/${files[file]}; done
 	unpack_guest "$tmp" "$apt_dir"/archives/base-files_*"_$architecture.deb" "${files[@]}" >>"$log" 2>&1 ||
 		explain_failure "$log" "unpacking the guest's root" || exit 1
-	# In emulation, Python would take minutes to compile the modules that a test imports. Errors are
-	# ignored: some files of Python's own tests are no valid Python.
+	# In emulation, Python would take minutes to compile the modules that a test imports. Errors of compileall
+	# are ignored: some files of Python's own tests are no valid Python.
 	"$CHECKOUT/scripts/enter" --kernel "$kernel" --no-kernel --bind "$tmp" /mnt -- \
 		python3 -m compileall -q -s /mnt /mnt/usr/lib/python3 /mnt/usr/lib/python3.* >>"$log" 2>&1 || true
 	ln -s "${tmp##*/}" "$tmp.link"

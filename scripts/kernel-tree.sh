@@ -7,13 +7,13 @@
 #
 # shellcheck disable=SC2154 # $kernel, $architecture, $apt_dir and the variables that choose_kernel sets
 
-# The kernel packages of the archive, "PACKAGE VERSION" a line.
+# Prints the kernel packages of the archive, each as a line "PACKAGE VERSION".
 archive_kernels() {
 	apt apt-cache pkgnames linux- | grep -E '^linux-(image|headers|source)-[0-9]' |
 		APT_CONFIG=$apt_dir/apt.conf xargs apt-cache madison | awk '{ sub(/:.*/, "", $1); print $1, $3 }'
 }
 
-# A list file names the files of a kernel. It is written after all of them were downloaded.
+# A list file names the package files of a kernel. It is written after all these files were downloaded.
 have_packages() { [[ -f $1 ]] && (cd -- "${1%/*}" && xargs -a "$1" ls >/dev/null 2>&1); }
 kept_kernels() {
 	local list
@@ -22,8 +22,8 @@ kept_kernels() {
 	done
 }
 
-# kernel_closure VERSION PACKAGE...: these packages of a kernel and the packages of the same kernel that
-# they depend on, "PACKAGE=VERSION FILE" a line.
+# kernel_closure VERSION PACKAGE...: prints these packages of a kernel, and the packages of the same kernel
+# that they depend on, each as a line "PACKAGE=VERSION FILE".
 kernel_closure() {
 	local version=$1 package name fields
 	local -A seen=()
@@ -33,7 +33,8 @@ kernel_closure() {
 		shift
 		[[ ! -v seen[$name] ]] || continue
 		seen[$name]=1
-		# The programs that build modules have this machine's architecture, other packages the kernel's.
+		# The packages with programs that build modules are for this machine's architecture. All other packages
+		# are for the kernel's architecture.
 		for package in "$name" "$name:$architecture"; do
 			fields=$(apt apt-cache show "$package=$version" 2>/dev/null || true)
 			[[ $fields ]] || continue
@@ -45,7 +46,8 @@ kernel_closure() {
 	done
 }
 
-# download_kernel LIST: the packages that choose_kernel chose, and the list of their files.
+# download_kernel LIST: downloads the packages that choose_kernel chose, and writes the list of their files
+# to LIST.
 download_kernel() {
 	local list=$1 closure packages log=$CACHE/log/download.log
 	! have_packages "$list" || return 0
@@ -113,7 +115,8 @@ start_unpacking() {
 	unpacker=$!
 }
 
-# finish_tree LINK: makes LINK point to the finished tree. It needs the root, because depmod is there.
+# finish_tree LINK: makes LINK point to the finished tree. It needs the finished root, because it runs the
+# root's depmod.
 finish_tree() {
 	local log=$CACHE/log/kernel.log
 	if [[ $unpacking ]]; then

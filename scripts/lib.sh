@@ -1,16 +1,16 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Functions that the scripts here share: a known environment, messages, the cache, locks, the
+# Functions that the scripts in this folder share: a known environment, messages, the cache, locks, the
 # workspace of each kernel. Source this file after `set -euo pipefail`.
 
-# The variables of the user's environment that programs get, also in the workspace.
+# The variables of the user's environment that every program gets, also a program in the workspace.
 ENVIRONMENT=(TERM COLORTERM NO_COLOR COLUMNS CI RUST_BACKTRACE SOURCE_DATE_EPOCH V W TZ
 	http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY all_proxy ALL_PROXY
 	"${!CARGO_NET_@}" "${!CARGO_HTTP_@}" "${!CARGO_TERM_@}" "${!CARGO_REGISTRIES_@}" "${!CARGO_SOURCE_@}")
 
-# A script starts again with these variables and those of the machine. Any other
-# variable or exported function can change what a command does: CDPATH, BASH_ENV,
+# A script starts again with only these variables, and those that say where things are on the machine (PATH,
+# HOME, ...). Any other variable or exported function can change what a command does: CDPATH, BASH_ENV,
 # GREP_OPTIONS, POSIXLY_CORRECT, GIT_DIR in a hook of git, MAKEFLAGS in another make.
 if [[ ! ${NLDEMO_CLEAN-} ]]; then
 	options=() environment=(NLDEMO_CLEAN=1 LC_ALL=C.UTF-8)
@@ -25,7 +25,7 @@ if [[ ! ${NLDEMO_CLEAN-} ]]; then
 	exec env -i "${environment[@]}" "$BASH" "${options[@]}" -- "$0" "$@"
 fi
 unset NLDEMO_CLEAN # A script that this one calls starts again, too.
-# In a guest, other users than the owner read the built files.
+# Not only the owner must be able to read the built files: in a guest, other users read them, too.
 umask 022
 
 CHECKOUT=$(cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
@@ -166,8 +166,8 @@ remove_unlinked() {
 }
 
 # root_link KERNEL [TESTS]: the link to the finished root for a kernel. With TESTS, the root also has the
-# packages that only tests need. setup replaces the link in one step. The key of a root is the text of the
-# part of scripts/root.sh that makes it, with all packages and hooks.
+# packages that only tests need. setup replaces the link in one step. The key of a root is a checksum of the
+# part of scripts/root.sh that lists its packages and prepares it.
 root_link() {
 	local name key
 	name=$(kernel_suite "$1")
@@ -176,7 +176,8 @@ root_link() {
 	printf '%s/roots/%s%s-%s\n' "$CACHE" "$name" "${2:+-tests}" "$key"
 }
 
-# find_root KERNEL: the root_link to use. A debug kernel needs the packages for tests.
+# find_root KERNEL: the root_link to use: the root with the packages for tests, if it exists or if the
+# kernel is a debug kernel.
 find_root() {
 	local link
 	link=$(root_link "$1" tests)
@@ -200,7 +201,7 @@ kernel_link() {
 	key=$({ tree_key && cat "$CHECKOUT/scripts/kernels.sh"; } | sha256sum | cut -c1-12)
 	printf '%s/kernels/%s-%s\n' "$CACHE" "${KERNEL_ALIASES[$name]-$name}" "$key"
 }
-# The key of a tree is the text that makes it.
+# The key of a tree is a checksum of the text that makes the tree.
 tree_key() { sed -n '/^# <kernel>/,/^# <\/kernel>/p' "$CHECKOUT/scripts/kernel-tree.sh" | sha256sum | cut -c1-12; }
 
 # package_versions PATTERN FILE...: the versions of the packages whose names match PATTERN, from FILEs of
@@ -274,7 +275,8 @@ find_sdk() {
 	[[ -d $sdk ]]
 }
 
-# kernel_release KERNEL: the release that uname -r prints. debug_release NAME VERSION: that of a debug kernel.
+# kernel_release KERNEL: the release that uname -r prints. debug_release NAME VERSION: the release of a
+# debug kernel.
 kernel_release() {
 	local rel version
 	read -r rel version <"$(kernel_link "$1")/release"

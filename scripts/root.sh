@@ -61,7 +61,8 @@ finish_root() {
 }
 # </root>
 
-# amd64 is first: its programs run in the root. Programs of another architecture do not run.
+# The first architecture is that of the root's own programs. It is amd64, because this machine runs only
+# programs for amd64.
 root_architectures() { if [[ $architecture == amd64 ]]; then echo amd64; else echo "amd64,$architecture"; fi; }
 
 # download_root: downloads the packages of the root.
@@ -80,10 +81,10 @@ make_root() {
 	local args=(--variant=apt "--mode=$mode" "--architectures=$(root_architectures)" --skip=update
 		"--aptopt=APT::Install-Recommends false"
 		"--aptopt=APT::Sandbox::User root"
-		# A root that a crash leaves unfinished is never used.
+		# dpkg need not wait for the disk: if a crash leaves a root unfinished, that root is never used.
 		--dpkgopt=force-unsafe-io)
 	for p in "${excludes[@]}"; do args+=("--dpkgopt=path-exclude=$p"); done
-	# Hooks name files relative to apt_dir: mmdebstrap splits them at spaces.
+	# mmdebstrap splits a hook at spaces. The hooks name files relative to apt_dir, so no path brings a space.
 	args+=("--setup-hook=mkdir -p \"\$1/etc/apt/preferences.d\" \"\$1/var/cache/apt/archives\""
 		"--setup-hook=upload preferences /etc/apt/preferences.d/nldemo"
 		"--setup-hook=sync-in lists /var/lib/apt/lists"
@@ -102,7 +103,7 @@ make_root() {
 		(cd "$apt_dir" && exec "${alone[@]}" mmdebstrap "${args[@]}" "$suite" "$tmp" sources.list)
 	else
 		if [[ $use_sudo ]]; then alone=(sudo "--preserve-env=TMPDIR" "${alone[@]}"); else alone=(); fi
-		# As a tar stream, so that this user owns the files.
+		# mmdebstrap writes a tar archive, and this user unpacks it. So this user owns the files.
 		(cd "$apt_dir" && exec env TMPDIR=/var/tmp "${alone[@]}" \
 			mmdebstrap --format=tar "${args[@]}" "$suite" - sources.list) |
 			tar -x --no-same-owner --exclude=./dev/\* -C "$tmp"
