@@ -164,7 +164,7 @@ impl_value! {
 ///
 /// # Invariants
 ///
-/// After the first code of the module has started to run, nobody writes to the value.
+/// Nobody writes to the value after the module's code has started to run.
 #[repr(transparent)]
 pub struct Parameter<T: Value>(UnsafeCell<T>);
 
@@ -174,9 +174,9 @@ unsafe impl<T: Value> Sync for Parameter<T> {}
 impl<T: Value> Parameter<T> {
     #[doc(hidden)]
     pub const fn new(default: T) -> Self {
-        // INVARIANT: The kernel writes the value through an `Entry`. `load_module()` lets it write
-        // all values before it calls the module's initialization. Writes through sysfs cannot
-        // happen: the entry's mode has no write permission.
+        // INVARIANT: The kernel writes the value through an `Entry`. `load_module()` writes all
+        // values before it calls the module's initialization. Writes through sysfs cannot happen:
+        // the entry's mode has no write permission.
         Self(UnsafeCell::new(default))
     }
 

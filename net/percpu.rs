@@ -23,7 +23,7 @@ use super::{
 
 /// `N` counters for every CPU that the machine can have.
 ///
-/// An addition touches no cache line that another CPU writes to. On x86-64 it is a single
+/// An addition touches no cache line that another CPU writes to. On x86-64 an addition is a single
 /// instruction.
 ///
 /// # Invariants
@@ -97,7 +97,7 @@ impl<const N: usize> Counters<N> {
     ///
     /// The counters of a CPU are read from the last to the first, each of them once. If a task adds
     /// 1 to two counters of one CPU in the order of their numbers, a reader never sees the second
-    /// counter ahead of the first.
+    /// counter ahead of (larger than) the first.
     ///
     /// A task can move to another CPU between the two additions. Then the task adds to the first
     /// counter on one CPU, and to the second counter on another CPU. On the other CPU, each such
@@ -107,7 +107,7 @@ impl<const N: usize> Counters<N> {
     ///
     /// Context: any.
     pub fn per_cpu(&self) -> impl Iterator<Item = (CpuId, [u64; N])> + '_ {
-        // SAFETY: The mask is static, and constant once the machine has booted.
+        // SAFETY: The mask is static, and constant after the machine has booted.
         let possible = unsafe { Cpumask::from_raw(&raw const bindings::__cpu_possible_mask) };
         (0..nr_cpu_ids())
             .filter_map(CpuId::from_u32)
@@ -152,10 +152,10 @@ mod arch {
     ///
     /// # Safety
     ///
-    /// As for [`add`].
+    /// The same requirement as for [`add`].
     #[inline]
     pub(super) unsafe fn increment(counter: *mut u64) {
-        // SAFETY: As in `add`.
+        // SAFETY: The same argument as in `add`.
         unsafe {
             asm!(
                 "inc qword ptr gs:[{counter}]",
@@ -207,7 +207,7 @@ mod portable {
     ///
     /// # Safety
     ///
-    /// As for [`add`].
+    /// The same requirement as for [`add`].
     #[inline]
     #[cfg_attr(CONFIG_X86_64, expect(dead_code))] // The tests use only `add`.
     pub(super) unsafe fn increment(counter: *mut u64) {
@@ -241,8 +241,8 @@ mod portable {
 /// The offset from a per-CPU pointer to the copy of `cpu`, in bytes.
 #[inline]
 fn offset(cpu: CpuId) -> usize {
-    // SAFETY: The table is static, has an entry for every CPU, and is constant once the machine has
-    // booted.
+    // SAFETY: The table is static, has an entry for every CPU, and is constant after the machine
+    // has booted.
     unsafe { (&raw const bindings::__per_cpu_offset[cpu.as_u32() as usize]).read() }
 }
 

@@ -4,8 +4,8 @@
 //!
 //! A [`Subsystem`] is a type that has one instance in every network namespace: in the namespaces
 //! that exist when its [`Module`] is loaded, and in each that is created until the module is
-//! unloaded. The rest of the kernel reaches an instance by its [`Attachment`]s (a netlink socket, a
-//! Netfilter hook). The order of events is the same for all attachments:
+//! unloaded. The rest of the kernel reaches an instance through its [`Attachment`]s (a netlink
+//! socket, a Netfilter hook). The order of events is the same for all attachments:
 //!
 //! | step | when | what may run meanwhile |
 //! |---|---|---|
@@ -25,8 +25,7 @@
 //!
 //! | step | when |
 //! |---|---|
-//! | [`Common::publish`] | module loaded, after [`Attachment::attach`] in all namespaces that exist
-//! |
+//! | [`Common::publish`] | module loaded, after [`Attachment::attach`] in all namespaces |
 //! | [`Common::withdraw`] | module unloaded, before [`Subsystem::gone`] in any namespace |
 //! | drop | when all instances are gone, and nobody holds a reference to the module |
 //!
@@ -469,8 +468,8 @@ pub unsafe trait Common: Any + Send + Sync + Sized {
     ///
     /// - Every namespace in which a program can have a socket must have its instance until
     ///   `withdraw` has returned. The caller must call `withdraw` unless `publish` has failed.
-    /// - The value must stay where it is from this call on. It may be dropped only when nobody but
-    ///   the caller holds a reference to the module, and no instance is left.
+    /// - The value must stay where it is from this call on. The value may be dropped only when
+    ///   nobody but the caller holds a reference to the module, and no instance is left.
     unsafe fn publish(&self) -> Result;
 
     /// Makes sure that no new callback starts, and waits for the callbacks that are running.
@@ -583,8 +582,8 @@ impl<T: Subsystem> Key<T> {
         // that found `net` by a socket must not read a value of `id` that is older than the socket.
         // The acquire read of the table, above, ensures this.
         let id = unsafe { self.id.get().read_volatile() } as usize;
-        // SAFETY: The table is valid under RCU. The table is an array of pointers, whose first
-        // elements lie in the place of a header. It has an entry for every registered `id`
+        // SAFETY: The table is valid under RCU. The table is an array of pointers. Its header takes
+        // the place of the first pointers. The table has an entry for every registered `id`
         // (`net_assign_generic()`).
         unsafe { table.cast::<*mut c_void>().add(id).read() }.cast()
     }
@@ -613,8 +612,8 @@ impl<T: Subsystem> Key<T> {
         let slot = unsafe { self.slot(net) };
         // SAFETY: While the instance is shareable, the slot is initialized, does not move, and has
         // only shared references.
-        // INVARIANT: For the same reason shared references to `slot` are allowed. `self.slot` found
-        // it for `net`.
+        // INVARIANT: For the same reason shared references to `slot` are allowed. `self.slot()` has
+        // found `slot` for `net`.
         let slot = unsafe { &*slot };
         Instance { net, slot }
     }
@@ -622,9 +621,9 @@ impl<T: Subsystem> Key<T> {
 
 /// A constant reference to a [`Key`].
 ///
-/// [`Subsystem::KEY`] has this type. It is a constant, so that a type has the same key at
-/// all times: a function could return another key each time. It is not a plain reference,
-/// because Rust forbids a constant to refer to a value that can change.
+/// [`Subsystem::KEY`] has this type. `KEY` is a constant, so that a type has the same key
+/// at all times: a function could return another key each time. `KEY` is not a plain
+/// reference, because Rust forbids a constant to refer to a value that can change.
 ///
 /// # Invariants
 ///
@@ -874,7 +873,8 @@ impl<T: Subsystem> Module<T> {
     ///
     /// # Safety
     ///
-    /// Only the kernel may call this, as a callback of the operations that `init` registered.
+    /// Only the kernel may call this, as a callback of the operations that `Module::new`
+    /// registered.
     unsafe extern "C" fn init_callback(net: *mut bindings::net) -> c_int {
         const { Self::SLOT_FITS };
         // SAFETY: The kernel passes a valid namespace.
@@ -887,12 +887,12 @@ impl<T: Subsystem> Module<T> {
                 gateway <- new_mutex!(Gateway::Unused, "pernet::Slot"),
                 instance <- T::new(net),
             }? Error);
-            // SAFETY: `slot` points to memory of the size and alignment of a `Slot`, The memory is
+            // SAFETY: `slot` points to memory of the size and alignment of a `Slot`. The memory is
             // valid for writes, and stays where it is until `exit`.
             unsafe { raw_try_init(slot, init) }?;
             // SAFETY: The slot was initialized above. This guard runs only if `attach` below has
-            // failed. A failed `attach` leaves no callback running, and before this guard the guard
-            // `close` closes the gateway.
+            // failed. A failed `attach` leaves no callback running. Before this guard runs, the
+            // guard `close` has closed the gateway.
             let drop_slot = ScopeGuard::new(|| unsafe { slot.drop_in_place() });
 
             // INVARIANT: The slot is the slot of `net`. From here on only shared references to it
@@ -917,12 +917,13 @@ impl<T: Subsystem> Module<T> {
         })
     }
 
-    /// Called for each namespace that dies, and when the subsystem is unregistered for each
+    /// Called for each namespace that dies, and when the subsystem is unregistered, for each
     /// existing namespace.
     ///
     /// # Safety
     ///
-    /// Only the kernel may call this, as a callback of the operations that `init` registered.
+    /// Only the kernel may call this, as a callback of the operations that `Module::new`
+    /// registered.
     unsafe extern "C" fn pre_exit_callback(net: *mut bindings::net) {
         // SAFETY: The kernel passes a valid namespace, for which `init` has succeeded.
         let instance = unsafe { T::KEY.instance(Net::from_raw(net)) };
@@ -945,7 +946,8 @@ impl<T: Subsystem> Module<T> {
     ///
     /// # Safety
     ///
-    /// Only the kernel may call this, as a callback of the operations that `init` registered.
+    /// Only the kernel may call this, as a callback of the operations that `Module::new`
+    /// registered.
     unsafe extern "C" fn exit_callback(net: *mut bindings::net) {
         // SAFETY: The kernel passes a valid namespace, for which `init` has succeeded. We are in
         // the subsystem's `exit` for this namespace.

@@ -114,7 +114,7 @@ pub struct Prepared<T: Copy + Send + Sync + 'static>(KBox<Node<T>>);
 impl<T: Copy + Send + Sync> Prepared<T> {
     /// Allocates memory for the value. Context: process, may sleep.
     ///
-    /// A type of more than 1,024 bytes does not compile: values pass over the stack.
+    /// A type of more than 1,024 bytes does not compile, because values are passed on the stack.
     pub fn new(value: T) -> Result<Self> {
         const { assert_fits::<T>() };
         let node = Node {
@@ -148,9 +148,10 @@ impl<T: Copy + Send + Sync> Published<T> {
         // operation. In the kernel's memory model a volatile read of a pointer does not race with
         // an atomic operation.
         let current = unsafe { self.current.as_ptr().read_volatile() };
-        // SAFETY: By the type invariants the pointer stays valid until a grace period has passed.
-        // No grace period passes before the section ends. The value was written before the pointer
-        // was published, and no CPU reads through a pointer before it has read the pointer.
+        // SAFETY: By the type invariants the pointer stays valid until a grace period has passed
+        // after the pointer was replaced. No such grace period passes before the section ends. The
+        // value was written before the pointer was published, and no CPU reads through a pointer
+        // before it has read the pointer.
         unsafe { &(*current).value }
     }
 
@@ -172,7 +173,7 @@ impl<T: Copy + Send + Sync> Published<T> {
 impl<T: Copy + Send + Sync> Drop for Published<T> {
     fn drop(&mut self) {
         // SAFETY: By the type invariants the memory comes from a `KBox`. Nobody reads the value any
-        // more, as every reader borrows `self`.
+        // more, because every reader borrows `self`.
         drop(unsafe { KBox::from_raw(*self.current.get_mut()) });
     }
 }

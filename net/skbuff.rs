@@ -101,7 +101,7 @@ impl Packet {
         let offset = c_int::try_from(offset).ok()?;
         let len = c_int::try_from(N).ok()?;
         let mut bytes = MaybeUninit::<[u8; N]>::uninit();
-        // SAFETY: `skb` is valid and `bytes` has room for `len` bytes. The function checks the
+        // SAFETY: `skb` is valid and `bytes` has room for `len` bytes. `skb_copy_bits()` checks the
         // range against the packet, and writes all bytes when it returns 0.
         let failed = unsafe {
             bindings::skb_copy_bits(self.0.get(), offset, bytes.as_mut_ptr().cast(), len)
@@ -129,7 +129,7 @@ impl ReadAt for Packet {
     }
 }
 
-/// The linear part of a packet. Reading it needs no copy.
+/// The linear part of a packet. Reading the linear part needs no copy.
 ///
 /// For nearly all packets the linear part contains all headers. A read of bytes outside of the
 /// linear part returns `None`.
@@ -144,7 +144,7 @@ impl ReadAt for Linear<'_> {
             return None;
         }
         // SAFETY: By the invariants of `Packet` its `skb` is valid. The linear part is `linear_len`
-        // initialized bytes at `data`, and the read ends within it.
+        // initialized bytes at `data`, and the read ends within these bytes.
         Some(unsafe { (*self.0 .0.get()).data.add(offset).cast::<[u8; N]>().read() })
     }
 

@@ -10,8 +10,8 @@ use kernel::{
     prelude::*, //
 };
 
-/// Whether the task is about to die (`fatal_signal_pending()`). Nobody then needs the result of its
-/// request.
+/// Whether the task is about to die (`fatal_signal_pending()`). Then nobody needs the result of the
+/// task's request.
 ///
 /// Context: process.
 pub(super) fn fatal_signal_pending() -> bool {
@@ -22,7 +22,7 @@ pub(super) fn fatal_signal_pending() -> bool {
         return false;
     }
     // SAFETY: The task is the current one, so it is valid. Other tasks can set bits at any time, so
-    // a volatile read reads the word exactly once. `SIGKILL` is in the first word.
+    // the word is read only once, by a volatile read. `SIGKILL` is in the first word.
     let pending = unsafe { (&raw const (*task.as_ptr()).pending.signal.sig[0]).read_volatile() };
     pending & SIGKILL != 0
 }
@@ -34,7 +34,7 @@ pub(super) fn cond_resched() {
     // Kernels with another configuration preempt kernel code anyway, and have no
     // `__cond_resched()`.
     #[cfg(any(not(CONFIG_PREEMPTION), CONFIG_PREEMPT_DYNAMIC))]
-    // SAFETY: The caller may sleep.
+    // SAFETY: The caller is in process context, where sleeping is allowed.
     unsafe {
         bindings::__cond_resched()
     };
@@ -44,6 +44,6 @@ pub(super) fn cond_resched() {
 ///
 /// Context: process, may sleep.
 pub(super) fn msleep_interruptible(milliseconds: c_uint) {
-    // SAFETY: The caller may sleep.
+    // SAFETY: The caller is in process context, where sleeping is allowed.
     unsafe { bindings::msleep_interruptible(milliseconds) };
 }

@@ -74,8 +74,8 @@ impl Buffer {
     /// That task waits for the callback.
     pub(super) fn is_orphaned(&self) -> bool {
         let socket = self.socket().cast::<c_ulong>().as_ptr();
-        // SAFETY: The socket is valid, and its flags are at the offset. Other CPUs can set flags at
-        // any time, so a volatile read reads the flags exactly once.
+        // SAFETY: The socket is valid, and its flags are at the offset. Other CPUs can change flags
+        // at any time, so the flags are read only once, by a volatile read.
         let flags = unsafe { socket.byte_add(SOCK_FLAGS).read_volatile() };
         flags & 1 << sock_flags_SOCK_DEAD != 0
     }
@@ -88,20 +88,20 @@ impl Buffer {
         unsafe { Net::from_raw((*socket.as_ptr()).skc_net.net) }
     }
 
-    /// The `struct sk_buff`.
+    /// The `struct sk_buff` of the buffer.
     pub(super) fn skb(&self) -> NonNull<bindings::sk_buff> {
         self.skb
     }
 
-    /// The `struct sk_buff` as a raw pointer.
+    /// The `struct sk_buff` of the buffer, as a raw pointer.
     pub(super) fn as_raw(&self) -> *mut bindings::sk_buff {
         self.skb.as_ptr()
     }
 
     /// Acknowledges a message of this buffer.
     ///
-    /// Context: process, may sleep. If the client's receive buffer is full, its socket reports
-    /// `ENOBUFS`.
+    /// Context: process, may sleep. If the client's receive buffer is full, the client's socket
+    /// reports `ENOBUFS`.
     pub(super) fn ack(&self, message: &Message<'_>) {
         // The acknowledgement quotes the header. If the buffer was sent back, it may hold the
         // header of the reply. So `netlink_ack()` gets a copy of the request's parsed header.
@@ -113,8 +113,8 @@ impl Buffer {
 
     /// Reports the failure of a message of this buffer.
     ///
-    /// Context: process, may sleep. If the client's receive buffer is full, its socket reports
-    /// `ENOBUFS`.
+    /// Context: process, may sleep. If the client's receive buffer is full, the client's socket
+    /// reports `ENOBUFS`.
     pub(super) fn refuse(&self, message: &Message<'_>, refusal: &Refusal) {
         let start = &raw const self.bytes()[message.offset];
         let mut extack = bindings::netlink_ext_ack::default();

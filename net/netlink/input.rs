@@ -47,25 +47,26 @@ impl Protocol {
 /// A subsystem that serves a netlink protocol.
 ///
 /// The callbacks run in the context of the client's `sendmsg()`: in process context, and on several
-/// CPUs at the same time. They may sleep, and the client waits meanwhile.
+/// CPUs at the same time. The callbacks may sleep, and the client waits until they return.
 pub trait Input: Subsystem {
     /// The operations, the most frequent ones first. A request that no operation serves fails with
     /// `EOPNOTSUPP`. Two operations for the same type of message are a compile error.
     ///
     /// The client gets an acknowledgement if it asked for one, and always if its request
-    /// fails. The acknowledgement of a failed request has the error number and the rest of
-    /// the [`Refusal`](super::Refusal). As in `netlink_rcv_skb()`, the failure `EINTR` is
-    /// not reported to the client.
+    /// fails. The acknowledgement of a failed request has the error number and the other
+    /// contents of the [`Refusal`](super::Refusal). As in `netlink_rcv_skb()`, the failure
+    /// `EINTR` is not reported to the client.
     const OPERATIONS: &'static [Operation<Self>];
 
     /// The protocol that [`KernelSocket`](super::KernelSocket) opens for an instance.
     fn protocol(&self) -> Protocol;
 
-    /// Called for a message that is [not a request](Header::is_request). If it returns
-    /// `None`, the message is ignored, as the rules of netlink demand. A protocol should
-    /// serve such a message only for clients that are older than these rules.
+    /// Called for a message that is [not a request](Header::is_request). If the method
+    /// returns `None`, the message is ignored, as the rules of netlink demand. A protocol
+    /// should serve such a message only for clients that are older than these rules.
     ///
-    /// An error is not reported to the client, because it made no request.
+    /// If the answer to such a message cannot be sent, the error is not reported to the client,
+    /// because the client made no request.
     fn other(&self, _message: &Request<'_>) -> Option<Handled> {
         None
     }

@@ -83,13 +83,13 @@ impl Header {
     }
 
     /// Whether the message is a request of the protocol. `netlink_rcv_skb()` passes such messages
-    /// to a handler. Answers and netlink's own messages are not requests.
+    /// to a handler. Replies and netlink's own messages are not requests.
     pub fn is_request(&self) -> bool {
         self.has(bindings::NLM_F_REQUEST) && self.msg_type.is_of_protocol()
     }
 
-    /// Whether the message asks for an acknowledgement and may get one. Errors are never answered,
-    /// because otherwise two sides could answer each other for ever.
+    /// Whether the message asks for an acknowledgement, and is not itself an error. An error never
+    /// gets an acknowledgement, because otherwise two sides could answer each other for ever.
     pub fn wants_ack(&self) -> bool {
         self.has(bindings::NLM_F_ACK) && self.msg_type != MessageType::new(bindings::NLMSG_ERROR)
     }
@@ -130,13 +130,13 @@ impl Message<'_> {
 
 /// An iterator over the messages in a buffer, as `netlink_rcv_skb()` walks them.
 ///
-/// It ends at the end of the buffer, or at the first message with a wrong length: shorter than a
-/// header, or longer than the rest of the buffer. After a wrong length nobody knows where the next
-/// message starts.
+/// The iterator ends at the end of the buffer, or at the first message with a wrong length: shorter
+/// than a header, or longer than the rest of the buffer. After a wrong length nobody knows where
+/// the next message starts.
 pub(super) struct Messages<'a> {
-    /// The bytes after the last message that was returned. So while a message is handled, only its
-    /// payload refers to bytes of the message. `send_back` needs this, because it writes to the
-    /// other bytes of the message.
+    /// The bytes after the last message that was returned. So while a message is handled, only the
+    /// payload in [`Message`] refers to bytes of the message. `send_back` needs this, because it
+    /// writes to the other bytes of the message.
     rest: &'a [u8],
     offset: usize,
 }

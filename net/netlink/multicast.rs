@@ -56,12 +56,12 @@ impl<T: Input> KernelSocket<T> {
     /// # Errors
     ///
     /// - `ESRCH`: no socket listens.
-    /// - `EMSGSIZE`, `ENOBUFS`: no buffer can hold `payload`.
+    /// - `EMSGSIZE`, `ENOBUFS`: `payload` is too long, or there is not enough memory for it.
     /// - `ESHUTDOWN`: the kernel socket was released, because its instance is being removed.
     ///
-    /// If the receive buffer of a listener is full, its socket reports `ENOBUFS`. If there is no
-    /// memory for the message, the sockets of the network namespace report `ENOBUFS`, and the
-    /// sockets of other namespaces report nothing.
+    /// If the receive buffer of a listener is full, the listener's socket reports `ENOBUFS`. If
+    /// there is no memory for the message, the sockets of the network namespace report `ENOBUFS`,
+    /// and the sockets of other namespaces report nothing.
     pub fn broadcast(&self, group: Group, msg_type: MessageType, payload: &[u8]) -> Result {
         if self.is_released() {
             return Err(ESHUTDOWN);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The numbers of messages, and the header that a number needs between netlink's header and the
-//! payload.
+//! The numbers of messages. In generic netlink, a message has its number in a header between
+//! netlink's header and the payload.
 
 use core::convert::Infallible;
 
@@ -17,7 +17,7 @@ mod sealed {
 /// Operations, requests and dumps have a number of one of these two types. Code that works with
 /// both types is generic over `Number`.
 pub trait Number: sealed::Sealed + Copy + PartialEq + 'static {
-    /// The values that are the same in the headers of all messages of a family.
+    /// The values that are the same in the headers of all messages of a family of generic netlink.
     #[doc(hidden)]
     type Envelope: Copy + Send + 'static;
 
@@ -26,16 +26,16 @@ pub trait Number: sealed::Sealed + Copy + PartialEq + 'static {
     type Head: AsRef<[u8]>;
 
     /// `()` if messages may have a payload without attributes. Otherwise [`Infallible`], a
-    /// type without values: the variant `Handler::Raw` contains a value of this type, so
-    /// without a value nobody can make the variant.
+    /// type without values. The variant `Handler::Raw` contains a value of this type, so
+    /// with `Infallible` nobody can make that variant.
     #[doc(hidden)]
     type Raw: Copy;
 
-    /// The type of a message in netlink's header.
+    /// The type that a message with this number has in netlink's header.
     #[doc(hidden)]
     fn msg_type(self, envelope: Self::Envelope) -> MessageType;
 
-    /// The header before the payload of this message.
+    /// The header between netlink's header and the payload, in a message with this number.
     #[doc(hidden)]
     fn head(self, envelope: Self::Envelope) -> Self::Head;
 }

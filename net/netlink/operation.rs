@@ -43,10 +43,10 @@ pub enum Handled {
     /// count with the size of the whole buffer against the client's receive buffer.
     ///
     /// The request goes back only after the handler has returned, because this must be the
-    /// last step. From then on the buffer may hold the reply's header, but the report of a
-    /// later error would have to quote the request's header. If the request cannot go back,
-    /// its client gets an error of [`Reply::send`](super::Reply::send) or
-    /// [`Request::reply`].
+    /// last step. After this step the buffer may hold the reply's header, but the report of
+    /// a later error would have to quote the request's header. If the request cannot go
+    /// back, the client gets an acknowledgement with an error of
+    /// [`Reply::send`](super::Reply::send) or [`Request::reply`].
     SendBack(MessageType),
 }
 
@@ -61,7 +61,7 @@ pub(super) type Do<T, N> =
 /// their handler.
 ///
 /// Handlers run in the context of the client's `sendmsg()`: in process context, and on several CPUs
-/// at the same time. They may sleep, and the client waits meanwhile.
+/// at the same time. Handlers may sleep, and the client waits until they return.
 pub struct Operation<T: Subsystem, N: Number = MessageType> {
     pub(super) number: N,
     pub(super) needs: Option<Capability>,
@@ -115,7 +115,7 @@ impl<T: Subsystem, N: Number> Operation<T, N> {
         }
     }
 
-    /// Answers messages with `NLM_F_DUMP` with the dump `D`.
+    /// If a message has `NLM_F_DUMP`, the dump `D` answers it.
     ///
     /// Requests with and without `NLM_F_DUMP` have the same policy. So an attribute that
     /// only one of the two kinds of requests needs must not be
@@ -174,8 +174,8 @@ fn serve_attributes<T: Subsystem>(
     }
 }
 
-/// Serves a request by the operation for its type. The compiler must know `operations` as a
-/// constant: only then it can call the first handler directly.
+/// Calls the operation that serves the type of `request`. The compiler must know `operations` as a
+/// constant: only then can it call the first handler directly.
 #[inline(always)]
 pub(super) fn serve<T: Subsystem>(
     operations: &'static [Operation<T>],

@@ -62,8 +62,8 @@ impl Outgoing {
         payload: &[u8],
     ) -> Result<Self> {
         let head = head.as_ref();
-        // Some lengths and offsets in an `sk_buff` are `int`. These two limits keep them from
-        // wrapping.
+        // Some lengths and offsets in an `sk_buff` are `int`. The limits in this condition keep
+        // them from wrapping.
         if payload.len() > Self::PAYLOAD_MAX || head.len() > Self::HEAD_MAX {
             return Err(EMSGSIZE);
         }
@@ -79,8 +79,8 @@ impl Outgoing {
         };
         let padding = padded - len;
         let skb = Self::allocate(padded)?;
-        // SAFETY: The buffer is ours and new, so it overlaps nothing. Header and head have at most
-        // `PAGE_MAX` bytes, so they are in the buffer's linear part.
+        // SAFETY: The buffer is ours and new, so it does not overlap `head`. Header and head have
+        // at most `PAGE_MAX` bytes, so they are in the buffer's linear part.
         unsafe {
             write_header(skb, &header);
             (*skb.as_ptr())
@@ -89,8 +89,8 @@ impl Outgoing {
                 .copy_from_nonoverlapping(head.as_ptr(), head.len());
         }
         if padded <= Self::PAGE_MAX {
-            // SAFETY: The buffer is linear and `padded` bytes long. It is new, so it overlaps
-            // nothing.
+            // SAFETY: The buffer is linear and `padded` bytes long. The buffer is new, so it does
+            // not overlap `payload`.
             unsafe {
                 let data = (*skb.as_ptr()).data;
                 data.add(start)
@@ -118,7 +118,7 @@ impl Outgoing {
         if len > Self::PAGE_MAX {
             return Self::allocate_pages(len);
         }
-        // SAFETY: The function accepts any length. CAST: `len` is at most `PAGE_MAX`.
+        // SAFETY: `__alloc_skb()` accepts any length. CAST: `len` is at most `PAGE_MAX`.
         let skb = unsafe {
             bindings::__alloc_skb(
                 len as c_uint,
@@ -135,9 +135,10 @@ impl Outgoing {
 
     /// Allocates a buffer of more than `PAGE_MAX` bytes.
     ///
-    /// Contiguous pages are best. But if memory is fragmented, the allocator would move and swap
-    /// out pages to get contiguous ones, and in the end kill a process. So this function first asks
-    /// for contiguous pages without retry. If that fails, it asks for single pages.
+    /// Contiguous pages are best, because a buffer then has few fragments. But if memory is
+    /// fragmented, the allocator would move and swap out pages to get contiguous ones, and in the
+    /// end kill a process. So this function first asks for contiguous pages without retry. If that
+    /// fails, it asks for single pages.
     #[inline(never)]
     fn allocate_pages(len: usize) -> Result<NonNull<bindings::sk_buff>> {
         const GENTLY: bindings::gfp_t =

@@ -102,8 +102,9 @@ impl<'a, N: Number> Request<'a, N> {
     ///
     /// # Errors
     ///
-    /// `EMSGSIZE` or `ENOBUFS` if no buffer can hold `payload`. If memory is so fragmented that
-    /// only single pages are free, a payload of 71 KiB is too large.
+    /// `EMSGSIZE` or `ENOBUFS` if `payload` is too long, or if there is not enough memory for it.
+    /// If memory is so fragmented that only single pages are free, a payload of 71 KiB is already
+    /// too long.
     pub fn reply(&self, number: N, payload: &[u8]) -> Result<Reply<'a>> {
         Reply::new(
             self.buffer,

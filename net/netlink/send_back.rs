@@ -28,8 +28,8 @@ use super::{
 use crate::net::compat::ENOBUFS;
 
 impl Request<'_> {
-    /// Sends the message back to its client, as [`Handled::SendBack`](super::Handled::SendBack)
-    /// says.
+    /// Sends the message back to its client, as
+    /// [`Handled::SendBack`](super::Handled::SendBack) describes.
     ///
     /// After a success the caller must not report an error for this request: the report would quote
     /// the request's header, but the buffer may now hold the reply's header.
@@ -54,7 +54,7 @@ impl Request<'_> {
 /// - The message starts at the start of its buffer. The buffer is linear. The buffer ends with the
 ///   message or within the message's padding, and has room for the `lacking` bytes of the padding.
 /// - The buffer's memory can be freed through any `sk_buff` that refers to it, not only through the
-///   first one.
+///   original one.
 /// - Only the buffer's own `sk_buff` refers to that memory.
 struct Whole<'a> {
     request: &'a Request<'a>,
@@ -139,8 +139,8 @@ impl<'a> Whole<'a> {
     /// quotes this header.
     #[cold]
     fn restore(&self) {
-        // A monitor of dropped packets (`net_dm`) may still hold a clone of the clone. Then the
-        // memory is shared, and must not be written.
+        // A monitor of dropped packets (`net_dm`) may still hold another clone, which refers to the
+        // same memory. Then nobody may write to the memory.
         if is_sole(self.request) {
             // SAFETY: The `skb` of a buffer is valid, and `is_sole()` has found that nobody else
             // refers to the memory.

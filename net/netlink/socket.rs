@@ -154,7 +154,7 @@ impl<T: Input> KernelSocket<T> {
     }
 
     /// The function that netlink calls for a buffer. It walks the messages as `netlink_rcv_skb()`
-    /// does, and calls [`Input`].
+    /// does, and calls the operations of [`Input`].
     ///
     /// # Safety
     ///
@@ -221,11 +221,11 @@ unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
     }
 
     unsafe fn drain(&self) {
-        // Beside ours there may be two kinds of references. One is the socket's own reference: the
-        // release gives it up by `call_rcu()` (`deferred_put_nlk_sk()`), so after a grace period.
-        // Every lookup of the socket has ended by then, so no new reference can be taken later. The
-        // others are those of senders: a sender holds a reference until the callback that it runs
-        // has returned.
+        // Beside our reference there can be references of two kinds. One is the socket's own
+        // reference: the release gives it up by `call_rcu()` (`deferred_put_nlk_sk()`), so after a
+        // grace period. Every lookup of the socket has ended by then, so no new reference can be
+        // taken later. The others are those of senders: a sender holds a reference until the
+        // callback that it runs has returned.
         if !self.take_last_reference() {
             // The kernel may delay the callbacks of `call_rcu()` for seconds. `rcu_barrier()` makes
             // the kernel run them soon.
@@ -234,9 +234,9 @@ unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
                 fsleep(Self::DRAIN_INTERVAL);
             }
         }
-        // The instance may be dropped only after everything that the last callback did. Giving up a
-        // reference has release order, but taking the last reference has no acquire order. So a
-        // full barrier is needed here.
+        // The drop of the instance must be ordered after everything that the last callback did.
+        // Giving up a reference has release order, but taking the last reference has no acquire
+        // order. So a full barrier is needed here.
         smp_mb(Full);
     }
 }
