@@ -72,7 +72,8 @@ pub(crate) enum Spread {
     Cpu = NLDEMO_SPREAD_CPU as u8,
 }
 
-/// A set of ICMP types, laid out as on the wire.
+/// A set of ICMP types, with the layout that it has in messages: bit `n % 8` of byte `n / 8` is
+/// type `n`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TypeSet(pub(crate) [u8; NLDEMO_TYPES_LEN as usize]);
 
@@ -106,7 +107,7 @@ pub(crate) struct Config {
     pub(crate) enabled: bool,
     /// The first queue.
     pub(crate) queue: u16,
-    /// The number of queues. The numbers of these queues follow each other.
+    /// The number of queues. Their numbers are consecutive and start at `queue`.
     pub(crate) queues: NonZero<u16>,
     /// How packets are spread over the queues.
     pub(crate) spread: Spread,

@@ -64,7 +64,8 @@ impl Control {
         ReadSide::with(|section| *self.read(section))
     }
 
-    /// Replaces the configuration. The caller must hold the lock of `numbers`. Context: any.
+    /// Replaces the configuration. The caller must hold the lock of `numbers`, a mutex. Context:
+    /// process.
     pub(super) fn publish(&self, config: Prepared<Config>) {
         self.config.publish(config);
     }

@@ -4,9 +4,9 @@
 
 use crate::net::skbuff::ReadAt;
 
-/// The length of the shortest message, in bytes: type, code, checksum, and four bytes that depend
-/// on the type. The kernel accepts no shorter message: `icmp_rcv()` and `icmpv6_rcv()` pull a
-/// header of this length before they look at the type. All messages of RFCs 792 and 4443 have at
+/// The length of the shortest ICMP message, in bytes: type, code, checksum, and four bytes that
+/// depend on the type. The kernel accepts no shorter message: `icmp_rcv()` and `icmpv6_rcv()` pull
+/// a header of this length before they look at the type. All messages of RFCs 792 and 4443 have at
 /// least this length.
 const ICMP_HEADER_LEN: usize = 8;
 

@@ -32,8 +32,8 @@ pub(crate) fn may_be_icmp(packet: &(impl ReadAt + ?Sized)) -> bool {
 
 /// Classifies an IPv4 packet that starts at offset 0.
 ///
-/// A total length of 0 is malformed here. The kernel uses it only for TCP segments that it merged,
-/// never for ICMP.
+/// A total length of 0 is malformed here. The kernel writes this length only into TCP segments that
+/// it merged, never into ICMP.
 pub(crate) fn ipv4(packet: &(impl ReadAt + ?Sized)) -> Class {
     let Some([version_ihl, _, len0, len1, _, _, fragment0, fragment1, _, protocol]) =
         packet.read_at::<10>(0)

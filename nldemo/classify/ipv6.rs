@@ -92,8 +92,8 @@ fn leads_to_icmpv6(next: u8) -> bool {
 /// Classifies an IPv6 packet that starts at offset 0.
 ///
 /// The rules are those by which the kernel finds ICMPv6 in a received IPv6 packet, with one
-/// exception. This does not find ICMPv6 inside of UDP (FOU, GUE), because the kernel unwraps such a
-/// message only after the hook points. Extension headers may have any order, as in
+/// exception. This function does not find ICMPv6 inside of UDP (FOU, GUE), because the kernel
+/// unwraps such a message only after the hook points. Extension headers may have any order, as in
 /// `ipv6_skip_exthdr()`. Options in extension headers are ignored, also the router alert, which
 /// multicast listener discovery uses.
 pub(crate) fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {

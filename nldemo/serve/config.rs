@@ -240,7 +240,7 @@ mod tests {
         Ok(config)
     }
 
-    /// The configuration after a request, or its error.
+    /// The configuration after a request, or the error of the request.
     fn after(config: &Config, fill: impl FnOnce(&mut Payload<LEN_MAX>)) -> Result<Config> {
         let mut payload = Payload::new();
         fill(&mut payload);

@@ -35,7 +35,8 @@ const LEN_MAX: usize = 64;
 ///
 /// Context: process, may sleep.
 pub(crate) fn gone(instance: &Instance<'_, NetNs>, initial: &Instance<'_, NetNs>) {
-    // The initial namespace is not deleted. Its instance ends only because the module is unloaded.
+    // The initial namespace is not deleted. Its instance is removed only when the module is
+    // unloaded, or fails to load.
     if instance.net().cookie() == initial.net().cookie() {
         return;
     }
