@@ -2,9 +2,10 @@
 
 //! Netlink echo and ICMP to NFQUEUE, in every network namespace.
 //!
-//! The module uses [`net`], the safe abstractions over netlink kernel sockets and Netfilter hooks.
-//! This file declares the parameters, the operations and the attachments. The folder `nldemo/`
-//! implements what they do, and does not depend on this file.
+//! The module uses [`net`], the safe abstractions over netlink kernel sockets and
+//! Netfilter hooks. This file declares the parameters, the operations and the
+//! attachments. The folder `nldemo/` implements what they do, and does not depend on this
+//! file.
 
 #![deny(unsafe_code)]
 

@@ -14,7 +14,7 @@ prepare_gdb() {
 	exec 5<>"$1/gdb-to"
 }
 
-# gdb_options: QEMU's options for gdb, for virtme-run.
+# gdb_options: prints the options with which virtme-run lets gdb reach QEMU.
 gdb_options() {
 	printf '%s\n' -q=-gdb "-q=unix:/nldemo-vm/gdb-socket,server=on,wait=off" \
 		-q=-chardev "-q=file,id=nldemo-gdb,path=/nldemo-vm/gdb-from,input-path=/nldemo-vm/gdb-to" \

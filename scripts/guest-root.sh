@@ -7,7 +7,8 @@
 #
 # shellcheck disable=SC2154 # $kernel, $suite, $architecture and $apt_dir, which setup sets
 #
-# The lines between the two marks are part of the root's key.
+# The root's name in the cache has a checksum of the lines between the two marks. So a change of these lines
+# makes a new root.
 # <guest>
 guest_packages=(
 	# What guest-init needs, and the tests. Essential packages are there anyway.

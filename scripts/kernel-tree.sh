@@ -61,7 +61,8 @@ download_kernel() {
 	cd "$CHECKOUT"
 }
 
-# The lines between the two marks are part of the tree's key.
+# The tree's name in the cache has a checksum of the lines between the two marks. So a change of these lines
+# makes a new tree.
 # <kernel>
 unpack_kernel() ( # LIST TREE
 	set -e

@@ -58,7 +58,7 @@ usage_error() {
 	exit 2
 }
 
-# TMPDIR becomes part of the paths of mounts and checkouts.
+# TMPDIR becomes part of the paths of mounts and checkouts. So it must be a plain path.
 if [[ -v TMPDIR && ! ($TMPDIR == /* && $TMPDIR != *[[:space:]:\\\"\',]* && -d $TMPDIR && -w $TMPDIR) ]]; then
 	note "TMPDIR '$TMPDIR' is no writable directory with a plain absolute path; /tmp is used"
 	unset TMPDIR
@@ -121,7 +121,7 @@ explain_failure() {
 check_free_space() {
 	local have dirs=("$CACHE")
 	mkdir -p -- "$CACHE" || die "cannot create the cache $CACHE"
-	# Inside scripts/enter, $CACHE/sdk is a separate mount.
+	# Inside scripts/enter, $CACHE/sdk is a separate mount, so its free space counts, too.
 	[[ ! -d $CACHE/sdk ]] || dirs+=("$CACHE/sdk")
 	have=$(df --output=avail -B1M -- "${dirs[@]}" | tail -n +2 | sort -n | head -n 1)
 	((have >= $1)) ||
@@ -134,11 +134,11 @@ remove_tree() {
 	local dir=$1 m
 	[[ $dir == "$CACHE"/?*/?* ]] || die "refusing to remove '$dir', which is not in the cache"
 	[[ -e $dir || -L $dir ]] || return 0
-	# Mounts are removed in the reverse of the order in which they were made.
+	# Mounts are removed in the reverse order: a mount may be inside of an earlier one.
 	while read -r m; do
 		umount -- "$m" || umount -l -- "$m" || die "cannot unmount $m"
 	done < <(awk -v d="$dir/" 'index($5 "/", d) == 1 { print $5 }' /proc/self/mountinfo | tac)
-	# Package managers leave directories without write permission.
+	# Package managers leave directories without write permission. Then rm fails until chmod has changed them.
 	rm -rf --one-file-system -- "$dir" 2>/dev/null ||
 		{ chmod -R u+rwX -- "$dir" && rm -rf --one-file-system -- "$dir"; } ||
 		die "cannot remove $dir"
@@ -165,9 +165,9 @@ remove_unlinked() {
 	done
 }
 
-# root_link KERNEL [TESTS]: the link to the finished root for a kernel. With TESTS, the root also has the
-# packages that only tests need. setup replaces the link in one step. The key of a root is a checksum of the
-# part of scripts/root.sh that lists its packages and prepares it.
+# root_link KERNEL [TESTS]: prints the link to the finished root for a kernel. With TESTS, the root also has
+# the packages that only tests need. setup replaces the link in one step. The key of a root is a checksum of
+# the part of scripts/root.sh that lists its packages and prepares it.
 root_link() {
 	local name key
 	name=$(kernel_suite "$1")
@@ -176,8 +176,8 @@ root_link() {
 	printf '%s/roots/%s%s-%s\n' "$CACHE" "$name" "${2:+-tests}" "$key"
 }
 
-# find_root KERNEL: the root_link to use: the root with the packages for tests, if it exists or if the
-# kernel is a debug kernel.
+# find_root KERNEL: prints the root_link to use: that of the root with the packages for tests, if it exists
+# or if the kernel is a debug kernel.
 find_root() {
 	local link
 	link=$(root_link "$1" tests)
@@ -185,16 +185,16 @@ find_root() {
 	echo "$link"
 }
 
-# guest_link KERNEL: the link to the root of its guests, if the kernel has another architecture. Guests of
-# other kernels use the root that the kernel's modules are built in.
+# guest_link KERNEL: prints the link to the root of its guests, if the kernel has another architecture.
+# Guests of other kernels use the root that the kernel's modules are built in.
 guest_link() {
 	printf '%s/roots/%s-%s-guest-%s\n' "$CACHE" "$(kernel_suite "$1")" "$(kernel_architecture "$1")" \
 		"$(sed -n '/^# <guest>/,/^# <\/guest>/p' "$CHECKOUT/scripts/guest-root.sh" | sha256sum | cut -c1-12)"
 }
 have_guest_root() { [[ $(kernel_architecture "$1") == amd64 || -d $(guest_link "$1")/. ]]; }
 
-# kernel_link NAME: the link to the finished tree of a distribution's kernel; for a debug kernel, to the tree
-# of stock. setup moves the link to the tree that it chose for NAME.
+# kernel_link NAME: prints the link to the finished tree of a distribution's kernel; for a debug kernel, to
+# the tree of stock. setup moves the link to the tree that it chose for NAME.
 kernel_link() {
 	local name=$1 key
 	! is_debug "$name" || name=stock
@@ -204,8 +204,8 @@ kernel_link() {
 # The key of a tree is a checksum of the text that makes the tree.
 tree_key() { sed -n '/^# <kernel>/,/^# <\/kernel>/p' "$CHECKOUT/scripts/kernel-tree.sh" | sha256sum | cut -c1-12; }
 
-# package_versions PATTERN FILE...: the versions of the packages whose names match PATTERN, from FILEs of
-# dpkg's database, "NAME Version: VERSION" a line.
+# package_versions PATTERN FILE...: prints the versions of the packages whose names match PATTERN, from
+# FILEs of dpkg's database, each as a line "NAME Version: VERSION".
 package_versions() {
 	local pattern=$1 file
 	shift
@@ -216,8 +216,8 @@ package_versions() {
 		}'
 }
 
-# debug_config NAME: the configuration of a debug kernel. The lines of a variant's kernels/NAME.config replace
-# those of kernels/debug.config.
+# debug_config NAME: prints the configuration of a debug kernel. The lines of a variant's
+# kernels/NAME.config replace those of kernels/debug.config.
 debug_config() {
 	local files=("$CHECKOUT/kernels/debug.config")
 	[[ $1 == debug ]] || files=("$CHECKOUT/kernels/$1.config" "${files[@]}")
@@ -228,8 +228,8 @@ debug_config() {
 		file == 1 || !(option in first)' "${files[@]}"
 }
 
-# debug_key NAME FILE...: the key of a debug kernel: its configuration, the text that builds it, and the
-# versions of source and toolchain, from FILEs of dpkg's database.
+# debug_key NAME FILE...: prints the key of a debug kernel: a checksum of its configuration, of the text
+# that builds it, and of the versions of source and toolchain, from FILEs of dpkg's database.
 debug_key() {
 	local name=$1
 	shift
@@ -275,8 +275,8 @@ find_sdk() {
 	[[ -d $sdk ]]
 }
 
-# kernel_release KERNEL: the release that uname -r prints. debug_release NAME VERSION: the release of a
-# debug kernel.
+# kernel_release KERNEL: prints the release that uname -r prints in a guest. debug_release NAME VERSION:
+# prints the release of a debug kernel.
 kernel_release() {
 	local rel version
 	read -r rel version <"$(kernel_link "$1")/release"

@@ -7,7 +7,8 @@
 #
 # shellcheck disable=SC2154 # $suite, $architecture, $tests, $mode, $use_sudo and $apt_dir, which setup sets
 #
-# The lines between the two marks are part of the root's key.
+# The root's name in the cache has a checksum of the lines between the two marks. So a change of these lines
+# makes a new root.
 # <root>
 packages=(
 	# The toolchain of Debian's own kernel, and what its build needs.
