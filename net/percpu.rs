@@ -172,10 +172,10 @@ mod arch {
     /// `counter` must be a counter in per-CPU memory.
     #[inline]
     pub(super) unsafe fn add(counter: *mut u64, count: u64) {
-        // SAFETY: The caller's promise. `gs` holds the offset of this CPU's copy of per-CPU memory.
-        // An interrupt cannot split one instruction, and the task cannot move to another CPU during
-        // one instruction. Other CPUs see the writes of a CPU in the order in which the CPU made
-        // them.
+        // SAFETY: The caller promises that `counter` is in per-CPU memory. `gs` holds the offset of
+        // this CPU's copy of per-CPU memory. An interrupt cannot split one instruction, and the
+        // task cannot move to another CPU during one instruction. Other CPUs see the writes of a
+        // CPU in the order in which the CPU made them.
         unsafe {
             asm!(
                 "add qword ptr gs:[{counter}], {count}",
@@ -211,7 +211,7 @@ mod portable {
     #[inline]
     #[cfg_attr(CONFIG_X86_64, expect(dead_code))] // The tests use only `add`.
     pub(super) unsafe fn increment(counter: *mut u64) {
-        // SAFETY: The caller's promise.
+        // SAFETY: The caller keeps the requirement of `add`, too.
         unsafe { add(counter, 1) };
     }
 
@@ -232,8 +232,8 @@ mod portable {
     #[inline]
     pub(super) unsafe fn add(counter: *mut u64, count: u64) {
         let copy = counter.wrapping_byte_add(offset(CpuId::current()));
-        // SAFETY: The caller's promise. A CPU that runs code is possible, so it has a copy. Every
-        // access to the copy is in one piece.
+        // SAFETY: The caller promises that `counter` is in per-CPU memory. A CPU that runs code is
+        // possible, so it has a copy of this memory. Every access to the copy is in one piece.
         unsafe { Atomic::from_ptr(copy) }.fetch_add(count, Release);
     }
 }

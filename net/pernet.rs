@@ -19,8 +19,8 @@
 //! | [`Attachment::drain`] | `exit` | the last callback ends |
 //! | drop of attachments and instance | right after the step above | nothing |
 //!
-//! Some attachments also need a part that exists once for the module, not in each namespace. A
-//! family of generic netlink is such a part. Such a part is the [`Common`] of the attachment, and
+//! Some attachments also need a part that exists once for the module, not in each namespace. An
+//! example is a family of generic netlink. This part is the [`Common`] of the attachment, and
 //! outlives all instances:
 //!
 //! | step | when |
@@ -266,7 +266,7 @@ struct Gate<T> {
 // SAFETY: The pointer is not tied to a thread, and is used only under the lock. It leads to an
 // instance, and threads may share instances, because every `Subsystem` is `Sync`.
 unsafe impl<T> Send for Gate<T> {}
-// SAFETY: As for `Send`.
+// SAFETY: The same argument as for `Send`.
 unsafe impl<T> Sync for Gate<T> {}
 
 impl<T: Subsystem> Weak<T> {
@@ -312,7 +312,8 @@ impl<T: Subsystem> Weak<T> {
     /// `raw` must come from [`into_raw`](Self::into_raw). [`from_raw`](Self::from_raw) must not
     /// take it back during `'a`.
     pub(super) unsafe fn borrow<'a>(raw: *mut c_void) -> impl Deref<Target = Self> + 'a {
-        // SAFETY: The caller's promise. `ManuallyDrop` keeps the reference that `raw` stands for.
+        // SAFETY: The caller promises that `raw` comes from `into_raw` and stays with the C side.
+        // `ManuallyDrop` keeps the reference that `raw` stands for.
         ManuallyDrop::new(Self(unsafe { Arc::from_raw(raw.cast()) }))
     }
 
@@ -323,7 +324,8 @@ impl<T: Subsystem> Weak<T> {
     /// `raw` must come from [`into_raw`](Self::into_raw). For each call of `into_raw` this
     /// must be called at most once.
     pub(super) unsafe fn from_raw(raw: *mut c_void) -> Self {
-        // SAFETY: The caller's promise.
+        // SAFETY: The caller promises that `raw` comes from `into_raw`, and is taken back only
+        // once.
         Self(unsafe { Arc::from_raw(raw.cast()) })
     }
 
@@ -353,7 +355,7 @@ impl<T: Subsystem> Clone for Weak<T> {
 ///   acquire ordering with respect to all that the last callback did.
 /// - An `attach` that fails must leave no callback running.
 pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
-    /// The part that exists once for all namespaces; `()` if there is none.
+    /// The part of the attachment that exists once for all namespaces; `()` if there is none.
     type Common: Common;
 
     /// The initializer that makes `instance` reachable.
@@ -417,7 +419,7 @@ unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for 
     }
 
     unsafe fn detach(&self) {
-        // SAFETY: The caller's promise.
+        // SAFETY: The caller keeps the requirements of `detach`, so they hold for both parts.
         unsafe {
             self.0.detach();
             self.1.detach();
@@ -425,7 +427,7 @@ unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for 
     }
 
     unsafe fn drain(&self) {
-        // SAFETY: The caller's promise.
+        // SAFETY: The caller keeps the requirements of `drain`, so they hold for both parts.
         unsafe {
             self.0.drain();
             self.1.drain();
@@ -512,8 +514,8 @@ unsafe impl<A: Common, B: Common> Common for (A, B) {
     }
 
     unsafe fn publish(&self) -> Result {
-        // SAFETY: The caller's promise. `withdraw` is called for the first part only after it was
-        // published.
+        // SAFETY: The caller keeps the requirements of `publish`, so they hold for both parts.
+        // `withdraw` is called for the first part only after it was published.
         unsafe {
             self.0.publish()?;
             self.1.publish().inspect_err(|_| self.0.withdraw())
@@ -521,7 +523,7 @@ unsafe impl<A: Common, B: Common> Common for (A, B) {
     }
 
     unsafe fn withdraw(&self) {
-        // SAFETY: The caller's promise.
+        // SAFETY: The caller keeps the requirements of `withdraw`, so they hold for both parts.
         unsafe {
             self.1.withdraw();
             self.0.withdraw();
@@ -588,7 +590,7 @@ impl<T: Subsystem> Key<T> {
         unsafe { table.cast::<*mut c_void>().add(id).read() }.cast()
     }
 
-    /// The part that exists once for all namespaces.
+    /// The part of the attachments that exists once for all namespaces.
     ///
     /// # Safety
     ///
@@ -714,8 +716,8 @@ impl<A> Attached<A> {
     ///
     /// Must be called once. The value must not move after that.
     unsafe fn fill(&self, init: impl PinInit<A, Error>) -> Result {
-        // SAFETY: The place is valid for writes, and pinned by the caller's promise. Nobody reads
-        // the place before `complete` is set.
+        // SAFETY: The place is valid for writes. It is pinned, because the caller promises that the
+        // value does not move. Nobody reads the place before `complete` is set.
         unsafe { raw_try_init(self.attachments.get().cast(), init) }?;
         // INVARIANT: `attachments` was just initialized.
         self.complete.store(true, Release);
@@ -935,7 +937,8 @@ impl<T: Subsystem> Module<T> {
         let initial = unsafe { T::KEY.instance(Net::initial()) };
         T::gone(&instance, &initial);
         if let Some(attachments) = instance.attachments() {
-            // SAFETY: The kernel calls this once for each namespace, and not from our callbacks.
+            // SAFETY: The kernel calls `pre_exit` once for each namespace, and not from our
+            // callbacks.
             unsafe { attachments.detach() };
         }
         // INVARIANT: The gate is closed before the instance is dropped.

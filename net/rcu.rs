@@ -93,7 +93,7 @@ pub struct Published<T: Copy + Send + Sync + 'static> {
 
 // SAFETY: Values are sent to, and shared by, the threads that read and replace them.
 unsafe impl<T: Copy + Send + Sync> Send for Published<T> {}
-// SAFETY: As for `Send`.
+// SAFETY: The same argument as for `Send`.
 unsafe impl<T: Copy + Send + Sync> Sync for Published<T> {}
 
 /// A value in memory that RCU can free.

@@ -44,7 +44,8 @@ impl Packet {
     /// `skb`.
     #[inline]
     pub(super) unsafe fn from_raw<'a>(skb: *mut bindings::sk_buff) -> &'a Self {
-        // SAFETY: `Packet` is a transparent wrapper. The rest is the caller's promise.
+        // SAFETY: `Packet` is a transparent wrapper of `sk_buff`. The caller promises what the type
+        // invariants demand.
         unsafe { &*skb.cast() }
     }
 

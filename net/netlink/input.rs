@@ -31,7 +31,7 @@ impl Protocol {
     pub const fn new(number: u8) -> Option<Self> {
         // CAST: Widening.
         if (number as u32) < bindings::MAX_LINKS {
-            // INVARIANT: Just checked.
+            // INVARIANT: The number was just checked.
             Some(Self(number))
         } else {
             None

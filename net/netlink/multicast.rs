@@ -32,7 +32,7 @@ impl Group {
     /// The group with this number. In a constant, a number outside of 1 to 32 does not compile.
     pub const fn new(number: u32) -> Self {
         assert!(number >= 1 && number <= u32::BITS);
-        // INVARIANT: Just checked.
+        // INVARIANT: The number was just checked.
         Self(number)
     }
 }

@@ -222,7 +222,8 @@ impl From<&Header> for bindings::nlmsghdr {
 /// `skb` must be valid, and its linear part must hold a header. Nobody else may access the bytes of
 /// the header during the call.
 pub(super) unsafe fn write_header(skb: NonNull<bindings::sk_buff>, header: &Header) {
-    // SAFETY: The caller's promise.
+    // SAFETY: The caller promises that the linear part has room for a header, and that nobody else
+    // accesses these bytes.
     unsafe {
         (*skb.as_ptr())
             .data
@@ -237,7 +238,8 @@ pub(super) unsafe fn write_header(skb: NonNull<bindings::sk_buff>, header: &Head
 ///
 /// `skb` must be valid, belong to the caller, and have room for `bytes` from `offset` on.
 unsafe fn store(skb: NonNull<bindings::sk_buff>, offset: usize, bytes: &[u8]) {
-    // SAFETY: The caller's promise. CAST: Lengths and offsets in a buffer fit an `int`.
+    // SAFETY: The caller promises that the buffer belongs to it and has room for `bytes`. CAST:
+    // Lengths and offsets in a buffer fit an `int`.
     unsafe {
         bindings::skb_store_bits(
             skb.as_ptr(),
@@ -260,7 +262,8 @@ pub(super) unsafe fn unicast(
     portid: u32,
 ) -> Result {
     const FLAGS: c_int = bindings::MSG_DONTWAIT as c_int;
-    // SAFETY: The caller's promise.
+    // SAFETY: The caller promises that `socket` is a kernel socket, and that `skb` belongs to the
+    // caller.
     match unsafe { bindings::netlink_unicast(socket.as_ptr(), skb.as_ptr(), portid, FLAGS) } {
         errno @ ..0 => Err(Error::from_errno(errno)),
         _ => Ok(()),
