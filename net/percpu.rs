@@ -50,7 +50,7 @@ impl<const N: usize> Counters<N> {
             assert_fits::<[u64; N]>();
         };
         // SAFETY: The allocator accepts this size and alignment. The allocator zeroes the memory.
-        // It need not log a failure, because the caller gets the error.
+        // The allocator need not log a failure, because the caller gets the error.
         let base = unsafe {
             bindings::pcpu_alloc_noprof(
                 size_of::<[u64; N]>(),
@@ -101,9 +101,9 @@ impl<const N: usize> Counters<N> {
     ///
     /// A task can move to another CPU between the two additions. Then the task adds to the first
     /// counter on one CPU, and to the second counter on another CPU. On the other CPU, each such
-    /// task can put the second counter ahead by one. While tasks count, the sum of the second
-    /// counter can be ahead of the sum of the first counter, too. Hooks in softirq do not move to
-    /// another CPU.
+    /// task can put the second counter ahead by one. While tasks add to the counters, the sum of
+    /// the second counter can be ahead of the sum of the first counter, too. Hooks in softirq do
+    /// not move to another CPU.
     ///
     /// Context: any.
     pub fn per_cpu(&self) -> impl Iterator<Item = (CpuId, [u64; N])> + '_ {
@@ -233,7 +233,8 @@ mod portable {
     pub(super) unsafe fn add(counter: *mut u64, count: u64) {
         let copy = counter.wrapping_byte_add(offset(CpuId::current()));
         // SAFETY: The caller promises that `counter` is in per-CPU memory. A CPU that runs code is
-        // possible, so it has a copy of this memory. Every access to the copy is in one piece.
+        // possible, so it has a copy of this memory. All code reads and writes a counter in one
+        // piece.
         unsafe { Atomic::from_ptr(copy) }.fetch_add(count, Release);
     }
 }

@@ -3,8 +3,8 @@
 //! State that lives in every network namespace.
 //!
 //! A [`Subsystem`] is a type that has one instance in every network namespace: in the namespaces
-//! that exist when its [`Module`] is loaded, and in each that is created until the module is
-//! unloaded. The rest of the kernel reaches an instance through its [`Attachment`]s (a netlink
+//! that exist when its [`Module`] is loaded, and in each namespace that is created until the module
+//! is unloaded. The rest of the kernel reaches an instance through its [`Attachment`]s (a netlink
 //! socket, a Netfilter hook). The order of events is the same for all attachments:
 //!
 //! | step | when | what may run meanwhile |
@@ -142,9 +142,10 @@ use super::{
 
 /// A type that has one instance in every network namespace.
 ///
-/// Instances are shared by callbacks on any number of CPUs, hence `Send + Sync`.
+/// Callbacks on several CPUs use an instance at the same time, so the type must be `Send` and
+/// `Sync`.
 pub trait Subsystem: Sized + Send + Sync + 'static {
-    /// The module that the callbacks belong to.
+    /// The module that contains the callbacks.
     ///
     /// A user socket holds a reference to the module, so that the code which serves the socket is
     /// not unloaded.
@@ -157,16 +158,18 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
     /// the trait of an attachment, such as `netfilter::Hook`, and does not name the
     /// attachment here, the compiler does not warn.
     ///
-    /// The parts of a pair are attached in their order. Put hooks before a netlink socket, for this
-    /// reason: the kernel can refuse a hook, for example for lack of memory, and a load that fails
-    /// after a program has opened a socket must wait until the program closes the socket.
+    /// The parts of a pair are attached in their order. Put hooks before a netlink socket: the
+    /// kernel can refuse a hook, for example for lack of memory. If the socket was already attached
+    /// then, a program may have opened a socket, and the load cannot fail before the program closes
+    /// it.
     type Attachments: Attachment<Self>;
 
     /// The `static` [`Key`] that leads to the instances.
     const KEY: KeyRef<Self>;
 
-    /// Called once when the module is loaded, before anything else. Context: process, may sleep. If
-    /// this function fails, the module is not loaded.
+    /// Called once when the module is loaded, before anything else.
+    ///
+    /// Context: process, may sleep. If this function fails, the module is not loaded.
     fn load() -> Result {
         Ok(())
     }
@@ -180,7 +183,7 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
     /// Called before an instance is removed, while all its attachments are attached: when its
     /// namespace dies, and when the module is unloaded or fails to load.
     ///
-    /// `initial` is the instance of the initial network namespace, which outlives all other
+    /// `initial` is the instance of the initial network namespace, This instance outlives all other
     /// instances. When the module is unloaded, `gone` is called for the initial namespace first.
     /// The attachments of the initial namespace are detached before `gone` is called for another
     /// namespace. Context: process, may sleep; the kernel holds `pernet_ops_rwsem`.
@@ -211,7 +214,7 @@ impl<'a, T: Subsystem> Instance<'a, T> {
         self.slot.attachments.get()
     }
 
-    /// A weak reference to the instance. It may be kept beyond the callback.
+    /// A weak reference to the instance. The caller may keep it after the callback has returned.
     ///
     /// Context: process, may sleep.
     ///
@@ -321,8 +324,8 @@ impl<T: Subsystem> Weak<T> {
     ///
     /// # Safety
     ///
-    /// `raw` must come from [`into_raw`](Self::into_raw). For each call of `into_raw` this
-    /// must be called at most once.
+    /// `raw` must come from [`into_raw`](Self::into_raw). For each call of `into_raw`,
+    /// `from_raw` must be called at most once.
     pub(super) unsafe fn from_raw(raw: *mut c_void) -> Self {
         // SAFETY: The caller promises that `raw` comes from `into_raw`, and is taken back only
         // once.
@@ -402,7 +405,7 @@ unsafe impl<T: Subsystem, A: Attachment<T>, B: Attachment<T>> Attachment<T> for 
     ) -> impl PinInit<Self, Error> {
         let init = move |this: *mut Self| {
             // SAFETY: The places of both parts are valid for writes, and pinned. If both
-            // parts are attached, the caller keeps the other promises of `attach`. If
+            // parts are attached, the caller keeps the other requirements of `attach`. If
             // `B::attach` fails, the calls below detach and drain the first part.
             unsafe {
                 let (a, b) = (&raw mut (*this).0, &raw mut (*this).1);
@@ -550,14 +553,14 @@ pub struct Key<T: Subsystem> {
 
 // SAFETY: Only `register_pernet_subsys()` writes `id`. `Module::new` writes `common` right
 // before it calls `register_pernet_subsys()`. `registered` admits one registration at a
-// time. `id` and `common` are written before any callback that reads them can run. The
-// value behind `common` may be shared.
+// time. `id` and `common` are written before any callback that reads them can run. Threads
+// may share the value behind `common`, because every `Common` is `Sync`.
 unsafe impl<T: Subsystem> Sync for Key<T> {}
 
 impl<T: Subsystem> Key<T> {
     /// Creates a key, which must be placed in a `static`.
-    // This is no `Default`, because only a constant expression can initialize a `static`. Clippy
-    // asks for a `Default` if other crates see the type.
+    // `new` does not implement `Default`, because only a constant expression can initialize a
+    // `static`. Clippy asks for a `Default` if other crates see the type.
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
         Self {
@@ -576,8 +579,8 @@ impl<T: Subsystem> Key<T> {
     /// `init` for `net`, and before the end of its `exit` for `net`.
     unsafe fn slot(&self, net: &Net) -> *mut Slot<T> {
         let _guard = rcu::read_lock();
-        // SAFETY: `net` is valid, and has a pointer at the offset. The pointer is read once, under
-        // RCU.
+        // SAFETY: `net` is valid, and has a pointer at the offset `NET_GEN`. The pointer is read
+        // once, under RCU.
         let table = unsafe { read_acquire(net.as_raw().byte_add(NET_GEN).cast()) };
         let table = table as *const net_generic;
         // SAFETY: The subsystem is registered, so `id` was set and nobody writes to it. A callback

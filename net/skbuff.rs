@@ -75,7 +75,8 @@ impl Packet {
     /// The mark that this host put on the packet (`skb->mark`), 0 if none.
     #[inline]
     pub fn mark(&self) -> u32 {
-        // SAFETY: By the type invariants `skb` is valid, and there is a `u32` at the offset.
+        // SAFETY: By the type invariants `skb` is valid, and `SK_BUFF_MARK` is the offset of a
+        // `u32` in it.
         unsafe { self.0.get().byte_add(SK_BUFF_MARK).cast::<u32>().read() }
     }
 
@@ -83,7 +84,8 @@ impl Packet {
     /// back, as a VRF does (`PACKET_LOOPBACK`).
     #[inline]
     pub fn is_looped_back(&self) -> bool {
-        // SAFETY: By the type invariants `skb` is valid, and the offset is that of a byte in it.
+        // SAFETY: By the type invariants `skb` is valid, and `SK_BUFF_PKT_TYPE` is the offset of a
+        // byte in it.
         let pkt_type = unsafe { self.0.get().byte_add(SK_BUFF_PKT_TYPE).cast::<u8>().read() };
         u32::from(pkt_type) & bindings::PKT_TYPE_MAX == bindings::PACKET_LOOPBACK
     }

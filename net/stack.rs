@@ -10,7 +10,7 @@
 /// guard page behind the stack can reach into the stack of another task.
 pub(crate) const VALUE_MAX: usize = 1 << 10;
 
-/// Is a compile error if values of type `T` are too large.
+/// Fails to compile if values of type `T` are too large.
 pub(crate) const fn assert_fits<T>() {
     assert!(
         size_of::<T>() <= VALUE_MAX,

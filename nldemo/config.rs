@@ -39,7 +39,7 @@ const QUEUES: RangeInclusive<i64> = 1..=65535;
 /// The bit masks of inet hook points, bit `n` for `NF_INET_*` number `n`. At least one bit must be
 /// set.
 pub(crate) const HOOKS: RangeInclusive<i64> = 1..=31;
-/// The order among the hooks of one point: a hook with a lower priority runs earlier.
+/// The priorities of hooks. At one hook point, a hook with a lower priority runs earlier.
 const PRIORITY: RangeInclusive<i64> = i32::MIN as i64..=i32::MAX as i64;
 /// The marks of packets.
 const SKIP_MARK: RangeInclusive<i64> = 0..=u32::MAX as i64;
@@ -66,9 +66,10 @@ pub(crate) struct Parameters {
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Spread {
-    /// Packets with the same two addresses go to one queue, so packets of a flow stay in order.
+    /// Packets with the same two addresses go to the same queue, so packets of a flow stay in
+    /// order.
     Flow = NLDEMO_SPREAD_FLOW as u8,
-    /// Packets that the same CPU handles go to one queue.
+    /// Packets that the same CPU handles go to the same queue.
     Cpu = NLDEMO_SPREAD_CPU as u8,
 }
 
@@ -115,7 +116,7 @@ pub(crate) struct Config {
     pub(crate) bypass: bool,
     /// The hook points, bit `n` for `NF_INET_*` number `n`.
     pub(crate) hooks: u8,
-    /// The order among the hooks of a point: a hook with a lower priority runs earlier.
+    /// The priority of the hooks. At one hook point, a hook with a lower priority runs earlier.
     pub(crate) priority: i32,
     /// Packets with this mark pass. 0 means that no mark makes packets pass.
     pub(crate) skip_mark: u32,

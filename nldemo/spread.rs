@@ -3,8 +3,8 @@
 //! Chooses the queue of a packet, if there are several queues.
 //!
 //! The iptables target NFQUEUE does the same with its option `--queue-balance` (`nfqueue_hash()`
-//! and `nfqueue_tg_v3()`). It chooses by flow, so that the packets of a flow stay in order, or by
-//! CPU, so that a packet stays on its CPU.
+//! and `nfqueue_tg_v3()`). The queue is chosen by flow, so that the packets of a flow stay in
+//! order, or by CPU, so that a packet stays on its CPU.
 //!
 //! A flow is a pair of addresses, in either direction: an echo request and its reply share a queue,
 //! and so do the fragments of a datagram. The identifier of an echo is not part of the flow,
@@ -158,8 +158,8 @@ mod tests {
         }
     }
 
-    /// Maps 1024 hashes to `queues` queues. Returns whether the queues get about the same number:
-    /// the number for a queue differs from an equal share by at most half of the share.
+    /// Maps 1024 hashes to `queues` queues. Returns whether the queues get about the same number of
+    /// hashes: the number for each queue differs from an equal share by at most half of the share.
     fn even(queues: NonZero<u16>, hash: impl Fn(u32) -> Option<u32>) -> bool {
         const FLOWS: u16 = 1024;
         let mut counts = [0; 16];

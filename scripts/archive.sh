@@ -18,8 +18,8 @@ host_mirror() {
 		awk -F'|' '$1 == "Packages" && $2 == "Debian" && $3 !~ /-(security|backports|updates)/ { print $4; exit }'
 }
 
-# use_archive NAME SUITE...: from now on apt() reads these suites, and keeps its files in the directory NAME
-# of the cache.
+# use_archive NAME SUITE...: after this call apt() reads these suites, and keeps its files in the directory
+# NAME of the cache.
 use_archive() {
 	local mirror suite list
 	apt_dir=$CACHE/apt/$1
@@ -28,7 +28,8 @@ use_archive() {
 	mkdir -p "$apt_dir/lists/partial" "$apt_dir/archives/partial" "$apt_dir/kernels"
 	: >"$apt_dir/status"
 	mirror=${NLDEMO_MIRROR:-$(host_mirror)}
-	# Otherwise the mirror that mmdebstrap would choose. The hook prints it, and stops mmdebstrap.
+	# If the host has no mirror, this takes the mirror that mmdebstrap would choose. The hook prints it, and
+	# stops mmdebstrap.
 	# shellcheck disable=SC2016 # the hook's own shell expands it
 	[[ $mirror ]] || mirror=$(mmdebstrap --variant=custom --skip=update --setup-hook='cat "$1/etc/apt/sources.list" >&3; exit 1' \
 		"--mode=$mode" "$1" - 3>&1 >/dev/null 2>&1 | awk -v suite="$1" '$1 == "deb" { for (i = 2; i < NF; i++) if ($(i + 1) == suite) { print $i; exit } }') || true

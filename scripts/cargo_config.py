@@ -48,7 +48,8 @@ def main():
     for table in tables(config):
         for key, value in table.items():
             if key in PATHS:
-                # Cargo resolves the path relative to the parent of the file's directory.
+                # Cargo resolves the value relative to the parent of the directory that has the
+                # configuration.
                 table[key] = str(path.parent.parent / value)
                 needs.append(table[key])
             elif isinstance(value, str) and value.removeprefix("sparse+").startswith("file:"):

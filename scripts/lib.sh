@@ -134,7 +134,7 @@ remove_tree() {
 	local dir=$1 m
 	[[ $dir == "$CACHE"/?*/?* ]] || die "refusing to remove '$dir', which is not in the cache"
 	[[ -e $dir || -L $dir ]] || return 0
-	# Mounts are removed in the reverse order: a mount may be inside of an earlier one.
+	# Mounts are removed in the reverse order: a mount can be inside of an earlier one.
 	while read -r m; do
 		umount -- "$m" || umount -l -- "$m" || die "cannot unmount $m"
 	done < <(awk -v d="$dir/" 'index($5 "/", d) == 1 { print $5 }' /proc/self/mountinfo | tac)

@@ -20,7 +20,7 @@ ROWS, FONT, LINE, PAD = 24, 12, 17, 12
 WIDTH_OF_CHARACTER = 0.602
 # These times are in seconds.
 LONGEST, HEADING, END = 1.2, 1.8, 5.0
-# Lines that follow each other within AT_ONCE seconds are one move.
+# Lines that follow each other within AT_ONCE seconds are shown by a single move of the screen.
 AT_ONCE = 0.05
 CLASSES = {"\x1b[1m": "h", "\x1b[2m": "c"}
 

@@ -53,7 +53,7 @@ impl Buffer {
         Self { skb }
     }
 
-    /// The bytes that the client sent. Netlink delivers them in one linear piece.
+    /// The bytes that the client sent. Netlink delivers these bytes in one linear piece.
     pub(super) fn bytes(&self) -> &[u8] {
         let skb = self.skb.as_ptr();
         // SAFETY: By the type invariants `skb` is valid. The buffer's linear part is initialized.
@@ -74,8 +74,8 @@ impl Buffer {
     /// That task waits for the callback.
     pub(super) fn is_orphaned(&self) -> bool {
         let socket = self.socket().cast::<c_ulong>().as_ptr();
-        // SAFETY: The socket is valid, and its flags are at the offset. Other CPUs can change flags
-        // at any time, so the flags are read only once, by a volatile read.
+        // SAFETY: The socket is valid, and its flags are at the offset `SOCK_FLAGS`. Other CPUs can
+        // change flags at any time, so the flags are read only once, by a volatile read.
         let flags = unsafe { socket.byte_add(SOCK_FLAGS).read_volatile() };
         flags & 1 << sock_flags_SOCK_DEAD != 0
     }
@@ -103,8 +103,8 @@ impl Buffer {
     /// Context: process, may sleep. If the client's receive buffer is full, the client's socket
     /// reports `ENOBUFS`.
     pub(super) fn ack(&self, message: &Message<'_>) {
-        // The acknowledgement quotes the header. If the buffer was sent back, it may hold the
-        // header of the reply. So `netlink_ack()` gets a copy of the request's parsed header.
+        // The acknowledgement quotes the request's header. If the buffer was sent back, it may hold
+        // the header of the reply. So `netlink_ack()` gets a copy of the request's parsed header.
         let mut header = bindings::nlmsghdr::from(&message.header);
         // SAFETY: The buffer is valid. For an acknowledgement `netlink_ack()` reads only the header
         // of the message.

@@ -142,7 +142,7 @@ pub(super) struct Messages<'a> {
 }
 
 impl<'a> Messages<'a> {
-    /// Starts at the beginning of `buffer`.
+    /// Makes an iterator that starts at the beginning of `buffer`.
     pub(super) fn new(buffer: &'a [u8]) -> Self {
         Self {
             rest: buffer,

@@ -81,8 +81,8 @@ impl<T: Input> KernelSocket<T> {
             let parms: *mut bindings::netlink_skb_parms = (&raw mut (*skb).cb).cast();
             (*parms).dst_group = group.0;
         }
-        // SAFETY: By the type invariants `socket` is a valid kernel socket. The call takes
-        // ownership of the buffer, also if it fails.
+        // SAFETY: By the type invariants `socket` is a valid kernel socket. `netlink_broadcast()`
+        // takes ownership of the buffer, also if it fails.
         to_result(unsafe {
             bindings::netlink_broadcast(self.socket.as_ptr(), skb, 0, group.0, bindings::GFP_KERNEL)
         })

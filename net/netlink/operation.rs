@@ -33,10 +33,10 @@ use crate::net::{
 /// The work that is left after a handler has served a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Handled {
-    /// Nothing: the handler has sent all replies, if there are any.
+    /// No work is left: the handler has sent all replies, if there are any.
     Done,
     /// The request goes back to its client, as a message of this type without flags. The payload
-    /// and the sequence number stay.
+    /// and the sequence number stay the same.
     ///
     /// If the message is the only one in its buffer, the buffer itself goes back, without a copy.
     /// If the buffer has other messages, the message is copied. Without the copy, each reply would
@@ -78,14 +78,14 @@ pub(super) enum Handler<T: Subsystem, N: Number> {
 }
 
 impl<T: Subsystem> Operation<T> {
-    /// A message of type `msg_type`. `handler` reads its payload.
+    /// Serves messages of type `msg_type`. `handler` reads their payload.
     pub const fn raw(msg_type: MessageType, handler: Raw<T>) -> Self {
         Self::with(msg_type, Handler::Raw(handler, ()))
     }
 }
 
 impl<T: Subsystem, N: Number> Operation<T, N> {
-    /// A message with this number. It carries the attributes that `policy` allows.
+    /// Serves messages with this number. They carry the attributes that `policy` allows.
     pub const fn new(number: N, policy: &'static Policy, handler: Do<T, N>) -> Self {
         Self::with(
             number,

@@ -18,8 +18,8 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// The length of the longest text, in bytes. The text becomes an attribute, whose length has 16
-    /// bits. `netlink_ack()` does not check that the text fits into the attribute.
+    /// The length of the longest text, in bytes. The text becomes an attribute, whose length field
+    /// has 16 bits. `netlink_ack()` does not check that the text fits into the attribute.
     const TEXT_MAX: usize = 1024;
 
     /// A failure with a text, as `NL_SET_ERR_MSG()` sets it. A text of more than 1,024 bytes is

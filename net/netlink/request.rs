@@ -52,8 +52,8 @@ impl<'a, N: Number> Request<'a, N> {
         &self.message.header
     }
 
-    /// The bytes after the header, of any length and alignment. In a family of generic netlink, the
-    /// bytes after the family's header.
+    /// The bytes after the header, of any length and alignment. In a family of generic netlink,
+    /// these are the bytes after the family's header.
     pub fn payload(&self) -> &'a [u8] {
         self.message.payload
     }
@@ -76,10 +76,11 @@ impl<'a, N: Number> Request<'a, N> {
     /// Whether the client has `capability` in the user namespace that owns [its network
     /// namespace](Self::net) (`netlink_net_capable()`).
     ///
-    /// As everywhere in netlink, the rule depends on the destination. The task that sends the
-    /// message always needs the capability. If that task does not name a destination, but sends to
-    /// the address that the socket is connected to, a second condition holds: the process that
-    /// opened the socket must have had the capability when it opened the socket.
+    /// As everywhere in netlink, the rule depends on how the client names the destination. The task
+    /// that sends the message always needs the capability. If that task does not name a
+    /// destination, but sends to the address that the socket is connected to, a second condition
+    /// holds: the process that opened the socket must have had the capability when it opened the
+    /// socket.
     pub fn net_capable(&self, capability: Capability) -> bool {
         // SAFETY: `skb` is valid and describes its sender.
         unsafe { bindings::netlink_net_capable(self.buffer.as_raw(), capability as c_int) }

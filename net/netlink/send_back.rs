@@ -87,7 +87,7 @@ impl<'a> Whole<'a> {
         // If the allocator finds no contiguous pages, netlink uses memory from `vmalloc()` and a
         // destructor that frees it (`netlink_alloc_large_skb()`). Clones lack the destructor. So if
         // a clone were freed last, the kernel would pass this memory to `kfree()`.
-        // SAFETY: The function only compares the address.
+        // SAFETY: `is_vmalloc_addr()` only compares the address.
         if unsafe { bindings::is_vmalloc_addr(head.cast()) } {
             return None;
         }

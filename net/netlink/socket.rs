@@ -170,8 +170,8 @@ impl<T: Input> KernelSocket<T> {
         let instance = unsafe { T::KEY.instance(buffer.net()) };
 
         for message in Messages::new(buffer.bytes()) {
-            // A buffer can hold hundreds of thousands of messages. A signal that kills the sender,
-            // and the release of the socket, must not wait for all of them.
+            // A buffer can hold hundreds of thousands of messages. The loop ends early if a signal
+            // kills the sender, or if the socket was released.
             if message.offset != 0 {
                 if fatal_signal_pending() || buffer.is_orphaned() {
                     return;
@@ -210,7 +210,8 @@ unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
     type Common = ();
 
     unsafe fn attach(instance: &Instance<'_, T>, (): &()) -> impl PinInit<Self, Error> {
-        // SAFETY: The caller keeps the promises of `attach`, and `open` needs the same ones.
+        // SAFETY: The caller keeps the requirements of `attach`, and `open` has the same
+        // requirements.
         unsafe { Self::open(instance) }
     }
 
@@ -223,9 +224,9 @@ unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
     unsafe fn drain(&self) {
         // Beside our reference there can be references of two kinds. One is the socket's own
         // reference: the release gives it up by `call_rcu()` (`deferred_put_nlk_sk()`), so after a
-        // grace period. Every lookup of the socket has ended by then, so no new reference can be
-        // taken later. The others are those of senders: a sender holds a reference until the
-        // callback that it runs has returned.
+        // grace period. At the end of that period every lookup of the socket has ended, so no new
+        // reference can be taken later. The others are those of senders: a sender holds a reference
+        // until the callback that it runs has returned.
         if !self.take_last_reference() {
             // The kernel may delay the callbacks of `call_rcu()` for seconds. `rcu_barrier()` makes
             // the kernel run them soon.

@@ -18,7 +18,8 @@ pub(crate) enum Class {
     Icmp(u8),
     /// Another protocol. Whether the rest of the packet is valid does not matter.
     Other,
-    /// A later fragment, which has no header behind the IP header.
+    /// A fragment that is not the first one of its datagram. Behind its IP header there is no other
+    /// header.
     ///
     /// A later IPv4 fragment has this class only if its protocol is ICMP. A later IPv6 fragment
     /// always has this class, because only the first fragment's protocol is valid for the datagram

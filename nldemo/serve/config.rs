@@ -93,7 +93,7 @@ pub(crate) static SET_POLICY: Policy = Policy::new(&[
 /// Room for the attributes of one message, in bytes.
 const LEN_MAX: usize = 256;
 
-/// The attributes of an answer or an event.
+/// The attributes of a reply or an event.
 fn attributes(config: &Config, event: u32, hooked: bool) -> Payload<LEN_MAX> {
     let mut payload = Payload::new();
     payload.put(&ENABLED, config.enabled.into());

@@ -31,7 +31,7 @@ const EVENTS: Group = Group::new(NLDEMO_GROUP_EVENTS);
 /// Room for the attributes of a message about a namespace, in bytes.
 const LEN_MAX: usize = 64;
 
-/// Sends an event to the initial network namespace: another namespace was deleted.
+/// Tells the initial network namespace, by an event, that another namespace was deleted.
 ///
 /// Context: process, may sleep.
 pub(crate) fn gone(instance: &Instance<'_, NetNs>, initial: &Instance<'_, NetNs>) {

@@ -123,7 +123,7 @@ pub(crate) fn get(
 
 /// The counts of each CPU that the machine can have.
 ///
-/// The counters may rise during the dump. The kernel marks a dump as inconsistent only if the
+/// The counters can rise during the dump. The kernel marks a dump as inconsistent only if the
 /// configuration changed between two messages of the dump.
 pub(crate) enum PerCpu {}
 
