@@ -217,11 +217,11 @@ mod portable {
 
     /// Adds `count` to this CPU's copy of a counter, on any machine.
     ///
-    /// The addition is atomic, for two reasons. First, an interrupt may add to the same counter: if
+    /// The addition is atomic, for two reasons. First, an interrupt can add to the same counter: if
     /// the addition were a load, an add and a store with preemption disabled, an addition by the
-    /// interrupt between the load and the store would be lost. Second, the task may move to another
+    /// interrupt between the load and the store would be lost. Second, the task can move to another
     /// CPU before it adds. It then adds to the copy of the CPU that it left, and code on that CPU
-    /// may add to the same copy at the same time.
+    /// can add to the same copy at the same time.
     ///
     /// If a reader reads with acquire order and sees this addition, it also sees the additions that
     /// the task made before.

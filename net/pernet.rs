@@ -160,8 +160,8 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
     ///
     /// The parts of a pair are attached in their order. Put hooks before a netlink socket: the
     /// kernel can refuse a hook, for example for lack of memory. If the socket was already attached
-    /// then, a program may have opened a socket, and the load cannot fail before the program closes
-    /// it.
+    /// then, a program perhaps has a socket open already, and the load cannot fail before the
+    /// program closes it.
     type Attachments: Attachment<Self>;
 
     /// The `static` [`Key`] that leads to the instances.
@@ -209,7 +209,7 @@ impl<'a, T: Subsystem> Instance<'a, T> {
     }
 
     /// The attachments of the instance. `None` until the last attachment is attached. Before that,
-    /// callbacks of the attachments that are already attached may run.
+    /// callbacks of the attachments that are already attached can run.
     pub fn attachments(&self) -> Option<&'a T::Attachments> {
         self.slot.attachments.get()
     }
@@ -667,7 +667,7 @@ impl<T: Subsystem> Slot<T> {
     /// [`Weak::with`] that are running.
     fn close(&self) {
         // The lock is released before the wait, because a function that runs in
-        // `Weak::with` may call `downgrade`, which takes the lock.
+        // `Weak::with` can call `downgrade`, which takes the lock.
         let gateway = mem::replace(&mut *self.gateway.lock(), Gateway::Closed);
         if let Gateway::Open(weak) = gateway {
             weak.close();

@@ -144,7 +144,7 @@ impl<T: Copy + Send + Sync> Published<T> {
         // A volatile read, as in `rcu_dereference()`. `Atomic::load()` would call a C
         // function, which takes longer.
         //
-        // SAFETY: The cell is valid. `publish` may write to the cell at the same time, by an atomic
+        // SAFETY: The cell is valid. `publish` can write to the cell at the same time, by an atomic
         // operation. In the kernel's memory model a volatile read of a pointer does not race with
         // an atomic operation.
         let current = unsafe { self.current.as_ptr().read_volatile() };

@@ -7,7 +7,7 @@ use crate::net::stack::assert_fits;
 /// Bounds-checked reads. Code that parses packets uses this trait, so the same code can parse a
 /// slice and an `sk_buff`.
 ///
-/// Two reads of the same bytes may differ, because a program may write to the pages between the
+/// Two reads of the same bytes can differ, because a program can write to the pages between the
 /// reads. Code must not assume that a second read returns the same bytes as the first.
 pub trait ReadAt {
     /// The `N` bytes at `offset`; `None` if some of these bytes do not exist. A call with an `N`

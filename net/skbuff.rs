@@ -30,8 +30,8 @@ use super::{
 /// # Invariants
 ///
 /// For the lifetime of the reference, the `struct sk_buff` is valid, and nobody changes its lengths
-/// or the bytes of its linear part. Bytes in fragments may be in pages that a program writes to, so
-/// two reads of the same bytes in a fragment may return different values.
+/// or the bytes of its linear part. Bytes in fragments can be in pages that a program writes to, so
+/// two reads of the same bytes in a fragment can return different values.
 #[repr(transparent)]
 pub struct Packet(Opaque<bindings::sk_buff>);
 

@@ -5,7 +5,7 @@
 /// The largest size, in bytes, of a value whose type safe code chooses. Such a type can be an array
 /// of any length.
 ///
-/// A kernel stack has 16 KiB (`THREAD_SIZE`), and a function may hold several copies of a value.
+/// A kernel stack has 16 KiB (`THREAD_SIZE`), and a function can hold several copies of a value.
 /// The compiler does not check large frames (no stack probes). So a frame that is larger than the
 /// guard page behind the stack can reach into the stack of another task.
 pub(crate) const VALUE_MAX: usize = 1 << 10;

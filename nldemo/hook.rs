@@ -62,14 +62,14 @@ fn decide_ipv6(netns: &NetNs, packet: &Packet, state: &State, point: Point) -> V
 #[inline(always)]
 fn decide(family: Family, netns: &NetNs, packet: &Packet, state: &State, point: &Point) -> Verdict {
     let config = netns.control.read(state.read_side());
-    // While hook points change, the kernel may call the hook at a point that the configuration does
+    // While hook points change, the kernel can call the hook at a point that the configuration does
     // not name yet, or no longer names.
     if !config.covers(point) {
         return Verdict::ACCEPT;
     }
     let count = |what| netns.statistics.count_packet(family, what);
     let class = match classify(family, &packet.linear()) {
-        // The linear part may end within the headers. Then the other headers are in fragments.
+        // The linear part can end within the headers. Then the other headers are in fragments.
         Class::Malformed => classify_fragments(family, packet),
         class => class,
     };

@@ -128,8 +128,8 @@ check_free_space() {
 		die "$2 needs about $1 MB in $CACHE, and its disk has ${have//[[:space:]]/} MB free; free some space or set XDG_CACHE_HOME to another disk"
 }
 
-# remove_tree DIR: rm -rf that first unmounts what a killed build may have
-# left mounted there, so that it never follows a mount out of DIR.
+# remove_tree DIR: rm -rf that first unmounts what a killed build has left mounted there, so that it never
+# follows a mount out of DIR.
 remove_tree() {
 	local dir=$1 m
 	[[ $dir == "$CACHE"/?*/?* ]] || die "refusing to remove '$dir', which is not in the cache"

@@ -103,7 +103,7 @@ impl Buffer {
     /// Context: process, may sleep. If the client's receive buffer is full, the client's socket
     /// reports `ENOBUFS`.
     pub(super) fn ack(&self, message: &Message<'_>) {
-        // The acknowledgement quotes the request's header. If the buffer was sent back, it may hold
+        // The acknowledgement quotes the request's header. If the buffer was sent back, it can hold
         // the header of the reply. So `netlink_ack()` gets a copy of the request's parsed header.
         let mut header = bindings::nlmsghdr::from(&message.header);
         // SAFETY: The buffer is valid. For an acknowledgement `netlink_ack()` reads only the header

@@ -163,7 +163,7 @@ impl<'a> Iterator for Messages<'a> {
             payload,
             offset: self.offset,
         };
-        // The last message may lack its padding.
+        // The last message need not have padding.
         let padded = message.padded_len();
         self.rest = self.rest.get(padded..).unwrap_or_default();
         self.offset = self.offset.wrapping_add(padded);
@@ -281,8 +281,8 @@ mod tests {
         assert!(Header::parse(&header.to_bytes()) == Some(header));
     }
 
-    /// Whether a message with this type and these flags is a request, and whether it may be
-    /// acknowledged.
+    /// Whether a message with this type and these flags is a request, and whether it asks for an
+    /// acknowledgement and gets one.
     fn rules(msg_type: u32, flags: u32) -> (bool, bool) {
         let header = Header {
             len: 16,

@@ -60,8 +60,8 @@ impl<T: Input> KernelSocket<T> {
     /// - `ESHUTDOWN`: the kernel socket was released, because its instance is being removed.
     ///
     /// If the receive buffer of a listener is full, the listener's socket reports `ENOBUFS`. If
-    /// there is no memory for the message, the sockets of the network namespace report `ENOBUFS`,
-    /// and the sockets of other namespaces report nothing.
+    /// there is no memory for the message, the listeners' sockets in the network namespace report
+    /// `ENOBUFS`, and those in other namespaces report nothing.
     pub fn broadcast(&self, group: Group, msg_type: MessageType, payload: &[u8]) -> Result {
         if self.is_released() {
             return Err(ESHUTDOWN);

@@ -43,7 +43,7 @@ pub enum Handled {
     /// count with the size of the whole buffer against the client's receive buffer.
     ///
     /// The request goes back only after the handler has returned, because this must be the
-    /// last step. After this step the buffer may hold the reply's header, but the report of
+    /// last step. After this step the buffer can hold the reply's header, but the report of
     /// a later error would have to quote the request's header. If the request cannot go
     /// back, the client gets an acknowledgement with an error of
     /// [`Reply::send`](super::Reply::send) or [`Request::reply`].
@@ -183,7 +183,7 @@ pub(super) fn serve<T: Subsystem>(
     request: &Request<'_>,
 ) -> Result<(), Refusal> {
     match operations.split_first() {
-        // This match is inlined, so the first operation is a constant, and its handler is called
+        // `serve` is inlined, so the first operation is a constant, and its handler is called
         // directly.
         Some((first, _)) if first.number == request.header().msg_type => {
             first.serve(instance, request)

@@ -32,7 +32,7 @@ impl Request<'_> {
     /// [`Handled::SendBack`](super::Handled::SendBack) describes.
     ///
     /// After a success the caller must not report an error for this request: the report would quote
-    /// the request's header, but the buffer may now hold the reply's header.
+    /// the request's header, but the buffer can now hold the reply's header.
     ///
     /// Context: process, may sleep to allocate memory, and never waits for the client.
     ///
@@ -139,7 +139,7 @@ impl<'a> Whole<'a> {
     /// quotes this header.
     #[cold]
     fn restore(&self) {
-        // A monitor of dropped packets (`net_dm`) may still hold another clone, which refers to the
+        // A monitor of dropped packets (`net_dm`) can still hold another clone, which refers to the
         // same memory. Then nobody may write to the memory.
         if is_sole(self.request) {
             // SAFETY: The `skb` of a buffer is valid, and `is_sole()` has found that nobody else

@@ -66,7 +66,7 @@ use crate::net::{
 /// User sockets of the protocol hold a reference to `T::Module`, so normally the module
 /// cannot be unloaded while such a socket is open. The teardown does not rely on these
 /// references: for each protocol number the kernel records only the module that used the
-/// number first, and that may be another module. A sender holds a reference to the kernel
+/// number first, and that can be another module. A sender holds a reference to the kernel
 /// socket while it runs the callback (`netlink_unicast_kernel()`). `drain` waits until only
 /// our reference is left.
 ///
@@ -82,7 +82,7 @@ pub struct KernelSocket<T: Input> {
 
 // SAFETY: The pointer is not tied to a thread.
 unsafe impl<T: Input> Send for KernelSocket<T> {}
-// SAFETY: Netlink sends on a socket from any number of threads at the same time.
+// SAFETY: Netlink allows any number of threads to send on a socket at the same time.
 unsafe impl<T: Input> Sync for KernelSocket<T> {}
 
 impl<T: Input> KernelSocket<T> {
@@ -228,7 +228,7 @@ unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
         // reference can be taken later. The others are those of senders: a sender holds a reference
         // until the callback that it runs has returned.
         if !self.take_last_reference() {
-            // The kernel may delay the callbacks of `call_rcu()` for seconds. `rcu_barrier()` makes
+            // The kernel can delay the callbacks of `call_rcu()` for seconds. `rcu_barrier()` makes
             // the kernel run them soon.
             rcu_barrier();
             while !self.take_last_reference() {

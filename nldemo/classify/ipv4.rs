@@ -20,7 +20,7 @@ const ICMP: u8 = 1;
 /// The bits of the fragment field that hold the offset.
 const FRAGMENT_OFFSET: u16 = 0x1fff;
 
-/// Whether an IPv4 packet may have another class than [`Class::Other`]. If this returns false, the
+/// Whether an IPv4 packet can have another class than [`Class::Other`]. If this returns false, the
 /// class is `Other`.
 #[inline]
 pub(crate) fn may_be_icmp(packet: &(impl ReadAt + ?Sized)) -> bool {

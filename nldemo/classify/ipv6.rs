@@ -55,7 +55,7 @@ const MAX_EXTENSION_HEADERS: usize = 12;
 /// The bits of the fragment header's third and fourth byte that hold the offset.
 const FRAGMENT_OFFSET: u16 = 0xfff8;
 
-/// Whether an IPv6 packet may have another class than [`Class::Other`]. If this returns false, the
+/// Whether an IPv6 packet can have another class than [`Class::Other`]. If this returns false, the
 /// class is `Other`.
 #[inline]
 pub(crate) fn may_be_icmp(packet: &(impl ReadAt + ?Sized)) -> bool {
@@ -65,7 +65,7 @@ pub(crate) fn may_be_icmp(packet: &(impl ReadAt + ?Sized)) -> bool {
     may_lead_to_icmpv6(next)
 }
 
-/// Whether the next header may be ICMPv6, or an extension header. If this returns false, the next
+/// Whether the next header can be ICMPv6, or an extension header. If this returns false, the next
 /// header is neither.
 ///
 /// This runs for every packet, so it only tests one bit of a 64-bit mask. Numbers that differ by a

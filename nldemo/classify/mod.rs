@@ -15,7 +15,7 @@ use crate::net::{
     skbuff::ReadAt, //
 };
 
-/// Whether a packet of `family` may have another class than [`Class::Other`]. If this returns
+/// Whether a packet of `family` can have another class than [`Class::Other`]. If this returns
 /// false, the class is `Other`. For nearly every packet the hook needs no more than this check.
 #[inline]
 pub(crate) fn may_be_icmp(family: Family, packet: &(impl ReadAt + ?Sized)) -> bool {

@@ -181,7 +181,7 @@ pub(crate) fn get(
 ///
 /// Each call of the hook uses one configuration. While the priority changes, a hook point has a
 /// place for the old and a place for the new priority. A packet that is between these two places at
-/// that moment may be decided by both configurations, or by none.
+/// that moment can be decided by both configurations, or by none.
 ///
 /// Context: process, may sleep.
 pub(crate) fn set(
