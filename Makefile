@@ -28,16 +28,22 @@ kdir := $(abspath $(KDIR))
 out := $(CURDIR)/build/kdir$(subst /,-,$(kdir))
 module:
 	@test -f '$(kdir)/Makefile' || { \
-		echo "make: KDIR=$(KDIR) is not a kernel build directory" >&2; exit 1; }
+		echo "make: KDIR=$(KDIR) is not a kernel build directory: it has no Makefile. For an installed kernel," >&2; \
+		echo "      scripts/sdk prints the directory to use as KDIR=." >&2; \
+		exit 1; }
 	@test -f '$(kdir)/rust/libkernel.rmeta' || { \
-		echo "make: KDIR=$(KDIR) has no Rust SDK (no rust/libkernel.rmeta): headers of distributions have" >&2; \
-		echo "      none. scripts/sdk makes the SDK of an installed kernel and prints the KDIR= to use." >&2; \
+		echo "make: KDIR=$(KDIR) has no Rust SDK: rust/libkernel.rmeta is missing, as in the kernel headers of" >&2; \
+		echo "      distributions. scripts/sdk makes the SDK of an installed kernel, and prints the directory" >&2; \
+		echo "      to use as KDIR=." >&2; \
 		exit 1; }
 	@mkdir -p '$(out)' && exec 9>>'$(out)/.lock' && flock 9 && \
 		$(MAKE) --no-print-directory -C '$(kdir)' M='$(CURDIR)' MO='$(out)' && \
 		cp '$(out)/rust_nldemo.ko' build/.new.$$$$ && mv build/.new.$$$$ rust_nldemo.ko
 peer:
-	@command -v cargo >/dev/null || { echo "make: there is no cargo here to build the peer with" >&2; exit 1; }
+	@command -v cargo >/dev/null || { \
+		echo "make: the peer cannot be built: cargo is not installed. Install rustc and cargo, or run make" >&2; \
+		echo "      without KDIR=, which uses the compilers of the workspace." >&2; \
+		exit 1; }
 	@target=$$(rustc -vV | sed -n 's/^host: //p') && \
 		mkdir -p build/cargo/native && exec 9>>build/cargo/native/.lock && flock 9 && \
 		cargo build --release --locked --package nldemo --manifest-path userspace/Cargo.toml \
@@ -64,11 +70,11 @@ shell: ## a shell in the virtual machine, with the module loaded and nldemo in P
 	@scripts/vm --kernel '$(KERNEL)'
 kunit: ## the module's KUnit suites, on the debug kernel
 	@scripts/kunit
-mutants: ## make mistakes in the module on purpose: does its test or detector notice each one?
+mutants: ## make mistakes in the module on purpose: the test or detector of each must notice it
 	@scripts/mutants
 churn: ## stress the module on the debug kernel (half an hour)
 	@scripts/churn
-bench: ## compare with C, nftables and BPF, in instructions (5 min; scripts/bench --quick: less)
+bench: ## compare the module with C, nftables and BPF, in instructions (5 min; scripts/bench --quick: less)
 	@scripts/bench
 fuzz: ## look for bugs with libFuzzer, in the module and in userspace (TIME=600 seconds)
 	@scripts/fuzz --time '$(TIME)'
