@@ -69,7 +69,7 @@ apt() { APT_CONFIG=$apt_dir/apt.conf "$@"; }
 
 update_lists() {
 	local log=$CACHE/log/download.log
-	say "asking for package lists"
+	say "downloading the package lists"
 	apt apt-get update >"$log" 2>&1 && return
 	compgen -G "$apt_dir/lists/*Packages*" >/dev/null ||
 		explain_failure "$log" "apt-get update" || exit 1

@@ -38,7 +38,7 @@ START=${EPOCHREALTIME/[.,]/}
 
 # A script that fails always prints a message.
 set -E
-trap 'note "stopped by status $? of: $BASH_COMMAND (${BASH_SOURCE[0]##*/} line $LINENO)"' ERR
+trap 'note "stopped, because this command failed with status $?: $BASH_COMMAND (${BASH_SOURCE[0]##*/} line $LINENO)"' ERR
 
 say() { # a phase, with the seconds since the script started
 	local now=${EPOCHREALTIME/[.,]/}
@@ -60,7 +60,7 @@ usage_error() {
 
 # TMPDIR becomes part of the paths of mounts and checkouts. So it must be a plain path.
 if [[ -v TMPDIR && ! ($TMPDIR == /* && $TMPDIR != *[[:space:]:\\\"\',]* && -d $TMPDIR && -w $TMPDIR) ]]; then
-	note "TMPDIR '$TMPDIR' is no writable directory with a plain absolute path; /tmp is used"
+	note "TMPDIR '$TMPDIR' is not a writable directory, or its path is not absolute or has white space or one of : \\ \" ' ,; /tmp is used instead"
 	unset TMPDIR
 fi
 
@@ -69,10 +69,11 @@ help_text() { sed -n '4,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$0"; }
 
 # kbuild and virtme's initramfs split paths at white space.
 check_paths() {
-	local p
+	local p remedy="move the checkout"
 	for p in "$CHECKOUT" "$CACHE"; do
+		[[ $p != "$CACHE" ]] || remedy="set XDG_CACHE_HOME to another directory"
 		case $p in
-		/*[[:space:]:\\\"\',]*) die "'$p': kbuild and QEMU cannot work in a path with white space or one of : \\ \" ' ,; move it" ;;
+		/*[[:space:]:\\\"\',]*) die "'$p': kbuild and QEMU cannot work in a path with white space or one of : \\ \" ' , ($remedy)" ;;
 		/*) ;;
 		*) die "'$p' is not an absolute path (set XDG_CACHE_HOME or HOME to one)" ;;
 		esac
@@ -106,11 +107,11 @@ explain_failure() {
 		echo "----"
 	} >&2
 	if grep -q -i -e 'no space left on device' -e "don't have enough free space" -e 'disk quota exceeded' -- "$1"; then
-		note "$2: the disk is full. The cache is $CACHE; free some space there (tests need about 7 GB in all) or set XDG_CACHE_HOME to another disk, then run the same command again"
+		note "$2: the disk is full. The cache is $CACHE; free some space there (tests need about 7 GB in all) or set XDG_CACHE_HOME to a directory on another disk, then run the same command again"
 	elif grep -q -E -e 'Temporary failure resolving|Could not (resolve|connect|handshake)|Cannot initiate the connection|Failed to fetch|Connection (timed out|failed|refused)|Network is unreachable|Could not wait for server' -- "$1"; then
-		note "$2: the network failed. Run the same command again when it is back: what was downloaded is kept"
+		note "$2: the network failed. Run the same command again when the network works: finished downloads are kept"
 	elif grep -q -E -e 'NO_PUBKEY|GPG error|is not signed|signatures were invalid' -- "$1"; then
-		note "$2: this machine cannot check the signatures of Debian's archive; update its package debian-archive-keyring, then run the same command again"
+		note "$2: this machine cannot check the signatures of Debian's archive; update the package debian-archive-keyring, then run the same command again"
 	else
 		note "$2: failed; the whole log is $1"
 	fi
@@ -125,7 +126,7 @@ check_free_space() {
 	[[ ! -d $CACHE/sdk ]] || dirs+=("$CACHE/sdk")
 	have=$(df --output=avail -B1M -- "${dirs[@]}" | tail -n +2 | sort -n | head -n 1)
 	((have >= $1)) ||
-		die "$2 needs about $1 MB in $CACHE, and its disk has ${have//[[:space:]]/} MB free; free some space or set XDG_CACHE_HOME to another disk"
+		die "$2 needs about $1 MB in $CACHE, and its disk has ${have//[[:space:]]/} MB free; free some space or set XDG_CACHE_HOME to a directory on another disk"
 }
 
 # remove_tree DIR: rm -rf that first unmounts what a killed build has left mounted there, so that it never
