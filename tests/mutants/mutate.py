@@ -57,8 +57,8 @@ class Replacement:
         places = list(re.finditer(pattern + SPACE.join(map(re.escape, words)), source))
         if len(places) != 1:
             lines = ", ".join(str(source.count("\n", 0, place.start()) + 1) for place in places)
-            found = f"{len(places)} times (lines {lines})" if places else "nowhere"
-            raise Misfit(f"line {self.number}: what it replaces is {found} in {self.file}")
+            found = f"has these lines {len(places)} times (at lines {lines})" if places else "does not have these lines"
+            raise Misfit(f"line {self.number}: {self.file} {found}")
         start, end = places[0].span()
         if not self.text():
             # If nothing replaces the text, its lines are removed, too.
@@ -84,7 +84,7 @@ def replacements(path):
             if kind == "-" and last != "-":
                 found.append(Replacement(file, number))
             elif kind == "+" and last is None:
-                raise Misfit(f"line {number}: a '-' must come first, with what is replaced")
+                raise Misfit(f"line {number}: a '-' must come first, with the lines to replace")
             (found[-1].old if kind == "-" else found[-1].new).append(rest)
             last = kind
         elif not line:
