@@ -112,11 +112,13 @@ def main():
     missing = {entry["name"] for entry in spec["attribute-sets"]} | {"operations"}
     missing -= {match[2] for match in PLACE.finditer(before)}
     if missing:
-        sys.exit(f"docs/protocol.md has no place for: {', '.join(sorted(missing))}")
+        sys.exit(f"docs/protocol.md has no place for: {', '.join(sorted(missing))}; add the comments "
+                 '"<!-- spec: NAME -->" and "<!-- /spec -->"')
     if not sys.argv[1:]:
         DOCUMENT.write_text(after, encoding="utf-8")
     elif after != before:
-        sys.exit("docs/protocol.md differs from specs/nldemo.yaml: scripts/enter -- python3 scripts/protocol.py")
+        sys.exit("docs/protocol.md differs from specs/nldemo.yaml; to write its tables again:"
+                 " scripts/enter -- python3 scripts/protocol.py")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ ESCAPE=$'\x1d' # Ctrl-], as in telnet
 # need_terminal: stops with a usage error if there is no terminal for a shell.
 need_terminal() {
 	[[ -t 0 && -t 1 ]] ||
-		usage_error "no command given, and a shell needs a terminal on standard input and output; give a command behind '--'"
+		usage_error "no command given, and a shell needs a terminal on standard input and output; give a command after '--'"
 }
 
 # pass_keys: copies the typed keys from its input to its output, one by one. Returns 0 when the user types
