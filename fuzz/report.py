@@ -38,7 +38,7 @@ def tell_finding(output, target, data):
     name = f"{target}-{hashlib.sha256(data).hexdigest()[:12]}.txt"
     file = output / "findings" / name
     corpus.write(file, [data])
-    print(f"        the input is {data.hex()[:160]}\n        again: scripts/fuzz --replay {file}")
+    print(f"        the input is {data.hex()[:160]}\n        to try it again: scripts/fuzz --replay {file}")
 
 
 def tell(one, options):
@@ -46,9 +46,9 @@ def tell(one, options):
     target = one["target"]
     least = 0 if options.replayed else corpus.least(options.corpus / f"{target}.txt")
     if one["status"]:
-        wrong = f"found something, and ended with status {one['status']}"
+        wrong = f"failed at an input, and ended with status {one['status']}"
     elif not one["executed"] or not one.get("sent", True):
-        wrong = "tried nothing"
+        wrong = "tried or sent nothing"
     elif one["reached"] < least:
         wrong = f"reached {one['reached']} places in the code, but must reach at least {least}"
     else:
