@@ -36,7 +36,7 @@ def changed(pattern, replacement, text):
     date."""
     text, places = re.subn(pattern, replacement, text, flags=re.M)
     if not places:
-        sys.exit(f"upstream/series.py: no source has /{pattern}/ any more")
+        sys.exit(f"upstream/series.py: no source matches /{pattern}/ any more; change the pattern")
     return text
 
 
