@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The command line of in_guest.py and in_userspace.py."""
+"""The command line of in_guest.py and in_userspace.py, and the functions with which they start and end fuzzers."""
 
 import argparse
 import json
@@ -31,7 +31,7 @@ def parse():
 
 
 def start(options, run):
-    """Starts all fuzzers: calls `run` with each program, its inputs and its limits."""
+    """Starts all fuzzers: for each fuzzer, calls `run` with its program, its inputs and its limits."""
     limits = {"seconds": options.seconds, "runs": options.runs, "seed": options.seed}
     fuzzers = []
     for word in options.targets:
@@ -46,14 +46,14 @@ def start(options, run):
 
 def conclude(options, fuzzer, seconds, **more):
     """Ends a fuzzer that ran for `seconds`, and prints its result. Returns False if the fuzzer found something, or
-    if it does not end."""
+    if SIGKILL does not end its process."""
     if fuzzer.process.poll() is None:
         fuzzer.process.kill()
         try:
             fuzzer.process.wait(PATIENCE)
             fuzzer.process.returncode = 0
         except subprocess.TimeoutExpired:
-            # The process hangs in the kernel.
+            # Even SIGKILL does not end the process, so it hangs in the kernel.
             fuzzer.process.returncode = -signal.SIGKILL
     found = result(fuzzer, seconds)
     if options.merge and not found["status"]:

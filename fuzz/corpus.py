@@ -2,7 +2,7 @@
 
 """Files with inputs of fuzzers. Each line is an input, in hexadecimal. Lines that begin with "#" are comments.
 
-The comment "# reached: N" is written with the inputs: N places in the code ran when the fuzzer began with them.
+The comment "# reached: N" means: in the run that wrote the file, the fuzzer reached N places in the code.
 """
 
 import re
@@ -12,7 +12,7 @@ HEADER = "# SPDX-License-Identifier: GPL-2.0\n"
 
 
 def read(file):
-    """The inputs in a file. If the file does not exist, there are none."""
+    """Returns the inputs in a file. If the file does not exist, it returns an empty list."""
     if not Path(file).exists():
         return []
     lines = Path(file).read_text(encoding="ascii").splitlines()
@@ -30,8 +30,8 @@ def write(file, inputs, reached=0):
 def least(file):
     """The least number of places that a fuzzer must reach when it begins with the inputs in a file.
 
-    The limit is 80 % of the recorded number: some places are reached by luck, and the code changes. A
-    broken generator of inputs reaches fewer places.
+    It is 80 % of the number in the file, because chance decides whether some places are reached, and because the
+    code changes. If the generator of inputs is broken, the fuzzer reaches fewer than 80 %.
     """
     text = Path(file).read_text(encoding="ascii") if Path(file).exists() else ""
     reached = re.search(r"^# reached: (\d+)$", text, re.MULTILINE)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The module's code that ran, by file, function and line.
+"""Reports which code of the module ran, for each file, function and line.
 
-The compiler inserts a call of KCOV at each branch of the code. Coverage counts these places. A place belongs
-to a line of the module's own sources, or to the line into which library code was inlined. Coverage leaves out
-KUnit's tests, the code of libraries, and code that only reports a bug: panics and KASAN's checks.
+The compiler inserts a call of KCOV at each branch of the code. The report counts the places of these calls. A place
+belongs to a line of the module's own sources, or to the line into which library code was inlined. The report leaves
+out KUnit's tests, the code of libraries, and code that only reports a bug: panics and KASAN's checks.
 """
 
 import json
@@ -16,19 +16,19 @@ from typing import NamedTuple
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SOURCES = ("net/", "nldemo/", "rust_nldemo.rs")
-# The length of the instruction that calls KCOV. KCOV records the address after it.
+# The length of the instruction that calls KCOV, in bytes. KCOV records the address of the instruction after the call.
 CALL = 5
 
 
-# The functions that code calls only to report a bug: KASAN's reports and panics.
+# Matches the functions that code calls only to report a bug: KASAN's reports and panics.
 REPORT = re.compile(r"__asan_report_|__asan_handle_no_return|9panicking|rust_build_error")
 
 
-# The first line of a function, or an instruction with the symbol that it refers to.
+# Matches a part of the disassembly: the first line of a function, or an instruction with the symbol that it refers to.
 INSTRUCTION = re.compile(r"^[0-9a-f]+ <([^>]+)>:$"
                          r"|^ *([0-9a-f]+):\s+(\S+)[ \t]*([^\n]*)(?:\n\t\t[0-9a-f]+:\s+\S+\s+(\S+))?$",
                          re.MULTILINE)
-# The part of a mangled name that functions of KUnit suites have.
+# The mangled names of KUnit's test functions contain this text, because the functions are in a module `tests`.
 TESTS = "5tests"
 
 
@@ -56,9 +56,9 @@ def is_call(instruction, name):
 
 
 class Code:
-    """The module's instructions, to follow the code after an instruction."""
+    """The module's instructions. The methods follow the code that runs from an instruction on."""
 
-    # A check or a report has fewer instructions.
+    # The number of instructions that are followed. A check of KASAN or the report of a bug is shorter.
     SHORT = 16
 
     def __init__(self, module):
@@ -71,7 +71,7 @@ class Code:
         function = ""
         for symbol, offset, mnemonic, operands, refers in INSTRUCTION.findall(listing):
             if symbol:
-                # Symbols of constants among the code are no functions.
+                # The code section has constants among the code. Their symbols are not names of functions.
                 function = symbol if symbol.startswith("_R") else function
                 continue
             if before is not None:
@@ -84,7 +84,7 @@ class Code:
                                            refers, before)
 
     def sites(self):
-        """The offsets after the calls of KCOV, which are the offsets that KCOV records."""
+        """The offsets that KCOV records: those of the instructions after the calls of KCOV."""
         return self._sites
 
     def _walk(self, offset):
@@ -96,7 +96,7 @@ class Code:
             offset = one.target if one.mnemonic == "jmp" and not one.symbol else one.following
 
     def reports(self, offset):
-        """Whether the code from the offset on only reports a bug."""
+        """Whether the code that begins at `offset` only reports a bug."""
         for one in self._walk(offset):
             if one.mnemonic.startswith("call") or one.symbol and one.mnemonic == "jmp":
                 return REPORT.search(one.symbol) is not None
@@ -105,7 +105,7 @@ class Code:
         return False
 
     def checks(self, offset):
-        """Whether the code from the offset on only checks whether KASAN must report a bug."""
+        """Whether the code that begins at `offset` only checks whether KASAN must report a bug."""
         masked = False
         for one in self._walk(offset):
             if one.mnemonic.startswith("and") and one.operands.startswith("$0x7,"):
@@ -118,22 +118,23 @@ class Code:
 
 
 def place_of(frames):
-    """The place in the sources. `frames` are the inlined functions, the innermost first."""
+    """The place of an instruction in the module's sources, or None. `frames` has the functions that were inlined there,
+    the innermost first, and the function that contains the instruction."""
     for frame in frames:
         path = Path(frame["FileName"])
         if path.is_relative_to(CHECKOUT):
             file = str(path.relative_to(CHECKOUT))
             if file.startswith(SOURCES):
-                # Type arguments are left out, so that all instances of a function count as one.
+                # The type arguments are removed, so that all instances of a generic function count as one function.
                 return Place(file, re.sub(r"<.*", "", frame["FunctionName"]), frame["Line"])
     return None
 
 
 def places(module):
-    """The places of the offsets that belong to the module's sources."""
+    """Maps the offsets that KCOV records to places, if the places belong to the module's sources."""
     code = Code(module)
     offsets = [offset for offset in code.sites() if not code.reports(offset) and not code.checks(offset)]
-    # These are the addresses of the calls. The offsets are those of the instructions after the calls.
+    # The symbolizer needs the addresses of the calls. The offsets are those of the instructions after the calls.
     addresses = "".join(f"{offset - CALL:#x}\n" for offset in offsets)
     symbols = subprocess.run(["llvm-symbolizer-19", f"--obj={module}", "--output-style=JSON"],
                              input=addresses, check=True, capture_output=True, text=True).stdout
@@ -147,7 +148,7 @@ def places(module):
 
 
 def report(module, covered):
-    """A table of the coverage, and the lines that did not run: (text, {file: lines})."""
+    """Returns a table of the coverage as text, and the lines that did not run as {file: lines}."""
     known = places(module)
     total, run = defaultdict(lambda: defaultdict(set)), defaultdict(lambda: defaultdict(set))
     for offset, place in known.items():

@@ -23,8 +23,8 @@ def progress(fuzzer):
 
 def main():
     options = command.parse()
-    # The initial namespace has a hook at each hook point. So the kernel patches no code when a fuzzer
-    # registers another hook.
+    # The kernel patches its code when a hook point gets its first hook in any namespace. With hooks=31 the initial
+    # namespace has a hook at each hook point, so the kernel patches no code when a fuzzer registers hooks.
     module.insert(options.module, "hooks=31")
     prepare()
     with tempfile.TemporaryDirectory() as directory:
@@ -36,8 +36,8 @@ def main():
     if all(good):
         module.remove_when_unused()
         return
-    # After a fault the kernel may be in any state. So the guest ends by a restart, after the output has
-    # reached the host.
+    # After a fault of the kernel, a normal shutdown may hang. So the kernel restarts at once, after three seconds in
+    # which the output reaches the host.
     sys.stdout.flush()
     time.sleep(3)
     Path("/proc/sysrq-trigger").write_text("b", encoding="ascii")

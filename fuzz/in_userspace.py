@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Runs fuzzers of userspace, all at the same time, for scripts/fuzz. in_guest.py runs the module's fuzzers."""
+"""Runs the fuzzers of code in userspace, all at the same time, for scripts/fuzz. in_guest.py runs the module's
+fuzzers."""
 
 import tempfile
 from pathlib import Path

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The fuzzers of the module (fuzz/guest). Each runs in its own network namespace."""
+"""Starts the fuzzers of the module (fuzz/guest), each in its own network namespace."""
 
 import fcntl
 import os
@@ -11,18 +11,18 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "guest" / "support"))
 
 from libfuzzer import LibFuzzer  # noqa: E402
-from module import NAME  # noqa: E402 # found by the line above
+from module import NAME  # noqa: E402 # in tests/guest/support
 from network import Namespace  # noqa: E402
 from places import TARGETS  # noqa: E402
 
 TUNSETIFF = 0x400454CA
 IFF_TUN, IFF_NO_PI, IFF_VNET_HDR = 0x0001, 0x1000, 0x4000
-# The PCI vendor (Red Hat) and device (QEMU's "inter-VM shared memory").
+# The numbers of the PCI vendor (Red Hat) and of the PCI device (QEMU's "inter-VM shared memory").
 SHARED_MEMORY = ("0x1af4", "0x1110")
 
 
 def shared_memory():
-    """The file of the memory that `scripts/vm --keep` gives to the guest, or None."""
+    """The file for the memory that the guest shares with the host (`scripts/vm --keep`), or None."""
     for device in Path("/sys/bus/pci/devices").iterdir():
         names = (device / "vendor", device / "device")
         if tuple(name.read_text(encoding="ascii").strip() for name in names) == SHARED_MEMORY:
@@ -31,24 +31,25 @@ def shared_memory():
 
 
 def tun(name):
-    """Makes a TUN device in the namespace of the calling thread. Returns the file to write packets to."""
+    """Makes a TUN device in the namespace of the calling thread. Returns its file descriptor: a packet that is written
+    to it arrives at the device."""
     fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR))
     return fd
 
 
 def network_for_packets():
-    """A namespace that accepts and forwards all packets, and the file of the device that they arrive at."""
+    """Returns a namespace that accepts and forwards all packets, and the file descriptor of its TUN device."""
     namespace = Namespace()
     with namespace:
         fd = tun(b"tun0")
     namespace.ip(
-        # Packets that leave by tun0 are not read.
+        # Nobody reads the packets that leave by tun0, so its queue has room for only one.
         "link set tun0 mtu 9216 txqueuelen 1",
         "address add 10.0.0.2/24 dev tun0",
         "address add fd00::2/64 dev tun0 nodad",
         "link set tun0 up",
-        # Without hardware addresses, the kernel looks for no neighbours.
+        # With "arp off", the kernel does not ask for the hardware address of the destination.
         "link add dummy0 type dummy",
         "link set dummy0 arp off mtu 9216 up",
         "route add 10.1.0.0/16 dev dummy0",
@@ -87,12 +88,13 @@ class KernelFuzzer(LibFuzzer):
 
     @property
     def tally(self):
-        """The number of messages or packets that it has sent."""
+        """The number of messages or packets that the fuzzer has sent."""
         return int(self._tally.read_text(encoding="ascii") or 0) if self._tally.exists() else 0
 
     @property
     def coverage(self):
-        """The offsets in the module's code that its inputs reached. Known after the fuzzer has ended."""
+        """The offsets in the module's code that the fuzzer's inputs reached. The fuzzer writes them when it ends.
+        Before that, this set is empty."""
         if not self._coverage.exists():
             return set()
         return {int(line, 16) for line in self._coverage.read_text(encoding="ascii").split()}
@@ -112,6 +114,6 @@ class KernelFuzzer(LibFuzzer):
 
 
 def prepare():
-    """Prepares the kernel for the fuzzers. The module is loaded already."""
-    # Clients need large receive buffers, so that no answers are lost.
+    """Prepares the kernel for the fuzzers. The caller loads the module."""
+    # With this limit, clients can have receive buffers that are large enough for all answers.
     Path("/proc/sys/net/core/rmem_max").write_text(f"{1 << 24}\n", encoding="ascii")

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-# The time limit for one input, in seconds. Even on a slow machine, no valid input takes as long.
+# The time limit for one input, in seconds. Even on a slow machine, an input takes this time only if the code hangs.
 TIMEOUT = 300
 LENGTH_MAX = 2048
 
@@ -19,7 +19,8 @@ class LibFuzzer:
 
     def __init__(self, program, directory, inputs, *, seconds=0, runs=-1, seed=1, environment=None,
                  stdin=subprocess.DEVNULL):
-        """Starts the program with `inputs`. It ends after `seconds` or `runs`; 0 seconds and -1 runs mean no limit."""
+        """Starts the program with `inputs`. The program ends after `seconds`, or when it has tried `runs` inputs. 0
+        seconds and -1 runs mean no limit."""
         self.target = Path(program).name
         self._command = [program, f"-seed={seed}", f"-artifact_prefix={directory}/", "-rss_limit_mb=0",
                          f"-timeout={TIMEOUT}", "-reload=0", f"-max_len={LENGTH_MAX}", "-len_control=0"]
@@ -50,12 +51,12 @@ class LibFuzzer:
 
     @property
     def executed(self):
-        """The number of inputs that it has tried."""
+        """The number of inputs that the program has tried."""
         return max(map(int, re.findall(r"^#(\d+)\s", self.log, re.MULTILINE)), default=0)
 
     @property
     def reached(self):
-        """The number of places in the code that it reached, as libFuzzer prints it."""
+        """The number of places in the code that the program has reached. libFuzzer prints this number."""
         return max(map(int, re.findall(r"\bcov: (\d+) ", self.log)), default=0)
 
     @property
@@ -72,7 +73,7 @@ class LibFuzzer:
         return None
 
     def merge(self):
-        """Leaves out the inputs that add nothing to the coverage of shorter inputs."""
+        """Removes the inputs that add nothing to the coverage of shorter inputs."""
         merged = self._directory / "merged"
         merged.mkdir()
         self.process = self._start("-merge=1", merged, self._corpus)
@@ -80,7 +81,7 @@ class LibFuzzer:
         self._corpus = merged
 
     def describe(self, data):
-        """The meaning of an input, as text."""
+        """Describes the structures that the program makes from an input."""
         file = self._directory / "described"
         file.write_bytes(data)
         text = self._directory / "description"
@@ -92,7 +93,8 @@ class LibFuzzer:
 
 
 def wait(programs, progress):
-    """Waits until all programs have ended or one has found something. Prints the progress every ten seconds."""
+    """Waits until all programs have ended, or until one has failed because it found something. Prints the progress
+    every ten seconds."""
     start = last = time.monotonic()
     while any(program.process.poll() is None for program in programs):
         if any(program.process.poll() for program in programs):

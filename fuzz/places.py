@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The memory in which a guest keeps the inputs that are being tried (fuzz/guest/kcov.c)."""
+"""Reads the memory in which the fuzzers of a guest keep their current inputs. fuzz/guest/kcov.c writes it."""
 
-# The fuzzers of the module, in the order of their places in the memory.
+# The fuzzers of the module, in the order in which their places follow in the memory.
 TARGETS = ("netlink", "packets")
 SIZE = 256 << 10
 
 
 def kept(file):
-    """The last input of each target that has tried one."""
+    """The last input of each fuzzer that has tried an input, as {name of the fuzzer: input}."""
     memory = file.read_bytes() if file.exists() else b""
     found = {}
     for number, target in enumerate(TARGETS):

@@ -61,7 +61,7 @@ def tell(one, options):
     if wrong:
         print(f"        it {wrong}")
     if one["status"]:
-        # If the kernel ended the fuzzer, there is no finding, but the memory has the last input.
+        # If the kernel killed the fuzzer, libFuzzer did not save the input. But the shared memory has the last input.
         data = kept(options.kept).get(target, b"") if one["finding"] is None else bytes.fromhex(one["finding"])
         tell_finding(options.output, target, data)
     return not wrong
@@ -71,7 +71,8 @@ def main():
     options = parse()
     done = [json.loads(line) for line in options.results.read_text(encoding="ascii").splitlines()]
     good = [tell(one, options) for one in done]
-    # A fuzzer without a result died with the guest. One of the kept inputs, or several together, caused that.
+    # If a fuzzer has no result, the guest died before the fuzzer ended. One of the kept inputs caused this, or several
+    # inputs together.
     told = {one["target"] for one in done}
     for target, data in kept(options.kept).items():
         if target in told and not all(good):

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Counters in every network namespace, with a family of generic netlink. Any client may read the counters and
-//! listen to changes. A client with `CAP_NET_ADMIN` may add to them.
+//! 128 counters in each network namespace, served by a family of generic netlink. Any client may read the counters
+//! and get an event for each change. A client with `CAP_NET_ADMIN` may add to a counter.
 
 #![deny(unsafe_code)]
 
@@ -95,7 +95,7 @@ impl generic::Family for Counters {
     ];
 }
 
-/// A dump of all counters: a message for each.
+/// The dump of all counters, with one message for each counter.
 struct All;
 
 impl Dump<Counters, Command> for All {

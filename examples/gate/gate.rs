@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Drops the packets that arrive from one address at one device. A netlink client with
-//! `CAP_NET_ADMIN` can change this rule while packets pass. The hook reads either the whole old rule
-//! or the whole new rule.
+//! Drops the packets that have one IPv4 source address and arrive at one device. A netlink client
+//! with `CAP_NET_ADMIN` can set this address and this device while packets pass. For each packet,
+//! the hook uses either the whole old rule or the whole new rule.
 
 #![deny(unsafe_code)]
 
@@ -36,7 +36,7 @@ const DEVICE: Attribute<i32> = Attribute::new(1).range(0, i32::MAX as i64).requi
 const SOURCE: Attribute<[u8; 4]> = Attribute::new(2).required();
 static SET_POLICY: Policy = Policy::new(&[DEVICE.rule(), SOURCE.rule()]);
 
-/// The packets that are dropped.
+/// The rule: the hook drops packets that have this source address and arrive at this device.
 #[derive(Clone, Copy, Default)]
 struct Rule {
     device: i32,
@@ -61,7 +61,7 @@ impl Gate {
         Ok(request.reply(RULE, payload.bytes()?)?.send()?)
     }
 
-    /// Changes the rule. The policy ensures that the request has both attributes.
+    /// Changes the rule. `SET_POLICY` refuses a request that lacks `DEVICE` or `SOURCE`.
     fn set(
         gate: &Instance<'_, Self>,
         _: &Request<'_>,

@@ -8,7 +8,7 @@ enum {
 	RATE_LIMIT_MSG_COUNTS,
 };
 
-/* Attributes of RATE_LIMIT_MSG_COUNTS; unsigned integers of 4 or 8 bytes. */
+/* The attributes of RATE_LIMIT_MSG_COUNTS. Their values are unsigned integers of 4 or 8 bytes. */
 enum {
 	RATE_LIMIT_A_PASSED = 1,
 	RATE_LIMIT_A_DROPPED,

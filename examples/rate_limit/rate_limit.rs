@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Limits how many ICMP messages a network namespace receives in a second. A netlink client can ask how many
-//! passed and how many were dropped.
+//! Limits how many ICMP messages a network namespace receives in a second. A netlink client can ask how many ICMP
+//! messages passed, and how many were dropped.
 
 #![deny(unsafe_code)]
 
@@ -34,21 +34,21 @@ module! {
 const GET: MessageType = MessageType::new(uapi::RATE_LIMIT_MSG_GET);
 const COUNTS: MessageType = MessageType::new(uapi::RATE_LIMIT_MSG_COUNTS);
 
-/// The time between two messages, in nanoseconds. So ten messages pass in a second.
+/// The time between two messages at the allowed rate of ten messages in a second, in nanoseconds.
 const INTERVAL: i64 = NSEC_PER_SEC / 10;
-/// The number of messages that pass at once after a pause.
+/// After a pause, this number of messages may pass without any time between them.
 const BURST: i64 = 5;
 
 struct RateLimit {
     begin: Instant<Monotonic>,
-    /// When the next message would arrive if all arrived exactly at the rate: nanoseconds since `begin`.
+    /// The time of the next message if messages came exactly at the allowed rate, in nanoseconds since `begin`.
     due: Atomic<i64>,
-    /// Messages that passed, and those that were dropped.
+    /// The number of messages that passed, and the number of messages that were dropped.
     counters: Counters<2>,
 }
 
 impl RateLimit {
-    /// Whether one more message may pass. CPUs that ask at once get their answers one after the other.
+    /// Whether one more message may pass. If another CPU changes `due` meanwhile, this CPU tries again.
     fn admits(&self) -> bool {
         let now = self.begin.elapsed().as_nanos();
         let mut due = self.due.load(Relaxed);
@@ -91,7 +91,7 @@ impl netfilter::Hook for RateLimit {
     }
 
     fn hook(&self, packet: &Packet, _state: &State, _point: &Point) -> Verdict {
-        // Byte 9 of the IPv4 header is the protocol. 1 is ICMP.
+        // Byte 9 of the IPv4 header is the protocol number. ICMP has number 1.
         if packet.read_at(9) != Some([1]) {
             return Verdict::ACCEPT;
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Links `kcov.c` between libFuzzer and the function that it calls for each input.
+//! Lets `kcov.c` wrap `LLVMFuzzerTestOneInput()`, the function that libFuzzer calls for each input.
 
 fn main() {
     println!("cargo:rerun-if-changed=kcov.c");

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The module's coverage for libFuzzer. The kernel records the code that ran for an input (KCOV,
- * Documentation/dev-tools/kcov.rst). This file turns the record into libFuzzer's extra counters;
- * the program itself has no counters. A linker option makes libFuzzer call
- * __wrap_LLVMFuzzerTestOneInput().
+ * Gives libFuzzer the coverage of the module. While an input runs, the kernel records which code
+ * runs (KCOV, Documentation/dev-tools/kcov.rst). This file turns the record into libFuzzer's extra
+ * counters. The fuzzer itself is compiled without counters, so libFuzzer sees only the coverage of
+ * the module. The linker option --wrap makes libFuzzer call __wrap_LLVMFuzzerTestOneInput() instead
+ * of the fuzzer's LLVMFuzzerTestOneInput(), which this file calls by its name with __real_.
  *
- * Variables of the environment:
+ * Environment variables:
  *   NLDEMO_FUZZ_TEXT      the address of the module's code
  *   NLDEMO_FUZZ_COVERAGE  the file to which all covered offsets are written when the program ends
- *   NLDEMO_FUZZ_LAST      optional: the file that keeps the input that is being tried
- *   NLDEMO_FUZZ_PLACE     the number of the place in that file
+ *   NLDEMO_FUZZ_LAST      optional: the file that keeps the current input of each fuzzer
+ *   NLDEMO_FUZZ_PLACE     the number of this fuzzer's place in that file
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -23,19 +24,25 @@
 #include <sys/mman.h>
 #include <linux/kcov.h>
 
-/* Room for the record of one input. KCOV does not record more. */
+/* The size of KCOV's record of one input, in words. KCOV drops what does not fit. */
 #define TRACE_WORDS (1UL << 19)
-/* The number of counters: a power of two, much larger than the number of the module's edges. */
+/*
+ * The number of counters. It must be a power of two. It is much larger than the number of edges in
+ * the module's code, so that two edges rarely share a counter.
+ */
 #define COUNTERS (1UL << 16)
-/* The limit for offsets in the module's code, in bytes. It is larger than the code. */
+/* All offsets in the module's code are smaller than this number: the code has fewer bytes. */
 #define TEXT_MAX (4UL << 20)
-/* The size of a place, which the host reads. It has the length and the bytes of an input. */
+/*
+ * The size of a fuzzer's place in the file NLDEMO_FUZZ_LAST. A place has the length and the bytes
+ * of the fuzzer's current input. The host reads it (fuzz/places.py).
+ */
 #define PLACE_SIZE (256UL << 10)
 
 int __real_LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int __wrap_LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* libFuzzer reads the section with this name. This program only writes to it. */
+/* libFuzzer reads the section of this name. Code of this program only writes to it. */
 __attribute__((used, retain, section("__libfuzzer_extra_counters"))) static uint8_t counters[COUNTERS];
 
 static uint64_t *trace;
@@ -103,7 +110,7 @@ static void start(void)
 		die("atexit");
 }
 
-/* Keeps the input for the host, which can read it even after the guest's kernel crashed. */
+/* Copies the input to memory that the host can read, even after the guest's kernel has crashed. */
 static void remember(const uint8_t *data, size_t size)
 {
 	uint64_t length = size < PLACE_SIZE - sizeof(length) ? size : PLACE_SIZE - sizeof(length);
@@ -112,7 +119,7 @@ static void remember(const uint8_t *data, size_t size)
 	memcpy(last + sizeof(length), data, length);
 }
 
-/* Sets the counters of the edges that ran. The number of runs does not matter. */
+/* Sets the counter of each edge that ran to 1. It does not count how often an edge ran. */
 static void collect(void)
 {
 	uint64_t count = __atomic_load_n(&trace[0], __ATOMIC_ACQUIRE);

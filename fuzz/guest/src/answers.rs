@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The answers that the module must give by docs/protocol.md.
+//! The answers that the module must send according to docs/protocol.md.
 
 use knetlink::HEADER_LEN;
 use knetlink::Message;
@@ -20,13 +20,13 @@ use nldemo::control::Stats;
 use nldemo::control::Totals;
 use nldemo::protocol;
 
-/// Lower types belong to netlink itself (`NLMSG_MIN_TYPE`).
+/// The lowest message type of a protocol. Netlink itself uses the lower types (`NLMSG_MIN_TYPE`).
 const FIRST_TYPE: u16 = 16;
 
 /// One expected answer.
 #[derive(Debug)]
 pub struct Answer {
-    /// The sequence number of the request.
+    /// The sequence number of the request, which the answer must have, too.
     sequence: u32,
     what: What,
 }
@@ -39,31 +39,33 @@ enum What {
     Config,
     /// The totals.
     Stats,
-    /// The counters of all CPUs, and the end of the dump.
+    /// A dump: messages with the counters of each CPU, and the message that ends the dump.
     Dump,
     /// An acknowledgement or an error.
     Status {
-        /// The allowed errors, as positive numbers; 0 for an acknowledgement.
+        /// The errnos that the module may send, as positive numbers. 0 means an acknowledgement.
         errnos: Vec<i32>,
-        /// Whether the answer may be missing, which means success.
+        /// Whether the module may send no answer. Then the request has succeeded, and did not ask
+        /// for an acknowledgement.
         optional: bool,
-        /// The message that the answer quotes.
+        /// The request, which the answer must quote.
         request: Vec<u8>,
     },
 }
 
-/// A received message, compared with an expected answer.
+/// The result of comparing a received message with an expected answer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Judgement {
     /// The message is the whole answer.
     Whole,
-    /// The message is a part of the answer, and others follow.
+    /// The message is a part of the answer, and other parts follow.
     Part,
     /// The message is not the answer.
     Other,
 }
 
-/// The expected answers to a buffer. `privileged` says that the client has `CAP_NET_ADMIN`.
+/// The expected answers to the messages in a buffer. `privileged` says whether the client has
+/// `CAP_NET_ADMIN`.
 #[must_use]
 pub fn answers(buffer: &[u8], privileged: bool) -> Vec<Answer> {
     let mut expected = Vec::new();
@@ -114,7 +116,8 @@ fn answer(message: &Message<'_>, raw: &[u8], privileged: bool, expected: &mut Ve
             Some(libc::EINVAL)
         }
         protocol::MSG_CONFIG_SET => {
-            // The tests of attributes check which of these errors is right.
+            // The fuzzer accepts any of these errnos. The host tests of attributes check which
+            // errno is right.
             let mut errnos = vec![libc::EINVAL, libc::ERANGE];
             if has(NLM_F_DUMP) {
                 errnos.push(libc::EOPNOTSUPP);
@@ -140,7 +143,7 @@ fn answer(message: &Message<'_>, raw: &[u8], privileged: bool, expected: &mut Ve
 }
 
 impl Answer {
-    /// Whether the answer may be missing.
+    /// Whether the module may send no answer.
     #[must_use]
     pub fn is_optional(&self) -> bool {
         matches!(self.what, What::Status { optional: true, .. })
@@ -150,7 +153,7 @@ impl Answer {
     ///
     /// # Panics
     ///
-    /// If the message is the answer, but wrong.
+    /// If the message has the type of the answer, but its contents are wrong.
     #[must_use]
     pub fn judge(&self, message: &Message<'_>, portid: u32) -> Judgement {
         if message.sequence != self.sequence || message.portid != portid {
@@ -214,7 +217,7 @@ impl Answer {
 ///
 /// # Panics
 ///
-/// If the configuration is wrong.
+/// If the configuration has an impossible value.
 pub fn check_config(payload: &[u8]) {
     let config = Config::parse(payload).expect("a sound configuration");
     assert!(config.queues > 0, "{config:?}");
@@ -226,10 +229,11 @@ pub fn check_config(payload: &[u8]) {
 ///
 /// # Panics
 ///
-/// If the sums are wrong.
+/// If the counters contradict each other.
 pub fn check_stats(stats: &Stats) {
-    // Each fuzzer has its own network namespace. But timers of the namespace also send packets on
-    // other CPUs. Such a packet may have been added to only one of two counters when both are read.
+    // Each fuzzer has its own network namespace, so no other program sends packets there. But
+    // timers of the network stack send packets on other CPUs. When the module reads the counters,
+    // such a packet may be counted in `matched`, and not yet in `skipped` or `queued`.
     const UNDERWAY: u64 = 4;
     for packets in [stats.ipv4, stats.ipv6] {
         let decided = packets.skipped + packets.queued;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A netlink socket that knows the expected answers.
+//! A netlink client that knows which answers it must get.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -21,9 +21,10 @@ use crate::answers::Judgement;
 
 /// A user without capabilities.
 const NOBODY: Uid = Uid::from_raw(65534);
-/// The length of the buffer for a received message. It is more than the largest message.
+/// The length of the buffer for received messages, in bytes. The largest message is shorter.
 const BUFFER_LEN: usize = 256 << 10;
-/// The size of a receive buffer. It is so large that answers are lost only on purpose.
+/// The size of a socket's receive buffer, in bytes. It is so large that answers are lost only after
+/// [`Client::narrow()`].
 const RECEIVE_BUFFER: u32 = 16 << 20;
 
 /// A client of the module.
@@ -33,14 +34,14 @@ pub struct Client {
     privileged: bool,
     sequence: u32,
     expected: VecDeque<Answer>,
-    /// Whether answers may be missing, because its receive buffer was full.
+    /// Whether answers may be missing, because the socket's receive buffer is small or was full.
     lossy: bool,
-    /// Whether the socket was changed since it was opened.
+    /// Whether options or groups of the socket may have changed since it was opened.
     changed: bool,
     received: Vec<u8>,
 }
 
-/// The options of a client's socket.
+/// The options of a socket that an input can set.
 #[derive(Clone, Copy, Debug, arbitrary::Arbitrary)]
 pub enum Switch {
     ExtendedAck,
@@ -64,7 +65,8 @@ impl Client {
     }
 
     fn open_with(privileged: bool, received: Vec<u8>) -> Self {
-        // For a connected socket, the rights of its opener count.
+        // If a connected socket sends without an address, netlink checks the rights of the user who
+        // opened the socket.
         let opened_by = |uid| seteuid(uid).expect("root may be anybody");
         if !privileged {
             opened_by(NOBODY);
@@ -93,26 +95,26 @@ impl Client {
         }
     }
 
-    /// Opens the socket again, if it was changed.
+    /// Replaces the socket by a new one, if the socket may have changed.
     pub fn renew(&mut self) {
         if self.changed {
             self.reopen();
         }
     }
 
-    /// Opens the socket again.
+    /// Replaces the socket by a new one.
     pub fn reopen(&mut self) {
         *self = Self::open_with(self.privileged, mem::take(&mut self.received));
     }
 
-    /// The number for the next message.
+    /// The sequence number for the next message.
     pub fn next_sequence(&mut self) -> u32 {
         self.sequence = self.sequence.wrapping_add(1);
         self.sequence
     }
 
-    /// Sends a buffer to the module and, if `group` is one, to that group, too. Returns the number
-    /// of messages.
+    /// Sends a buffer to the module. If `group` is `Some`, the sockets of this group get the
+    /// buffer, too. Returns the number of messages that were sent.
     pub fn send(&mut self, buffer: &[u8], group: Option<u32>) -> usize {
         let sent = match group {
             None => self.socket.send(buffer, libc::MSG_DONTWAIT),
@@ -121,11 +123,12 @@ impl Client {
                 self.socket.send_to(buffer, &address, libc::MSG_DONTWAIT)
             }
         };
-        // The kernel refuses a buffer that is too large.
+        // For example, the kernel refuses a buffer that is too large for the socket.
         if sent.is_err() {
             return 0;
         }
-        // If the destination is named, the current rights of the process count.
+        // If a call names the destination, netlink checks only the rights that the process has now.
+        // The fuzzer runs as root.
         let privileged = self.privileged || group.is_some();
         self.expected.extend(answers::answers(buffer, privileged));
         Messages::new(buffer).flatten().count()
@@ -150,7 +153,7 @@ impl Client {
         .expect("a socket option");
     }
 
-    /// Gives the socket a small receive buffer, so that answers are lost.
+    /// Gives the socket a small receive buffer, so that the kernel drops answers.
     ///
     /// # Panics
     ///
@@ -161,7 +164,8 @@ impl Client {
         self.socket.set_rx_buf_sz(0_u32).expect("a receive buffer");
     }
 
-    /// Joins or leaves a group. The group may not exist.
+    /// Joins the group if `join` is true. Otherwise leaves it. A group of this number need not
+    /// exist.
     pub fn membership(&mut self, group: u32, join: bool) {
         self.changed = true;
         let _ = if join {
@@ -175,7 +179,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// If the module answered something else.
+    /// If a message is not the expected answer.
     pub fn receive(&mut self) {
         let mut buffer = mem::take(&mut self.received);
         loop {
@@ -197,7 +201,7 @@ impl Client {
     }
 
     fn take(&mut self, message: &Message<'_>) {
-        // An event has no portid.
+        // In an event the portid is 0.
         if message.portid == 0 {
             match message.kind {
                 protocol::MSG_CONFIG_NTF => answers::check_config(message.payload),
@@ -222,11 +226,11 @@ impl Client {
         assert!(self.lossy, "nobody asked for {message:?}");
     }
 
-    /// Receives all messages that wait. All expected answers must have come.
+    /// Receives all messages that wait, and checks that no expected answer is missing.
     ///
     /// # Panics
     ///
-    /// If an answer is missing.
+    /// If an expected answer is missing, or a message is not the expected answer.
     pub fn finish(&mut self) {
         self.receive();
         let missing = self.expected.iter().find(|answer| !answer.is_optional());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel log during an input.
+//! Notices faults that the kernel reports in its log while an input runs.
 
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -10,13 +10,13 @@ use std::io::Seek;
 use std::io::SeekFrom;
 use std::os::unix::fs::OpenOptionsExt;
 
-/// The first words of the kernel's reports of its own faults. `scripts/kernel-log-oracle` judges
-/// the whole log later.
+/// Words that the kernel's reports of its own faults contain. After the run,
+/// `scripts/kernel-log-oracle` judges the whole log.
 const ALARMS: [&str; 8] = [
     "BUG", "WARNING:", "Oops", "KASAN", "UBSAN", "panicked", "INFO: ", "cut here",
 ];
 
-/// The messages of the kernel log since the value was made.
+/// Reads the messages that the kernel logs after this value was made.
 pub struct KernelLog(File);
 
 impl KernelLog {
@@ -51,7 +51,7 @@ impl KernelLog {
                     let alarm = ALARMS.iter().any(|alarm| record.contains(alarm));
                     assert!(!alarm, "the kernel reports: {record}");
                 }
-                // The kernel overwrote old records before they were read.
+                // The kernel overwrote old records before this program read them.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) => panic!("/dev/kmsg: {error}"),

@@ -3,8 +3,9 @@
 //! The parts that the fuzzers in the guest share: the generators of messages and packets, and the
 //! checks that notice a fault of the kernel.
 //!
-//! An input is a sequence of structures, until its bytes are used up. A structure takes as few
-//! bytes as possible. So a small change of the bytes is a small change of the messages or packets.
+//! The bytes of an input become a sequence of structures: structures are made until no bytes are
+//! left. Each structure is made from as few bytes as possible. So a small change of the bytes
+//! changes the messages or packets only a little.
 
 pub mod answers;
 pub mod client;
@@ -18,7 +19,7 @@ use arbitrary::Arbitrary;
 use arbitrary::Result;
 use arbitrary::Unstructured;
 
-/// The sequence of structures that the bytes of an input make.
+/// The sequence of structures that are made from the bytes of an input.
 #[derive(Debug)]
 pub struct Sequence<T>(pub Vec<T>);
 
@@ -32,13 +33,13 @@ impl<'a, T: Arbitrary<'a>> Arbitrary<'a> for Sequence<T> {
     }
 }
 
-/// True in `cases` of 256 cases.
+/// Is true for `cases` of the 256 values of the next byte.
 pub(crate) fn rarely(bytes: &mut Unstructured<'_>, cases: u8) -> Result<bool> {
     // If no bytes are left, `arbitrary()` returns 0, and this is false.
     Ok(bytes.arbitrary::<u8>()? > u8::MAX - cases)
 }
 
-/// Bytes without a short period.
+/// Makes a pattern of `len` bytes, which repeats only after 64 KiB.
 pub(crate) fn pattern(len: usize, seed: u8) -> Vec<u8> {
     #[expect(clippy::cast_possible_truncation, reason = "they wrap")]
     let byte = |index: usize| (index * 31 + index / 256) as u8 ^ seed;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Messages to the module. Most are valid, and some have wrong lengths or values.
+//! Generates messages to the module. Most messages are valid, and some have wrong lengths or
+//! values.
 
 use arbitrary::Arbitrary;
 use arbitrary::Result;
@@ -17,7 +18,7 @@ use nldemo::protocol;
 use crate::pattern;
 use crate::rarely;
 
-/// A message that waits to be sent.
+/// A message, without the sequence number that it gets when it is sent.
 #[derive(Clone, Debug)]
 pub struct Message {
     kind: u16,
@@ -25,7 +26,7 @@ pub struct Message {
     /// The value of `nlmsg_pid`.
     portid: u32,
     payload: Payload,
-    /// The difference between the length in the header and the real length.
+    /// The number that is added to the real length to get the length in the message's header.
     lie: i32,
 }
 
@@ -39,7 +40,7 @@ enum Payload {
 struct Attribute {
     kind: u16,
     value: Value,
-    /// The difference between the length in the attribute's header and the real length.
+    /// The number that is added to the real length to get the length in the attribute's header.
     lie: i16,
 }
 
@@ -49,23 +50,24 @@ enum Value {
     Nest(Vec<Attribute>),
 }
 
-/// The value in which the messages of a series differ. A value of an attribute is that of the last
-/// attribute of the message or, if this attribute is a nest, of the last attribute in the nest.
+/// The value in which the messages of a series differ. "The attribute" is the last attribute of the
+/// message. If that attribute is a nest, "the attribute" is the last attribute in the nest.
 #[derive(Clone, Copy, Debug, Arbitrary)]
 pub enum Series {
     /// The type.
     Types,
     /// One flag.
     Flags,
-    /// The difference between the length in the header and the real length.
+    /// The difference between the length in the message's header and the real length.
     Lies,
-    /// The length of the payload, or of the attribute's value.
+    /// The length of the attribute's value. In a message without attributes, the length of the
+    /// payload.
     Lengths,
     /// The attribute's number.
     Attributes,
     /// The bytes of the attribute's value.
     Values,
-    /// The difference between the attribute's length in its header and the real length.
+    /// The difference between the length in the attribute's header and the real length.
     AttributeLies,
 }
 
@@ -122,7 +124,8 @@ impl<'a> Arbitrary<'a> for Message {
     }
 }
 
-/// A length. Most lengths are short. The largest payloads need more than one piece of memory.
+/// The length of a payload. Most payloads are short. A reply with one of the largest payloads needs
+/// more than one piece of memory.
 fn length(bytes: &mut Unstructured<'_>) -> Result<usize> {
     Ok(match bytes.arbitrary::<u8>()? {
         short @ 0..=247 => usize::from(short) / 2,
@@ -141,7 +144,7 @@ fn several(bytes: &mut Unstructured<'_>, most: usize, depth: usize) -> Result<Ve
 }
 
 impl Payload {
-    /// Changes the payload to that of the message at `place` of a series.
+    /// Changes the value that `series` names. `place` gives the new value.
     fn vary(&mut self, series: Series, place: u8) {
         match self {
             Self::Pattern { len, .. } => *len = place.into(),
@@ -155,13 +158,14 @@ impl Payload {
 }
 
 impl Attribute {
-    /// The largest depth of nested attributes. The module's limit is 10.
+    /// The largest depth of nested attributes in a message. It is larger than 10, the module's
+    /// limit.
     const DEPTH_MAX: usize = 12;
 
     fn arbitrary(bytes: &mut Unstructured<'_>, depth: usize) -> Result<Self> {
         let number = match bytes.int_in_range(0..=31_u16)? {
             known @ 1..=10 => known,
-            // The only attribute of a family's nest.
+            // The nest of an address family has only this attribute.
             11..=23 if depth > 0 => protocol::FAMILY_A_TYPES,
             known @ 11..=20 => known - 10,
             21..=25 => protocol::CONFIG_A_IPV4,
@@ -194,7 +198,7 @@ impl Attribute {
         })
     }
 
-    /// Changes the attribute to that of the message at `place` of a series.
+    /// Changes the value that `series` names. `place` gives the new value.
     fn vary(&mut self, series: Series, place: u8) {
         if let Value::Nest(nest) = &mut self.value {
             if let Some(last) = nest.last_mut() {
@@ -209,7 +213,8 @@ impl Attribute {
         }
     }
 
-    /// A value. Most have the right length, and half of them are in range.
+    /// A value for the attribute `number`. Most values have the right length, and many of them are
+    /// in range.
     fn value(bytes: &mut Unstructured<'_>, number: u16, depth: usize) -> Result<Vec<u8>> {
         if rarely(bytes, 16)? {
             let len = bytes.int_in_range(0..=40)?;
@@ -252,7 +257,7 @@ fn append_all(attributes: &[Attribute], buffer: &mut Vec<u8>) {
 }
 
 impl Message {
-    /// Changes the message to the one at `place` of a series.
+    /// Changes the value that `series` names. `place` gives the new value.
     pub fn vary(&mut self, series: Series, place: u8) {
         match series {
             Series::Types => self.kind = place.into(),
@@ -270,11 +275,12 @@ impl Message {
         self.kind == protocol::MSG_CONFIG_SET
     }
 
-    /// Appends the message with this sequence number, at the next boundary.
+    /// Appends the message to `buffer`, with this sequence number. The message starts at the next
+    /// aligned offset (`NLMSG_ALIGN()`).
     ///
     /// # Panics
     ///
-    /// Never: there are no messages of such a length.
+    /// Never, because every generated message is short enough for its length field.
     pub fn append_to(&self, buffer: &mut Vec<u8>, sequence: u32) {
         buffer.resize(aligned(buffer.len()), 0);
         let start = buffer.len();

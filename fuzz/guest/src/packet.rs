@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Packets. Most are ICMP and `ICMPv6`. Some are valid, others have wrong lengths or values.
+//! Generates packets. Most are ICMP and `ICMPv6` packets. Some packets are valid, others have wrong
+//! lengths or values.
 
 use arbitrary::Arbitrary;
 use arbitrary::Result;
@@ -13,13 +14,14 @@ use crate::rarely;
 /// The destination of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Arbitrary)]
 pub enum Destination {
-    /// For an arriving packet, this host. For a leaving packet, the device that packets arrive at.
+    /// An arriving packet is for this host. A leaving packet goes to the network of the TUN device.
     Near,
-    /// Through this host.
+    /// An arriving packet is for another host, to which this host forwards it. A leaving packet
+    /// goes to another network.
     Far,
-    /// To this host, by the loopback device if it leaves.
+    /// The loopback address. A leaving packet comes back to this host over the loopback device.
     Loopback,
-    /// All hosts.
+    /// All hosts of a network, by multicast or broadcast.
     Multicast,
 }
 
@@ -57,12 +59,12 @@ pub struct V6 {
     damage: Vec<Damage>,
 }
 
-/// The content after the IP headers.
+/// The part of a packet after the IP headers.
 #[derive(Clone, Debug)]
 struct Content {
     kind: u8,
     len: usize,
-    /// The packet that an error message quotes, in place of a pattern.
+    /// The packet that an ICMP error message quotes. Without it, the content is a pattern.
     quoted: Option<Box<Packet>>,
 }
 
@@ -73,7 +75,7 @@ struct Extension {
     fragment: u16,
 }
 
-/// A change of one byte.
+/// A change of one byte of a packet: the bits in `mask` of the byte at `place` are flipped.
 #[derive(Clone, Copy, Debug, Arbitrary)]
 struct Damage {
     place: u8,
@@ -83,7 +85,7 @@ struct Damage {
 /// The value in which the packets of a series differ.
 #[derive(Clone, Copy, Debug, Arbitrary)]
 pub enum Series {
-    /// The place of the changed byte, and the change.
+    /// The place of the byte in which the bits of this mask are flipped.
     Damage(u8),
     /// The length of the content.
     Lengths,
@@ -91,7 +93,7 @@ pub enum Series {
     Lies,
     /// The type of ICMP.
     Types,
-    /// The protocol, or the header after the last extension header.
+    /// The number of the protocol after the IP header or the last extension header.
     Protocols,
     /// The number of bytes that arrive in the linear part.
     Seams,
@@ -101,7 +103,8 @@ const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
-/// Hop-by-hop, routing, fragment, authentication, destination, mobility, host identity and Shim6.
+/// The numbers of the IPv6 extension headers: hop-by-hop, routing, fragment, authentication,
+/// destination, mobility, host identity and Shim6.
 const EXTENSIONS: [u8; 8] = [0, 43, FRAGMENT, AUTHENTICATION, 60, 135, 139, 140];
 
 fn lie(bytes: &mut Unstructured<'_>) -> Result<i16> {
@@ -120,8 +123,8 @@ fn damage(bytes: &mut Unstructured<'_>) -> Result<Vec<Damage>> {
     }
 }
 
-/// A fragment field. The first and the only fragment are more frequent than others. The lowest bits
-/// are the offset.
+/// The offset of a fragment, in units of 8 bytes. Most offsets are 0, as in the first fragment and
+/// in a packet without fragments.
 fn fragment_offset(bytes: &mut Unstructured<'_>) -> Result<u16> {
     Ok(match bytes.arbitrary::<u8>()? {
         0..=200 => 0,
@@ -157,7 +160,7 @@ impl V4 {
 
     fn to_bytes(&self) -> Vec<u8> {
         let header_len = 20 + 4 * self.options;
-        // The header is filled with options that have no function.
+        // The value 1 fills the place of the options with the option "no operation".
         let mut packet = vec![1; header_len];
         packet[0] = self.version_ihl;
         packet[1] = 0;
@@ -222,7 +225,7 @@ impl V6 {
             Destination::Loopback => address([0, 0], 1),
             Destination::Multicast => address([0xff, 2], 1),
         });
-        // The place of the "next header" number.
+        // The offset of the last "next header" field so far.
         let mut next = 6;
         for extension in &self.extensions {
             packet[next] = extension.kind;
@@ -277,7 +280,8 @@ impl Extension {
 }
 
 impl Content {
-    /// Echo and its reply, errors, redirects, timestamps, neighbours, listeners.
+    /// Types of ICMP and `ICMPv6` messages: echo requests and replies, errors, redirects,
+    /// timestamps, neighbour discovery and multicast listener reports.
     const KINDS: [u8; 14] = [8, 0, 3, 5, 11, 13, 128, 129, 1, 2, 130, 135, 136, 143];
 
     fn arbitrary(bytes: &mut Unstructured<'_>, depth: u8) -> Result<Self> {
@@ -300,14 +304,16 @@ impl Content {
                 len @ 0..=63 => len.into(),
                 64..=247 => 16,
                 248..=254 => bytes.int_in_range(0..=1400)?,
-                // If the packet arrives, a part of this content is not in the linear part.
+                // If a packet with such a long content arrives, a part of the content is in
+                // fragments of the `sk_buff`.
                 255 => bytes.int_in_range(4000..=9000)?,
             },
             quoted,
         })
     }
 
-    /// The bytes, with a checksum over them and over the pseudo-header.
+    /// The bytes of the content. The checksum covers these bytes and `pseudo`, the addresses of the
+    /// IPv6 pseudo-header. For IPv4, `pseudo` is empty.
     fn to_bytes(&self, pseudo: &[u8]) -> Vec<u8> {
         let mut bytes = pattern(self.len, 0);
         if let Some([kind, code, sum0, sum1]) = bytes.first_chunk_mut() {
@@ -331,7 +337,7 @@ impl Content {
     }
 }
 
-/// The checksum over all parts. Only the last part may have an odd length.
+/// The checksum over all parts. A part with an odd length is padded with a zero byte.
 fn checksum(parts: &[&[u8]]) -> [u8; 2] {
     parts
         .iter()
@@ -340,8 +346,8 @@ fn checksum(parts: &[&[u8]]) -> [u8; 2] {
         .to_ne_bytes()
 }
 
-/// Writes the length of the bytes after `header_len` to `place`, with the difference and the damage
-/// of the packet.
+/// Counts the bytes after `header_len`, adds `lie` to their number, and writes the result to the
+/// length field at `place`. Then changes the bytes that `damage` names.
 fn finish(packet: &mut [u8], place: usize, header_len: usize, lie: i16, damage: &[Damage]) {
     let len = u16::try_from(packet.len() - header_len).expect("short");
     packet[place..place + 2].copy_from_slice(&len.wrapping_add_signed(lie).to_be_bytes());
@@ -353,7 +359,7 @@ fn finish(packet: &mut [u8], place: usize, header_len: usize, lie: i16, damage: 
 }
 
 impl Packet {
-    /// Changes the packet to the one at `place` of a series.
+    /// Changes the value that `series` names. `place` gives the new value.
     pub fn vary(&mut self, series: Series, place: u8) {
         let (protocol, content, lie, damage) = match self {
             Self::V4(packet) => (
@@ -375,12 +381,12 @@ impl Packet {
             Series::Lies => *lie = i8::from_ne_bytes([place]).into(),
             Series::Types => content.kind = place,
             Series::Protocols => *protocol = place,
-            // The sender of the packet changes this value.
+            // This number is no part of the packet. The code that sends the packet changes it.
             Series::Seams => {}
         }
     }
 
-    /// The packet as it is sent.
+    /// The bytes of the packet, as they are sent.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Configurations that the module accepts.
+//! Generates configurations that the module accepts.
 
 use arbitrary::Arbitrary;
 use arbitrary::Result;
@@ -23,15 +23,16 @@ pub struct Settings {
     bypass: bool,
     hooks: u8,
     priority: i32,
-    /// Packets with this mark pass.
+    /// Packets with this mark pass without being queued. 0 means that there is no such mark.
     pub skip_mark: u32,
-    /// The types of ICMP and of `ICMPv6` that are queued.
+    /// The queued types of ICMP and of `ICMPv6`, as bit masks.
     types: [[u8; protocol::TYPES_LEN]; 2],
 }
 
 impl Default for Settings {
-    /// All ICMP and `ICMPv6` packets that arrive are queued, and pass. Only one hook point has hooks,
-    /// so a change of the hooks takes little time.
+    /// The module queues all ICMP and `ICMPv6` packets that arrive. The queue has no consumer, so
+    /// the packets pass. Only one hook point has hooks, so a change of the hook points takes little
+    /// time.
     fn default() -> Self {
         Self {
             enabled: true,
@@ -57,15 +58,16 @@ impl<'a> Arbitrary<'a> for Settings {
             })
         };
         Ok(Self {
-            // If all is off or dropped, a fuzzer sees nothing.
+            // If the module is disabled, or if the kernel drops all queued packets, the fuzzer
+            // reaches little code of the module. So both are rare.
             enabled: !rarely(bytes, 8)?,
             bypass: !rarely(bytes, 64)?,
             queue: bytes.int_in_range(0..=1)?,
             queues: *bytes.choose(&[1, 2, 7, 65535])?,
             spread: *bytes.choose(&[protocol::SPREAD_FLOW, protocol::SPREAD_CPU])?,
             hooks: 31 & !bytes.int_in_range(0..=30_u8)?,
-            // With another priority all hooks would be registered again. That takes as long as
-            // sending many packets.
+            // With another priority the module registers all hooks again, which takes as much time
+            // as many packets. So another priority is rare.
             priority: if rarely(bytes, 32)? {
                 *bytes.choose(&[-400, 300, i32::MIN, i32::MAX])?
             } else {

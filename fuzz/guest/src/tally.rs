@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The number of messages or packets that were sent.
+//! Counts the messages or packets that a fuzzer has sent.
 
 use std::env;
 use std::fs;
 use std::path::PathBuf;
 
-/// A counter in the file that `NLDEMO_FUZZ_TALLY` names. Other programs can read it.
+/// A counter. It is written to the file that `NLDEMO_FUZZ_TALLY` names, so that other programs can
+/// read it.
 pub struct Tally {
     file: PathBuf,
     count: u64,
@@ -14,14 +15,15 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// The largest difference between the counter and the file.
+    /// The counter is written to the file when it is larger than the number in the file by this
+    /// number.
     const STEP: u64 = 100;
 
     /// Starts from zero.
     ///
     /// # Panics
     ///
-    /// If the environment has no such variable.
+    /// If the environment variable `NLDEMO_FUZZ_TALLY` does not exist.
     #[must_use]
     pub fn new() -> Self {
         let file = env::var_os("NLDEMO_FUZZ_TALLY").expect("NLDEMO_FUZZ_TALLY names a file");

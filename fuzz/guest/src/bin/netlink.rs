@@ -21,7 +21,7 @@ use nldemo_fuzz_guest::message::Series;
 use nldemo_fuzz_guest::settings::Settings;
 use nldemo_fuzz_guest::tally::Tally;
 
-/// An action of one of two clients. The second client has no privileges.
+/// An action of one client. Client 0 has all privileges, and client 1 has none.
 #[derive(Debug)]
 struct Step {
     client: usize,
@@ -32,17 +32,18 @@ struct Step {
 enum Deed {
     Send {
         messages: Vec<Message>,
-        /// The number of bytes to remove at the end of the buffer, or to add there.
+        /// The number of bytes to add at the end of the buffer. If it is negative, bytes are
+        /// removed.
         end: i8,
-        /// The multicast group that also gets the message.
+        /// A multicast group to which the message is sent, too.
         group: Option<u32>,
     },
-    /// Sends a series of messages. Each differs from the first in one value.
+    /// Sends changed copies of `message`. Only the value that `series` names is changed.
     Series {
         message: Message,
         series: Series,
         start: u8,
-        /// Whether the messages are in one buffer.
+        /// Whether all messages are sent in one buffer.
         together: bool,
     },
     Receive,
@@ -85,7 +86,7 @@ impl<'a> Arbitrary<'a> for Step {
             51..=56 => Deed::Switch(bytes.arbitrary()?, bytes.arbitrary()?),
             57..=60 => Deed::Membership(
                 match bytes.arbitrary()? {
-                    // Mostly the group of the module's events.
+                    // In three of four cases, this is the group of the module's events.
                     0..=191_u8 => 1,
                     _ => bytes.int_in_range(0..=33)?,
                 },
@@ -98,21 +99,22 @@ impl<'a> Arbitrary<'a> for Step {
     }
 }
 
-/// The length of a series. It is large, so that most of the work for an input is for messages.
+/// The number of messages in a series. It is large, so that an input spends most of its time on
+/// messages.
 const SERIES_LEN: u8 = 32;
 
 struct Fuzzer {
     tally: Tally,
     log: KernelLog,
     clients: [Client; 2],
-    /// Whether the configuration may not be the default one.
+    /// Whether the configuration may differ from the default.
     changed: bool,
     buffer: Vec<u8>,
 }
 
 impl Fuzzer {
     fn run(&mut self, steps: &[Step]) {
-        // The last input may have changed the sockets.
+        // The previous input may have changed options or groups of the sockets.
         self.clients.iter_mut().for_each(Client::renew);
         if mem::take(&mut self.changed) {
             self.buffer.clear();

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Sends packets past the module's hooks. Each input changes the configuration of the hooks.
+//! Sends packets through the module's hooks. Each input first sets the module's configuration.
 //!
-//! Some packets arrive at a TUN device, which is the program's standard input. Others leave by raw
-//! sockets. For both kinds of packets the hooks run in the context of the program, so the kernel
-//! records their coverage. A packet on the loopback device comes back in a softirq, where no
-//! coverage is recorded.
+//! Some packets arrive from the network: the fuzzer writes them to a TUN device, whose file is its
+//! standard input. Other packets leave: the fuzzer sends them by raw sockets. Both kinds of packets
+//! meet the hooks in the context of the fuzzer's process, so KCOV records the coverage. If a packet
+//! leaves by the loopback device, this host receives it in a softirq, where KCOV records nothing.
 
 #![no_main]
 
@@ -36,18 +36,21 @@ use nldemo_fuzz_guest::packet::Series;
 use nldemo_fuzz_guest::settings::Settings;
 use nldemo_fuzz_guest::tally::Tally;
 
-/// The length of `struct virtio_net_hdr`, which comes before a packet on the device.
+/// The length of `struct virtio_net_hdr`, which comes before each packet in a write to the TUN
+/// device.
 const VNET_HEADER_LEN: usize = 10;
-/// The offset of its field `hdr_len`: the number of bytes of the packet that must be linear.
+/// The bytes of the field `hdr_len` in `struct virtio_net_hdr`. The field has the number of the
+/// packet's bytes that must be in the linear part.
 const VNET_LINEAR: std::ops::Range<usize> = 2..4;
 
 #[derive(Debug, Arbitrary)]
 struct Input {
     settings: Settings,
-    /// After the packets comes a series of other packets. Each packet of the series differs in one
-    /// value from the packet at `start`.
+    /// After `packets`, the fuzzer sends a series of changed copies of them. In each copy, only the
+    /// value that `series` names is changed.
     series: Series,
-    /// The packet that the series begins with.
+    /// The number from which the first copy gets its changed value. Each further copy has the next
+    /// number.
     start: u8,
     packets: Sequence<Sent>,
 }
@@ -61,17 +64,19 @@ struct Sent {
 #[derive(Clone, Debug, Arbitrary)]
 enum Way {
     In {
-        /// The number of bytes that must be linear, if that is not the whole packet.
+        /// The number of bytes that must be in the linear part. If the packet is shorter, all its
+        /// bytes must be there.
         linear: u8,
     },
     Out {
-        /// Whether the packet has the mark of packets that are not queued.
+        /// Whether the packet has the mark `Fuzzer::MARK`.
         marked: bool,
     },
 }
 
 impl Sent {
-    /// The packet at `place` of a series.
+    /// A copy of this packet, in which the value that `series` names is changed. `place` gives the
+    /// new value.
     fn varied(&self, series: Series, place: u8) -> Self {
         let mut sent = self.clone();
         match series {
@@ -86,19 +91,20 @@ struct Fuzzer {
     tally: Tally,
     log: KernelLog,
     module: Client,
-    /// Raw sockets for IPv4 and IPv6, without and with the mark.
+    /// Raw sockets: for IPv4 and for IPv6, each without and with the mark `Fuzzer::MARK`.
     sockets: [[Socket; 2]; 2],
 }
 
 impl Fuzzer {
-    /// The mark of packets that are not queued, if there is one.
+    /// If the configuration has a mark for packets that are not queued, it is this mark.
     const MARK: u32 = 1;
-    /// The length of a series. It is large, so that most of the work for an input is for packets.
+    /// The number of packets in a series. It is large, so that an input spends most of its time on
+    /// packets, and not on the change of the configuration.
     const SERIES_LEN: u8 = 128;
 
     fn new() -> Self {
         let socket = |domain, mark| {
-            // With this protocol, the sender writes the IP headers.
+            // With this protocol, the program writes the IP headers itself.
             let protocol = Some(Protocol::from(nix::libc::IPPROTO_RAW));
             let socket = Socket::new(domain, Type::RAW.nonblocking(), protocol);
             let socket = socket.expect("root may have raw sockets");
@@ -117,7 +123,7 @@ impl Fuzzer {
         }
     }
 
-    /// Sends a packet; true if the kernel took it.
+    /// Sends a packet. Returns true if the kernel accepted the packet.
     fn send(&mut self, Sent { packet, way }: &Sent) -> bool {
         let bytes = packet.to_bytes();
         match *way {
@@ -170,7 +176,7 @@ impl Fuzzer {
     }
 }
 
-/// The host to send to, so that the packet takes this way.
+/// The IPv4 address for `send_to()`. The kernel routes a packet of a raw socket to this address.
 fn ipv4(destination: Destination) -> Ipv4Addr {
     match destination {
         Destination::Near => Ipv4Addr::new(10, 0, 0, 1),
@@ -180,7 +186,7 @@ fn ipv4(destination: Destination) -> Ipv4Addr {
     }
 }
 
-/// The IPv6 host to send to, so that the packet takes this way.
+/// The IPv6 address for `send_to()`. The kernel routes a packet of a raw socket to this address.
 fn ipv6(destination: Destination) -> Ipv6Addr {
     match destination {
         Destination::Near => Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1),

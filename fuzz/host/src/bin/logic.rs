@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Compares the module's parsers with independent parsers, on any bytes.
+//! Gives any bytes to the module's parsers and to independent parsers, and compares their results.
 
 #![no_main]
 
@@ -9,34 +9,34 @@ use std::num::NonZero;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 
-// The sources under test, and the parsers that they are compared with.
+// The module's sources that are tested, and the independent parsers.
 #[path = "../../../../net/netlink/attribute.rs"]
-#[allow(dead_code)] // The rest of the module uses these items.
+#[allow(dead_code)] // The module uses the items that this program does not use.
 mod attribute;
 #[path = "../../../../nldemo/classify/mod.rs"]
 mod classify;
 #[path = "../../../../tests/host/src/etherparse_says.rs"]
-#[allow(dead_code)] // The host tests use these items.
+#[allow(dead_code)] // The host tests use the items that this program does not use.
 mod etherparse_says;
 #[path = "../../../../net/netlink/message.rs"]
-#[allow(dead_code, unused_imports)] // As above; its suite is not built.
+#[allow(dead_code, unused_imports)] // As for `attribute`. Its KUnit tests are not built here.
 mod message;
 #[path = "../../../../tests/host/src/netlink_packet_core_says.rs"]
 mod netlink_packet_core_says;
 #[path = "../../../../net/read_at.rs"]
 mod read_at;
 #[path = "../../../../net/netlink/refusal.rs"]
-#[allow(dead_code)] // As above.
+#[allow(dead_code)] // As for `attribute`.
 mod refusal;
 #[path = "../../../../nldemo/spread.rs"]
-#[allow(dead_code)] // As above.
+#[allow(dead_code)] // As for `attribute`.
 mod spread;
 #[path = "../../../../net/stack.rs"]
 mod stack;
 #[path = "../../../../tests/host/src/walk.rs"]
 mod walk;
 
-/// The paths by which the sources under test know each other.
+/// The module's sources import each other by these paths.
 mod net {
     pub(crate) mod netfilter {
         #[derive(Clone, Copy)]
@@ -106,7 +106,7 @@ fuzz_target!(|input: Input<'_>| match input {
             spread::flow_ipv4(packet, seed),
             spread::flow_ipv6(packet, seed),
         ];
-        // A packet with two whole addresses has a hash.
+        // A packet has a hash if it contains both IP addresses completely.
         assert_eq!(
             hashes.map(|hash| hash.is_some()),
             [packet.len() >= 20, packet.len() >= 40]

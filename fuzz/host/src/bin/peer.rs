@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Runs the peer's code that reads messages of the kernel or arguments of the user.
+//! Runs the parsers of `nldemo`, the module's program: for messages of the kernel, and for command
+//! line arguments.
 
 #![no_main]
 
@@ -19,17 +20,18 @@ mod decode;
 
 #[derive(Debug, Arbitrary)]
 enum Input<'a> {
-    /// A buffer that a socket receives.
+    /// A buffer of netlink messages, as a socket receives it.
     Datagram(&'a [u8]),
-    /// An argument of `nldemo config set`.
+    /// An argument of `nldemo config set`: `KEY=VALUE`.
     Setting(&'a str),
-    /// An argument of `nldemo queue run`.
+    /// The rules of `nldemo queue run --policy`.
     Policy(&'a str),
-    /// Another argument of `nldemo queue run`.
+    /// A rewriting of packets: `nldemo queue run --set`.
     Replacement(&'a str),
 }
 
-/// Checks that the parsed messages and settings, written again, are read as the same values.
+/// Writes the parsed messages and settings again, parses the result, and checks that the values are
+/// the same.
 fn write_again(datagram: &[u8]) {
     for message in Messages::new(datagram).flatten() {
         let mut again = Vec::new();
