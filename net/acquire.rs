@@ -8,12 +8,13 @@
 /// Reads a value of the size of a pointer in one piece. Later volatile and atomic reads, and reads
 /// at an address that depends on the value, happen after this read.
 ///
-/// On x86-64, every read of the processor has that order, so a volatile read suffices. A volatile
-/// read needs no function call.
+/// On x86-64, the processor keeps the order of all reads, so a volatile read is enough. Unlike
+/// an atomic read, a volatile read needs no function call.
 ///
 /// # Safety
 ///
-/// `place` must be valid for reads. Every write to it meanwhile must be in one piece.
+/// `place` must be valid for reads. Other threads may write to `place` meanwhile, but only in
+/// one piece.
 #[inline]
 pub(super) unsafe fn read_acquire(place: *mut usize) -> usize {
     #[cfg(CONFIG_X86_64)]

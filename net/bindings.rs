@@ -3,7 +3,7 @@
 //! The C items of `kernel::bindings`, and the C items that `net/` needs and `kernel::bindings`
 //! lacks. bindgen generates the second kind from `bindings_helper.h`.
 
-// The lints do not apply to generated code.
+// The code that bindgen generates does not follow these lints.
 #![allow(
     dead_code,
     improper_ctypes,
@@ -20,13 +20,13 @@
 
 pub use kernel::bindings::*;
 
-/// Only `sock_common` needs this type, for a pointer to it.
+/// Nothing uses this type, except that `sock_common` has a pointer to it.
 #[repr(C)]
 pub struct proto {
     _opaque: [u8; 0],
 }
 
-/// Only `sock_common` needs this type, for a pointer to it.
+/// Nothing uses this type, except that `sock_common` has a pointer to it.
 #[repr(C)]
 pub struct inet_timewait_death_row {
     _opaque: [u8; 0],

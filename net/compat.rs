@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The parts of the newest kernel's API that older kernels lack, with the same names.
+//! Gives older kernels the parts of the newest kernel's API that they lack, with the names that
+//! these parts have in the newest kernel.
 //!
-//! All of `net/` is written for the newest kernel. This is the only Rust file that knows older
-//! kernels. For the newest kernel it contains only re-exports. For an older one `module.mk` sets
-//! `before_7_3`, and lets bindgen generate the C items that `kernel::bindings` of that kernel
-//! lacks.
+//! All other files of `net/` are written for the newest kernel, and do not know older kernels.
+//! For the newest kernel, this file only re-exports items. For a kernel before 7.3, `module.mk`
+//! sets `before_7_3`, and lets bindgen generate the C items that `kernel::bindings` of that
+//! kernel lacks.
 
 #[cfg(not(before_7_3))]
 mod imp {
@@ -50,7 +51,7 @@ mod imp {
         ModuleMetadata, //
     };
 
-    // Items that have other names in older kernels.
+    // Items that have other names in kernels before 7.3.
     pub(crate) use kernel::{
         bindings::{
             callback_head as kvfree_rcu_head,
@@ -59,16 +60,17 @@ mod imp {
         sync::atomic::Full,
     };
 
-    /// The error with a number for which `kernel::error::code` has no name.
+    /// The error with this number. Before 7.3, `kernel::error::code` lacks some errors.
     const fn error(number: u32) -> Error {
         const {
-            // SAFETY: Every `i32` is valid. `transmute()` checks that the sizes agree.
+            // SAFETY: Any bits are a valid `i32`. `transmute()` compiles only if both types have
+            // the same size.
             let number = unsafe { transmute::<Error, i32>(EPERM) };
             assert!(number == -(bindings::EPERM as i32));
         }
         assert!(number > 0 && number <= bindings::MAX_ERRNO);
-        // SAFETY: An `Error` is the negated number and nothing else, as the assertion above checks.
-        // An `Error` may have this number.
+        // SAFETY: An `Error` consists of one `i32`, the negated number: the `const` block has
+        // checked this. `number` is between 1 and `MAX_ERRNO`, so an `Error` may have it.
         unsafe { transmute::<i32, Error>(-(number as i32)) }
     }
 
@@ -77,15 +79,15 @@ mod imp {
     pub(crate) const EOPNOTSUPP: Error = error(bindings::EOPNOTSUPP);
     pub(crate) const ESHUTDOWN: Error = error(bindings::ESHUTDOWN);
 
-    /// `THIS_MODULE` of the module `M`, which is the one that this code is part of.
-    #[expect(clippy::extra_unused_type_parameters)] // The result is the same for each `M`.
+    /// `THIS_MODULE` of the module `M`. `M` must be the module that contains this code.
+    #[expect(clippy::extra_unused_type_parameters)] // The newest kernel's function has `M`, too.
     pub(crate) const fn this_module<M: ModuleMetadata>() -> ThisModule {
         let module = if cfg!(MODULE) {
             &raw mut bindings::__this_module
         } else {
             null_mut()
         };
-        // SAFETY: In C, `THIS_MODULE` is this (`include/linux/init.h`).
+        // SAFETY: The pointer is the value of `THIS_MODULE` in C (`include/linux/init.h`).
         unsafe { ThisModule::from_ptr(module) }
     }
 
@@ -97,13 +99,13 @@ mod imp {
 
     /// Waits until all pending callbacks of `call_rcu()` have run. Context: process, may sleep.
     pub(crate) fn rcu_barrier() {
-        // SAFETY: There are no requirements.
+        // SAFETY: The function has no safety requirements.
         unsafe { bindings::rcu_barrier() };
     }
 
     /// Waits for an RCU grace period. Context: process, may sleep.
     pub(crate) fn synchronize_rcu() {
-        // SAFETY: There are no requirements.
+        // SAFETY: The function has no safety requirements.
         unsafe { bindings::synchronize_rcu() };
     }
 
@@ -111,7 +113,7 @@ mod imp {
     ///
     /// # Safety
     ///
-    /// Those of [`PinInit::__pinned_init`].
+    /// The requirements of [`PinInit::__pinned_init`].
     pub(crate) unsafe fn raw_try_init<T, E>(
         slot: *mut T,
         init: impl PinInit<T, E>,

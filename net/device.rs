@@ -32,7 +32,7 @@ pub struct NetDevice<'a> {
 }
 
 impl NetDevice<'_> {
-    /// Borrows the device that the C side passed; `None` for a null pointer.
+    /// Borrows the device that the C side passed. Returns `None` for a null pointer.
     ///
     /// # Safety
     ///
@@ -47,9 +47,9 @@ impl NetDevice<'_> {
 
     /// The interface index, unique in the device's network namespace.
     pub fn ifindex(&self) -> i32 {
-        // SAFETY: By the type invariants the device is valid, and there is an `int` at the offset.
-        // The kernel changes it when the device moves to another namespace, so this reads as
-        // `READ_ONCE()` does.
+        // SAFETY: By the type invariants the device is valid, and there is an `int` at the
+        // offset. The kernel may change the index at any time, when the device moves to another
+        // namespace. So the read is volatile, as with `READ_ONCE()`.
         unsafe {
             let ifindex = self.device.as_ptr().byte_add(NET_DEVICE_IFINDEX);
             ifindex.cast::<c_int>().read_volatile()
@@ -60,12 +60,14 @@ impl NetDevice<'_> {
     /// (`netif_is_l3_master()`).
     ///
     /// A packet that arrives by a device of the domain meets the hooks of `PRE_ROUTING` twice:
-    /// first with that device, then with the master. If the second hook queues the packet, the
-    /// kernel loses it: after a verdict it does not continue (`vrf_rcv_finish()`).
+    /// first with that device, then with the master. If a hook queues the packet the second
+    /// time, the packet is lost: after the verdict, the kernel does not process the packet
+    /// further (`vrf_rcv_finish()`).
     #[inline]
     pub fn is_l3_master(&self) -> bool {
-        // SAFETY: By the type invariants the device is valid, and there is a `u32` at the offset.
-        // Its other bits change while the device is in use, so this reads as `READ_ONCE()` does.
+        // SAFETY: By the type invariants the device is valid, and there is a `u32` at the
+        // offset. The kernel may change other bits of the `u32` at any time. So the read is
+        // volatile, as with `READ_ONCE()`.
         let flags = unsafe {
             let flags = self.device.as_ptr().byte_add(NET_DEVICE_PRIV_FLAGS);
             flags.cast::<u32>().read_volatile()

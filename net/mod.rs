@@ -2,27 +2,27 @@
 
 //! Safe abstractions over the kernel's networking core, for modules in Rust.
 //!
-//! - [`pernet`]: a module with state in every network namespace, and its teardown.
-//! - [`netlink`]: a kernel netlink socket in every network namespace, and the protocol it speaks;
+//! - [`pernet`]: state of the module in every network namespace, and the teardown of this state.
+//! - [`netlink`]: a kernel netlink socket in every network namespace, which serves a protocol;
 //!   families of generic netlink.
 //! - [`netfilter`]: hooks on the path of packets, in every network namespace.
 //! - [`skbuff`]: a packet borrowed for the duration of one call.
 //! - [`parameters`]: parameters of the module, as modules in C have them.
-//! - [`percpu`], [`rcu`]: counters for each CPU, and values that can be replaced while others read
-//!   them.
+//! - [`percpu`], [`rcu`]: counters for each CPU, and values that can be replaced while other
+//!   CPUs read them.
 //!
-//! One type connects the pieces. It implements [`pernet::Subsystem`] and names the attachments of
-//! its instances. The attachments call the traits [`netlink::Input`],
-//! [`netlink::generic::Family`] and [`netfilter::Hook`], which the type implements, too. The
-//! framework owns every registration. Safe code never holds a registration, so it cannot leak,
-//! forget or reorder one.
+//! A module has one type that implements [`pernet::Subsystem`] and names the attachments of its
+//! instances. The type also implements the traits whose functions these attachments call:
+//! [`netlink::Input`], [`netlink::generic::Family`] and [`netfilter::Hook`]. All registrations
+//! with the kernel are made and kept by `pernet`. Safe code never holds a registration, so it
+//! cannot leak, forget or reorder registrations.
 
-// This module tree is the only place of the crate with `unsafe` code. It must be `mod net` in the
-// root of a crate: its files import each other from `crate::net`, as they would in the kernel
-// crate.
+// Only this module and its submodules contain `unsafe` code. This module must be `mod net` in
+// the root of a crate, because its files import each other from `crate::net`, as they would in
+// the kernel crate.
 #![expect(unsafe_code)]
-// A module may use only a part of `net/`. The build of the module that tests `net/` reports code
-// that nothing uses.
+// A kernel module may use only a part of `net/`, so unused code causes no warning. It does cause
+// warnings in the build with the KUnit tests (`net_kunit`).
 #![cfg_attr(not(net_kunit), allow(dead_code, unreachable_pub, unused_imports))]
 
 mod acquire;
@@ -46,7 +46,7 @@ pub mod random;
 pub mod rcu;
 pub mod skbuff;
 
-#[allow(unused_imports)] // A module need not have parameters, nor a version.
+#[allow(unused_imports)] // Some modules have no parameters, or no version.
 pub(crate) use self::parameters::{
     module_parameters,
     module_version, //

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A subsystem as the module itself.
+//! Makes [`Module`] a type that `module!` accepts as the type of a kernel module.
 
 use kernel::{
     prelude::*,
@@ -14,7 +14,8 @@ use super::pernet::{
 };
 
 // `net/` is part of the module's crate, so a type of `net/` can implement `InPlaceModule` and be
-// the type in `module!`. Only the type that `module!` names has `ModuleMetadata`.
+// the type in `module!`. Of all types `Module<T>`, only the one that `module!` names has
+// `ModuleMetadata`.
 impl<T> InPlaceModule for Module<T>
 where
     T: Subsystem<Module = Self>,
@@ -22,8 +23,9 @@ where
 {
     /// Registers the subsystem: see [`Module::new`].
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        // SAFETY: The module is in the crate that `net/` is part of. `module!` makes this value, as
-        // the value of the module.
+        // SAFETY: `T::Module` is `Self`, the type that `module!` names. So it is the module of
+        // the crate that contains this code. `module!` makes this value, as the value of the
+        // module.
         unsafe { Self::new() }
     }
 }

@@ -38,15 +38,15 @@ impl Net {
         unsafe { &*net.cast() }
     }
 
-    /// The `struct net` behind the reference.
+    /// A pointer to the `struct net`.
     pub(super) fn as_raw(&self) -> *mut bindings::net {
         self.0.get()
     }
 
     /// The inode number that identifies the namespace, as `readlink /proc/self/ns/net` shows it.
     pub(super) fn inum(&self) -> u32 {
-        // SAFETY: By the type invariants the namespace is valid, and there is an `unsigned int` at
-        // the offset. It is constant as long as the namespace is valid.
+        // SAFETY: By the type invariants the namespace is valid, and there is an `unsigned int`
+        // at the offset. The number does not change as long as the namespace is valid.
         unsafe { self.as_raw().byte_add(NET_INUM).cast::<c_uint>().read() }
     }
 
@@ -56,8 +56,8 @@ impl Net {
         unsafe { Self::from_raw(&raw mut bindings::init_net) }
     }
 
-    /// The number that identifies the namespace, as `SO_NETNS_COOKIE` returns it. No other
-    /// namespace gets it while the machine runs.
+    /// The number that identifies the namespace, as `SO_NETNS_COOKIE` returns it. Until the next
+    /// boot, no other namespace gets this number.
     pub fn cookie(&self) -> u64 {
         // SAFETY: By the type invariants the namespace is valid, and there is a `u64` at the
         // offset. The cookie is written once, before anyone can find the namespace.

@@ -6,7 +6,7 @@ use kernel::prelude::*;
 
 use crate::net::bindings;
 
-/// A hook's decision about a packet, encoded as its return value.
+/// A hook's decision about a packet, encoded as the return value of the hook in C.
 ///
 /// C header: [`include/uapi/linux/netfilter.h`](srctree/include/uapi/linux/netfilter.h)
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -16,13 +16,14 @@ impl Verdict {
     /// The packet goes on to the next hook (`NF_ACCEPT`).
     pub const ACCEPT: Self = Self(bindings::NF_ACCEPT);
 
-    /// The packet is freed (`NF_DROP`).
+    /// The kernel frees the packet (`NF_DROP`).
     pub const DROP: Self = Self(bindings::NF_DROP);
 
-    /// The packet waits in queue `number` for a userspace program to decide (`NF_QUEUE`).
+    /// The packet waits in queue `number` until a userspace program decides (`NF_QUEUE`).
     ///
-    /// If the queue has no consumer, the packet is dropped or, with `bypass`, goes on. `bypass`
-    /// does not apply to a full queue: the consumer's `NFQA_CFG_F_FAIL_OPEN` does.
+    /// If the queue has no consumer, the kernel drops the packet, or lets it pass if `bypass` is
+    /// true. `bypass` has no effect on a full queue: then the kernel drops the packet, or lets
+    /// it pass if the consumer has set `NFQA_CFG_F_FAIL_OPEN`.
     pub const fn queue(number: u16, bypass: bool) -> Self {
         let flag = if bypass {
             bindings::NF_VERDICT_FLAG_QUEUE_BYPASS
@@ -33,7 +34,7 @@ impl Verdict {
         Self((number as u32) << bindings::NF_VERDICT_QBITS | flag | bindings::NF_QUEUE)
     }
 
-    /// The value for the C side.
+    /// The return value of the hook in C.
     #[inline]
     pub const fn into_raw(self) -> u32 {
         self.0

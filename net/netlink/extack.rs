@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Refusals in the form of the C side.
+//! Passes refusals to the C side, which sends them as extended acknowledgements.
 //!
 //! C header: `struct netlink_ext_ack` in
 //! [`include/linux/netlink.h`](srctree/include/linux/netlink.h)
@@ -14,10 +14,11 @@ use kernel::{
 
 use super::refusal::Refusal;
 
-/// Passes a refusal to the C side, except its error number.
+/// Writes a refusal to `extack`, except the error number.
 ///
-/// `payload` is the payload of the refused message. The C side converts the pointers into it to
-/// offsets, if they are within the message that it acknowledges (`nlmsg_check_in_payload()`).
+/// `payload` is the payload of the refused message. `extack` gets pointers into this payload.
+/// The C side converts such a pointer to an offset if it points into the message that is
+/// acknowledged (`nlmsg_check_in_payload()`).
 pub(super) fn tell(extack: &mut bindings::netlink_ext_ack, refusal: &Refusal, payload: &[u8]) {
     if let Some(text) = refusal.message() {
         extack._msg = text.as_char_ptr();
