@@ -139,12 +139,13 @@ impl Hooknum {
     ];
 }
 
-/// The order of hooks at one point: lower runs earlier (`enum nf_ip_hook_priorities`).
+/// The order of the hooks at one place: a hook with a lower priority runs earlier
+/// (`enum nf_ip_hook_priorities`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Priority(pub i32);
 
 impl Priority {
-    /// The priority of packet filters: they run after defragmentation, connection tracking and
+    /// The priority of packet filters, which run after defragmentation, connection tracking and
     /// mangling.
     pub const FILTER: Self = Self(nf_ip_hook_priorities_NF_IP_PRI_FILTER);
 }
@@ -152,7 +153,7 @@ impl Priority {
 /// One place where Netfilter calls a hook.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Point {
-    /// The packets' network layer protocol.
+    /// The network layer protocol of the packets.
     pub family: Family,
     /// The place on the packets' way.
     pub hooknum: Hooknum,
@@ -163,8 +164,9 @@ pub struct Point {
 /// The most points that [`Hooks`] may have with the same family and hooknum. These points differ in
 /// their priorities.
 ///
-/// Each of these points can cost stack. If a hook queues a packet and the full queue lets it pass
-/// (`NFQA_CFG_F_FAIL_OPEN`), `nf_queue()` calls the next hook, so the calls nest.
+/// The limit protects the kernel stack. If a hook queues a packet, but the queue is full and
+/// lets the packet pass (`NFQA_CFG_F_FAIL_OPEN`), `nf_queue()` itself calls the next hook. So
+/// the calls of these hooks can nest.
 pub const PRIORITIES_MAX: usize = 4;
 
 /// The most points that [`Hooks`] may have, over all families and hooknums.
@@ -199,8 +201,8 @@ impl Points {
         }
     }
 
-    /// Collects `points` without duplicates. The iterator is code of the caller: each time it is
-    /// made, it can yield other points, and it need not end.
+    /// Collects `points` without duplicates. The iterator is code of the caller, and may never
+    /// end. So this stops after [`POINTS_MAX`] points.
     ///
     /// # Errors
     ///
@@ -234,22 +236,22 @@ pub trait Hook: Subsystem {
 
     /// Decides what happens to a packet for which Netfilter calls the hook at `point`.
     ///
-    /// Context: RCU read side, on any number of CPUs at once. Mostly softirq; at every point also
-    /// process context, because this host sends packets and a verdict sends a queued packet on its
-    /// way. So locks taken here must disable softirqs. Must not sleep, and so must not allocate
-    /// with `GFP_KERNEL`.
+    /// Context: RCU read side, on any number of CPUs at the same time. Mostly softirq, but at
+    /// every point also process context: when a process sends a packet, and when a verdict lets
+    /// a queued packet continue. So locks that are taken here must disable softirqs. The
+    /// function must not sleep, and so must not allocate with `GFP_KERNEL`.
     fn hook(&self, packet: &Packet, state: &State, point: &Point) -> Verdict;
 }
 
-/// The circumstances in which a packet meets a hook.
+/// The network namespace and the devices of a packet, as the kernel passes them to a hook.
 ///
 /// C header: `struct nf_hook_state` in
 /// [`include/linux/netfilter.h`](srctree/include/linux/netfilter.h)
 ///
 /// # Invariants
 ///
-/// A reference lives no longer than an RCU read-side critical section. That section keeps the
-/// namespace and the devices valid for the lifetime of the reference.
+/// A reference lives no longer than the RCU read-side critical section in which the hook runs.
+/// This section keeps the namespace and the devices valid.
 #[repr(transparent)]
 pub struct State(nf_hook_state);
 
@@ -264,18 +266,21 @@ impl State {
     /// The RCU read-side critical section that hooks run in.
     #[inline]
     pub fn read_side(&self) -> &ReadSide {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants `self` lives no longer than an RCU read-side critical
+        // section. The result borrows `self`.
         unsafe { ReadSide::assume() }
     }
 
-    /// The device that received the packet. `None` at points where the kernel does not name it.
+    /// The device that received the packet. `None` at points where the kernel does not name this
+    /// device.
     #[inline]
     pub fn in_device(&self) -> Option<NetDevice<'_>> {
         // SAFETY: By the type invariants the pointer is null or valid.
         unsafe { NetDevice::from_raw(self.0.in_) }
     }
 
-    /// The device that will send the packet. `None` at points where the kernel does not name it.
+    /// The device that will send the packet. `None` at points where the kernel does not name
+    /// this device.
     #[inline]
     pub fn out_device(&self) -> Option<NetDevice<'_>> {
         // SAFETY: By the type invariants the pointer is null or valid.
@@ -301,24 +306,25 @@ pub struct Hooks<T: Hook> {
     registered: Mutex<Registered<T>>,
 }
 
-// SAFETY: The pointers are not tied to a thread. The instance is only shared, and every `Subsystem`
-// may be shared.
+// SAFETY: Any thread may use the two pointers. `Hooks` only lends shared references to the
+// instance, and threads may share every `Subsystem`.
 unsafe impl<T: Hook> Send for Hooks<T> {}
-// SAFETY: As above. Hooks are registered and unregistered under the lock. `net` and `instance` are
-// constant.
+// SAFETY: As for `Send`. `Hooks` registers and unregisters hooks only under its lock. `net` and
+// `instance` are constant.
 unsafe impl<T: Hook> Sync for Hooks<T> {}
 
-/// The hooks that are registered, under the lock of [`Hooks`].
+/// The hooks that are registered. The lock of [`Hooks`] protects this value.
 struct Registered<T: Hook> {
     hooks: KVec<Registration<T>>,
-    /// Whether each of the points has a hook that `attach` or the last `change` asked for.
+    /// Whether a hook is registered at each point that `attach` or the last `change` asked for.
     complete: bool,
-    /// Set by `detach`: a time after the last hook was unregistered. From then on none may be
-    /// registered.
+    /// `detach` stores the state of RCU here after it has unregistered the last hook. After that
+    /// no hook may be registered.
     detached: Option<rcu_gp_seq>,
 }
 
-/// One hook: the part that the C side reads, and the values that [`callback`] passes on.
+/// One hook: the part that the C side reads, and the values that [`callback`] needs to call
+/// [`Hook::hook`].
 #[repr(C)]
 struct Entry<T> {
     ops: nf_hook_ops,
@@ -326,33 +332,34 @@ struct Entry<T> {
     point: Point,
 }
 
-/// A registered hook. The drop unregisters it, and does not wait for CPUs that still run it.
+/// A registered hook. The drop unregisters the hook, and does not wait for CPUs that still run
+/// the hook.
 ///
 /// # Invariants
 ///
 /// If `net` is set, the namespace is valid and the entry's `ops` are registered in it. If `net`
 /// is `None`, the `ops` were unregistered, and a grace period passes before the drop. The entry
-/// lies in memory from `kmalloc()`. The C side and hooks read it until a grace period after it was
-/// unregistered.
+/// lies in memory from `kmalloc()`. The C side and running hooks may read the entry until a
+/// grace period has passed since the hook was unregistered.
 struct Registration<T: Hook> {
     net: Option<NonNull<bindings::net>>,
     entry: NonNull<Entry<T>>,
 }
 
-// SAFETY: The pointers are not tied to a thread: any thread may unregister a hook. The entry's
-// instance is only shared, and every `Subsystem` may be shared.
+// SAFETY: Any thread may use the pointers and unregister the hook. Hooks use the instance only
+// by a shared reference, and threads may share every `Subsystem`.
 unsafe impl<T: Hook> Send for Registration<T> {}
 
 impl<T: Hook> Registration<T> {
-    /// `kvfree_call_rcu()` takes a head in the first 4096 bytes of the memory (as `kvfree_rcu()`
-    /// checks).
+    /// The head for `kvfree_call_rcu()` must be in the first 4096 bytes of the memory. In C,
+    /// `kvfree_rcu()` checks this.
     const HEAD_FITS: () = assert!(offset_of!(Entry<T>, ops) + offset_of!(nf_hook_ops, rcu) < 4096);
 
     /// Registers a hook of `instance`.
     ///
     /// # Safety
     ///
-    /// `net` must be valid as long as the value lives. `instance` must stay where it is until a
+    /// `net` must be valid until the value is dropped. `instance` must stay where it is until a
     /// grace period has passed since the value was dropped.
     unsafe fn new(net: NonNull<bindings::net>, instance: NonNull<T>, point: Point) -> Result<Self> {
         const { Self::HEAD_FITS };
@@ -374,18 +381,19 @@ impl<T: Hook> Registration<T> {
             GFP_KERNEL,
         )?);
         // SAFETY: `net` is valid. The drop unregisters the entry, and keeps it valid for a grace
-        // period after that. So `callback` gets a valid entry, and its instance is valid as long.
+        // period after that. So `callback` gets a valid entry. The caller promises that the
+        // instance is valid as long as the entry.
         to_result(unsafe {
             (*entry).ops.priv_ = entry.cast();
             nf_register_net_hook(net.as_ptr(), &raw const (*entry).ops)
         })
-        // SAFETY: The entry comes from the box above. A registration that fails keeps no pointer to
-        // it.
+        // SAFETY: The entry comes from the box above. If the registration fails, the C side
+        // keeps no pointer to the entry.
         .inspect_err(|_| drop(unsafe { KBox::from_raw(entry) }))?;
-        // INVARIANT: Just registered.
+        // INVARIANT: The call above has registered the entry in `net`.
         Ok(Self {
             net: Some(net),
-            // SAFETY: A box is not null.
+            // SAFETY: The pointer of a box is not null.
             entry: unsafe { NonNull::new_unchecked(entry) },
         })
     }
@@ -405,7 +413,7 @@ impl<T: Hook> Registration<T> {
 
     /// The hook's point.
     fn point(&self) -> Point {
-        // SAFETY: By the type invariants the entry is valid, and constant.
+        // SAFETY: By the type invariants the entry is valid. Its point is constant.
         unsafe { (*self.entry.as_ptr()).point }
     }
 }
@@ -415,15 +423,15 @@ impl<T: Hook> Drop for Registration<T> {
         let entry = self.entry.as_ptr();
         let Some(net) = self.net else {
             // SAFETY: By the type invariants a grace period has passed since the hook was
-            // unregistered, so nobody uses the memory. It comes from a box.
+            // unregistered, so nobody uses the memory. The memory comes from a box.
             drop(unsafe { KBox::from_raw(entry) });
             return;
         };
         // SAFETY: By the type invariants the hook is registered in `net`.
         unsafe { nf_unregister_net_hook(net.as_ptr(), &raw const (*entry).ops) };
-        // SAFETY: By the type invariants nobody uses the memory after a grace period, and it comes
-        // from `kmalloc()`. The C side has the `rcu` field for this call only, and `HEAD_FITS`
-        // checks its place.
+        // SAFETY: By the type invariants the memory comes from `kmalloc()`, and nobody uses it
+        // after a grace period. `nf_hook_ops` has the field `rcu` only for this call, and
+        // `HEAD_FITS` checks the place of the field.
         unsafe { bindings::kvfree_call_rcu((&raw mut (*entry).ops.rcu).cast(), entry.cast()) };
     }
 }
@@ -433,8 +441,8 @@ const IPV6: u8 = Family::Ipv6 as u8;
 
 /// The function that Netfilter calls for packets of `FAMILY`. It calls [`Hook::hook`].
 ///
-/// Each family has its own function. So the compiler knows the family and the length of its header,
-/// and can drop checks that every packet would pay for.
+/// Each family has its own function. So the compiler knows the family and the length of its IP
+/// header, and can leave out checks that would cost time for every packet.
 ///
 /// # Safety
 ///
@@ -453,11 +461,11 @@ unsafe extern "C" fn callback<T: Hook, const FAMILY: u8>(
     // transparent wrapper.
     // INVARIANT: RCU keeps the namespace and the devices as long as hooks see the packet.
     let state = unsafe { &*state.cast::<State>() };
-    // SAFETY: The kernel passes an entry that `Registration::new` made for a point of `FAMILY`. The
-    // entry is valid until a grace period has passed since the hook was unregistered. Hooks run
-    // under RCU, so it is valid for the call.
+    // SAFETY: The kernel passes an entry that `Registration::new` made for a point of `FAMILY`.
+    // The entry is valid until a grace period has passed since the hook was unregistered. Hooks
+    // run under RCU, so the entry is valid for the call.
     unsafe {
-        // In the second branch the compiler knows that the header is in the linear part.
+        // In the `else` branch the compiler knows that the header is in the linear part.
         if packet.linear_len() < header_len(FAMILY) {
             header_elsewhere::<T, FAMILY>(entry, packet, state)
         } else {
@@ -466,21 +474,22 @@ unsafe extern "C" fn callback<T: Hook, const FAMILY: u8>(
     }
 }
 
-/// Lets the entry's instance decide. The function is inlined, so that a packet which passes after a
-/// look at its header costs no read of the entry.
+/// Calls [`Hook::hook`] of the entry's instance. This function is inlined, so that the compiler
+/// can move the reads of the entry to the places that use the values. If [`Hook::hook`] reads
+/// only the header of a packet, the entry is not read at all.
 ///
 /// # Safety
 ///
-/// `entry` must be that of a hook at a point of `FAMILY`, and valid for the call.
+/// `entry` must be the entry of a hook at a point of `FAMILY`, and must be valid for the call.
 #[inline(always)]
 unsafe fn hook<T: Hook, const FAMILY: u8>(
     entry: *const Entry<T>,
     packet: &Packet,
     state: &State,
 ) -> c_uint {
-    // SAFETY: The entry is valid. No reference to `ops` is made, because the C side writes to it
-    // once the hook is unregistered. The point is constant. The instance is valid as long as the
-    // entry, and shared.
+    // SAFETY: The entry is valid. The function makes no reference to `ops`, because the C side
+    // may write to `ops` after the hook was unregistered. The point is constant. The instance is
+    // valid as long as the entry, and only shared references to it exist.
     let (point, instance) = unsafe { (&(*entry).point, (*entry).instance.as_ref()) };
     // SAFETY: The caller promises that the point is of `FAMILY`.
     unsafe { assert_unchecked(point.family as u8 == FAMILY) };
@@ -497,7 +506,7 @@ unsafe fn hook<T: Hook, const FAMILY: u8>(
 ///
 /// # Safety
 ///
-/// As for [`hook`].
+/// The requirements of [`hook`].
 #[cold]
 #[inline(never)]
 unsafe fn header_elsewhere<T: Hook, const FAMILY: u8>(
@@ -505,7 +514,7 @@ unsafe fn header_elsewhere<T: Hook, const FAMILY: u8>(
     packet: &Packet,
     state: &State,
 ) -> c_uint {
-    // SAFETY: By the caller's promise.
+    // SAFETY: The caller keeps the requirements of `hook`.
     unsafe { hook::<T, FAMILY>(entry, packet, state) }
 }
 
@@ -518,12 +527,12 @@ const fn header_len(family: u8) -> usize {
     }
 }
 
-/// Registers a hook of `instance` at each of `points`, of which there are at most `most`. On an
+/// Registers a hook of `instance` at each of `points`. There are at most `most` points. On an
 /// error no hook stays registered.
 ///
 /// # Safety
 ///
-/// As for [`Registration::new`], for each hook.
+/// The requirements of [`Registration::new`], for each hook.
 unsafe fn register<T: Hook>(
     net: NonNull<bindings::net>,
     instance: NonNull<T>,
@@ -542,14 +551,14 @@ unsafe fn register<T: Hook>(
 impl<T: Hook> Hooks<T> {
     /// Moves the hooks to `points`, while packets pass.
     ///
-    /// This first registers hooks at the points that are new. If that succeeds, it calls `publish`,
-    /// which should make [`Hook::hook`] use the new points. Then it unregisters the hooks at the
-    /// points that `points` leaves out. Meanwhile a packet may meet the hook at old and at new
-    /// points. Whenever a hook is unregistered, the kernel drops the namespace's packets that wait
-    /// in a queue.
+    /// This function first registers hooks at the points that are new. If this succeeds, it
+    /// calls `publish`, which should make [`Hook::hook`] use the new points. Then it unregisters
+    /// the hooks at the points that `points` leaves out. Meanwhile a packet may meet hooks at
+    /// old points and at new points. Whenever a hook is unregistered, the kernel drops the
+    /// namespace's packets that wait in a queue.
     ///
-    /// `publish` must call neither this function nor [`are_complete`](Self::are_complete): the lock
-    /// is held.
+    /// `publish` must call neither this function nor [`are_complete`](Self::are_complete),
+    /// because both take a lock that is held during the call of `publish`.
     ///
     /// Context: process, may sleep.
     ///
@@ -558,8 +567,8 @@ impl<T: Hook> Hooks<T> {
     /// On an error the hooks stay where they were, and `publish` was not called.
     ///
     /// - `ENOMEM`.
-    /// - `E2BIG`: the kernel has no room for one more hook at a point, or `points` are more than
-    ///   [`POINTS_MAX`] and [`PRIORITIES_MAX`] allow.
+    /// - `E2BIG`: the kernel has no room for one more hook at a point, or `points` has more
+    ///   points than [`POINTS_MAX`] and [`PRIORITIES_MAX`] allow.
     /// - `ESHUTDOWN`: the instance ends.
     pub fn change(
         &self,
@@ -586,8 +595,8 @@ impl<T: Hook> Hooks<T> {
         publish();
         old.retain(|hook| points.contains(&hook.point()));
         for hook in added {
-            // This cannot fail, because room was reserved. If it did, the drop would unregister the
-            // hook.
+            // The push cannot fail, because `reserve()` made room. If it failed, the drop of
+            // `hook` would unregister the hook.
             let _ = old.push_within_capacity(hook);
         }
         registered.complete = true;
@@ -596,9 +605,9 @@ impl<T: Hook> Hooks<T> {
 
     /// Whether the instance has a hook at each of its points.
     ///
-    /// False if a network namespace, other than the initial one, had no room for a hook when the
-    /// instance was attached. Then the instance sees no packets until [`change`](Self::change)
-    /// succeeds.
+    /// False if the namespace had no room for a hook when the instance was attached. Then the
+    /// instance sees no packets until [`change`](Self::change) succeeds. In the initial
+    /// namespace, the load of the module fails instead.
     ///
     /// Context: process, may sleep.
     pub fn are_complete(&self) -> bool {
@@ -606,14 +615,15 @@ impl<T: Hook> Hooks<T> {
     }
 }
 
-// SAFETY: `callback` uses the instance only under RCU. After `detach` the kernel calls it for no
-// new packet, and `drain` waits for a grace period. An `attach` that fails waits for one, too.
+// SAFETY: `callback` uses the instance only under RCU. After `detach` the kernel does not call
+// `callback` for a new packet, and `drain` waits for a grace period. If `attach` fails, it also
+// waits for a grace period.
 unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
     type Common = ();
 
     unsafe fn attach(instance: &Instance<'_, T>, (): &()) -> impl PinInit<Self, Error> {
         // The namespace stays until `exit`, where the attachment is dropped. The caller promises
-        // that the instance stays.
+        // that the instance stays until `drain` has returned.
         let (net, this) = (NonNull::from(instance.net()), NonNull::from(&**instance));
         let registered = move || {
             let mut points = Points::none();
@@ -621,15 +631,15 @@ unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
             // SAFETY: `detach` unregisters the hooks, and `drain` waits for a grace period.
             match unsafe { register(net.cast(), this, points.iter().copied(), points.len()) } {
                 Ok(hooks) => Ok((hooks, true)),
-                // The owner of a namespace can fill a hook point with hooks. That must not keep the
-                // module from serving other namespaces.
+                // The owner of a namespace can fill a hook point with hooks. A full hook point
+                // must not prevent the module from serving other namespaces.
                 Err(E2BIG) if !ptr::eq(instance.net(), Net::initial()) => {
                     warn_of_no_room(instance.net());
                     Ok((KVec::new(), false))
                 }
                 Err(error) => {
-                    // If a hook failed, those before it were unregistered without a wait. Other
-                    // CPUs may still run them.
+                    // If one hook could not be registered, the hooks before it were unregistered
+                    // without waiting. Other CPUs may still run these hooks.
                     synchronize_rcu();
                     Err(error)
                 }
@@ -640,7 +650,8 @@ unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
                 detached: None,
             })
         };
-        // INVARIANT: As above.
+        // INVARIANT: `net` and `instance` are valid, as the comment at the start of this
+        // function says.
         try_pin_init!(Self {
             net: net.cast(),
             instance: this,
@@ -662,8 +673,8 @@ unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
 
     unsafe fn drain(&self) {
         if let Some(detached) = &mut self.registered.lock().detached {
-            // SAFETY: `get_state_synchronize_rcu_full()` wrote `detached`. The call returns at once
-            // if a grace period has passed since then.
+            // SAFETY: `get_state_synchronize_rcu_full()` wrote `detached`. If a grace period has
+            // already passed since then, the call returns without waiting.
             unsafe { bindings::cond_synchronize_rcu_full(detached) };
         }
     }
@@ -697,7 +708,8 @@ mod tests {
         LocalModule, //
     };
 
-    /// Reads the first and the last byte of the header, and drops packets that lack one of the two.
+    /// A hook that reads the first and the last byte of the IP header in the linear part. It
+    /// drops a packet if one of the two bytes is not there.
     struct Probe;
 
     static PROBE: Key<Probe> = Key::new();
@@ -726,9 +738,9 @@ mod tests {
         }
     }
 
-    /// The verdict of a hook on a packet of `len` bytes. The first `linear` bytes are in the linear
-    /// part, the other bytes in a fragment. The memory behind the linear part holds the same values
-    /// as the packet.
+    /// The verdict of a hook on a packet of `len` bytes. The first `linear` bytes are in the
+    /// linear part, the other bytes in a fragment. The memory behind the linear part has the
+    /// same bytes as the packet, so the test notices a hook that reads them.
     fn verdict_on<const FAMILY: u8>(family: Family, len: usize, linear: usize) -> Result<c_uint> {
         const ROOM: usize = 64;
         let mut probe = Probe;
@@ -754,9 +766,9 @@ mod tests {
             )
         };
         let skb = NonNull::new(skb).ok_or(ENOMEM)?.as_ptr();
-        // SAFETY: The buffer is ours. It has room for `ROOM` bytes in its linear part, and for as
-        // many in a fragment. Nobody else knows this packet. Entry and state are valid while the
-        // hook runs.
+        // SAFETY: The buffer is ours. It has room for `ROOM` bytes in its linear part, and for
+        // `ROOM` bytes in a fragment. Nobody else uses this packet. Entry and state are valid
+        // while the hook runs.
         Ok(unsafe {
             (*skb).data.write_bytes(0xff, ROOM);
             bindings::skb_put(skb, linear as c_uint);
@@ -799,7 +811,7 @@ mod tests {
         Ok(collected)
     }
 
-    /// Points that differ in their priorities.
+    /// `count` points that differ only in their priorities.
     fn points(count: usize) -> impl Iterator<Item = Point> + Clone {
         (0..count).map(|priority| Point {
             family: Family::Ipv4,
@@ -823,7 +835,7 @@ mod tests {
                 })
             });
         assert!(collected(everywhere.clone())?.len() == POINTS_MAX);
-        // A point that is named again counts towards the limit.
+        // `POINTS_MAX` limits the points that the iterator yields, and a duplicate counts, too.
         assert!(collected(Iterator::chain(everywhere, points(1))).err() == Some(E2BIG));
         // An endless iterator that always yields the same point.
         assert!(collected(points(1).cycle()).err() == Some(E2BIG));

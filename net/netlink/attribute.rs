@@ -6,9 +6,10 @@
 //! and the allowed values. Code reads requests and writes messages by these constants. A [`Policy`]
 //! lists the attributes that a request may have.
 //!
-//! Validation is strict, as the kernel's own is for new protocols (`NL_VALIDATE_STRICT`). It also
-//! refuses two things that the kernel accepts for compatibility: an attribute that is given twice,
-//! and a value in network byte order if host byte order is expected.
+//! The validation of requests is as strict as the kernel's own validation for new protocols
+//! (`NL_VALIDATE_STRICT`). It also refuses two mistakes that the kernel accepts for
+//! compatibility: an attribute that is given twice, and a value in network byte order where host
+//! byte order is expected.
 //!
 //! C header: [`include/net/netlink.h`](srctree/include/net/netlink.h)
 //!
@@ -73,14 +74,15 @@ pub struct Rule {
     required: bool,
 }
 
-/// The attributes that a message may have, and those that it must have (a bit mask of places).
+/// The rules for the attributes that a message may have. In the number, a bit is set for each
+/// rule whose attribute a message must have: bit 0 for the first rule, and so on.
 pub struct Policy(pub(super) &'static [Rule], u64);
 
 impl Policy {
     /// The policy of messages without attributes.
     pub const NONE: &'static Self = &Self(&[], 0);
 
-    /// Lists attributes, at most 64. If an attribute is listed twice in a constant or a static, it
+    /// Lists attributes, at most 64. A constant or static policy that lists an attribute twice
     /// does not compile.
     pub const fn new(rules: &'static [Rule]) -> Self {
         assert!(rules.len() <= u64::BITS as usize);
@@ -101,7 +103,7 @@ impl Policy {
         Self(rules, required)
     }
 
-    /// The place and the rule of the attribute with this number.
+    /// The rule for the attribute with this number, and the place of the rule in the list.
     fn find(&self, number: u16) -> Option<(usize, &'static Rule)> {
         self.0
             .iter()
@@ -114,7 +116,8 @@ impl Policy {
 #[derive(Clone, Copy)]
 pub enum Nest {}
 
-/// An unsigned integer of 4 bytes if its value fits, else of 8 (`NLA_UINT`).
+/// An unsigned integer (`NLA_UINT`). In a message it has 4 bytes if its value fits into 4 bytes,
+/// and 8 bytes otherwise.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Uint(pub u64);
 
@@ -123,14 +126,15 @@ pub trait Value: Copy {
     #[doc(hidden)]
     const KIND: ValueKind;
 
-    /// Reads the value; `None` if no value has this length.
+    /// Reads the value. Returns `None` if no value of this type has this length.
     fn read(bytes: &[u8]) -> Option<Self>;
 
     /// Passes the value's bytes to `sink`.
     fn write(self, sink: impl FnOnce(&[u8]));
 }
 
-/// A [`Kind`]. Code outside of this file can pass it on, but cannot read it.
+/// Wraps a [`Kind`], so that code outside of this file can pass the `Kind` on, but cannot read
+/// it.
 #[derive(Clone, Copy)]
 pub struct ValueKind(Kind);
 
@@ -231,9 +235,10 @@ impl<V> Attribute<V> {
 }
 
 impl<V: Value> Attribute<V> {
-    /// The attribute with this number. It may have any value of its type.
+    /// The attribute with this number. Any value of the type `V` is allowed.
     pub const fn new(number: u32) -> Self {
-        // The flags of the type field begin at this bit.
+        // In the type field of an attribute's header, this bit and the next higher bit are
+        // flags.
         assert!(number < NET_BYTEORDER as u32);
         Self::with_rule(Rule {
             number: number as u16, // CAST: Just checked.
@@ -242,7 +247,7 @@ impl<V: Value> Attribute<V> {
         })
     }
 
-    /// Allows only integers from `min` to `max`. Both must be values of the type.
+    /// Allows only integers from `min` to `max`. Both numbers must be values of the type `V`.
     pub const fn range(self, min: i64, max: i64) -> Self {
         let Kind::Integer {
             len,
@@ -279,7 +284,8 @@ impl Attribute<Nest> {
 }
 
 impl Rule {
-    /// Checks the value after an attribute's header.
+    /// Checks the flags and the value of an attribute that was found in a message. `depth` is
+    /// the number of nests that contain the attribute.
     fn check(&self, found: &Found<'_>, depth: usize) -> Result<(), Refusal> {
         let refuse = |error, message| Err(Refusal::new(error, message).at(found.offset));
         if found.flags & NET_BYTEORDER != 0 {
@@ -319,7 +325,7 @@ impl Rule {
     }
 }
 
-/// Reads an integer of up to 4 bytes.
+/// Reads an integer of 1, 2 or 4 bytes.
 fn integer(bytes: &[u8], signed: bool) -> Option<i64> {
     match (bytes.len(), signed) {
         (1, _) => u8::read(bytes).map(i64::from),
@@ -335,20 +341,20 @@ struct Found<'a> {
     number: u16,
     flags: u16,
     value: &'a [u8],
-    /// The offset of its header.
+    /// The offset of the attribute's header in the payload of the message.
     offset: usize,
 }
 
 impl<'a> Found<'a> {
-    /// The attributes in its value.
+    /// The attributes nested in this attribute.
     fn nested(&self, policy: &'static Policy) -> Attributes<'a> {
         Attributes::nested_in(self.value, self.offset, policy)
     }
 }
 
-/// Checks the attributes in `value`, the value of the attribute at `offset`. This is a function of
-/// its own, so that the caller needs fewer registers for attributes without nested attributes,
-/// which are the most frequent.
+/// Checks the attributes in `value`, the value of the attribute at `offset`. This function is
+/// not inlined, so that its caller needs fewer registers for attributes that are no nests. Most
+/// attributes are no nests.
 #[inline(never)]
 fn check_nested(
     value: &[u8],
@@ -359,7 +365,7 @@ fn check_nested(
     Attributes::nested_in(value, offset, policy).validate(depth)
 }
 
-/// An iterator over attributes. It ends before bytes that are not an attribute.
+/// An iterator over attributes. It ends before the first bytes that are not a whole attribute.
 struct Walk<'a> {
     rest: &'a [u8],
     offset: usize,
@@ -371,7 +377,7 @@ impl<'a> Iterator for Walk<'a> {
     fn next(&mut self) -> Option<Found<'a>> {
         // This reads the header in one access. Otherwise the compiler would read it byte by byte.
         let header = u32::from_ne_bytes(*self.rest.first_chunk::<HEADER_LEN>()?);
-        // CAST: The two halves of the header. The first half is the length.
+        // CAST: Each half of the header has 16 bits. The first half in memory is the length.
         let (low, high) = (header as u16, (header >> u16::BITS) as u16);
         let (len, tagged) = if cfg!(target_endian = "little") {
             (usize::from(low), high)
@@ -389,34 +395,36 @@ impl<'a> Iterator for Walk<'a> {
         let padded = len.wrapping_add(ALIGNMENT - 1) & !(ALIGNMENT - 1);
         let padded = padded.min(self.rest.len());
         self.rest = &self.rest[padded..];
-        // In this form the offset costs nothing if the caller does not use it.
+        // `wrapping_add()` cannot panic, so the compiler can leave out this line if the caller
+        // does not use the offset.
         self.offset = self.offset.wrapping_add(padded);
         Some(found)
     }
 }
 
-/// The attributes of a message, valid by the rules of a [`Policy`].
+/// The attributes of a message. They are valid by the rules of a [`Policy`].
 pub struct Attributes<'a> {
     bytes: &'a [u8],
     /// The offset of the first attribute in the payload of the message.
     offset: usize,
-    /// The offset of the attribute that contains these attributes, if one does.
+    /// If these attributes are nested in an attribute, the offset of that attribute.
     within: Option<usize>,
     policy: &'static Policy,
 }
 
 impl<'a> Attributes<'a> {
-    /// Checks all of a message's payload.
+    /// Checks the whole payload of a message.
     ///
     /// # Errors
     ///
-    /// - `EINVAL`: an attribute that `policy` does not list, has a wrong length, is given twice, or
-    ///   is nested too deep; a nest without the flag of nests, or the flag without a nest; a
-    ///   missing attribute; bytes that are not an attribute.
-    /// - `ERANGE`: an integer that is not within its range.
+    /// - `EINVAL`: an attribute is not in `policy`, has a wrong length, is in network byte
+    ///   order, is given twice, or is nested too deep. Or a nest lacks the flag `NLA_F_NESTED`,
+    ///   or another attribute has this flag. Or a required attribute is missing. Or bytes are
+    ///   not an attribute.
+    /// - `ERANGE`: an integer is not within its range.
     ///
-    /// The refusal points at the offending attribute. If there are several, it points at the first
-    /// one.
+    /// The refusal points at the wrong attribute. If several attributes are wrong, it points at
+    /// the first of them.
     pub fn parse(payload: &'a [u8], policy: &'static Policy) -> Result<Self, Refusal> {
         let attributes = Self::unchecked(payload, policy);
         attributes.validate(0)?;
@@ -442,8 +450,8 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// Checks the attributes as [`parse`](Self::parse) does, and lends them to `serve`, so that
-    /// they are not copied.
+    /// Checks the attributes as [`parse`](Self::parse) does, and lends them to `serve`. So the
+    /// value is not copied, as the return value of `parse` may be.
     #[inline(always)]
     pub(super) fn with<R>(
         payload: &'a [u8],
@@ -480,7 +488,8 @@ impl<'a> Attributes<'a> {
             return Err(Refusal::new(EINVAL, c"Attribute is cut short").at(walk.offset));
         }
         let missing = self.policy.1 & !seen;
-        // The first missing attribute. CAST: The place of a rule.
+        // The rule for the first required attribute that is missing. CAST: The number is at most
+        // 64.
         match self.policy.0.get(missing.trailing_zeros() as usize) {
             Some(rule) => Err(Refusal::missing(rule.number, self.within)),
             None => Ok(()),
@@ -502,7 +511,7 @@ impl<'a> Attributes<'a> {
         self.find(attribute).and_then(|found| V::read(found.value))
     }
 
-    /// The attributes nested in an attribute, if the message has it.
+    /// The attributes nested in `attribute`, if the message has `attribute`.
     pub fn nested(&self, attribute: &Attribute<Nest>) -> Option<Attributes<'a>> {
         match attribute.rule.kind {
             Kind::Nest(policy) => self.find(attribute).map(|found| found.nested(policy)),
@@ -510,8 +519,8 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// Refuses the message because of the value of an attribute. It is for conditions that a rule
-    /// cannot express.
+    /// Makes a refusal that points at `attribute`. This is for wrong values that no rule can
+    /// describe.
     pub fn refuse<V>(
         &self,
         attribute: &Attribute<V>,
@@ -532,7 +541,7 @@ fn header_of(len: u16, tagged: u16) -> [u8; HEADER_LEN] {
     [l0, l1, t0, t1]
 }
 
-/// Attributes under construction, of at most `N` bytes.
+/// A buffer into which code writes the attributes of a message. It has room for `N` bytes.
 pub struct Payload<const N: usize> {
     bytes: [u8; N],
     len: usize,
@@ -546,7 +555,7 @@ impl<const N: usize> Default for Payload<N> {
 }
 
 impl<const N: usize> Payload<N> {
-    /// Starts without attributes. With an `N` above 1,024 this does not compile.
+    /// Makes a payload without attributes. If `N` is larger than 1,024, this does not compile.
     pub fn new() -> Self {
         const { assert_fits::<[u8; N]>() };
         Self {
@@ -582,7 +591,9 @@ impl<const N: usize> Payload<N> {
     }
 
     /// Appends header, value and padding.
-    #[inline(always)] // Most callers know the value's length, so most of this is constant.
+    // Most callers pass a value whose length the compiler knows. With inlining, the compiler then
+    // computes the lengths and most checks.
+    #[inline(always)]
     fn attribute(&mut self, tagged: u16, value: &[u8]) {
         let len = HEADER_LEN.saturating_add(value.len());
         let padded = value.len().next_multiple_of(ALIGNMENT) + HEADER_LEN;
@@ -613,9 +624,10 @@ impl<const N: usize> Payload<N> {
         }
     }
 
-    /// Writes the header of the attribute that began at `start`, and its padding.
+    /// Completes the nest that began at `start`: writes its header and its padding.
     fn finish(&mut self, start: usize, tagged: u16) {
-        // `fill` may have replaced the whole payload by a new one, which is shorter.
+        // `fill` may have replaced the whole payload by a new, shorter payload, which ends
+        // before `start`.
         let written = self.bytes.get_mut(start..self.len).unwrap_or_default();
         let len = written.len();
         let header = written.first_chunk_mut::<HEADER_LEN>();
@@ -646,11 +658,12 @@ mod tests {
         BYTES.rule(),
         COUNTER.rule(),
         INNER.rule(),
-        // This is AGAIN. Its constant refers to this static, so the static cannot use the constant.
+        // This is the rule of `AGAIN`. The constant `AGAIN` refers to this static, so this
+        // static cannot use `AGAIN`.
         Attribute::nest(6, &POLICY).rule(),
     ]);
 
-    /// The bytes of an attribute. Its header may have any content.
+    /// The bytes of an attribute. The test chooses its header, which may be wrong.
     fn raw<const N: usize>(len: u16, tagged: u16, value: [u8; N]) -> [u8; 16] {
         let mut bytes = [0; 16];
         bytes[..2].copy_from_slice(&len.to_ne_bytes());
@@ -659,7 +672,7 @@ mod tests {
         bytes
     }
 
-    /// The result for a message: the error, and the offset that it points at.
+    /// The error with which the payload is refused, and the offset at which the refusal points.
     fn verdict(payload: &[u8]) -> Option<(Error, Option<usize>)> {
         Attributes::parse(payload, &POLICY)
             .err()
@@ -737,7 +750,7 @@ mod tests {
         for len in [0, 1, 3, 9, 16, u16::MAX] {
             assert!(verdict(&raw(len, 1, [1])[..8]) == Some((EINVAL, Some(0))));
         }
-        // An attribute, and bytes that are not one.
+        // A whole attribute, and after it bytes that are too few for an attribute.
         for rest in 1..4 {
             assert!(verdict(&raw(5, 1, [1])[..8 + rest]) == Some((EINVAL, Some(8))));
         }
@@ -752,7 +765,7 @@ mod tests {
         twice[..8].copy_from_slice(&raw(5, 1, [1])[..8]);
         twice[8..].copy_from_slice(&raw(5, 1, [2])[..8]);
         assert!(verdict(&twice) == Some((EINVAL, Some(8))));
-        // A nest without the attribute that it needs.
+        // A nest that lacks the required attribute `PORT`.
         let Err(missing) = Attributes::parse(&raw(4, 5 | NESTED, [])[..4], &POLICY) else {
             panic!("a required attribute is missing");
         };

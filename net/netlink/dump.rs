@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Answers of many messages.
+//! Dumps: answers that consist of any number of messages.
 //!
-//! The kernel asks for a dump buffer by buffer. It asks for the first one when it handles the
-//! request, and for each other one in the client's `recvmsg()`. Between two buffers the client may
-//! wait for any time, and the listed things may change.
+//! The kernel asks for one buffer of messages after the other. It asks for the first buffer when
+//! it handles the request, and for each further buffer when the client calls `recvmsg()`.
+//! Between two buffers the client may wait for any time, and the listed things may change.
 //!
 //! C header: `struct netlink_callback` in
 //! [`include/linux/netlink.h`](srctree/include/linux/netlink.h); `netlink_dump()` in
@@ -47,14 +47,14 @@ use crate::net::{
 
 /// A type that lists something in any number of messages.
 ///
-/// [`generation`](Dump::generation) and [`fill`](Dump::fill) must not call [`Weak::with`] for the
-/// same instance: the call would wait for itself.
+/// [`generation`](Dump::generation) and [`fill`](Dump::fill) are called within [`Weak::with`].
+/// They must not call [`Weak::with`] for the same instance again, because the second call would
+/// wait for the first.
 pub trait Dump<T: Subsystem, N: Number = MessageType>: 'static {
     /// The place where a dump continues.
     ///
-    /// Between two buffers the cursor is in memory of the C side. If the client does not read the
-    /// dump to the end, nothing drops the cursor, so it must be `Copy`. A cursor of more than 32
-    /// bytes does not compile.
+    /// Between two buffers the cursor is in memory of the C side. Nobody drops it there, so it
+    /// must be `Copy`. A cursor of more than 32 bytes does not compile.
     type Cursor: Copy + Send + 'static;
 
     /// The cursor at the beginning of a dump.
@@ -66,15 +66,15 @@ pub trait Dump<T: Subsystem, N: Number = MessageType>: 'static {
     ) -> Result<Self::Cursor, Refusal>;
 
     /// A number that changes whenever the listed things change so much that earlier and later
-    /// messages do not fit together. If it changes between two messages, the kernel tells the
-    /// client (`NLM_F_DUMP_INTR`).
+    /// messages do not fit together. If the number changes between two messages, a flag tells
+    /// the client so (`NLM_F_DUMP_INTR`).
     ///
     /// Context: process, may sleep.
     fn generation(instance: &Instance<'_, T>) -> u32;
 
-    /// Fills a page with messages, and advances the cursor with each message. At the end of the
-    /// list it returns `Ok`. If the page is full, it returns [`Full`], and the kernel calls it
-    /// again with another page.
+    /// Fills a page with messages, and advances the cursor with each message. After the last
+    /// message of the dump, it returns `Ok`. If the page is full before that, it returns
+    /// [`Full`], and is called again with another page.
     ///
     /// Context: process, may sleep.
     fn fill(
@@ -84,7 +84,7 @@ pub trait Dump<T: Subsystem, N: Number = MessageType>: 'static {
     ) -> Result<(), Full>;
 }
 
-/// A [`Page`] has no room for a message.
+/// The error of [`Page::put`]: the page has no room for the message.
 pub struct Full;
 
 /// One buffer of a dump.
@@ -111,26 +111,28 @@ impl<N: Number> Page<'_, N> {
         let start = Header::LEN + head.as_ref().len();
         let len = start + payload.len();
         let padded = len.next_multiple_of(ALIGNMENT);
-        // The buffer is linear. `end` and `tail` count from the same base.
+        // The buffer has no fragments, so its free room is from `tail` to `end`. Both are
+        // offsets from the same address.
         let tailroom = (self.skb.end - self.skb.tail) as usize;
         if padded > tailroom {
             return Err(Full);
         }
         let mut flags = bindings::NLM_F_MULTI;
-        // The condition is that of `nl_dump_check_consistent()`.
+        // `nl_dump_check_consistent()` checks the same condition.
         if self.cb.prev_seq != 0 && self.cb.prev_seq != self.cb.seq {
             flags |= bindings::NLM_F_DUMP_INTR;
         }
         self.cb.prev_seq = self.cb.seq;
         let header = Header {
-            len: len as u32, // CAST: At most the tailroom, which fits.
+            len: len as u32, // CAST: At most the tailroom, which fits into 32 bits.
             msg_type: number.msg_type(self.envelope),
-            flags: flags as u16, // CAST: Flags of a 16 bit field.
+            flags: flags as u16, // CAST: All flags fit into 16 bits.
             seq: self.seq,
             pid: self.portid,
         };
-        // SAFETY: By the type invariants the buffer is valid and ours to fill. It has room for
-        // `padded` bytes. `skb_put()` adds these bytes at the end, and returns their start.
+        // SAFETY: By the type invariants the buffer is valid and ours to fill. The buffer has
+        // room for `padded` bytes. `skb_put()` adds these bytes at the end, and returns their
+        // start.
         let bytes = unsafe {
             let start: *mut u8 = bindings::skb_put(self.skb, padded as c_uint).cast();
             start.write_bytes(0, padded);
@@ -147,9 +149,9 @@ impl<N: Number> Page<'_, N> {
 ///
 /// # Safety
 ///
-/// The `netlink_callback` must be new. If the function succeeds, and only then, netlink must call
-/// [`done`] at the end. Nobody else may use the `netlink_callback` during the call, or its `ctx`
-/// after the call.
+/// The `netlink_callback` must be new. If the function succeeds, and only then, netlink must
+/// call [`done`] at the end of the dump. Nobody else may use the `netlink_callback` during the
+/// call, or its `ctx` after the call.
 pub(super) type Begin<T, N> = unsafe fn(
     &Instance<'_, T>,
     &Attributes<'_>,
@@ -176,12 +178,12 @@ impl<T: Subsystem, N: Number> Functions<T, N> {
     }
 }
 
-/// The data of a dump in `netlink_callback::ctx`. That memory belongs to the dump, whether this
-/// module or generic netlink started it.
+/// The data of a dump in `netlink_callback::ctx`. Only the dump uses this memory: a dump that
+/// [`start`] started, and also a dump that generic netlink started.
 #[repr(C)]
 struct State<N: Number, C> {
-    /// The pointer from [`Weak::into_raw`]. It is the first field, because `done` does not know the
-    /// types of the other fields.
+    /// The pointer from [`Weak::into_raw`]. It is the first field, because `done` must find it
+    /// without knowing the types of the other fields.
     instance: *mut c_void,
     envelope: N::Envelope,
     cursor: C,
@@ -224,17 +226,18 @@ unsafe fn begin<T: Subsystem, N: Number, D: Dump<T, N>>(
     Ok(())
 }
 
-/// The value that `started` finds in `netlink_callback::data`.
+/// The value to which `netlink_callback::data` points when the kernel calls `started`.
 struct Beginning<'a, T: Subsystem> {
     instance: &'a Instance<'a, T>,
     attributes: &'a Attributes<'a>,
     begin: Begin<T, MessageType>,
-    /// The reason why the dump could not begin.
+    /// If the dump could not begin, the reason.
     refusal: Option<Refusal>,
 }
 
-/// Starts a dump of a raw netlink protocol, as `netlink_dump_start()` does. On success it returns
-/// `EINTR`, so that the kernel sends no acknowledgement except the end of the dump.
+/// Starts a dump of a raw netlink protocol, as `netlink_dump_start()` does. If the dump has
+/// started, this returns the error `EINTR`, as the C function does. With this error, the caller
+/// sends no acknowledgement, because the end of the dump acknowledges the request.
 pub(super) fn start<T: Subsystem>(
     instance: &Instance<'_, T>,
     request: &Request<'_>,
@@ -247,22 +250,24 @@ pub(super) fn start<T: Subsystem>(
         begin: functions.begin,
         refusal: None,
     };
-    // The kernel keeps the request as long as the client keeps the dump. The client's own buffer is
-    // charged to the kernel socket, so it would also keep the socket. Therefore the dump gets a
-    // copy of the request in a buffer of ours.
+    // The kernel keeps the request's buffer until the dump ends. The client's own buffer is
+    // charged to the kernel socket, so freeing this buffer writes to the socket. But the kernel
+    // socket may be freed before the dump ends. Therefore the dump gets a copy of the request in
+    // a buffer that belongs to no socket.
     let kept = request.detached()?;
     let mut control = bindings::netlink_dump_control {
         start: Some(started::<T>),
         dump: Some(functions.fill),
         done: Some(done::<T>),
         data: (&raw mut beginning).cast(),
-        // A client can keep the dump for any time, and the module must stay loaded until then.
+        // A client can keep the dump for any time. The module must stay loaded until the dump
+        // ends.
         module: this_module::<T::Module>().as_ptr(),
         ..Default::default()
     };
-    // SAFETY: The socket is the one that received the request. `kept` is a buffer with one message
-    // that describes the sender. The call takes its own reference to it. The control block is
-    // valid. Only `started` uses its `data`, and `started` runs within this call.
+    // SAFETY: The socket is the one that received the request. `kept` is a buffer with one
+    // message that describes the sender. The call takes its own reference to `kept`. The control
+    // block is valid. Only `started` uses its `data`, and `started` runs within this call.
     let result = to_result(unsafe {
         bindings::__netlink_dump_start(
             request.buffer.socket().as_ptr(),
@@ -287,7 +292,7 @@ unsafe extern "C" fn started<T: Subsystem>(cb: *mut bindings::netlink_callback) 
     // stored `data`, and `data` is valid during this call.
     let (cb, beginning) = unsafe { (&mut *cb, &mut *(*cb).data.cast::<Beginning<'_, T>>()) };
     // SAFETY: The `netlink_callback` is being started, and its `ctx` belongs to the dump. The
-    // control block names `done` beside this function.
+    // control block names `done`, too, so netlink calls `done` at the end.
     match unsafe { (beginning.begin)(beginning.instance, beginning.attributes, (), cb) } {
         Ok(()) => 0,
         Err(refusal) => {
@@ -308,13 +313,14 @@ unsafe extern "C" fn filled<T: Subsystem, N: Number, D: Dump<T, N>>(
 ) -> c_int {
     // SAFETY: The kernel passes valid structures, and nobody else uses them during the call.
     let (skb, cb) = unsafe { (&mut *skb, &mut *cb) };
-    // SAFETY: The dump keeps the request that it was started with.
+    // SAFETY: The dump keeps the buffer of its request. `cb.skb` and `cb.nlh` point to this
+    // buffer.
     let (portid, seq) = unsafe {
         let parms: *const bindings::netlink_skb_parms = (&raw const (*cb.skb).cb).cast();
         ((*parms).portid, (*cb.nlh).nlmsg_seq)
     };
-    // SAFETY: `begin` wrote the data there, and the last call wrote the cursor. All of it is
-    // `Copy`.
+    // SAFETY: `begin` wrote the data to `ctx`, and the last call of this function wrote the
+    // cursor. All fields are `Copy`.
     let State {
         instance,
         envelope,
@@ -326,7 +332,7 @@ unsafe extern "C" fn filled<T: Subsystem, N: Number, D: Dump<T, N>>(
     let filled = weak.with(|instance| {
         let generation = || sequence(D::generation(instance));
         cb.seq = generation();
-        // INVARIANT: These are the arguments of this callback.
+        // INVARIANT: `skb` and `cb` are the arguments of this callback.
         let mut page = Page {
             skb,
             cb,
@@ -336,26 +342,26 @@ unsafe extern "C" fn filled<T: Subsystem, N: Number, D: Dump<T, N>>(
         };
         let filled = D::fill(instance, &mut cursor, &mut page);
         let Page { skb, cb, .. } = page;
-        // If the generation changes now, the next message shows it, even if that message ends the
-        // dump.
+        // If the generation has changed during `fill`, the next message has `NLM_F_DUMP_INTR`,
+        // even if that message is the end of the dump.
         cb.seq = generation();
         (filled, skb.len, cb)
     });
     from_result(|| match filled {
         None => Err(ESHUTDOWN),
         Some((Ok(()), ..)) => Ok(0),
-        // The message does not fit even an empty buffer.
+        // The message does not fit even into an empty buffer.
         Some((Err(Full), 0, _)) => Err(EMSGSIZE),
         Some((Err(Full), len, cb)) => {
-            // SAFETY: As above, where the data was read.
+            // SAFETY: As for the read of the data, above.
             unsafe { (*State::<N, D::Cursor>::of(cb)).cursor = cursor };
-            Ok(len as c_int) // CAST: The length of a buffer fits.
+            Ok(len as c_int) // CAST: The length of a buffer fits into an `int`.
         }
     })
 }
 
-/// The value for `netlink_callback::seq` of a generation. It is never zero, because zero means "not
-/// known". The next generation has another value.
+/// The value for `netlink_callback::seq` that stands for a generation. It is never 0, because 0
+/// means "not known". Two generations that follow each other have different values.
 fn sequence(generation: u32) -> u32 {
     generation << 1 | 1
 }
@@ -366,8 +372,8 @@ fn sequence(generation: u32) -> u32 {
 ///
 /// Only netlink may call this, once for a dump that [`begin`] began.
 pub(super) unsafe extern "C" fn done<T: Subsystem>(cb: *mut bindings::netlink_callback) -> c_int {
-    // SAFETY: The kernel passes a valid structure. Its first field is the pointer that `begin`
-    // wrote. Nobody uses it after this.
+    // SAFETY: The kernel passes a valid structure. The data in its `ctx` starts with the pointer
+    // that `begin` wrote. Nobody uses this pointer after this call.
     drop(unsafe { Weak::<T>::from_raw((*State::<MessageType, ()>::of(&mut *cb)).instance) });
     0
 }

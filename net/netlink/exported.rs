@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Policies in the form of the C side.
+//! Policies as tables that the C side can read.
 //!
 //! C header: `struct nla_policy` in [`include/net/netlink.h`](srctree/include/net/netlink.h)
 
@@ -19,12 +19,14 @@ use super::attribute::{
 
 use crate::net::bindings;
 
-/// Tables for the C side. Each is indexed by the number of the attribute, so its size depends on
-/// the highest number. The tables refuse nothing that the policies allow, but they cannot express
-/// all rules of the policies. The purpose of the tables is to show clients the policies.
+/// Tables of policies for the C side. The index in a table is the number of an attribute, so the
+/// highest number determines the size of the table. The C side uses the tables to show the
+/// policies to clients. It also checks requests by the tables. This check refuses no request
+/// that the policy allows, but a table cannot express all rules of a policy.
 pub(super) struct Exported {
     tables: KVec<(&'static Policy, KVec<bindings::nla_policy>)>,
-    /// Each table has its own memory, which does not move while the list grows.
+    /// Entries of the tables point to these ranges. Each range has its own box, which does not
+    /// move when this vector grows.
     ranges: KVec<KBox<bindings::netlink_range_validation>>,
 }
 
@@ -36,8 +38,8 @@ impl Exported {
         }
     }
 
-    /// The table for a policy and its highest number; none for a policy without attributes. The
-    /// table is valid as long as `self`.
+    /// The table for a policy, and the highest number in the table. For a policy without
+    /// attributes, the pointer is null. The table is valid as long as `self`.
     ///
     /// Context: process, may sleep.
     pub(super) fn export(
@@ -49,8 +51,8 @@ impl Exported {
         }
         let mut done = self.tables.len();
         let exported = self.table(policy)?;
-        // An entry may add a table for a policy nested in this one. A policy can even be nested in
-        // itself, so each policy gets one table only.
+        // For a nest, `entry()` adds a table for the nested policy, which the loop fills later.
+        // A policy can even be nested in itself, so each policy gets only one table.
         while done < self.tables.len() {
             let (policy, _) = self.tables[done];
             for rule in policy.0 {
@@ -62,7 +64,8 @@ impl Exported {
         Ok(exported)
     }
 
-    /// The table for a policy. If the policy is new, the table is still empty.
+    /// The table for a policy. If the policy is new, this makes a table whose entries are still
+    /// empty.
     fn table(&mut self, policy: &'static Policy) -> Result<(*const bindings::nla_policy, c_uint)> {
         let most = policy.0.iter().map(|rule| rule.number).max().unwrap_or(0);
         let found = self
@@ -85,7 +88,7 @@ impl Exported {
     /// The entry of a table for an attribute.
     fn entry(&mut self, rule: &Rule) -> Result<bindings::nla_policy> {
         let mut entry = bindings::nla_policy::default();
-        // CAST: Types and validations have 8 bits.
+        // CAST: The fields for the type and for the kind of validation have 8 bits.
         let mut is = |number: c_uint| entry.type_ = number as u8;
         match rule.kind {
             Kind::Integer {
@@ -103,8 +106,8 @@ impl Exported {
                 let values = 1i64 << (len * 8);
                 let least = if signed { -values / 2 } else { 0 };
                 if (min, max) != (least, least + values - 1) {
-                    // The same structure serves signed ranges
-                    // (`struct netlink_range_validation_signed`). CAST: The bits stay the same.
+                    // For signed ranges, the C side reads a `netlink_range_validation_signed`,
+                    // which has the same layout. CAST: The bits stay the same.
                     let range = bindings::netlink_range_validation {
                         min: min as u64,
                         max: max as u64,
@@ -120,7 +123,7 @@ impl Exported {
             Kind::Uint => is(bindings::NLA_UINT),
             Kind::Bytes(len) => {
                 is(bindings::NLA_BINARY);
-                // A longer length is left out of the table.
+                // A larger length has no place in the entry, so the C side does not check it.
                 if let Ok(len) = i16::try_from(len) {
                     entry.validation_type =
                         bindings::nla_policy_validation_NLA_VALIDATE_RANGE as u8;
@@ -131,7 +134,7 @@ impl Exported {
             Kind::Nest(policy) => {
                 is(bindings::NLA_NESTED);
                 let (table, most) = self.table(policy)?;
-                entry.len = most as u16; // CAST: The number of an attribute.
+                entry.len = most as u16; // CAST: The number of an attribute has 16 bits.
                 entry.__bindgen_anon_1.nested_policy = table;
             }
         }
@@ -166,7 +169,7 @@ mod tests {
         assert!(exported.export(Policy::NONE)? == (null(), 0));
         let (table, most) = exported.export(&POLICY)?;
         assert_eq!(most, 8);
-        // The second export of a policy is the same table.
+        // The second export of a policy returns the same table.
         assert!(exported.export(&POLICY)? == (table, most));
         assert_eq!(exported.tables.len(), 2);
         let entry = |number: usize| exported.tables[0].1[number];
@@ -194,7 +197,7 @@ mod tests {
         };
         assert!((range.min, range.max) == (-5, 5));
         assert!(nested == exported.tables[1].1.as_ptr() && entry(5).len == 9);
-        // A policy can be nested in itself.
+        // Attribute 6 is a nest of `POLICY` itself, so its entry points to the same table.
         assert!(itself == table && entry(6).len == 8);
         Ok(())
     }

@@ -2,52 +2,56 @@
 
 //! Families of generic netlink.
 //!
-//! A [`Subsystem`] serves a family of generic netlink in every network namespace if it implements
-//! [`Family`] and names [`Channel`] among its attachments. Like the kernel socket of a raw
-//! protocol, a family has [`Operation`]s, with the same policies, dumps and refusals. Its messages
-//! have a [`Command`] instead of a [`MessageType`]. A command has 8 bits, and a larger number does
-//! not compile. A handler for a family and for a raw protocol is generic over [`Number`].
+//! A [`Subsystem`] serves a family of generic netlink in every network namespace if it
+//! implements [`Family`] and names [`Channel`] among its attachments. Like the kernel socket of
+//! a raw protocol, a family has [`Operation`]s, with the same policies, dumps and refusals. Its
+//! messages have a [`Command`] instead of a [`MessageType`]. A command has 8 bits, and a larger
+//! number does not compile. A handler that serves both a family and a raw protocol is generic
+//! over [`Number`].
 //!
 //! # The parts of the module and of each namespace
 //!
-//! The kernel has one family for all namespaces. A request has the namespace of its client's
-//! socket. So the family is registered when every namespace has its instance, and unregistered
-//! before the first instance ends ([`pernet::Common`](crate::net::pernet::Common)). In between, a
-//! request always finds the instance: a namespace keeps its instance as long as it has a socket.
-//! Each namespace has a [`Channel`], which sends events to the listeners there.
+//! A family is registered once for all namespaces, and a request belongs to the namespace of its
+//! client's socket. So the family is registered only after every namespace has its instance, and
+//! it is unregistered before the first instance ends
+//! ([`pernet::Common`](crate::net::pernet::Common)). In between, a request always finds its
+//! instance, because a namespace keeps its instance as long as it has a socket. Each namespace
+//! has a [`Channel`], which sends events to the listeners in this namespace.
 //!
 //! # Lifetimes
 //!
-//! - A *request*, and the start of a dump, runs under a lock (`cb_lock` in `genetlink.c`).
-//!   Unregistering takes this lock for writing, so no request runs when it has returned. While a
-//!   request runs, no family can be registered or unregistered. So a handler must not wait until a
-//!   module is loaded or unloaded.
-//! - A *dump that continues* runs in its client's `recvmsg()`, without that lock, and the client
-//!   can keep it for any time. The dump reads the family, and holds a reference to the module. So
-//!   the family's memory is part of the module, and is freed after the last reference. The dump
+//! - The handler of a *request*, and the start of a dump, run under a lock (`cb_lock` in
+//!   `genetlink.c`). To unregister a family, the kernel takes this lock for writing. So no
+//!   handler runs any more after its family was unregistered. While a handler runs, no family
+//!   can be registered or unregistered. So a handler must not wait until a module is loaded or
+//!   unloaded.
+//! - A *dump that continues* runs when its client calls `recvmsg()`, without `cb_lock`. The
+//!   client can keep the dump open for any time. The dump reads the memory of the family. So
+//!   this memory is part of the module, and the dump holds a reference to the module. The dump
 //!   reaches the instance only by a [`Weak`](crate::net::pernet::Weak).
-//! - An *event* needs the number of its group. The group has that number while the family is
-//!   registered; later another family may get it. So events are sent under RCU, and before the
-//!   family is unregistered, a grace period passes.
+//! - To send an *event*, code needs the number of the group. The group has this number only
+//!   while the family is registered. After that, another family may get the number. So events
+//!   are sent under RCU, and before the family is unregistered, `net/` waits for a grace period.
 //!
 //! # Events before and after the registration
 //!
-//! When a socket joins a group, the kernel calls the family (`genl_family::bind`) before the first
-//! event can reach the socket. Before the first such call, [`Channel::broadcast`] finds that nobody
-//! listens. An instance may send events before it can know whether the family is registered: a
-//! hook may do so while the module is being loaded. By the call, an instance learns of a listener
-//! in time, so no listener misses such an event. While the module is unloaded, `broadcast` finds
-//! that nobody listens any more.
+//! An instance does not know whether the family is registered. For example, a hook may send an
+//! event while the module is still being loaded. Until a socket has joined a group of the
+//! family, [`Channel::broadcast`] therefore sends nothing, and returns the error for "nobody
+//! listens". When a socket joins a group, the kernel calls the family (`genl_family::bind`), and
+//! only then can events reach the socket. From this call on, `broadcast` sends events, so the
+//! socket misses none. While the module is unloaded, `broadcast` again sends nothing.
 //!
 //! # Refusals
 //!
-//! The kernel gets a copy of the [`Policy`], validates requests by it, and shows it to clients
-//! (`CTRL_CMD_GETPOLICY`). The kernel's policies cannot express that an attribute must not be given
-//! twice, or must not be missing. So the policy itself then validates each request again. The
-//! operation also checks [`Operation::needs`], because the kernel would refuse such a client
-//! without a text (`GENL_UNS_ADMIN_PERM`). Therefore tools do not see the capability among the
-//! flags of a command, and a client without the capability may get an error about its attributes
-//! first.
+//! The kernel gets a copy of the [`Policy`]. It validates requests by this copy, and shows the
+//! copy to clients (`CTRL_CMD_GETPOLICY`). A policy of the kernel cannot express that an
+//! attribute must not be given twice, or must not be missing. So each request is then validated
+//! again, by the [`Policy`] itself. The capability of [`Operation::needs`] is checked by this
+//! file, not by the kernel, which would refuse the client without a text
+//! (`GENL_UNS_ADMIN_PERM`). This has two effects. Tools do not see the capability among the
+//! flags of a command. And a client without the capability may get an error about its
+//! attributes, because the kernel checks the attributes first.
 //!
 //! C header: [`include/net/genetlink.h`](srctree/include/net/genetlink.h);
 //! `net/netlink/genetlink.c`.
@@ -168,8 +172,9 @@ pub use super::number::Command;
 
 /// A subsystem that serves a family of generic netlink.
 ///
-/// The callbacks run in the context of the client's `sendmsg()`: in process context, on any number
-/// of CPUs at once. They may sleep. While they run, no family can be registered or unregistered.
+/// The handlers run in the context of the client's `sendmsg()`: in process context, on any
+/// number of CPUs at the same time. They may sleep. While a handler runs, no family can be
+/// registered or unregistered.
 pub trait Family: Subsystem {
     /// The name by which clients find the family, of 1 to 15 bytes. A name that the kernel treats
     /// in a special way (`nlctrl`, `NET_DM`, `VFS_DQUOT`, `pmcraid`) does not compile.
@@ -178,13 +183,13 @@ pub trait Family: Subsystem {
     /// The version of the protocol. The headers of all messages contain it.
     const VERSION: u8;
 
-    /// The requests that are served, at most 127. Others fail with `EOPNOTSUPP`. Two operations for
-    /// one command do not compile. No attribute may have the number 0, because for the kernel that
-    /// is no attribute.
+    /// The requests that the family serves, at most 127. Other requests fail with `EOPNOTSUPP`.
+    /// Two operations for one command do not compile. No attribute may have the number 0,
+    /// because the kernel does not accept an attribute with this number.
     ///
-    /// The client gets an acknowledgement if it asked for one, and always if its request fails.
-    /// Then the acknowledgement has the error number and the rest of the [`Refusal`]. `EINTR` is
-    /// not reported.
+    /// If a request fails, the client gets the error number and the rest of the [`Refusal`]. If
+    /// it succeeds, the client gets an acknowledgement if it asked for an acknowledgement. If a
+    /// handler returns `EINTR`, the client gets neither.
     const OPERATIONS: &'static [Operation<Self, Command>];
 
     /// The names of the multicast groups, of 1 to 15 bytes each, all different. Every process may
@@ -225,7 +230,7 @@ impl<T: Family> Clone for Group<T> {
 
 impl<T: Family> Copy for Group<T> {}
 
-/// A family in one network namespace. It sends events to the listeners there.
+/// A family in one network namespace. It sends events to the listeners in this namespace.
 ///
 /// # Invariants
 ///
@@ -236,9 +241,9 @@ pub struct Channel<T: Family> {
     net: NonNull<bindings::net>,
 }
 
-// SAFETY: The pointers are not tied to a thread, and the values behind them may be shared.
+// SAFETY: Any thread may use the pointers, and threads may share the values behind them.
 unsafe impl<T: Family> Send for Channel<T> {}
-// SAFETY: Netlink sends on a socket from any number of threads at once.
+// SAFETY: Any number of threads may send on a netlink socket at the same time.
 unsafe impl<T: Family> Sync for Channel<T> {}
 
 impl<T: Family> Channel<T> {
@@ -254,7 +259,7 @@ impl<T: Family> Channel<T> {
 
     fn socket(&self) -> *mut bindings::sock {
         // SAFETY: By the type invariants the namespace is valid, and there is a pointer at the
-        // offset. It is written before anyone can find the namespace.
+        // offset. The pointer is written before anyone can find the namespace.
         unsafe {
             let socket = self.net.as_ptr().byte_add(NET_GENL_SOCK);
             socket.cast::<*mut bindings::sock>().read()
@@ -264,7 +269,8 @@ impl<T: Family> Channel<T> {
     /// Whether a socket, in any network namespace, listens to `group`. If no socket does, the
     /// caller need not make a message.
     pub fn has_listeners(&self, group: Group<T>) -> bool {
-        // In most families no socket has ever joined a group. Then this needs no RCU section.
+        // In most families no socket has ever joined a group. Then this check is enough, and no
+        // RCU section is needed.
         if self.registration().state.load(Relaxed) != JOINED {
             return false;
         }
@@ -276,7 +282,7 @@ impl<T: Family> Channel<T> {
         })
     }
 
-    /// Tells the listeners that they missed an event.
+    /// Tells the listeners of `group` in this namespace that they missed an event.
     #[cold]
     fn tell_of_loss(&self, group: Group<T>) {
         ReadSide::with(|section| {
@@ -296,11 +302,11 @@ impl<T: Family> Channel<T> {
     /// The message has no flags. Its sequence number is 0, because it answers no request. A
     /// listener with `NETLINK_PKTINFO` gets the group.
     ///
-    /// Context: process, may sleep (to allocate, never for a listener).
+    /// Context: process, may sleep to allocate memory. Never waits for a listener.
     ///
     /// # Errors
     ///
-    /// - `ESRCH`: no socket listens. This is also the error before the family is registered, and
+    /// - `ESRCH`: no socket listens. The error is the same before the family is registered, and
     ///   while the module is unloaded.
     /// - `EMSGSIZE`, `ENOBUFS`: no buffer can hold `payload`.
     ///
@@ -314,7 +320,7 @@ impl<T: Family> Channel<T> {
         let message = Outgoing::new(0, msg_type, 0, head, payload)
             .inspect_err(|_| self.tell_of_loss(group))?;
         ReadSide::with(|section| {
-            // As long as the section lasts, no other family has the number.
+            // Until the section ends, no other family can get the number of this group.
             let number = self.joined(section).ok_or(ESRCH)?.group(group);
             let skb = message.into_raw().as_ptr();
             // SAFETY: The buffer is ours. Its control block holds netlink's parameters
@@ -324,7 +330,7 @@ impl<T: Family> Channel<T> {
                 (*parms).dst_group = number;
             }
             // SAFETY: By the type invariants the socket is a valid kernel socket. The call takes
-            // the buffer, also if it fails, and does not sleep.
+            // over the buffer, even if it fails. With `GFP_ATOMIC` it does not sleep.
             to_result(unsafe {
                 bindings::netlink_broadcast(self.socket(), skb, 0, number, bindings::GFP_ATOMIC)
             })
@@ -332,12 +338,12 @@ impl<T: Family> Channel<T> {
     }
 }
 
-/// A family whose groups a socket has joined.
+/// A family of which a socket has joined a group.
 ///
 /// # Invariants
 ///
-/// The family is registered, and stays so for `'a`. So the fields that the registration wrote are
-/// constant.
+/// The family is registered, and stays registered for `'a`. So the fields that the registration
+/// wrote are constant.
 struct Joined<'a>(&'a Opaque<bindings::genl_family>);
 
 impl Joined<'_> {
@@ -349,7 +355,7 @@ impl Joined<'_> {
 
     /// The values that the headers of the family's messages have.
     fn envelope(&self) -> Envelope {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants the family is registered.
         unsafe { envelope(self.0.get()) }
     }
 }
@@ -359,8 +365,8 @@ impl Joined<'_> {
 /// # Invariants
 ///
 /// - `family` points to `_operations` and `_groups`, and these point to `_policies`.
-/// - While `state` is `JOINED`, the family is registered, and it stays so for one more grace
-///   period.
+/// - While `state` is `JOINED`, the family is registered. After `state` has changed, the family
+///   stays registered for one more grace period.
 pub struct Registration<T: Family> {
     family: Opaque<bindings::genl_family>,
     state: Atomic<u32>,
@@ -371,10 +377,10 @@ pub struct Registration<T: Family> {
     _subsystem: PhantomData<fn(T) -> T>,
 }
 
-// SAFETY: The pointers are not tied to a thread.
+// SAFETY: Any thread may use the pointers.
 unsafe impl<T: Family> Send for Registration<T> {}
-// SAFETY: Generic netlink writes the fields of a family under its locks. The fields that are read
-// here are read only after they were written.
+// SAFETY: Generic netlink writes the fields of a family under its locks. This file reads only
+// fields that generic netlink writes once, and only after that.
 unsafe impl<T: Family> Sync for Registration<T> {}
 
 /// No socket has joined a group yet. The family may be registered or not.
@@ -385,7 +391,8 @@ const JOINED: u32 = 1;
 const WITHDRAWN: u32 = 2;
 
 impl<T: Family> Registration<T> {
-    /// For each command, the place of its operation. The first operation has place 1.
+    /// For each command, the place of its operation. The first operation has place 1. 0 means
+    /// that the command has no operation.
     const PLACES: [u8; 1 << u8::BITS] = places(T::OPERATIONS);
 
     const CHECKED: () = {
@@ -410,7 +417,7 @@ impl<T: Family> Registration<T> {
         }
     };
 
-    /// Notes that a client joins a group of the family, which is registered.
+    /// Records that a client joins a group of the family. The family must be registered.
     fn join(&self) {
         // INVARIANT: The family is registered. `withdraw` first changes the state, and then waits
         // for a grace period. A client that joins in that time does not change the state.
@@ -419,8 +426,8 @@ impl<T: Family> Registration<T> {
 
     fn joined<'a>(&'a self, _section: &'a ReadSide) -> Option<Joined<'a>> {
         // INVARIANT: By the type invariants the family stays registered for a grace period, and
-        // none ends before the section does. The registration wrote its fields before `bound`
-        // changed the state.
+        // no grace period ends before the section does. The registration wrote the fields of the
+        // family before `bound` changed the state.
         (self.state.load(Acquire) == JOINED).then_some(Joined(&self.family))
     }
 
@@ -496,7 +503,7 @@ impl<T: Family> Registration<T> {
         // SAFETY: The kernel passes a valid structure, which nobody else uses during the call.
         let cb = unsafe { &mut *cb };
         let info: *const bindings::genl_dumpit_info = cb.data.cast_const().cast();
-        // SAFETY: `genl_start()` stored a pointer to this structure there.
+        // SAFETY: `genl_start()` stored a pointer to a `genl_dumpit_info` in `data`.
         let family = unsafe { (*info).info.family };
         let (skb, extack) = (cb.skb, cb.extack);
         // SAFETY: As for `doit`. The kernel calls this from within the request that starts the
@@ -508,8 +515,8 @@ impl<T: Family> Registration<T> {
                 extack,
                 |instance, served, request, attributes| {
                     let all = served.all.ok_or(EOPNOTSUPP)?;
-                    // SAFETY: The `netlink_callback` is being started. `append` has registered
-                    // `done` for its end.
+                    // SAFETY: The `netlink_callback` is new. `append` put `done` into the same
+                    // operation, so the kernel calls `done` at the end of the dump.
                     (all.begin)(instance, attributes, request.envelope, cb)
                 },
             )
@@ -521,8 +528,9 @@ impl<T: Family> Registration<T> {
     /// # Safety
     ///
     /// Only a callback of generic netlink for a request of the family may call this. `skb` must
-    /// start with the request and belong to the callback. `family` must be the family. It must be
-    /// registered; unregistering may wait for this call. `extack` must be the one of the request.
+    /// start with the request and belong to the callback. `family` must be the family of `T`. It
+    /// must be registered, and unregistering it must wait for this call. `extack` must be that
+    /// of the request.
     #[inline(always)]
     unsafe fn receive(
         skb: *mut bindings::sk_buff,
@@ -583,17 +591,17 @@ impl<T: Family> Registration<T> {
         // unregistering the family waits for this call.
         let common = unsafe { T::KEY.common() };
         if let Some(registration) = common.part::<Self>() {
-            // `bind` is called only for registered families.
+            // The kernel calls `bind` only for registered families.
             registration.join();
         }
         0
     }
 }
 
-// SAFETY: Requests and starts of dumps reach an instance from `publish` on. Unregistering the
-// family waits for them under a lock (`cb_lock`). Dumps that continue hold a reference to the
-// module, and reach the instance by a `Weak`. If the registration fails, nobody has seen the
-// family.
+// SAFETY: Handlers and starts of dumps reach an instance from `publish` on. Unregistering the
+// family waits for both, because they hold a lock (`cb_lock`). Dumps that continue hold a
+// reference to the module, and reach the instance by a `Weak`. If the registration fails, no
+// client has reached the family.
 unsafe impl<T: Family> Common for Registration<T> {
     const COUNT: usize = 1;
 
@@ -601,7 +609,8 @@ unsafe impl<T: Family> Common for Registration<T> {
         const { Self::CHECKED };
         let mut policies = Exported::new();
         let mut operations = KVec::new();
-        // Operations must be in the order of their numbers. For one number the do comes first.
+        // The kernel wants the operations in the order of their commands. For one command, the
+        // entry with `doit` must come before the entry with `dumpit`.
         for operation in (0..=u8::MAX).filter_map(Self::operation) {
             Self::append(operation, &mut policies, &mut operations)?;
         }
@@ -613,7 +622,7 @@ unsafe impl<T: Family> Common for Registration<T> {
             };
             groups.push(group, GFP_KERNEL)?;
         }
-        // CAST: `PLACES` and `CHECKED` check the lengths.
+        // CAST: `PLACES` and `CHECKED` check that the lengths fit into 8 bits.
         let mut family = bindings::genl_family {
             name: to_array(T::NAME),
             version: T::VERSION.into(),
@@ -626,10 +635,12 @@ unsafe impl<T: Family> Common for Registration<T> {
             ..Default::default()
         };
         family.set_netnsok(1);
-        // Handlers may run in parallel, because instances are shared anyway. Without this flag, a
-        // handler would block all other families that do not set it.
+        // Handlers may run in parallel, because threads may share an instance anyway. Without
+        // this flag, a handler would run under a lock that all families without the flag share
+        // (`genl_mutex`).
         family.set_parallel_ops(1);
-        // INVARIANT: The memory of a vector does not move when the vector moves.
+        // INVARIANT: The vectors move, but their memory does not move, so the pointers stay
+        // valid.
         Ok(Self {
             family: Opaque::new(family),
             state: Atomic::new(UNHEARD),
@@ -648,16 +659,17 @@ unsafe impl<T: Family> Common for Registration<T> {
                 return error;
             }
             pr_err!("a generic netlink family of that name is there already\n");
-            // The error is not `EEXIST`, because the loader returns that for a module that is
-            // loaded already.
+            // This does not return `EEXIST`, because with `EEXIST` the module loader reports
+            // that the module is already loaded.
             EADDRINUSE
         })
     }
 
     unsafe fn withdraw(&self) {
         self.state.store(WITHDRAWN, Release);
-        // Events may be on their way to the family's groups. Once the family is unregistered,
-        // another family may get the numbers of these groups, so this waits for the senders.
+        // Threads may be sending events to the family's groups. After the family is
+        // unregistered, another family may get the numbers of these groups. So this first waits
+        // for these threads.
         synchronize_rcu();
         // SAFETY: `publish` registered the family, and this is called once.
         unsafe { bindings::genl_unregister_family(self.family.get()) };
@@ -672,8 +684,9 @@ unsafe impl<T: Family> Attachment<T> for Channel<T> {
         instance: &Instance<'_, T>,
         common: &Registration<T>,
     ) -> impl PinInit<Self, Error> {
-        // INVARIANT: The caller keeps `common`. The instance ends before its namespace, and before
-        // the generic netlink socket there: generic netlink was registered first, so it ends last
+        // INVARIANT: The caller keeps `common` until the attachment is dropped. The instance
+        // ends before its namespace, and before the generic netlink socket of the namespace:
+        // generic netlink registered its `pernet_operations` earlier, so they end later
         // (`ops_undo_list()`).
         Ok(Self {
             registration: NonNull::from(common),
@@ -693,7 +706,7 @@ struct Served<'a, T: Subsystem> {
     all: Option<&'a dump::Functions<T, Command>>,
 }
 
-/// The handler of `operation`. Commands only have handlers that get attributes.
+/// The handler of `operation`. For a command there is no handler of the kind `Raw`.
 fn served<T: Subsystem>(operation: &Operation<T, Command>) -> Served<'_, T> {
     match &operation.handler {
         Handler::Raw(_, never) => match *never {},
@@ -709,7 +722,7 @@ fn served<T: Subsystem>(operation: &Operation<T, Command>) -> Served<'_, T> {
 ///
 /// # Safety
 ///
-/// `family` must be valid. It must be registered, or have been registered before.
+/// `family` must be valid. It must be registered, or must have been registered before.
 unsafe fn envelope(family: *const bindings::genl_family) -> Envelope {
     // SAFETY: The caller's promise. CAST: Types of messages have 16 bits, and our versions have 8.
     unsafe {
@@ -720,10 +733,11 @@ unsafe fn envelope(family: *const bindings::genl_family) -> Envelope {
     }
 }
 
-/// For each command, the place of its operation, starting with 1; 0 if it has none. Two operations
-/// for one command do not compile.
+/// For each command, the place of its operation in `operations`, counted from 1. 0 means that
+/// the command has no operation. Two operations for one command do not compile.
 const fn places<T: Subsystem>(operations: &[Operation<T, Command>]) -> [u8; 1 << u8::BITS] {
-    // Each operation may have a do and a dump. The kernel counts both in 8 bits.
+    // The kernel counts the entries of all operations in 8 bits. An operation has up to two
+    // entries: one with `doit` and one with `dumpit`.
     assert!(operations.len() <= (u8::MAX / 2) as usize);
     let mut places = [0; 1 << u8::BITS];
     let mut i = 0;
@@ -742,8 +756,9 @@ const fn is_name(name: &CStr) -> bool {
     len >= 1 && len < bindings::GENL_NAMSIZ as usize
 }
 
-/// Whether the kernel treats a family with this name in a special way. For example, some must have
-/// exactly one group (`genl_validate_assign_mc_groups()`, with `BUG_ON()`).
+/// Whether the kernel treats a family with this name in a special way. For example, families
+/// with some of these names must have exactly one group (`BUG_ON()` in
+/// `genl_validate_assign_mc_groups()`).
 const fn is_special(name: &CStr) -> bool {
     let name = name.to_bytes();
     same(name, b"nlctrl")
@@ -752,7 +767,7 @@ const fn is_special(name: &CStr) -> bool {
         || same(name, b"pmcraid")
 }
 
-/// Whether two names are the same, as a constant function.
+/// Whether two names are the same. A constant function cannot use `==` for this.
 const fn same(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
@@ -767,7 +782,7 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
     true
 }
 
-/// A name in the form of the C side.
+/// A name as the array that the C side wants.
 fn to_array(name: &CStr) -> [c_char; bindings::GENL_NAMSIZ as usize] {
     let mut array = [0; bindings::GENL_NAMSIZ as usize];
     for (to, from) in array.iter_mut().zip(name.to_bytes()) {
@@ -834,8 +849,8 @@ mod tests {
     }
 
     impl Sender {
-        /// Stands for the sender of an event. It sends nothing, and stays in its section until it
-        /// sees that the family is withdrawn, and a little longer.
+        /// Does what the sender of an event does, but sends nothing. It stays in its RCU section
+        /// until it sees that the family is withdrawn, and then for another 100 ms.
         fn send(&self) {
             let spin = |milliseconds, until: &dyn Fn() -> bool| {
                 let start = Instant::<Monotonic>::now();
