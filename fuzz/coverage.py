@@ -41,7 +41,7 @@ class Place(NamedTuple):
 
 
 class Instruction(NamedTuple):
-    """An instruction. `symbol` is the symbol of its relocation, or empty."""
+    """An instruction. `symbol` is the symbol to which the instruction refers, or empty."""
 
     mnemonic: str
     operands: str

@@ -20,13 +20,13 @@
 
 pub use kernel::bindings::*;
 
-/// Nothing uses this type, except that `sock_common` has a pointer to it.
+/// `sock_common` has a pointer to this type. Nothing else uses the type.
 #[repr(C)]
 pub struct proto {
     _opaque: [u8; 0],
 }
 
-/// Nothing uses this type, except that `sock_common` has a pointer to it.
+/// `sock_common` has a pointer to this type. Nothing else uses the type.
 #[repr(C)]
 pub struct inet_timewait_death_row {
     _opaque: [u8; 0],

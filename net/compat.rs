@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Gives older kernels the parts of the newest kernel's API that they lack, with the names that
-//! these parts have in the newest kernel.
+//! For older kernels, this file has the parts of the newest kernel's API that these kernels
+//! lack. Each part has the name that it has in the newest kernel.
 //!
 //! All other files of `net/` are written for the newest kernel, and do not know older kernels.
 //! For the newest kernel, this file only re-exports items. For a kernel before 7.3, `module.mk`

@@ -23,8 +23,8 @@ use super::bindings::{
 #[repr(transparent)]
 pub struct Net(Opaque<bindings::net>);
 
-// SAFETY: A `Net` is only used behind a reference. The fields that this type reads are set when the
-// namespace is created, and constant from then on.
+// SAFETY: Code has a `Net` only behind a reference. The fields that this type reads are set when
+// the namespace is created, and constant from then on.
 unsafe impl Sync for Net {}
 
 impl Net {

@@ -290,14 +290,15 @@ impl State {
 
 /// The hooks of one instance of `T` in its network namespace.
 ///
-/// When a hook is unregistered, the kernel also drops the namespace's packets that wait in a queue
-/// (`nf_queue_nf_hook_drop()`), unless it lacks memory for a smaller array of hooks. The kernel
-/// does not wait for hooks that run on other CPUs at that moment. After an RCU grace period, all
-/// these hooks have returned.
+/// When a hook is unregistered, the kernel also drops the namespace's packets that wait in a
+/// queue (`nf_queue_nf_hook_drop()`), unless the kernel lacks memory for a smaller array of
+/// hooks. The kernel does not wait for hooks that run on other CPUs at that moment. After an RCU
+/// grace period, all these hooks have returned.
 ///
 /// # Invariants
 ///
-/// `net` is valid. `instance` is valid and shared until [`drain`](Attachment::drain) has returned.
+/// `net` is valid. Until [`drain`](Attachment::drain) has returned, `instance` is valid, and
+/// only shared references to it exist.
 #[pin_data]
 pub struct Hooks<T: Hook> {
     net: NonNull<bindings::net>,
@@ -404,7 +405,8 @@ impl<T: Hook> Registration<T> {
     ///
     /// A grace period must pass before the drop.
     unsafe fn unregister(&mut self) {
-        // INVARIANT: The hook is unregistered here. The caller promises the grace period.
+        // INVARIANT: The hook is unregistered here. The caller promises that a grace period
+        // passes before the drop.
         if let Some(net) = self.net.take() {
             // SAFETY: By the type invariants the hook was registered in `net`.
             unsafe { nf_unregister_net_hook(net.as_ptr(), &raw const (*self.entry.as_ptr()).ops) };
@@ -475,8 +477,8 @@ unsafe extern "C" fn callback<T: Hook, const FAMILY: u8>(
 }
 
 /// Calls [`Hook::hook`] of the entry's instance. This function is inlined, so that the compiler
-/// can move the reads of the entry to the places that use the values. If [`Hook::hook`] reads
-/// only the header of a packet, the entry is not read at all.
+/// can move the reads of the entry to the places that use the values. For a packet of which
+/// [`Hook::hook`] reads only the header, the entry is then not read at all.
 ///
 /// # Safety
 ///
@@ -680,8 +682,8 @@ unsafe impl<T: Hook> Attachment<T> for Hooks<T> {
     }
 }
 
-/// Logs that a namespace has no room for hooks. The rate is limited, because users can make
-/// namespaces.
+/// Logs that a namespace has no room for hooks. The rate is limited, because any user can make
+/// many namespaces without room for hooks.
 fn warn_of_no_room(net: &Net) {
     // SAFETY: The function has no requirements.
     if unsafe { bindings::net_ratelimit() } != 0 {
@@ -740,7 +742,8 @@ mod tests {
 
     /// The verdict of a hook on a packet of `len` bytes. The first `linear` bytes are in the
     /// linear part, the other bytes in a fragment. The memory behind the linear part has the
-    /// same bytes as the packet, so the test notices a hook that reads them.
+    /// same bytes as the packet. So a hook that reads beyond the linear part accepts the packet,
+    /// and the test fails.
     fn verdict_on<const FAMILY: u8>(family: Family, len: usize, linear: usize) -> Result<c_uint> {
         const ROOM: usize = 64;
         let mut probe = Probe;

@@ -450,8 +450,8 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// Checks the attributes as [`parse`](Self::parse) does, and lends them to `serve`. So the
-    /// value is not copied, as the return value of `parse` may be.
+    /// Checks the attributes as [`parse`](Self::parse) does, and lends them to `serve`. Unlike a
+    /// value that is returned, a value that is lent is never copied.
     #[inline(always)]
     pub(super) fn with<R>(
         payload: &'a [u8],

@@ -300,7 +300,7 @@ impl<T: Family> Channel<T> {
     /// (`NETLINK_LISTEN_ALL_NSID`).
     ///
     /// The message has no flags. Its sequence number is 0, because it answers no request. A
-    /// listener with `NETLINK_PKTINFO` gets the group.
+    /// listener with `NETLINK_PKTINFO` also gets the number of the group.
     ///
     /// Context: process, may sleep to allocate memory. Never waits for a listener.
     ///

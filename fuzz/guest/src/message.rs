@@ -50,8 +50,9 @@ enum Value {
     Nest(Vec<Attribute>),
 }
 
-/// The value in which the messages of a series differ. "The attribute" is the last attribute of the
-/// message. If that attribute is a nest, "the attribute" is the last attribute in the nest.
+/// The value in which the messages of a series differ. In a message with attributes, `Lengths`,
+/// `Attributes`, `Values` and `AttributeLies` change the last attribute. If the last attribute is a
+/// nest, they change the last attribute in the nest.
 #[derive(Clone, Copy, Debug, Arbitrary)]
 pub enum Series {
     /// The type.
