@@ -41,7 +41,7 @@ const BURST: i64 = 5;
 
 struct RateLimit {
     begin: Instant<Monotonic>,
-    /// The time of the next message if messages came exactly at the allowed rate, in nanoseconds since `begin`.
+    /// Each message that passes takes one `INTERVAL`. The last interval ends at this time: nanoseconds since `begin`.
     due: Atomic<i64>,
     /// The number of messages that passed, and the number of messages that were dropped.
     counters: Counters<2>,

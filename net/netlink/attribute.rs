@@ -419,8 +419,8 @@ impl<'a> Attributes<'a> {
     ///
     /// - `EINVAL`: an attribute is not in `policy`, has a wrong length, is in network byte
     ///   order, is given twice, or is nested too deep. Or a nest lacks the flag `NLA_F_NESTED`,
-    ///   or another attribute has this flag. Or a required attribute is missing. Or bytes are
-    ///   not an attribute.
+    ///   or another attribute has this flag. Or a required attribute is missing. Or the payload
+    ///   has bytes that are not an attribute.
     /// - `ERANGE`: an integer is not within its range.
     ///
     /// The refusal points at the wrong attribute. If several attributes are wrong, it points at

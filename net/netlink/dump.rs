@@ -236,8 +236,8 @@ struct Beginning<'a, T: Subsystem> {
 }
 
 /// Starts a dump of a raw netlink protocol, as `netlink_dump_start()` does. If the dump has
-/// started, this returns the error `EINTR`, as the C function does. With this error, the caller
-/// sends no acknowledgement, because the end of the dump acknowledges the request.
+/// started, this also returns the error `EINTR`. With this error, the caller sends no
+/// acknowledgement, because the end of the dump acknowledges the request.
 pub(super) fn start<T: Subsystem>(
     instance: &Instance<'_, T>,
     request: &Request<'_>,
@@ -292,7 +292,7 @@ unsafe extern "C" fn started<T: Subsystem>(cb: *mut bindings::netlink_callback) 
     // stored `data`, and `data` is valid during this call.
     let (cb, beginning) = unsafe { (&mut *cb, &mut *(*cb).data.cast::<Beginning<'_, T>>()) };
     // SAFETY: The `netlink_callback` is being started, and its `ctx` belongs to the dump. The
-    // control block names `done`, too, so netlink calls `done` at the end.
+    // control block names `done`, too, so netlink calls `done` at the end of the dump.
     match unsafe { (beginning.begin)(beginning.instance, beginning.attributes, (), cb) } {
         Ok(()) => 0,
         Err(refusal) => {

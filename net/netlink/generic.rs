@@ -47,8 +47,8 @@
 //! The kernel gets a copy of the [`Policy`]. It validates requests by this copy, and shows the
 //! copy to clients (`CTRL_CMD_GETPOLICY`). A policy of the kernel cannot express that an
 //! attribute must not be given twice, or must not be missing. So each request is then validated
-//! again, by the [`Policy`] itself. The capability of [`Operation::needs`] is checked by this
-//! file, not by the kernel, which would refuse the client without a text
+//! again, by the [`Policy`] itself. This file, and not the kernel, checks the capability of
+//! [`Operation::needs`], because a refusal by the kernel would have no text
 //! (`GENL_UNS_ADMIN_PERM`). This has two effects. Tools do not see the capability among the
 //! flags of a command. And a client without the capability may get an error about its
 //! attributes, because the kernel checks the attributes first.
@@ -380,7 +380,7 @@ pub struct Registration<T: Family> {
 // SAFETY: Any thread may use the pointers.
 unsafe impl<T: Family> Send for Registration<T> {}
 // SAFETY: Generic netlink writes the fields of a family under its locks. This file reads only
-// fields that generic netlink writes once, and only after that.
+// fields that generic netlink writes once, and reads them only after this write.
 unsafe impl<T: Family> Sync for Registration<T> {}
 
 /// No socket has joined a group yet. The family may be registered or not.
@@ -652,8 +652,9 @@ unsafe impl<T: Family> Common for Registration<T> {
     }
 
     unsafe fn publish(&self) -> Result {
-        // SAFETY: The family is valid, and does not move until nobody can use it. Its callbacks are
-        // made for `T`. By the caller's promise all namespaces have their instances of `T`.
+        // SAFETY: The family is valid, and does not move as long as anybody can use it. Its
+        // callbacks are made for `T`. By the caller's promise all namespaces have their
+        // instances of `T`.
         to_result(unsafe { bindings::genl_register_family(self.family.get()) }).map_err(|error| {
             if error != EEXIST {
                 return error;
@@ -750,7 +751,7 @@ const fn places<T: Subsystem>(operations: &[Operation<T, Command>]) -> [u8; 1 <<
     places
 }
 
-/// Whether a name has a valid length.
+/// Whether a name has 1 to 15 bytes.
 const fn is_name(name: &CStr) -> bool {
     let len = name.to_bytes().len();
     len >= 1 && len < bindings::GENL_NAMSIZ as usize
