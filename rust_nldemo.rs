@@ -91,7 +91,7 @@ mod parameters {
         queue: i64 = 0,
         /// How many queues to spread packets over, by flow (default 1)
         queues: i64 = 1,
-        /// Let packets pass when nobody listens to the queue (default true)
+        /// Let packets pass if their queue has no consumer (default true)
         bypass: bool = true,
         /// Queue ICMPv6 echo requests and replies too (default true)
         ipv6: bool = true,

@@ -25,8 +25,8 @@ net-rustc-of-kernel := $(subst ",,$(CONFIG_RUSTC_VERSION_TEXT))
 net-rustc-here := $(shell $(RUSTC) --version 2>/dev/null)
 ifneq ($(net-rustc-here),$(net-rustc-of-kernel))
 $(error The kernel was built with '$(net-rustc-of-kernel)'. Here, RUSTC=$(RUSTC) is \
-	'$(or $(net-rustc-here),not there)'. Rust modules need the same rustc. Install it \
-	and name it with RUSTC=/path/to/rustc, if PATH has another one first)
+	'$(or $(net-rustc-here),not there)'. Rust modules need the same rustc. Install it. \
+	If PATH has another rustc first, name the right one with RUSTC=/path/to/rustc)
 endif
 # "14 __clang_major__" or "4 19"
 net-cc-here := $(shell echo __GNUC__ __clang_major__ | $(CC) -E -P - 2>/dev/null)

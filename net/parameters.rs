@@ -17,7 +17,7 @@
 //!     crate::net::module_parameters! {
 //!         /// First queue, 0 to 65535 (default 0)
 //!         queue: u16 = 0,
-//!         /// Let packets pass when nobody listens to the queue (default true)
+//!         /// Let packets pass if their queue has no consumer (default true)
 //!         bypass: bool = true,
 //!     }
 //! }

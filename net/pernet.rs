@@ -851,8 +851,8 @@ impl<T: Subsystem> Module<T> {
                 Ok(()) => unmark.dismiss(),
                 Err(error) if wait_for_users::<T::Module>() => return Err(error),
                 Err(error) => pr_err!(
-                    "loading failed with error {}, but programs use the module: it stays and \
-                     serves nothing, unload it when they have closed their sockets\n",
+                    "loading failed with error {}, but programs use the module, so it stays \
+                     loaded and serves nothing; unload it when they have closed their sockets\n",
                     error.to_errno()
                 ),
             }

@@ -659,7 +659,7 @@ unsafe impl<T: Family> Common for Registration<T> {
             if error != EEXIST {
                 return error;
             }
-            pr_err!("a generic netlink family of that name is there already\n");
+            pr_err!("another module has a generic netlink family of the same name\n");
             // This does not return `EEXIST`, because with `EEXIST` the module loader reports
             // that the module is already loaded.
             EADDRINUSE

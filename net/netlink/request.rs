@@ -34,7 +34,7 @@ impl Capability {
     /// The text of the refusal for a client that lacks the capability.
     pub(super) const fn refusal(self) -> &'static CStr {
         match self {
-            Self::NetAdmin => c"CAP_NET_ADMIN is needed in the owner of the network namespace",
+            Self::NetAdmin => c"CAP_NET_ADMIN is needed in the user namespace that owns the netns",
         }
     }
 }
