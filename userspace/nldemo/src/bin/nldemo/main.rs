@@ -111,8 +111,8 @@ fn main() -> ExitCode {
     let (cli, matches) = parse();
     match run(cli.global.color, &cli) {
         Ok(()) => ExitCode::SUCCESS,
-        // If the reader has closed the output, the reader needs no more output. So this is no
-        // failure.
+        // If the reader has closed the output, the reader needs no more output. So a closed
+        // pipe is no failure.
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(Failure::Usage(message)) => usage_error(cli.global.color, &matches, message),
         Err(failure) => {
@@ -188,7 +188,8 @@ fn usage_error(color: ColorChoice, matches: &ArgMatches, message: String) -> ! {
         .exit()
 }
 
-/// Adds the usage to an error about a value, because clap does not.
+/// Adds the usage to an error about the value of an argument. clap itself adds no usage to such an
+/// error.
 fn with_usage(mut error: clap::Error, color: ColorChoice) -> clap::Error {
     if matches!(
         error.kind(),

@@ -22,7 +22,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, command: Command) -> Result<(), Failure> {
     let version = command.get_version().unwrap_or_default();
     let source = format!("{} {version}", command.get_name());
-    // Users without manual pages have the subcommand `help`. So it needs no manual page of its own.
+    // The subcommand `help` is for users without manual pages. So `help` needs no manual page.
     let mut command = command.disable_help_subcommand(true);
     command.build();
     write_pages(&command, &source, &args.directory).map_err(|error| {

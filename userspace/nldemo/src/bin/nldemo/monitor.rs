@@ -122,8 +122,8 @@ pub(crate) fn follow(
     };
     print(ready, output)?;
     let mut left = limits.count;
-    // The loop checks the time and the signals after each event. If events come without a pause,
-    // the loop never waits, so a check during the wait would not be enough.
+    // The loop checks the time and the signals after each event. `next` checks them only while it
+    // waits for an event. If events come without a pause, `next` never waits.
     while left != Some(0)
         && !stop.requested()
         && deadline.is_none_or(|deadline| Instant::now() < deadline)

@@ -172,8 +172,8 @@ pub(crate) fn json_string(text: &str) -> String {
 /// Escapes characters that JSON allows in strings and that can do harm to a terminal.
 fn escape_json(text: &mut Vec<u8>, start: usize) {
     let json = text.get(start..).unwrap_or_default();
-    // Indented JSON has line ends outside strings, which must stay as they are. All other
-    // characters that can do harm to a terminal are in strings, where JSON allows escapes.
+    // Indented JSON has line ends outside its strings. These line ends must stay as they are. All
+    // other characters that can do harm to a terminal are in strings, where JSON allows escapes.
     let is_plain = |byte: &u8| byte.is_ascii() && *byte != 0x7f;
     if json.iter().all(is_plain) {
         return;
@@ -182,8 +182,7 @@ fn escape_json(text: &mut Vec<u8>, start: usize) {
     text.truncate(start);
     for character in json.chars() {
         if character != '\n' && is_harmful(character) {
-            // Four digits are enough, because all characters that can do harm are in the basic
-            // multilingual plane.
+            // Four digits are enough, because no harmful character is above U+FFFF.
             text.extend(format!("\\u{:04x}", u32::from(character)).into_bytes());
         } else {
             text.extend(character.encode_utf8(&mut [0; 4]).as_bytes());
@@ -211,7 +210,7 @@ pub(crate) fn print_error(color: ColorChoice, failure: &dyn fmt::Display) {
 }
 
 /// Writes to standard error. If standard error is a stopped terminal, this function waits at most
-/// for [`PATIENCE`].
+/// for the time [`PATIENCE`].
 pub(crate) fn complain(text: String) {
     let (done, waiting) = mpsc::channel::<()>();
     let text = Arc::new(text);
@@ -221,7 +220,8 @@ pub(crate) fn complain(text: String) {
         drop(done);
     });
     if started.is_ok() {
-        // The thread sends no value. The wait ends when the thread drops its end of the channel.
+        // The thread sends no value. `recv_timeout` returns when the thread has written the text
+        // and drops its end of the channel, or after the time `PATIENCE`.
         let _ = waiting.recv_timeout(PATIENCE);
     } else {
         // If no thread can be started, this function itself writes. It may wait long for a stopped

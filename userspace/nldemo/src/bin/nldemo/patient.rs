@@ -36,7 +36,7 @@ pub(crate) fn write(file: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// Waits until a file takes bytes, or a write would return an error.
+/// Waits until a write to the file would write bytes or return an error.
 fn wait_for_room(file: impl AsFd) -> io::Result<()> {
     let mut files = [PollFd::new(file.as_fd(), PollFlags::POLLOUT)];
     match nix::poll::poll(&mut files, PollTimeout::NONE) {

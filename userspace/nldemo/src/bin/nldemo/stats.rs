@@ -196,7 +196,7 @@ impl Reading {
 }
 
 impl Row {
-    /// A line for each counter.
+    /// A table with a line for each counter.
     fn table(&self) -> Table {
         let rates = self.per_second.map(Stats::counters);
         let mut table = Table::default();

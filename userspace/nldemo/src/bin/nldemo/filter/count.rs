@@ -128,7 +128,7 @@ impl Reading {
         }
     }
 
-    /// A line for each protocol and direction.
+    /// A table with a line for each protocol in each direction.
     fn table(&self) -> Table {
         let mut table = Table::default();
         let headings = ["packets", "bytes", "packets/s", "bytes/s"].map(Cell::right);

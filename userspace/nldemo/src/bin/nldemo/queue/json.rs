@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The JSON object that `nldemo queue run -j` prints about a packet; its `--help` describes the keys.
+//! The JSON object that `nldemo queue run -j` prints about a packet. `nldemo queue run --help`
+//! describes the keys of the object.
 //!
 //! This file writes the object key by key. A serializer would check for each byte of each key
 //! whether the byte needs an escape. This check takes more instructions than a verdict takes in the

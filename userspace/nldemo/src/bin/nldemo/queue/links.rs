@@ -24,7 +24,7 @@ const CHANGES: u32 = 1;
 /// says that an interface changed.
 const MESSAGE_LEN: usize = 4096;
 
-/// The changes to interfaces, for all threads.
+/// The events about changes to interfaces. All threads read these events from one socket.
 ///
 /// The kernel sends the event about a change before a packet can pass the changed interface. So a
 /// thread must read the events after it has received a packet, and before the policy decides about

@@ -40,7 +40,7 @@ use crate::failure::Failure;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// The largest number of packets that are received, decided and printed together. The verdict on
-/// the first of these packets is sent only after the last one is decided.
+/// the first of these packets is sent only after the last packet is decided.
 const TOGETHER: NonZero<usize> = NonZero::new(64).expect("it is not 0");
 
 /// The decision about a packet if too little of the packet was copied for the policy. The rule that
@@ -51,8 +51,8 @@ const UNDECIDED: Decision = Decision::DROP;
 /// The values that all queues share.
 pub(super) struct Shared<'a> {
     pub(super) policy: &'a Policy,
-    /// The changes to interfaces. `None` if neither the policy nor the output needs names of
-    /// interfaces.
+    /// The events about changes to interfaces. `None` if neither the policy nor the output needs
+    /// names of interfaces.
     pub(super) links: Option<Links<'a>>,
     pub(super) replacements: &'a [Replacement],
     pub(super) sink: Sink<'a>,
@@ -63,8 +63,8 @@ pub(super) struct Shared<'a> {
     pub(super) packets: AtomicU64,
 }
 
-/// Stops the sessions of all queues when one session drops this value: at the limit, at an error,
-/// or by a panic.
+/// Stops the sessions of all queues when this value is dropped. A session drops its value when its
+/// loop ends: for example because of the limit of packets, an error or a panic.
 struct StopOthers<'a>(&'a Stop);
 
 impl Drop for StopOthers<'_> {
@@ -145,9 +145,8 @@ impl<'s, 'a> Session<'s, 'a> {
         let (stop, deadline) = (self.shared.stop, self.deadline);
         let mut served = Ok(());
         let mut soon = false;
-        // The loop checks the time and the signals each time it has received packets. If packets
-        // come without a pause, the loop never waits, so a check during the wait would not be
-        // enough.
+        // The loop checks the time and the signals each time it has received packets. `wait` checks
+        // them, too, but while packets keep coming, the loop can go on without calling `wait`.
         while served.is_ok()
             && !stop.requested()
             && deadline.is_none_or(|deadline| Instant::now() < deadline)
@@ -173,8 +172,9 @@ impl<'s, 'a> Session<'s, 'a> {
                 break;
             }
             // If packets came, more packets will probably come soon. So the loop does not call
-            // `wait`. The next receipt itself waits for packets, for at most `SOON`, which saves a
-            // system call. After it, the loop looks at `stop` again.
+            // `wait`, but `receive_many_soon`. This function itself waits for packets, which saves
+            // a system call. It waits at most for the time `SOON`, because it does not check
+            // `stop`.
             soon = came && deadline.is_none() && self.queue.unsent() == 0;
             if soon {
                 continue;
@@ -204,7 +204,7 @@ impl<'s, 'a> Session<'s, 'a> {
     }
 
     /// Decides the packets that still wait in the queue, and sends the verdicts. Fails if the
-    /// verdicts cannot be sent within [`DRAIN_TIME`].
+    /// verdicts cannot be sent within the time [`DRAIN_TIME`].
     fn drain(&mut self, inbox: &mut Inbox) -> Result<(), Failure> {
         let deadline = Instant::now() + DRAIN_TIME;
         if self.queue.options().fails_open() {
@@ -397,7 +397,8 @@ impl<'s, 'a> Session<'s, 'a> {
         Ok(())
     }
 
-    /// If no verdict waits to be sent, records the time that has passed since `timed`.
+    /// If no verdict waits to be sent any more, records the time that has passed since the receipt
+    /// of the first packet (`timed`).
     fn note_sent(&mut self) {
         if self.queue.unsent() == 0 {
             if let Some(received) = self.timed.take() {

@@ -206,8 +206,9 @@ impl<'a> Sink<'a> {
     /// Waits until all records are written, and then prints the summary. The program has run for
     /// `seconds`. Returns the first failure of the output.
     ///
-    /// If the output is stuck, the wait ends after [`PATIENCE`]. If standard output does not take
-    /// the summary, the summary goes to standard error.
+    /// If the output is stuck, this function waits for the records at most for the time
+    /// [`PATIENCE`]. If standard output does not take the summary, the summary goes to standard
+    /// error.
     pub(super) fn finish(self, mut totals: Totals, seconds: f64) -> Result<(), Failure> {
         let deadline = Instant::now() + PATIENCE;
         let captured = self.capture.as_ref().map(|capture| {

@@ -58,7 +58,7 @@ where
     ///
     /// # Panics
     ///
-    /// If there are more jobs than the number that [`start`](Self::start) got.
+    /// Panics if there are more jobs than the number that [`start`](Self::start) got.
     pub(super) fn run(self, jobs: impl IntoIterator<Item = Job>) -> Vec<Done> {
         let Self { waiting, work } = self;
         let mut jobs = jobs.into_iter();

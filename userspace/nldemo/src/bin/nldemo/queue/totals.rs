@@ -41,16 +41,16 @@ pub(super) struct Totals {
     pub(super) malformed: u64,
     pub(super) overruns: u64,
     pub(super) foreign: u64,
-    /// The number of packets whose line was left out, and the number of packets that are missing in
-    /// the capture.
+    /// The number of packets whose line was left out.
     pub(super) unprinted: u64,
+    /// The number of packets that are missing in the capture.
     pub(super) uncaptured: u64,
     pub(super) lost: Option<KernelLosses>,
     seconds: f64,
     packets_per_second: f64,
     latency_ns: Option<Figures>,
-    /// The times from the receipt until the verdict was sent. Of packets that were received
-    /// together, only the first is timed.
+    /// The times from the receipt of a packet until its verdict was sent. Of packets whose verdicts
+    /// were sent together, only the first packet is timed.
     #[serde(skip)]
     pub(super) latencies: Durations,
 }
