@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-/// Displays two digits for each byte.
+/// Displays each byte as two hexadecimal digits.
 #[derive(Clone, Copy, Debug)]
 pub struct Hex<'a>(pub &'a [u8]);
 
@@ -14,7 +14,7 @@ impl fmt::Display for Hex<'_> {
     }
 }
 
-/// Reads two digits for each byte.
+/// Reads bytes that are written as two hexadecimal digits each.
 #[must_use]
 pub fn bytes(digits: &str) -> Option<Vec<u8>> {
     let digit = |digit: u8| char::from(digit).to_digit(16);

@@ -82,9 +82,9 @@ pub const STATS_A_ACKS: u16 = 4;
 pub const STATS_A_ERRORS: u16 = 5;
 /// Statistics, counter: requests that the module refused because the sender lacks `CAP_NET_ADMIN`.
 pub const STATS_A_REFUSED: u16 = 6;
-/// Statistics, nest of `PACKETS_A_*`: ICMP.
+/// Statistics, nest of `PACKETS_A_*`: the counters of ICMP packets.
 pub const STATS_A_IPV4: u16 = 7;
-/// Statistics, nest of `PACKETS_A_*`: `ICMPv6`.
+/// Statistics, nest of `PACKETS_A_*`: the counters of `ICMPv6` packets.
 pub const STATS_A_IPV6: u16 = 8;
 /// Statistics, u8, in totals: whether the hooks are registered.
 pub const STATS_A_HOOKED: u16 = 9;

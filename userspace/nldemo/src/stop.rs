@@ -23,7 +23,7 @@ use signal_hook::consts::SIGXFSZ;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-/// Signals that come within this time of the first signal count as the same signal. For example,
+/// Signals that come within this time after the first signal count as the same signal. For example,
 /// timeout(1) sends one signal to the program and one to the program's process group. When a
 /// terminal closes, the kernel sends SIGHUP, and then the shell sends SIGHUP, too.
 const AT_ONCE: Duration = Duration::from_millis(300);
@@ -36,9 +36,9 @@ const STACK_LEN: usize = 64 << 10;
 
 /// The user's wish to stop: a flag, and a file descriptor to poll.
 ///
-/// The first signal asks the program to end. If the process still runs after [`LONGEST_END`], it
-/// kills itself with the first signal. Another signal kills the process immediately, unless it
-/// comes right after the first signal.
+/// The first signal asks the program to end. If the process still runs after the time
+/// [`LONGEST_END`], it kills itself with the first signal. Another signal kills the process
+/// immediately, unless it comes right after the first signal.
 ///
 /// All clones share one flag and one descriptor.
 #[derive(Clone)]
@@ -95,8 +95,9 @@ impl Stop {
     }
 }
 
-/// Waits for signals. A signal that comes more than `AT_ONCE` after the first signal kills the
-/// process. If the process still runs after `LONGEST_END`, it kills itself with the first signal.
+/// Waits for signals. When the time `AT_ONCE` has passed since the first signal, any further signal
+/// kills the process. If the process still runs after the time `LONGEST_END`, it kills itself with
+/// the first signal.
 fn see_to_the_end(mut signals: Signals) {
     let mut first = None;
     for signal in signals.forever() {

@@ -236,7 +236,7 @@ fn spec_has_the_numbers_of_the_header() {
 #[test]
 fn names_are_those_of_the_spec() {
     // The specification names hook points as C does. The program prints the names of nftables, and
-    // accepts the names of both.
+    // accepts the names of C and of nftables.
     let hooks = entries("hooks");
     let hooks: Vec<_> = hooks.iter().map(|name| Hook::named(name)).collect();
     assert_eq!(hooks, HookSet::POINTS.map(Some));

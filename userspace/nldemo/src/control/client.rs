@@ -240,8 +240,8 @@ mod tests {
             refused.unwrap_err().to_string()
         };
         let erange = "ERANGE: Math result not representable (kernel: no)";
-        // These refusals have an offset at the set in the nest, at the nest, at the other attribute
-        // and at no attribute. The last refusal has no offset.
+        // In the first four refusals, the offset points at the set in the nest, at the nest, at the
+        // other attribute, and at no attribute. The fifth refusal has no offset.
         assert_eq!(message(Some(28)), format!("set ipv4-types=8: {erange}"));
         assert_eq!(message(Some(24)), format!("set ipv4-types=8: {erange}"));
         assert_eq!(message(Some(16)), format!("set queue=5: {erange}"));

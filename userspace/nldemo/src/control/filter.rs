@@ -8,7 +8,7 @@ use sockfilter::SocketFilter;
 
 use super::event::EventKind;
 
-/// Makes a filter that passes events of these kinds, and all messages that are not events.
+/// Makes a filter that passes events of the given `kinds`, and all messages that are not events.
 pub(super) fn events(kinds: &[EventKind]) -> Result<SocketFilter> {
     let others = EventKind::ALL
         .into_iter()

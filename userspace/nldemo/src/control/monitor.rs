@@ -67,8 +67,8 @@ impl Monitor {
         Self::start(Control::open(protocol)?, None, &EventKind::ALL)
     }
 
-    /// Does the same as [`open`](Self::open), but only for events of these kinds. The kernel drops
-    /// other events by a filter. To load the filter, the process needs `CAP_BPF`.
+    /// Does the same as [`open`](Self::open), but only for events of the given `kinds`. The kernel
+    /// drops other events by a filter. To load the filter, the process needs `CAP_BPF`.
     pub fn open_filtered(protocol: u8, kinds: &[EventKind]) -> Result<Self> {
         let control = Control::open(protocol)?;
         let mut filter = events(kinds)?;

@@ -134,7 +134,8 @@ impl Policy {
         missing
     }
 
-    /// The marks of repeated packets. The hook that queues packets must skip these marks.
+    /// The marks that the policy gives to packets that it repeats. The hook that queues packets
+    /// must skip these marks.
     pub fn repeat_marks(&self) -> impl Iterator<Item = u32> {
         let decisions = self.rules.iter().map(|rule| rule.decision);
         decisions
