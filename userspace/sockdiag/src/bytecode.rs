@@ -86,11 +86,11 @@ impl Op {
 
 /// Makes a program that accepts the sockets for which all conditions are true. A condition is a
 /// list of alternatives, and is true if an alternative is true. An alternative is true if all its
-/// instructions are true. If no condition needs an instruction, or the program would be too long
-/// for the kernel, the program is empty. An empty program accepts every socket.
+/// instructions are true. If no condition needs an instruction, or the program would be longer
+/// than [`MAX_LEN`], the program is empty. An empty program accepts every socket.
 pub(crate) fn assemble(conditions: impl IntoIterator<Item = Vec<Vec<Op>>>) -> Vec<u8> {
     let mut program = Vec::new();
-    // The places of the jumps that must refuse the socket.
+    // The places of the instructions that must refuse the socket if their condition is false.
     let mut refusals = Vec::new();
     for alternatives in conditions {
         // An empty alternative is always true, and so its condition is always true.

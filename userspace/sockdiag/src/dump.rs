@@ -34,7 +34,8 @@ use crate::wire::SOCK_DIAG_BY_FAMILY;
 pub struct Query {
     /// The kind of sockets.
     pub kind: Kind,
-    /// The family of the sockets, for kinds of IP. Such a kind needs a request for each family.
+    /// The family of the sockets, if sockets of this kind have IP addresses. Such a kind needs a
+    /// request for each family.
     pub(crate) family: Option<Family>,
 }
 

@@ -17,11 +17,11 @@ pub struct State(pub u8);
 impl State {
     /// Connected.
     pub const ESTABLISHED: Self = Self(1);
-    /// Waits for the last ACK of the TCP handshake.
+    /// The socket waits for the last ACK of the TCP handshake.
     pub const SYN_RECV: Self = Self(3);
     /// Neither connected nor listening.
     pub const CLOSE: Self = Self(7);
-    /// Waits for connections.
+    /// The socket waits for connections.
     pub const LISTEN: Self = Self(10);
 
     /// The names of all states, beginning with number 1.

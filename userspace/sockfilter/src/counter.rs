@@ -87,7 +87,7 @@ impl Counter {
 
 /// A socket that receives the packets of all interfaces, without link layer headers.
 ///
-/// The program chooses the packets of one interface. The socket itself is not bound to the
+/// The BPF program chooses the packets of one interface. The socket itself is not bound to the
 /// interface. A bind would need a link layer address (`sockaddr_ll`), and no safe function makes
 /// such an address for every interface: `getifaddrs()` has none for interfaces without a link
 /// layer.

@@ -38,7 +38,8 @@ pub(crate) struct Program {
 }
 
 impl Array {
-    /// The definition in a section `maps`: type, key length, value length, entries, flags.
+    /// The definition of the map in a section `maps`: type, key length, value length, number of
+    /// entries, flags.
     fn definition(&self) -> Vec<u8> {
         let words = [MAP_TYPE_ARRAY, 4, self.value_len, self.entries, 0];
         words.into_iter().flat_map(u32::to_ne_bytes).collect()

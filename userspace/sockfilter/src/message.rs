@@ -16,7 +16,8 @@ use crate::error::Result;
 use crate::image::Program;
 use crate::loaded::SocketFilter;
 
-// The program copies the header of a message (`struct nlmsghdr`) to these offsets of its stack.
+// The program copies the header of a message (`struct nlmsghdr`) to its stack. These are the
+// offsets of the header and of its fields, from the end of the stack.
 const HEADER: i16 = -HEADER_LEN;
 const HEADER_LEN: i16 = 16;
 const KIND: i16 = HEADER + 4;
@@ -47,7 +48,7 @@ pub struct MessageFilter {
     dropped: Vec<Dropped>,
 }
 
-/// A rule of the filter: the messages that it drops.
+/// The messages that one rule of the filter drops.
 #[derive(Clone, Copy, Debug)]
 struct Dropped {
     kind: u16,

@@ -49,7 +49,7 @@ const OFFSET: Register = Register::R8;
 /// The number of extension headers that may still follow.
 const LEFT: Register = Register::R9;
 
-// Offsets from the end of the stack.
+// The offsets of the program's data, from the end of the stack.
 const BYTES: i16 = -8;
 const KEY: i16 = -16;
 

@@ -40,7 +40,7 @@ fn remedy_by(
     Some(match loadable {
         Some(list) if names(list, module) => format!("run `modprobe {module}`"),
         Some(_) => format!("it was built without {option}"),
-        // A container, for example, may have no lists for the running kernel.
+        // A container, for example, may have no lists of the running kernel's modules.
         None => format!("run `modprobe {module}`, if the kernel has this module ({option})"),
     })
 }

@@ -12,7 +12,7 @@ pub fn number<T: TryFrom<i128>>(text: &str) -> Option<T> {
         Some(digits) => (16, digits),
         None => (10, text.strip_prefix('-').unwrap_or(text)),
     };
-    // The standard parser also accepts signs. So this line first excludes them.
+    // `from_str_radix` below would accept a sign before the digits. This check excludes it.
     if !digits.chars().all(|digit| digit.is_digit(radix)) {
         return None;
     }

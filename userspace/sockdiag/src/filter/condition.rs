@@ -143,8 +143,8 @@ impl Condition {
         }
     }
 
-    /// The condition as alternatives of instructions for the kernel. Parts of the condition that
-    /// the kernel does not support are left out.
+    /// The alternatives of the condition, each as instructions for the kernel. Only addresses and
+    /// ports become instructions. `None` for conditions that have no addresses and no ports.
     pub(super) fn alternatives(&self) -> Option<Vec<Vec<Op>>> {
         match self {
             Self::Place(which, places) => Some(alternatives(*which, places, |side, place| {

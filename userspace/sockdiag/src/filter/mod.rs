@@ -35,7 +35,7 @@ use crate::state::StateSet;
 /// A filter for sockets. Without terms, it matches all sockets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
-    /// The kinds that the terms name, in the order of the terms.
+    /// The kinds that the terms name, in the order of [`Kind`].
     kinds: Vec<Kind>,
     /// The kinds that are used if the terms name no kind.
     unnamed: &'static [Kind],
@@ -95,7 +95,7 @@ impl Filter {
         Ok(filter)
     }
 
-    /// The same filter, except that it uses these kinds if its terms name no kind.
+    /// The same filter, except that it uses the kinds `unnamed` if its terms name no kind.
     #[must_use]
     pub fn or_kinds(self, unnamed: &'static [Kind]) -> Self {
         Self { unnamed, ..self }
@@ -157,7 +157,7 @@ impl Filter {
         })
     }
 
-    /// The states that a socket may be in to match.
+    /// The states of the sockets that can match.
     pub(super) fn states(&self) -> StateSet {
         let mut conditions = self.conditions.iter();
         let states = conditions.find_map(|condition| match condition {
