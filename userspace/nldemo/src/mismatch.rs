@@ -28,9 +28,9 @@ pub enum Mismatch {
     /// The payload of the reply is longer or shorter than the payload that was sent.
     #[error("reply has {received} bytes of payload, {expected} were sent")]
     Length {
-        /// Bytes sent.
+        /// Length of the payload that was sent.
         expected: usize,
-        /// Bytes received.
+        /// Length of the payload that was received.
         received: usize,
     },
     /// A byte in the payload of the reply differs from the byte that was sent.

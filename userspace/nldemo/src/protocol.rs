@@ -36,7 +36,7 @@ pub const GROUP_EVENTS: u32 = 1;
 
 /// Configuration, u8: whether packets are queued.
 pub const CONFIG_A_ENABLED: u16 = 1;
-/// Configuration, u16: the first queue.
+/// Configuration, u16: the number of the first queue.
 pub const CONFIG_A_QUEUE: u16 = 2;
 /// Configuration, u16: the number of queues.
 pub const CONFIG_A_QUEUES: u16 = 3;

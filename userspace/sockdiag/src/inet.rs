@@ -40,7 +40,7 @@ const MSG_LEN: usize = 72;
 /// The additional attributes that an answer should have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extension {
-    /// Nothing.
+    /// No additional attribute.
     None,
     /// TCP's counters, and the protocol on top of TCP (`INET_DIAG_INFO`).
     Info,

@@ -15,11 +15,11 @@ use serde::de::Error;
 pub struct State(pub u8);
 
 impl State {
-    /// Connected.
+    /// The socket is connected.
     pub const ESTABLISHED: Self = Self(1);
     /// The socket waits for the last ACK of the TCP handshake.
     pub const SYN_RECV: Self = Self(3);
-    /// Neither connected nor listening.
+    /// The socket is neither connected nor listening.
     pub const CLOSE: Self = Self(7);
     /// The socket waits for connections.
     pub const LISTEN: Self = Self(10);

@@ -4,7 +4,7 @@
 //! (`linux/bpf.h`). Each constant is the offset of a field of four bytes. Except [`PROTOCOL`], the
 //! fields are in host byte order.
 
-/// Length in bytes.
+/// The length of the packet or message, in bytes.
 pub(crate) const LEN: i16 = 0;
 /// The direction: `PACKET_*` of `linux/if_packet.h`.
 pub(crate) const PKT_TYPE: i16 = 4;

@@ -41,7 +41,7 @@ impl Hook {
         NAMES.get(usize::from(self.0)).copied()
     }
 
-    /// All names.
+    /// All names of hook points.
     #[must_use]
     pub fn names() -> &'static [&'static str] {
         &NAMES

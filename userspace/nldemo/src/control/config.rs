@@ -20,7 +20,7 @@ use crate::protocol::CONFIG_A_HOOKED;
 pub struct Config {
     /// Whether packets are queued.
     pub enabled: bool,
-    /// The first queue.
+    /// The number of the first queue.
     pub queue: u16,
     /// The number of queues. Their numbers follow one another, and begin with `queue`.
     pub queues: u16,

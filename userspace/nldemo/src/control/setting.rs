@@ -25,7 +25,7 @@ use crate::protocol;
 pub enum Key {
     /// Whether packets are queued.
     Enabled,
-    /// The first queue.
+    /// The number of the first queue.
     Queue,
     /// The number of queues.
     Queues,

@@ -197,7 +197,7 @@ fn is_ip(packet: &Packet<'_>) -> bool {
     )
 }
 
-/// Shows the text form.
+/// Shows the text form of the condition.
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

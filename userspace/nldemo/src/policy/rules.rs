@@ -154,7 +154,7 @@ impl Policy {
     }
 }
 
-/// Shows the text form.
+/// Shows the text form of the policy.
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, rule) in self.rules.iter().enumerate() {

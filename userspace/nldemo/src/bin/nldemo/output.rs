@@ -34,7 +34,7 @@ const ESC: char = '\u{1b}';
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     Plain,
-    /// One object a line.
+    /// JSON, one object on each line.
     Json,
     PrettyJson,
 }

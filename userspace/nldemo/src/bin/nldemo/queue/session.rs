@@ -59,7 +59,7 @@ pub(super) struct Shared<'a> {
     pub(super) stop: &'a Stop,
     /// The largest number of packets to decide, over all queues.
     pub(super) limit: Option<u64>,
-    /// The number of packets so far, if there is a limit.
+    /// The number of packets, over all queues, that were counted for the limit so far.
     pub(super) packets: AtomicU64,
 }
 
