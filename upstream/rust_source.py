@@ -107,7 +107,8 @@ class Translation:
     def example(self, found):
         text = re.sub(r"^( *//[/!] (?:# )?)use net::", r"\1use kernel::net::", found[0], flags=re.M)
         text = re.sub(r"^ *//[/!] # mod net;\n", "", text, flags=re.M)
-        # Rustdoc puts an example into a function, where `module!` does not work.
+        # Rustdoc puts an example into a function, where `module!` does not work. So rustdoc must ignore examples of
+        # modules.
         return text.replace("```\n", "```ignore\n", 1) if "subsystem! {" in text else text
 
     def source(self, text):

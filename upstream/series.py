@@ -27,7 +27,7 @@ def glue(name):
 
 
 def without_licence(text):
-    """The text without its licence line, for a file that has one already."""
+    """The text without its licence line, for a file that already has a licence line."""
     return text.partition("\n")[2]
 
 
@@ -118,7 +118,7 @@ class Patch:
             }
             if target in theirs:
                 text = merged(theirs[target], text)
-            # Only net/mod.rs gets the attribute, because it also applies to the modules below net/.
+            # Only net/mod.rs gets the attribute of unused(), because it also applies to the modules below net/.
             self.write(target, unused(text) if later and folder == Path() else text)
 
     def sample(self):

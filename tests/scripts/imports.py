@@ -90,7 +90,7 @@ def imports(path, text, files):
 
 
 def circles(graph):
-    """The strongly connected parts of more than one module (Tarjan's algorithm)."""
+    """The strongly connected parts of the graph that have more than one module (Tarjan's algorithm)."""
     numbers, lowest, stack, found = {}, {}, [], []
 
     def visit(node):

@@ -18,17 +18,17 @@ from pathlib import Path
 # The licence of each folder. If the names of several folders begin a file's path, the longest name counts.
 FOLDERS = {
     "": "GPL-2.0",
-    # The kernel's YNL tools accept no other licence.
+    # The kernel's YNL tools accept specifications only under this licence. uapi/ has the licence of its specification.
     "uapi/": "((GPL-2.0 WITH Linux-syscall-note) OR BSD-3-Clause)",
     "specs/": "((GPL-2.0 WITH Linux-syscall-note) OR BSD-3-Clause)",
-    # The crates that are made for any program.
+    # The crates that other programs can use, too.
     "userspace/system/": "MIT OR Apache-2.0",
     "userspace/netlink/": "MIT OR Apache-2.0",
     "userspace/nfqueue/": "MIT OR Apache-2.0",
     "userspace/sockdiag/": "MIT OR Apache-2.0",
     "userspace/sockfilter/": "MIT OR Apache-2.0",
 }
-# The names that the manifests (Cargo.toml) have for the same licences.
+# The names that the manifests (Cargo.toml) have for licences of FOLDERS.
 PACKAGES = {"GPL-2.0": "GPL-2.0-only", "MIT OR Apache-2.0": "MIT OR Apache-2.0"}
 # The files that need no licence line: their format has no place for it, or they are texts of licences.
 SILENT = re.compile(
