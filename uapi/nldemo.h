@@ -59,7 +59,7 @@
 #define NLDEMO_CONFIG_A_SPREAD		4	/* u8: NLDEMO_SPREAD_* */
 #define NLDEMO_CONFIG_A_BYPASS		5	/* u8: 1 if packets pass while their queue has no consumer */
 #define NLDEMO_CONFIG_A_HOOKS		6	/* u8: NLDEMO_HOOKS_*, bit n for NF_INET_* number n */
-#define NLDEMO_CONFIG_A_PRIORITY	7	/* s32, NF_IP_PRI_*: lower numbers run earlier */
+#define NLDEMO_CONFIG_A_PRIORITY	7	/* s32, NF_IP_PRI_*: hooks with lower numbers run earlier */
 #define NLDEMO_CONFIG_A_SKIP_MARK	8	/* u32: packets with this mark pass; 0 turns this off */
 #define NLDEMO_CONFIG_A_IPV4		9	/* nest: NLDEMO_FAMILY_A_* */
 #define NLDEMO_CONFIG_A_IPV6		10	/* nest: NLDEMO_FAMILY_A_* */
@@ -100,8 +100,8 @@ enum nldemo_hooks {
 #define NLDEMO_STATS_A_MESSAGES	2	/* netlink messages that the module handled */
 #define NLDEMO_STATS_A_BYTES	3	/* bytes of these messages, including headers */
 #define NLDEMO_STATS_A_ACKS	4	/* acknowledgements without an error */
-#define NLDEMO_STATS_A_ERRORS	5	/* errors that the module reported, except those in A_REFUSED */
-#define NLDEMO_STATS_A_REFUSED	6	/* requests refused: the sender lacks CAP_NET_ADMIN */
+#define NLDEMO_STATS_A_ERRORS	5	/* reported errors, without those of NLDEMO_STATS_A_REFUSED */
+#define NLDEMO_STATS_A_REFUSED	6	/* requests that were refused because the sender lacks CAP_NET_ADMIN */
 #define NLDEMO_STATS_A_IPV4	7	/* nest: NLDEMO_PACKETS_A_* */
 #define NLDEMO_STATS_A_IPV6	8	/* nest: NLDEMO_PACKETS_A_* */
 #define NLDEMO_STATS_A_HOOKED	9	/* u8, in totals: the value of NLDEMO_CONFIG_A_HOOKED */
@@ -111,7 +111,7 @@ enum nldemo_hooks {
  * ICMP packets of one family. A packet is counted at each hook point that it
  * passes. Of a fragmented packet only the first fragment is counted.
  */
-#define NLDEMO_PACKETS_A_SEEN		1	/* all packets: matched, of other types, or unparsable */
+#define NLDEMO_PACKETS_A_SEEN		1	/* packets of all ICMP types, and unparsable packets */
 #define NLDEMO_PACKETS_A_MATCHED	2	/* packets of a type that is queued */
 #define NLDEMO_PACKETS_A_SKIPPED	3	/* matched packets that passed because of a mark or a VRF */
 #define NLDEMO_PACKETS_A_QUEUED		4	/* matched packets that went to a queue */
