@@ -128,7 +128,7 @@ pub fn append<const N: usize>(message: &mut Vec<u8>, kind: u16, payload: [u8; N]
 ///
 /// # Panics
 ///
-/// If the payload is too long: the length of an attribute is a 16-bit number.
+/// Panics if the payload is too long: the length of an attribute is a 16-bit number.
 #[inline]
 pub fn append_slice(message: &mut Vec<u8>, kind: u16, payload: &[u8]) {
     let length = u16::try_from(HEADER_LEN + payload.len()).expect("an attribute is under 64 KiB");
@@ -142,7 +142,7 @@ pub fn append_slice(message: &mut Vec<u8>, kind: u16, payload: &[u8]) {
 ///
 /// # Panics
 ///
-/// If the payload is too long: the length of an attribute is a 16-bit number.
+/// Panics if the payload is too long: the length of an attribute is a 16-bit number.
 pub fn append_nest(message: &mut Vec<u8>, kind: u16, content: impl FnOnce(&mut Vec<u8>)) {
     let start = message.len();
     append(message, kind | NLA_F_NESTED, []);

@@ -17,9 +17,9 @@ use crate::error::Error;
 /// The number of datagrams to ask for when one datagram is expected. If the kernel returns only
 /// one, no second datagram waits, and no other system call is needed to find that out.
 const FEW: usize = 2;
-/// The number of datagrams that are received one by one after a datagram that came alone. For these
-/// datagrams, the kernel is not asked whether a second datagram waits. To ask takes a fifth of the
-/// time to receive a datagram.
+/// If a call asks for several datagrams and receives only one, this number of later calls asks for
+/// one datagram each. These calls do not ask the kernel whether a second datagram waits, because to
+/// ask this takes a fifth of the time to receive a datagram.
 const ALONE: u8 = 15;
 
 /// Places for datagrams that [`KernelSocket::receive_many`](crate::KernelSocket::receive_many)
@@ -39,7 +39,7 @@ pub struct Inbox {
     /// The number of datagrams that the first system call asks for. If this number is 1, no second
     /// system call follows.
     expected: usize,
-    /// The number of datagrams that must still be received one by one.
+    /// The number of later calls that must ask for one datagram only.
     alone: u8,
 }
 
@@ -48,7 +48,7 @@ impl Inbox {
     ///
     /// # Panics
     ///
-    /// If all places together have more bytes than an address space can have.
+    /// Panics if all places together have more bytes than an address space can have.
     #[must_use]
     pub fn new(places: NonZero<usize>, place_length: NonZero<usize>) -> Self {
         let places = places.get();
@@ -105,14 +105,14 @@ impl Inbox {
             self.alone = alone;
             1
         } else {
-            // As many datagrams as last time can come again, or more. So it asks for twice their
-            // number.
+            // As many datagrams as in the last call can wait again, or more. So the next system
+            // call asks for twice the number of the last call.
             (2 * self.lengths.len()).max(FEW)
         };
         self.lengths.clear();
     }
 
-    /// The place for a datagram that is received alone.
+    /// The place for the datagram of a call that asks for one datagram only.
     pub(crate) fn first_place(&mut self) -> &mut [u8] {
         &mut self.room[..self.place_length]
     }

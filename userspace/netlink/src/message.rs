@@ -31,7 +31,7 @@ impl Message<'_> {
     ///
     /// # Panics
     ///
-    /// If the payload is too long: the length of a message is a 32-bit number.
+    /// Panics if the payload is too long: the length of a message is a 32-bit number.
     pub fn append_to(&self, buffer: &mut Vec<u8>) {
         self.append_with(buffer, |_| ());
     }
@@ -41,7 +41,8 @@ impl Message<'_> {
     ///
     /// # Panics
     ///
-    /// If payload and attributes together are too long for a message.
+    /// Panics if payload and attributes together are too long: the length of a message is a 32-bit
+    /// number.
     pub fn append_with(&self, buffer: &mut Vec<u8>, more: impl FnOnce(&mut Vec<u8>)) {
         pad(buffer);
         let start = buffer.len();

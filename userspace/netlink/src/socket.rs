@@ -60,8 +60,8 @@ pub struct KernelSocket {
     foreign: u64,
     /// Whether the socket has joined a multicast group. Other processes, too, can send to a group.
     joined: bool,
-    /// The error of a receive that had already received datagrams. That call returned the
-    /// datagrams, and the next call returns the error.
+    /// The error of a call that had already received datagrams. That call returned the datagrams.
+    /// The next call to receive, of any kind, returns the error.
     failure: Option<Errno>,
 }
 
@@ -191,8 +191,9 @@ impl KernelSocket {
 
     /// Receives one datagram from the kernel into `buffer`; `None` if there is none yet.
     ///
-    /// If a datagram is longer than `buffer`, returns [`Error::Truncated`]. If the receive buffer
-    /// was full, returns [`Error::Overrun`]. After each of these errors the socket still works.
+    /// If a datagram is longer than `buffer`, returns [`Error::Truncated`]. If the socket's receive
+    /// buffer was full, returns [`Error::Overrun`]. After each of these errors the socket still
+    /// works.
     pub fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>> {
         self.report_failure()?;
         let Some(length) = self.receive_from_kernel(buffer, false)? else {
@@ -243,16 +244,17 @@ impl KernelSocket {
     }
 
     /// Replaces the datagrams in `inbox` by the datagrams that wait, as many as there is room for.
-    /// Returns the number of datagrams in `inbox`. After a datagram that came alone, the next calls
-    /// receive one datagram each. So only a return value of 0 means that no datagram waits.
+    /// Returns the number of datagrams in `inbox`. If a call asks the kernel for several datagrams
+    /// and receives only one, the next 15 calls receive at most one datagram each, even if more
+    /// datagrams wait. So only a return value of 0 means that no datagram waits.
     ///
     /// This function does not check the sender of each datagram, because only the kernel can send
     /// to a socket that is connected to the kernel. But other processes can send to a multicast
     /// group. So if the socket has joined a group, each call receives one datagram and checks its
     /// sender.
     ///
-    /// If the receive buffer was full, returns [`Error::Overrun`]. After this error the socket
-    /// still works.
+    /// If the socket's receive buffer was full, returns [`Error::Overrun`]. After this error the
+    /// socket still works.
     pub fn receive_many(&mut self, inbox: &mut Inbox) -> Result<usize> {
         self.fill(inbox, false)
     }
@@ -277,7 +279,8 @@ impl KernelSocket {
         loop {
             match inbox.fill(self.socket.as_raw_fd(), waits) {
                 Ok(()) | Err(Errno::EAGAIN) => return Ok(inbox.len()),
-                // The caller may be waiting for this signal, so the wait ends.
+                // A signal was handled. The caller may be waiting for this signal, so the wait
+                // ends.
                 Err(Errno::EINTR) if waits => return Ok(inbox.len()),
                 Err(Errno::EINTR) => {}
                 Err(errno) if inbox.is_empty() => return Err(self.not_received(errno)?),
@@ -465,7 +468,7 @@ mod tests {
         payload[4..8].copy_from_slice(&i32::MAX.to_ne_bytes());
         let end = socket.ask(18, NLM_F_ACK, &payload, &mut count).unwrap();
         assert_eq!(end.unwrap().errno, Some(Errno::ENODEV));
-        // NLMSG_NOOP. Without NLM_F_ACK, the kernel does not answer it.
+        // Message type 1 is NLMSG_NOOP. Without NLM_F_ACK, the kernel does not answer the message.
         assert_eq!(socket.ask(1, 0, &[], &mut count).unwrap(), None);
         assert_eq!(socket.receive(&mut [0; 64]).unwrap(), None);
         assert!(links > 0);
@@ -525,7 +528,8 @@ mod tests {
         let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
         let mut inbox = inbox(5);
         assert_eq!(socket.receive_many(&mut inbox).unwrap(), 0);
-        // NLMSG_NOOP: the kernel answers each message with an acknowledgement of 36 bytes.
+        // Message type 1 is NLMSG_NOOP: the kernel answers each message with an acknowledgement of
+        // 36 bytes.
         let acknowledged = |sequence| {
             let mut datagram = Vec::new();
             let (kind, flags) = (1, NLM_F_REQUEST | NLM_F_ACK);
@@ -588,8 +592,8 @@ mod tests {
             let time = Duration::from_millis(50);
             socket.set_receive_timeout(time).unwrap();
             let mut inbox = inbox(4);
-            // The result is the same in each round, although the earlier rounds received datagrams
-            // that came alone.
+            // The result is the same in each round, although from the second round on each call
+            // asks the kernel for one datagram only.
             for _ in 0..3 {
                 let start = Instant::now();
                 assert_eq!(socket.await_many(&mut inbox).unwrap(), 0);
@@ -671,7 +675,7 @@ mod tests {
     fn thousand_answers_fit_or_their_loss_is_told() {
         let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
         socket.grow_receive_buffer(1000 * 1024).unwrap();
-        // NLMSG_NOOP: the kernel answers with an acknowledgement only.
+        // Message type 1 is NLMSG_NOOP: the kernel answers with an acknowledgement only.
         let noop = request(&socket, 1, &[]);
         socket.send(&noop.repeat(1000)).unwrap();
         let mut buffer = [0; 4096];

@@ -26,7 +26,8 @@ pub enum Wake {
 /// Blocks until `source` can be read, the deadline passes, or `stop` can be read. A readable `stop`
 /// means that the program must stop.
 ///
-/// If several of these are true, the result is the first in this order: stop, source, deadline.
+/// If several of these events have happened, the result is the first in this order: `stop`,
+/// `source`, deadline.
 pub fn wait(
     source: Option<BorrowedFd<'_>>,
     deadline: Option<Instant>,
@@ -36,8 +37,8 @@ pub fn wait(
         let timeout = match deadline {
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
-                // The time is rounded up. Otherwise each poll() during the last fraction of a
-                // millisecond would return immediately, and the loop would be busy.
+                // The time is rounded up to milliseconds. Otherwise each poll() during the last
+                // fraction of a millisecond would return immediately, and the loop would be busy.
                 let millis = left.as_nanos().div_ceil(1_000_000);
                 PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
             }
