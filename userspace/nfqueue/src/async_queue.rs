@@ -86,13 +86,14 @@ impl AsyncQueue {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime, or in a runtime without I/O (`enable_io`). In a runtime without
-    /// timers (`enable_time`), later calls panic if verdicts cannot be sent, or if they must wait
-    /// for the time of [`Batching`](crate::Batching).
+    /// Panics outside of a tokio runtime, or in a runtime without I/O (`enable_io`). In a runtime
+    /// without timers (`enable_time`), later calls panic if verdicts cannot be sent, or if they
+    /// must wait for the time of [`Batching`](crate::Batching).
     pub fn new(queue: Queue) -> Result<Self> {
-        // The unsafe replacement, `AsyncFd::register_with_interest`, requires a descriptor that
-        // does not change. The descriptor does not change here: a queue has one descriptor for its
-        // whole life, and no code can put another queue in its place.
+        // `AsyncFd::with_interest` is deprecated. Its replacement,
+        // `AsyncFd::register_with_interest`, is unsafe, because it requires a descriptor that does
+        // not change. The descriptor does not change here: a queue has one descriptor for its whole
+        // life, and no code can put another queue in its place.
         #[allow(
             deprecated,
             reason = "its replacement is unsafe, and newer than others' tokio"

@@ -46,8 +46,8 @@ pub(crate) fn fill(layout: &Layout, bytes: &mut [u8]) -> Result<(), Unwritable> 
     put(bytes, layout.transport + place, [0, 0])?;
     let mut sum = sum(layout, bytes);
     if sum == 0 && layout.protocol == IpNumber::UDP {
-        // In a UDP header, 0 means that there is no checksum. So this code writes all ones, which
-        // is also 0 in ones' complement arithmetic.
+        // In a UDP header, 0 means that there is no checksum. So if the checksum is 0, this code
+        // writes all ones, which is also 0 in ones' complement arithmetic.
         sum = u16::MAX;
     }
     put(bytes, layout.transport + place, sum.to_ne_bytes())

@@ -13,7 +13,7 @@ use crate::wire::MAX_PAYLOAD;
 use crate::wire::nfgenmsg;
 
 /// Room for everything in a message except the packet's content. The longest part, a security
-/// context, has up to a page.
+/// context, can be a page long.
 const OTHERS_LEN: NonZero<usize> = NonZero::new(16 << 10).expect("it is not 0");
 
 /// The part of each packet that is copied to the consumer.
@@ -22,9 +22,10 @@ pub enum CopyMode {
     /// Nothing is copied, and the consumer gets no message about a packet. The kernel drops every
     /// packet that is queued, with or without `bypass`.
     None,
-    /// Everything about the packet except its content.
+    /// Everything about the packet is copied, except its content.
     Meta,
-    /// Everything about the packet, and its content from the network header on.
+    /// Everything about the packet is copied. Its content is copied, too, from the network header
+    /// on.
     Packet {
         /// The largest number of bytes that are copied. `None` means as many as a message can
         /// carry, 65531.
@@ -38,9 +39,9 @@ pub struct Batching {
     /// As soon as this number of verdicts wait, they are sent. With 1, no verdict waits.
     pub count: NonZero<usize>,
     /// The longest time that the first waiting verdict waits for others. If this time is zero, the
-    /// queue sends the first verdict after a pause immediately, and sends the next verdicts before
-    /// it waits for more packets. So no verdict waits longer than it takes to decide the packets
-    /// that have arrived.
+    /// queue immediately sends the first verdict that follows a pause, and sends the next verdicts
+    /// before it waits for more packets. So no verdict waits longer than it takes to decide the
+    /// packets that have arrived.
     pub time: Duration,
 }
 

@@ -168,7 +168,7 @@ impl Outbox {
         &self.messages[..length]
     }
 
-    /// The number of bytes of the first messages, as many as fit a datagram.
+    /// The length in bytes of as many of the first messages as fit a datagram.
     fn whole_messages(&self) -> usize {
         let mut messages = Messages::new(&self.messages);
         let mut length = 0;

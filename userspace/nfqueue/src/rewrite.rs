@@ -485,8 +485,9 @@ mod tests {
             let mut packet = queued(&bytes);
             packet.family = 2;
             let refused = Edit::new(&packet).map(Edit::finish).err();
-            // With 0x46, the IP header has an option, which takes the place of the ICMP header.
-            // Then the bytes after the option are read as an ICMP message, so any result is right.
+            // If byte 0 is 0x46, the IP header has an option, which takes the place of the ICMP
+            // header. Then the bytes after the option are read as an ICMP message, so any result is
+            // right.
             if bytes[0] != 0x46 {
                 assert_eq!(refused, Some(expected), "byte {place}");
             }
@@ -598,7 +599,8 @@ mod tests {
                 }
             });
             if let (Ok(new), true) = (new, sound) {
-                // If the change sets the UDP checksum to 0, the packet has no checksum.
+                // If the change sets the checksum of the UDP packet over IPv4 to 0, the packet has
+                // no checksum.
                 if !(base == 2 && new[26..28] == [0, 0]) {
                     assert_sound(&new);
                 }

@@ -76,8 +76,8 @@ pub struct Queue {
     socket: KernelSocket,
     number: u16,
     options: Options,
-    /// Messages that were read from the socket, but not returned yet: those that came before the
-    /// acknowledgement of the bind, and those behind a packet in its datagram.
+    /// Messages that were read from the socket, but not returned yet: messages that came before the
+    /// acknowledgement of the bind, and messages behind a packet in the same datagram.
     early: VecDeque<Vec<u8>>,
     outbox: Outbox,
     /// Whether packets of this network namespace can get other content.
@@ -134,7 +134,7 @@ impl Place {
 }
 
 /// The packets and answers that were left when a queue was closed, and the refusals that
-/// [`Queue::refusals`] had counted before.
+/// [`Queue::refusals`] had counted before the close.
 ///
 /// To learn the losses, call [`Queue::losses`] before the queue is closed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -243,8 +243,8 @@ impl Queue {
     /// [`due`](Self::due) as the deadline.
     ///
     /// If a verdict cannot be sent, this function fails. Before it returns an error for which
-    /// [`Error::is_temporary`] is true, it waits for [`AGAIN`], or until `stop` or the queue is
-    /// readable. So a loop that calls this function again is not busy.
+    /// [`Error::is_temporary`] is true, it waits for the time [`AGAIN`]. The wait ends earlier if
+    /// `stop` or the queue is readable. So a loop that calls this function again is not busy.
     pub fn wait(
         &mut self,
         deadline: Option<Instant>,
@@ -277,8 +277,8 @@ impl Queue {
         }
     }
 
-    /// After a temporary error, waits for [`AGAIN`], or until there is something to receive or
-    /// `stop` is readable.
+    /// After a temporary error, waits for the time [`AGAIN`]. The wait ends earlier if there is
+    /// something to receive or `stop` is readable.
     #[cold]
     fn pause_after(&self, error: Error, stop: Option<BorrowedFd<'_>>) -> Result<Error> {
         if error.is_temporary() {
@@ -338,7 +338,7 @@ impl Queue {
         Ok(Some(Events::new(datagram)))
     }
 
-    /// Makes room for this number of packets, of any length, to be received together.
+    /// Makes an inbox with room for this number of packets, of any length.
     #[must_use]
     pub fn inbox(&self, places: NonZero<usize>) -> Inbox {
         Inbox::new(places, self.options.message_length())
@@ -357,13 +357,14 @@ impl Queue {
 
     /// Sends the verdicts that wait to be sent, except verdicts that wait for a time
     /// ([`due`](Self::due)). Then receives as [`receive_many`](Self::receive_many) does. If no
-    /// datagram is there, it waits for a datagram, up to [`SOON`] or until a signal is handled.
+    /// datagram is there, it waits for a datagram. The wait ends after the time [`SOON`] at the
+    /// latest, or when a signal is handled.
     ///
     /// While packets keep coming, this function makes one system call less than
     /// [`wait`](Self::wait) and [`receive_many`](Self::receive_many) together. Verdicts that wait
-    /// for a time can be late by [`SOON`]. If this function fails, `inbox` can still have its
-    /// earlier content. If a verdict cannot be sent, this function fails as [`wait`](Self::wait)
-    /// does.
+    /// for a time can be late, by at most the time [`SOON`]. If this function fails, `inbox` can
+    /// still have its earlier content. If a verdict cannot be sent, this function fails as
+    /// [`wait`](Self::wait) does.
     pub fn receive_many_soon(&mut self, inbox: &mut Inbox) -> Result<usize> {
         if self.early.is_empty() && self.options.batching.time.is_zero() {
             if let Err(error) = self.flush() {
@@ -555,7 +556,8 @@ impl Queue {
     /// [`decide_rewritten`](Self::decide_rewritten) does. But the verdict waits for
     /// [`send_gathered`](Self::send_gathered), unless very many verdicts wait.
     ///
-    /// So a program can receive several packets together, and send their verdicts in one datagram.
+    /// With this function a program can receive several packets together, and send their verdicts
+    /// in one datagram.
     #[inline]
     pub fn gather(
         &mut self,
@@ -728,8 +730,8 @@ impl Queue {
         let mut left = std::mem::take(&mut self.early);
         let mut answer = self.configure(&unbind_payload(self.number), &mut left)?;
         if answer.is_none() {
-            // The answer was lost because the socket was full. The first request has read the
-            // socket empty, so now there is room for an answer.
+            // The answer to the first request was lost because the socket was full. The search for
+            // this answer has read the socket empty, so now the socket has room for an answer.
             answer = self.configure(&unbind_payload(self.number), &mut left)?;
         }
         for datagram in left {

@@ -5,7 +5,7 @@
 use crate::wire::MAX_PAYLOAD;
 
 /// The reason why the kernel would drop a packet instead of giving it other content, or why the
-/// result would be wrong.
+/// packet with the new content would be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unwritable {
@@ -28,7 +28,7 @@ pub enum Unwritable {
         /// The length of the packet.
         length: usize,
     },
-    /// The packet was queued by a hook of another family, such as a bridge.
+    /// The packet was queued by a hook of a family other than IPv4 and IPv6, such as a bridge.
     #[error("the kernel accepts new content only at IPv4 and IPv6 hooks")]
     Family,
     /// The packet was merged from several packets, and the kernel will segment it later.
@@ -41,14 +41,15 @@ pub enum Unwritable {
     /// The headers are broken.
     #[error("the packet's headers are broken")]
     Unparsable,
-    /// The packet has too many extension headers. The kernel compares the extension headers of the
-    /// new content with those of the packet, and refuses the content after a number of headers.
+    /// The packet has more than 12 extension headers. The kernel compares the extension headers of
+    /// the new content with those of the packet, and refuses content with more than 12 of these
+    /// headers (`IP6_MAX_EXT_HDRS_CNT`).
     #[error("the packet has too many extension headers")]
     Extensions,
     /// The checksum was wrong before, or covers bytes that are not in the packet.
     #[error("the packet's checksum does not match its content, and a new checksum would hide that")]
     Checksum,
-    /// This crate does not know the checksum of this protocol.
+    /// This crate cannot compute the checksum of the packet's transport protocol.
     #[error("the checksum of protocol {0} is not known")]
     Protocol(u8),
     /// Only echo requests, echo replies and UDP packets have data that can be replaced.

@@ -31,8 +31,8 @@ pub enum Verdict {
     Queue {
         /// Number of that queue.
         number: u16,
-        /// Whether the packet continues on its way if that queue has no consumer. Otherwise it is
-        /// dropped.
+        /// Whether the packet continues on its way if the other queue has no consumer. Otherwise
+        /// the packet is dropped.
         bypass: bool,
     },
 }
@@ -159,7 +159,7 @@ impl fmt::Display for Decision {
 ///
 /// # Panics
 ///
-/// If the content does not fit an attribute.
+/// Panics if the content does not fit an attribute.
 #[inline]
 pub(crate) fn append_verdict(
     buffer: &mut Vec<u8>,
