@@ -13,8 +13,8 @@ use linux_names::interface::Interface;
 use linux_names::number;
 use nldemo::protocol;
 
-/// The longest time that an option accepts. A deadline is the current time plus such a time. It
-/// always fits in an [`Instant`](std::time::Instant).
+/// The longest time that an option accepts. A deadline is the current time plus the time of an
+/// option. This sum always fits in an [`Instant`](std::time::Instant).
 const LONGEST: Duration = Duration::from_secs(1_000_000_000);
 
 /// The option for the netlink protocol of the module.

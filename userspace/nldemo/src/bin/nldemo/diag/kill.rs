@@ -157,8 +157,8 @@ fn destroy(
 ) -> Result<(), Failure> {
     // If several sockets have the same addresses, the kernel finds only one of them, and
     // `destroyer` reports the others as replaced. After the found socket was destroyed, the kernel
-    // finds the next one. So the loop tries the replaced sockets again, until a pass reports all of
-    // them as replaced.
+    // finds the next one. So the loop tries the replaced sockets again. It ends when no socket is
+    // left, or when a pass reports every remaining socket as replaced.
     loop {
         let before = left.len();
         for target in std::mem::take(&mut left) {
