@@ -98,10 +98,10 @@ enum nldemo_hooks {
 /* Statistics. A counter has 4 bytes if its value fits, otherwise 8, in host byte order. */
 #define NLDEMO_STATS_A_CPU	1	/* u32, in dumps: the CPU of these counters */
 #define NLDEMO_STATS_A_MESSAGES	2	/* netlink messages that the module handled */
-#define NLDEMO_STATS_A_BYTES	3	/* bytes of these messages, including headers */
+#define NLDEMO_STATS_A_BYTES	3	/* bytes of the handled messages, including headers */
 #define NLDEMO_STATS_A_ACKS	4	/* acknowledgements without an error */
 #define NLDEMO_STATS_A_ERRORS	5	/* reported errors, without those of NLDEMO_STATS_A_REFUSED */
-#define NLDEMO_STATS_A_REFUSED	6	/* requests that were refused because the sender lacks CAP_NET_ADMIN */
+#define NLDEMO_STATS_A_REFUSED	6	/* requests refused because the sender lacks CAP_NET_ADMIN */
 #define NLDEMO_STATS_A_IPV4	7	/* nest: NLDEMO_PACKETS_A_* */
 #define NLDEMO_STATS_A_IPV6	8	/* nest: NLDEMO_PACKETS_A_* */
 #define NLDEMO_STATS_A_HOOKED	9	/* u8, in totals: the value of NLDEMO_CONFIG_A_HOOKED */

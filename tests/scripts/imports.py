@@ -72,8 +72,8 @@ def imports(path, text, files):
     """The modules that a module imports: the ones that it declares, and the ones whose items it names."""
     yield from (child for child in files if child[:-1] == path and child != path)
     used = (leaf for tree in USE.findall(text) for leaf in leaves(tree))
-    # `used` already has the paths of all "use" items. So these items are removed from the text before PATH finds the
-    # other paths.
+    # `used` already has the paths of all "use" items. So these items are removed from the text before the expression
+    # PATH finds the other paths.
     for named in {*used, *PATH.findall(USE.sub("", text))}:
         words = named.split("::")
         if words[0] not in ("crate", "super", "self"):

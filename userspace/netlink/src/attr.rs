@@ -124,7 +124,8 @@ pub fn append<const N: usize>(message: &mut Vec<u8>, kind: u16, payload: [u8; N]
     append_slice(message, kind, &payload);
 }
 
-/// Appends one attribute, padding included. Its length need not be known at compile time.
+/// Appends one attribute, padding included. The length of the payload need not be known at
+/// compile time.
 ///
 /// # Panics
 ///

@@ -36,8 +36,8 @@ pub struct Inbox {
     place_length: usize,
     /// For each place that has a datagram: the length of the datagram before truncation.
     lengths: Vec<usize>,
-    /// The number of datagrams that the first system call asks for. If this number is 1, no second
-    /// system call follows.
+    /// The number of datagrams that the first system call of `fill()` asks for. If this number is
+    /// 1, no second system call follows.
     expected: usize,
     /// The number of later calls that must ask for one datagram only.
     alone: u8,

@@ -415,7 +415,7 @@ mod tests {
     use super::*;
     use crate::message::Messages;
 
-    // Every Linux has these two protocols, and requests to them need no privilege.
+    // Every Linux has NETLINK_ROUTE and NETLINK_USERSOCK, and requests to them need no privilege.
     const NETLINK_ROUTE: u8 = 0;
     const NETLINK_USERSOCK: u8 = 2;
     /// A group of `NETLINK_ROUTE` that gets no messages.

@@ -93,7 +93,7 @@ impl<'a> Edit<'a> {
         })
     }
 
-    /// The content from the network header on, for any change.
+    /// The content from the network header on, which the caller can change.
     ///
     /// The structure of the headers must not change: the protocol, IPv4 options and fragmentation,
     /// IPv6 extension headers. [`finish`](Self::finish) updates lengths and checksums.
