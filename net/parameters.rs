@@ -38,12 +38,12 @@ use kernel::{
 /// Declares parameters of the module. Each parameter becomes a `static` [`Parameter`], and an entry
 /// in the kernel's table of parameters.
 ///
-/// `modinfo` shows the doc comment as the description. Declare parameters in a `mod` of their own:
-/// a local variable cannot have the name of a `static` in scope.
+/// `modinfo` shows the doc comment of a parameter as its description. Declare parameters in
+/// a `mod` of their own: a local variable cannot have the name of a `static` in scope.
 ///
-/// A module that declares a name twice does not compile. Built-in code that declares a parameter
-/// does not compile either.
-#[allow(unused_macros)] // A module need not have parameters.
+/// A module that declares two parameters with the same name does not compile. Built-in code
+/// that declares a parameter does not compile either.
+#[allow(unused_macros)] // A module without parameters does not use this macro.
 macro_rules! module_parameters {
     ($(
         $(#[doc = $description:literal])+
@@ -100,7 +100,7 @@ pub(crate) use module_parameters;
 
 /// Declares the version of the module, as `MODULE_VERSION()` does in C. `modinfo` and
 /// `/sys/module/NAME/version` show it.
-#[allow(unused_macros)] // A module need not have a version.
+#[allow(unused_macros)] // A module without a version does not use this macro.
 macro_rules! module_version {
     ($version:literal) => {
         #[allow(unsafe_code)]
@@ -257,8 +257,8 @@ mod tests {
         str::CString, //
     };
 
-    /// Makes three parameters with the value `old`, lets the C function parse `text` into the
-    /// second one, and returns the values of all three.
+    /// Makes three parameters with the value `old`, lets the kernel's function for the type
+    /// `T` parse `text` into the second one, and returns the values of all three.
     fn set<T: Value>(text: fmt::Arguments<'_>, old: T) -> Result<[T; 3]> {
         let text = CString::try_from_fmt(text)?;
         let parameters = [old; 3].map(Parameter::new);
@@ -268,15 +268,16 @@ mod tests {
             },
             ..Default::default()
         };
-        // SAFETY: The operations are constant.
+        // SAFETY: `T::OPS` points to a `static` of the kernel, and nobody changes its field
+        // `set`.
         let set = unsafe { (*T::OPS).set }.ok_or(EINVAL)?;
         // SAFETY: `text` and `param` are valid, and nobody else can access the parameters.
         to_result(unsafe { set(text.as_char_ptr(), &param) })?;
         Ok(parameters.map(|parameter| parameter.value()))
     }
 
-    /// Whether the C function accepts `min` and `max` and nothing beyond them, and does not write
-    /// to the two neighbouring parameters.
+    /// Whether the kernel's function for the type `T` accepts `min` and `max` and nothing
+    /// beyond them, and does not write to the two neighbouring parameters.
     fn takes<T: Value + PartialEq + fmt::Display>(min: T, max: T) -> bool {
         let within = |end| set(fmt!("{end}"), max).is_ok_and(|values| values == [max, end, max]);
         within(min)

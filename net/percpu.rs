@@ -69,12 +69,13 @@ impl<const N: usize> Counters<N> {
     ///
     /// # Panics
     ///
-    /// If `counter` is not below `N`.
+    /// The call panics if `counter` is not below `N`.
     #[inline]
     pub fn increment(&self, counter: usize) {
         assert!(counter < N);
         let counter = self.base.as_ptr().wrapping_add(counter);
-        // SAFETY: By the type invariants this is one of our counters.
+        // SAFETY: The number of the counter is below `N`. So by the type invariants the
+        // pointer leads to one of our counters.
         unsafe { arch::increment(counter) };
     }
 
@@ -83,12 +84,13 @@ impl<const N: usize> Counters<N> {
     ///
     /// # Panics
     ///
-    /// If `counter` is not below `N`.
+    /// The call panics if `counter` is not below `N`.
     #[inline]
     pub fn add(&self, counter: usize, count: u64) {
         assert!(counter < N);
         let counter = self.base.as_ptr().wrapping_add(counter);
-        // SAFETY: By the type invariants this is one of our counters.
+        // SAFETY: The number of the counter is below `N`. So by the type invariants the
+        // pointer leads to one of our counters.
         unsafe { arch::add(counter, count) };
     }
 
@@ -102,8 +104,9 @@ impl<const N: usize> Counters<N> {
     /// A task can move to another CPU between the two additions. Then the task adds to the first
     /// counter on one CPU, and to the second counter on another CPU. On the other CPU, each such
     /// task can put the second counter ahead by one. While tasks add to the counters, the sum of
-    /// the second counter can be ahead of the sum of the first counter, too. Hooks in softirq do
-    /// not move to another CPU.
+    /// the second counter can be ahead of the sum of the first counter, too. A hook that
+    /// runs in softirq makes both additions on one CPU, because code in softirq does not
+    /// move to another CPU.
     ///
     /// Context: any.
     pub fn per_cpu(&self) -> impl Iterator<Item = (CpuId, [u64; N])> + '_ {
@@ -190,7 +193,7 @@ mod arch {
 #[cfg(not(CONFIG_X86_64))]
 use self::portable as arch;
 
-// The KUnit tests also use this module on x86-64.
+// Every architecture except x86-64 uses this `mod`. On x86-64 only the KUnit tests use it.
 #[cfg(any(not(CONFIG_X86_64), all(net_kunit, CONFIG_KUNIT = "y")))]
 mod portable {
     use crate::net::percpu::offset;
@@ -209,7 +212,8 @@ mod portable {
     ///
     /// The same requirement as for [`add`].
     #[inline]
-    #[cfg_attr(CONFIG_X86_64, expect(dead_code))] // The tests use only `add`.
+    // On x86-64 only the KUnit tests use this `mod`, and they do not call this function.
+    #[cfg_attr(CONFIG_X86_64, expect(dead_code))]
     pub(super) unsafe fn increment(counter: *mut u64) {
         // SAFETY: The caller keeps the requirement of `add`, too.
         unsafe { add(counter, 1) };
@@ -278,7 +282,7 @@ mod tests {
         let counters = Counters::<3>::new()?;
         let last = counters.base.as_ptr().wrapping_add(2);
         for _ in 0..1000 {
-            // SAFETY: The pointer is to one of these counters.
+            // SAFETY: `last` points to the last of the three counters.
             unsafe { portable::add(last, u64::from(u32::MAX)) };
             counters.add(2, 1);
         }

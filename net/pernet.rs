@@ -7,17 +7,17 @@
 //! is unloaded. The rest of the kernel reaches an instance through its [`Attachment`]s (a netlink
 //! socket, a Netfilter hook). The order of events is the same for all attachments:
 //!
-//! | step | when | what may run meanwhile |
+//! | step | when | callbacks that use the instance |
 //! |---|---|---|
-//! | [`Subsystem::load`] | module loaded | nothing |
-//! | [`Common::new`] | right after the step above | nothing |
-//! | [`Subsystem::new`] | namespace created, or module loaded | nothing reaches the instance |
-//! | [`Attachment::attach`] | right after the step above | callbacks run from here on |
-//! | [`Subsystem::gone`] | `pre_exit` | callbacks |
-//! | [`Attachment::detach`] | right after the step above | callbacks that run may continue |
-//! | an RCU grace period | between `pre_exit` and `exit` | most callbacks end |
-//! | [`Attachment::drain`] | `exit` | the last callback ends |
-//! | drop of attachments and instance | right after the step above | nothing |
+//! | [`Subsystem::load`] | module loaded | none, as there is no instance |
+//! | [`Common::new`] | right after `Subsystem::load` | none, as there is no instance |
+//! | [`Subsystem::new`] | namespace created, or module loaded | none can reach the instance |
+//! | [`Attachment::attach`] | right after `Subsystem::new` | callbacks run from this step on |
+//! | [`Subsystem::gone`] | first part of `pre_exit` | callbacks run and start |
+//! | [`Attachment::detach`] | second part of `pre_exit` | running callbacks may continue |
+//! | an RCU grace period | between `pre_exit` and `exit` | most callbacks end in this step |
+//! | [`Attachment::drain`] | first part of `exit` | the last callback ends in this step |
+//! | drop of attachments and instance | second part of `exit` | none |
 //!
 //! Some attachments also need a part that exists once for the module, not in each namespace. An
 //! example is a family of generic netlink. This part is the [`Common`] of the attachment, and
@@ -145,10 +145,10 @@ use super::{
 /// Callbacks on several CPUs use an instance at the same time, so the type must be `Send` and
 /// `Sync`.
 pub trait Subsystem: Sized + Send + Sync + 'static {
-    /// The module that contains the callbacks.
+    /// The module that contains the callbacks of the attachments.
     ///
-    /// A user socket holds a reference to the module, so that the code which serves the socket is
-    /// not unloaded.
+    /// A user socket holds a reference to this module, so that the code which serves the
+    /// socket is not unloaded.
     type Module: ModuleMetadata;
 
     /// The attachments, through which the rest of the kernel reaches an instance: one attachment,
@@ -156,12 +156,14 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
     ///
     /// The kernel calls an instance only through these attachments. If a type implements
     /// the trait of an attachment, such as `netfilter::Hook`, and does not name the
-    /// attachment here, the compiler does not warn.
+    /// attachment here, the kernel never calls the methods of this trait, and the compiler does
+    /// not warn.
     ///
-    /// The parts of a pair are attached in their order. Put hooks before a netlink socket: the
-    /// kernel can refuse a hook, for example for lack of memory. If the socket was already attached
-    /// then, a program perhaps has a socket open already, and the load cannot fail before the
-    /// program closes it.
+    /// The parts of a pair are attached in their order. Put hooks before a kernel socket:
+    /// the kernel can refuse a hook, for example for lack of memory, and then the load of
+    /// the module fails. If the kernel socket is already attached at that time, a program
+    /// can have a user socket of the protocol open. Then the load waits until the program
+    /// closes that socket.
     type Attachments: Attachment<Self>;
 
     /// The `static` [`Key`] that leads to the instances.
@@ -183,10 +185,10 @@ pub trait Subsystem: Sized + Send + Sync + 'static {
     /// Called before an instance is removed, while all its attachments are attached: when its
     /// namespace dies, and when the module is unloaded or fails to load.
     ///
-    /// `initial` is the instance of the initial network namespace, This instance outlives all other
-    /// instances. When the module is unloaded, `gone` is called for the initial namespace first.
-    /// The attachments of the initial namespace are detached before `gone` is called for another
-    /// namespace. Context: process, may sleep; the kernel holds `pernet_ops_rwsem`.
+    /// `initial` is the instance of the initial network namespace. This instance outlives all
+    /// other instances. When the module is unloaded, `gone` is called for the initial namespace
+    /// first. The attachments of the initial namespace are detached before `gone` is called for
+    /// another namespace. Context: process, may sleep; the kernel holds `pernet_ops_rwsem`.
     fn gone(instance: &Instance<'_, Self>, initial: &Instance<'_, Self>) {
         let _ = (instance, initial);
     }
@@ -266,8 +268,9 @@ struct Gate<T> {
     _subsystem: PhantomData<fn(T) -> T>,
 }
 
-// SAFETY: The pointer is not tied to a thread, and is used only under the lock. It leads to an
-// instance, and threads may share instances, because every `Subsystem` is `Sync`.
+// SAFETY: The pointer `net` is not tied to a thread, and is used only under the lock. It
+// leads to an instance, and threads may share instances, because every `Subsystem` is
+// `Sync`.
 unsafe impl<T> Send for Gate<T> {}
 // SAFETY: The same argument as for `Send`.
 unsafe impl<T> Sync for Gate<T> {}
@@ -286,9 +289,10 @@ impl<T: Subsystem> Weak<T> {
         Ok(Self(gate))
     }
 
-    /// Calls `f` with the instance, or returns `None` if the instance is gone. The instance stays
-    /// until `f` returns. So `f` must not wait for the instance's end. `f` must not call this
-    /// function for the same instance either, because the lock is already held.
+    /// Calls `f` with the instance, or returns `None` if the instance is gone. The instance
+    /// stays until `f` returns. So `f` must not wait for the instance's end. `f` must not
+    /// call this function for the same instance either: this function holds a mutex of the
+    /// instance while `f` runs, so the second call would never return.
     ///
     /// Context: process, may sleep.
     pub fn with<R>(&self, f: impl FnOnce(&Instance<'_, T>) -> R) -> Option<R> {
@@ -332,8 +336,8 @@ impl<T: Subsystem> Weak<T> {
         Self(unsafe { Arc::from_raw(raw.cast()) })
     }
 
-    /// After this call [`with`](Self::with) does not find the instance any more. Waits for
-    /// the calls of `with` that are running.
+    /// After this call [`with`](Self::with) does not find the instance any more. `close`
+    /// waits until the calls of `with` that are running have returned.
     fn close(&self) {
         *self.0.open.lock() = false;
     }
@@ -361,7 +365,8 @@ pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
     /// The part of the attachment that exists once for all namespaces; `()` if there is none.
     type Common: Common;
 
-    /// The initializer that makes `instance` reachable.
+    /// Returns the initializer of the attachment. When the initializer runs, it makes
+    /// `instance` reachable.
     ///
     /// Context: process, may sleep.
     ///
@@ -375,7 +380,8 @@ pub unsafe trait Attachment<T: Subsystem>: Sized + Send + Sync {
         common: &Self::Common,
     ) -> impl PinInit<Self, Error>;
 
-    /// Makes sure that no new callback starts. Does not wait for callbacks that are running.
+    /// Makes sure that no new callback starts. This function does not wait for callbacks
+    /// that are running.
     ///
     /// Context: process, may sleep.
     ///
@@ -559,8 +565,9 @@ unsafe impl<T: Subsystem> Sync for Key<T> {}
 
 impl<T: Subsystem> Key<T> {
     /// Creates a key, which must be placed in a `static`.
-    // `new` does not implement `Default`, because only a constant expression can initialize a
-    // `static`. Clippy asks for a `Default` if other crates see the type.
+    // `Key` does not implement `Default`: a key must be in a `static`, and
+    // `Default::default()` cannot initialize a `static`. If other crates see the type,
+    // Clippy asks for `Default`.
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
         Self {
@@ -663,11 +670,11 @@ struct Slot<T: Subsystem> {
 }
 
 impl<T: Subsystem> Slot<T> {
-    /// After this call no [`Weak`] leads to the instance any more. Waits for the calls of
-    /// [`Weak::with`] that are running.
+    /// After this call no [`Weak`] leads to the instance any more. `close` waits until the
+    /// calls of [`Weak::with`] that are running have returned.
     fn close(&self) {
-        // The lock is released before the wait, because a function that runs in
-        // `Weak::with` can call `downgrade`, which takes the lock.
+        // The lock of `gateway` is released before `weak.close()` waits, because a function
+        // that runs in `Weak::with` can call `downgrade`, which takes this lock.
         let gateway = mem::replace(&mut *self.gateway.lock(), Gateway::Closed);
         if let Gateway::Open(weak) = gateway {
             weak.close();
@@ -696,7 +703,7 @@ struct Attached<A> {
 }
 
 impl<A> Attached<A> {
-    /// Starts empty.
+    /// Makes an empty place.
     fn new() -> Self {
         Self {
             attachments: UnsafeCell::new(MaybeUninit::uninit()),
@@ -717,10 +724,10 @@ impl<A> Attached<A> {
     ///
     /// # Safety
     ///
-    /// Must be called once. The value must not move after that.
+    /// This function must be called once. `self` must not move after the call.
     unsafe fn fill(&self, init: impl PinInit<A, Error>) -> Result {
-        // SAFETY: The place is valid for writes. It is pinned, because the caller promises that the
-        // value does not move. Nobody reads the place before `complete` is set.
+        // SAFETY: The place is valid for writes. It is pinned, because the caller promises
+        // that `self` does not move. Nobody reads the place before `complete` is set.
         unsafe { raw_try_init(self.attachments.get().cast(), init) }?;
         // INVARIANT: `attachments` was just initialized.
         self.complete.store(true, Release);
@@ -760,8 +767,9 @@ pub struct Module<T: Subsystem> {
     ops: Opaque<bindings::pernet_operations>,
     #[pin]
     common: CommonOf<T>,
-    /// False if the registration failed, and then a signal ended the wait for the programs that use
-    /// the module.
+    /// Whether the subsystem is registered. In a loaded module this is false only if the
+    /// registration failed and a signal then ended the wait for the programs that use the
+    /// module.
     registered: bool,
     #[pin]
     _pin: PhantomPinned,
@@ -785,10 +793,11 @@ impl<T: Subsystem> Module<T> {
     ///   [`Subsystem::new`] or [`Attachment::attach`] in the first namespace where one
     ///   fails. After such an error nothing stays registered.
     ///
-    /// If the last kind of error happens while a program has a socket of the module open, `init`
-    /// waits until the program closes the socket. Otherwise the kernel would free the module while
-    /// the socket uses it. If a signal ends the wait, `init` succeeds: the module stays loaded,
-    /// serves nothing, and can be unloaded when the program has closed its socket.
+    /// If the registration fails while a program already has a socket of the module open,
+    /// `init` waits until the program closes the socket. Otherwise the kernel would free
+    /// the module while the socket uses it. If a signal ends the wait, `init` succeeds: the
+    /// module stays loaded, serves nothing, and can be unloaded when the program has closed
+    /// its socket.
     ///
     /// # Safety
     ///

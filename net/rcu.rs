@@ -91,7 +91,9 @@ pub struct Published<T: Copy + Send + Sync + 'static> {
     current: Atomic<*mut Node<T>>,
 }
 
-// SAFETY: Values are sent to, and shared by, the threads that read and replace them.
+// SAFETY: A thread that replaces a value sends the new value to other threads, and threads
+// that read a value share it. `T` is `Send` and `Sync`, so threads may send and share its
+// values.
 unsafe impl<T: Copy + Send + Sync> Send for Published<T> {}
 // SAFETY: The same argument as for `Send`.
 unsafe impl<T: Copy + Send + Sync> Sync for Published<T> {}

@@ -7,8 +7,9 @@ use crate::net::stack::assert_fits;
 /// Bounds-checked reads. Code that parses packets uses this trait, so the same code can parse a
 /// slice and an `sk_buff`.
 ///
-/// Two reads of the same bytes can differ, because a program can write to the pages between the
-/// reads. Code must not assume that a second read returns the same bytes as the first.
+/// Two reads at the same offset can return different bytes: a packet can have fragments in
+/// pages that a program writes to, and the program can write between the reads. Code must
+/// not assume that a second read returns the same bytes as the first.
 pub trait ReadAt {
     /// The `N` bytes at `offset`; `None` if some of these bytes do not exist. A call with an `N`
     /// above 1,024 does not compile.

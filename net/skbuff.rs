@@ -80,8 +80,8 @@ impl Packet {
         unsafe { self.0.get().byte_add(SK_BUFF_MARK).cast::<u32>().read() }
     }
 
-    /// Whether this host sent the packet to itself, and the device marks packets that it loops
-    /// back, as a VRF does (`PACKET_LOOPBACK`).
+    /// Whether this host sent the packet to itself through a device that marks such
+    /// packets, as a VRF does (`PACKET_LOOPBACK`).
     #[inline]
     pub fn is_looped_back(&self) -> bool {
         // SAFETY: By the type invariants `skb` is valid, and `SK_BUFF_PKT_TYPE` is the offset of a

@@ -31,8 +31,8 @@ pub(super) fn fatal_signal_pending() -> bool {
 ///
 /// Context: process, may sleep.
 pub(super) fn cond_resched() {
-    // Kernels with another configuration preempt kernel code anyway, and have no
-    // `__cond_resched()`.
+    // A kernel that always preempts kernel code (`CONFIG_PREEMPTION` without
+    // `CONFIG_PREEMPT_DYNAMIC`) has no `__cond_resched()`, and does not need it.
     #[cfg(any(not(CONFIG_PREEMPTION), CONFIG_PREEMPT_DYNAMIC))]
     // SAFETY: The caller is in process context, where sleeping is allowed.
     unsafe {

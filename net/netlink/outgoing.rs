@@ -40,7 +40,8 @@ impl Outgoing {
     /// message is in page fragments.
     const LINEAR_MAX: usize = 31 * 1024;
 
-    /// The largest length of a head, in bytes.
+    /// The largest length of a head, in bytes. A head is a second header, between netlink's
+    /// header and the payload.
     const HEAD_MAX: usize = 8;
 
     /// The largest length of a payload, in bytes. With this payload, the length of header, head,
@@ -51,8 +52,8 @@ impl Outgoing {
     /// contiguous memory of this size is free, the kernel allocates smaller fragments.
     const FRAGMENT_ORDER: c_int = 10;
 
-    /// Makes a message of type `msg_type` for the client at `portid`, or for a group if `portid` is
-    /// 0. `head` comes before the payload.
+    /// Makes a message of type `msg_type` for the client at `portid`, or for a group if
+    /// `portid` is 0. `head` comes between netlink's header and the payload.
     #[inline]
     pub(super) fn new<H: AsRef<[u8]>>(
         portid: u32,

@@ -34,7 +34,8 @@ pub struct Reply<'a> {
 }
 
 impl<'a> Reply<'a> {
-    /// Makes a message with this number for the client that sent `request` from `portid`.
+    /// Makes a message for the client that sent `request` from `portid`. `number` is the
+    /// type or the command of the message.
     pub(super) fn new<N: Number>(
         request: &'a Buffer,
         portid: u32,
@@ -43,7 +44,8 @@ impl<'a> Reply<'a> {
         seq: u32,
         payload: &[u8],
     ) -> Result<Self> {
-        // INVARIANT: A socket that received a buffer outlives the buffer.
+        // INVARIANT: The kernel socket that received the buffer `request` outlives the
+        // buffer, and the buffer is borrowed for `'a`.
         Ok(Self {
             message: Outgoing::new(
                 portid,

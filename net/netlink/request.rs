@@ -97,7 +97,8 @@ impl<'a, N: Number> Request<'a, N> {
         }
     }
 
-    /// Starts a reply with this number to the client. The reply has the request's sequence number.
+    /// Makes a reply to the client. `number` is the type or the command of the reply. The
+    /// reply has the request's sequence number.
     ///
     /// Context: process, may sleep.
     ///
@@ -119,8 +120,9 @@ impl<'a, N: Number> Request<'a, N> {
 }
 
 impl Request<'_> {
-    /// A copy of the request without its payload, in a new buffer. The type, the sequence number
-    /// and the client are the same. The new buffer belongs to no socket, so the caller may keep it.
+    /// A copy of the request without its payload, in a new buffer. The type, the sequence
+    /// number and the client are the same. The new buffer belongs to no socket, so the
+    /// caller may keep it after the request was handled.
     pub(super) fn detached(&self) -> Result<Outgoing> {
         let header = self.header();
         let copy = Outgoing::new(self.portid(), header.msg_type, header.seq, [], &[])?;

@@ -190,8 +190,8 @@ impl<T: Input> KernelSocket<T> {
             } else {
                 let handled = instance.other(&request);
                 if let Some(Handled::SendBack(msg_type)) = handled {
-                    // The error is not reported, because the client made no request
-                    // (`Input::other`).
+                    // If the message cannot be sent back, the error is not reported to the
+                    // client, because this message is not a request (`Input::other`).
                     let _ = request.send_back(msg_type);
                 }
                 match conclude(&request, Ok(())) {
