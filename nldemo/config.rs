@@ -247,7 +247,8 @@ mod tests {
         skip_mark: 0,
     };
 
-    /// The name of the parameter that `Config::new` refuses; `None` if it refuses none.
+    /// The name of the parameter that `Config::new` refuses; `None` if it accepts all
+    /// parameters.
     fn complaint(parameters: &Parameters) -> Option<&'static str> {
         Config::new(parameters).err().map(|error| error.parameter)
     }

@@ -178,8 +178,8 @@ mod tests {
     #[test]
     fn neighbours_are_spread_evenly() {
         for queues in (2..=16).filter_map(NonZero::new) {
-            // First many clients of one server, then pairs of hosts with the same number in two
-            // networks.
+            // First many clients of one server, then pairs of hosts in two networks: both
+            // hosts of a pair have the same host number.
             assert!(even(queues, |n| ipv4(0x0a00_0001, 0x0a00_0100 + n, SEED)));
             assert!(even(queues, |n| ipv4(
                 0x0a00_0000 + n,
@@ -188,7 +188,7 @@ mod tests {
             )));
             let net = 0x2001_0db8 << 96;
             assert!(even(queues, |n| ipv6(net, net + u128::from(n), SEED)));
-            // The same host number in different networks.
+            // One host, and hosts with the same host number in other networks.
             assert!(even(queues, |n| ipv6(
                 net,
                 net + (u128::from(n) << 64),

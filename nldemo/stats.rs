@@ -53,7 +53,7 @@ pub(super) const COUNTERS: usize = MESSAGES + FAMILIES * PACKETS;
 pub(crate) struct Statistics(Counters<COUNTERS>);
 
 impl Statistics {
-    /// Starts from zero. Context: process, may sleep.
+    /// Makes counters that start from zero. Context: process, may sleep.
     pub(crate) fn new() -> Result<Self> {
         Ok(Self(Counters::new()?))
     }

@@ -152,8 +152,9 @@ pub(crate) fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
     }
     match end {
         Some(end) if packet.reaches(end) => message(packet, offset, end),
-        // As in `ip6_rcv_core()`, a hop-by-hop header is enough. The jumbogram option in it is not
-        // required.
+        // If the length of an ICMPv6 packet is 0, its first extension header must be a
+        // hop-by-hop header. As in `ip6_rcv_core()`, this header need not have a jumbogram
+        // option.
         None if first == HOP_BY_HOP => message(packet, offset, usize::MAX),
         _ => Class::Malformed,
     }
@@ -343,15 +344,16 @@ mod tests {
                 .claim(len)
                 .class()
         };
-        // The length leaves out the extension header or the message, or parts of them.
+        // By this payload length the packet ends before the end of the message.
         for len in 1..16 {
             assert_eq!(claim(len), Class::Malformed);
         }
-        // The length leaves out data, which becomes padding.
+        // By this payload length the packet has 0 to 8 bytes of data. Other bytes are
+        // padding.
         for len in 16..=24 {
             assert_eq!(claim(len), Class::Icmp(ECHO_REQUEST));
         }
-        // The length is larger than the packet.
+        // This payload length counts more bytes than the packet has.
         for len in [25, 1280, u16::MAX] {
             assert_eq!(claim(len), Class::Malformed);
         }
@@ -433,7 +435,8 @@ mod tests {
     #[test]
     fn later_fragment_is_never_read() {
         for field in [0b1000, 0b1001, 0x100, 0xfff8, 0xffff] {
-            // These bytes look like an extension header or a message, but they are data.
+            // The bytes after this fragment header look like an extension header or a
+            // message, but they are data.
             for next in [ICMPV6, DESTINATION, FRAGMENT, TCP] {
                 let packet = Builder::new(FRAGMENT).fragment(next, field);
                 assert_eq!(packet.class(), Class::LaterFragment);
@@ -456,7 +459,8 @@ mod tests {
         assert_eq!(jumbogram.claim(0).class(), Class::Icmp(ECHO_REQUEST));
         let cut = Builder::new(HOP_BY_HOP).push(&JUMBO).push(&MESSAGE[..7]);
         assert_eq!(cut.claim(0).class(), Class::Malformed);
-        // With a payload length in its IPv6 header, the packet counts as an ordinary packet.
+        // If the payload length is not 0, the packet is no jumbogram, even with a jumbogram
+        // option.
         let both = Builder::new(HOP_BY_HOP).push(&JUMBO).push(&MESSAGE);
         assert_eq!(both.class(), Class::Icmp(ECHO_REQUEST));
     }

@@ -179,9 +179,10 @@ pub(crate) fn get(
 /// configuration are missing, because a hook point had too many hooks, this also registers the
 /// hooks.
 ///
-/// Each call of the hook uses one configuration. While the priority changes, a hook point has a
-/// place for the old and a place for the new priority. A packet that is between these two places at
-/// that moment can be decided by both configurations, or by none.
+/// Each call of the hook uses one configuration. While the priority changes, the module has
+/// two hooks at a hook point: one with the old priority, and one with the new priority. A
+/// packet that is between these two hooks when the configuration is replaced can be decided
+/// by both configurations, or by none.
 ///
 /// Context: process, may sleep.
 pub(crate) fn set(

@@ -88,7 +88,8 @@ const FAMILIES: [Attribute<Nest>; stats::FAMILIES] = [
     Attribute::nest(NLDEMO_STATS_A_IPV6, &PACKETS_POLICY),
 ];
 
-/// The attributes with these counts.
+/// The attributes of a message with `counts`: the counts of `cpu`, or of all CPUs together
+/// if there is no `cpu`.
 fn attributes(cpu: Option<CpuId>, counts: [u64; COUNTERS]) -> Payload<LEN_MAX> {
     let mut payload = Payload::new();
     if let Some(cpu) = cpu {
@@ -121,7 +122,7 @@ pub(crate) fn get(
     Ok(request.reply(STATS, payload.bytes()?)?.send()?)
 }
 
-/// The counts of each CPU that the machine can have.
+/// The dump of the counts of each CPU that the machine can have.
 ///
 /// The counters can rise during the dump. The kernel marks a dump as inconsistent only if the
 /// configuration changed between two messages of the dump.
