@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Functions that read an archive of Debian. They run apt with its own configuration and directories, which
-# are in the cache. So any user can run them on any machine with apt, and an interrupted download resumes.
+# Functions that read an archive of Debian. They run apt with a configuration and with directories that are
+# in the cache. So any user can run them on any machine with apt, and an interrupted download resumes.
 # If the network fails, the user sees apt's messages. scripts/setup and scripts/package-root source this
 # file.
 #
