@@ -48,8 +48,9 @@ impl Outgoing {
     /// payload and padding together fits an `int`.
     const PAYLOAD_MAX: usize = c_int::MAX as usize - Header::LEN - Self::HEAD_MAX - ALIGNMENT;
 
-    /// The largest fragment to allocate, as a power of two of pages (4 MiB on x86). If no
-    /// contiguous memory of this size is free, the kernel allocates smaller fragments.
+    /// The order of the largest fragment to allocate: such a fragment has 2^10 pages (4 MiB on
+    /// x86). If no contiguous memory of this size is free, the kernel allocates smaller
+    /// fragments.
     const FRAGMENT_ORDER: c_int = 10;
 
     /// Makes a message of type `msg_type` for the client at `portid`, or for a group if

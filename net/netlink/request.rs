@@ -86,7 +86,7 @@ impl<'a, N: Number> Request<'a, N> {
         unsafe { bindings::netlink_net_capable(self.buffer.as_raw(), capability as c_int) }
     }
 
-    /// Refuses the request if its client lacks a capability.
+    /// Refuses the request if `needs` is a capability that its client lacks.
     #[inline(always)]
     pub(super) fn permit(&self, needs: Option<Capability>) -> Result<(), Refusal> {
         match needs {

@@ -55,7 +55,7 @@ impl Request<'_> {
 ///   message or within the message's padding, and has room for the `lacking` bytes of the padding.
 /// - The buffer's memory can be freed through any `sk_buff` that refers to it, not only through the
 ///   original one.
-/// - Only the buffer's own `sk_buff` refers to that memory.
+/// - Only the buffer's own `sk_buff` refers to the buffer's memory.
 struct Whole<'a> {
     request: &'a Request<'a>,
     lacking: usize,

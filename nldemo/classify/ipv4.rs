@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(with(0, 0x40), Class::Malformed);
         // A header longer than the packet.
         assert_eq!(with(0, 0x4f), Class::Malformed);
-        // A total length that leaves out the header, or part of the ICMP header.
+        // By this total length the packet ends before the end of the ICMP header.
         for total in [0, 19, 20, 27] {
             assert_eq!(with(3, total), Class::Malformed);
         }

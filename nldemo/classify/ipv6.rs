@@ -101,9 +101,10 @@ pub(crate) fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
     else {
         return Class::Malformed;
     };
-    // 0 stands for a length that does not fit the field. Two kinds of packets have a length of 0: a
-    // jumbogram (RFC 2675), whose length is in its hop-by-hop options, and TCP segments that the
-    // kernel merged. Such a packet ends where its bytes end.
+    // A payload length of 0 stands for a length that does not fit the field. Two kinds of
+    // packets have a payload length of 0: a jumbogram (RFC 2675), whose length is in its
+    // hop-by-hop options, and TCP segments that the kernel merged. Such a packet ends where its
+    // bytes end.
     let end = match u16::from_be_bytes([len0, len1]) {
         0 => None,
         len => Some(IPV6_HEADER_LEN + usize::from(len)),
@@ -152,7 +153,7 @@ pub(crate) fn ipv6(packet: &(impl ReadAt + ?Sized)) -> Class {
     }
     match end {
         Some(end) if packet.reaches(end) => message(packet, offset, end),
-        // If the length of an ICMPv6 packet is 0, its first extension header must be a
+        // If the payload length of an ICMPv6 packet is 0, its first extension header must be a
         // hop-by-hop header. As in `ip6_rcv_core()`, this header need not have a jumbogram
         // option.
         None if first == HOP_BY_HOP => message(packet, offset, usize::MAX),
@@ -270,11 +271,11 @@ mod tests {
 
     #[test]
     fn lengths_of_extension_headers_are_in_their_units() {
-        // The length 1 stands for 16 bytes: 8, and 1 times 8.
+        // A length field of 1 stands for 16 bytes: 8, and 1 times 8.
         let generic = [ICMPV6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         let packet = Builder::new(DESTINATION).push(&generic).push(&MESSAGE);
         assert_eq!(packet.class(), Class::Icmp(ECHO_REQUEST));
-        // Here the length 1 stands for 12 bytes: 8, and 1 times 4.
+        // In an authentication header, a length field of 1 stands for 12 bytes: 8, and 1 times 4.
         let authentication = [ICMPV6, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         let packet = Builder::new(AUTHENTICATION)
             .push(&authentication)
