@@ -19,8 +19,8 @@ from workers import Worker
 PACKET_VERSION, PACKET_TX_RING, TPACKET_V2 = 10, 13, 1
 SOL_PACKET = 263
 TP_STATUS_SEND_REQUEST = 1
-# The offset of the packet in the ring, behind struct tpacket2_hdr (TPACKET2_HDRLEN less a struct
-# sockaddr_ll).
+# PACKET_AT is the offset of the packet in the ring, behind struct tpacket2_hdr (TPACKET2_HDRLEN less a
+# struct sockaddr_ll).
 RING_SIZE, PACKET_AT = 16384, 32
 
 SOURCE, DESTINATION = "10.9.9.1", "10.9.9.2"
@@ -73,11 +73,11 @@ def send_by_ring(packet):
 
 
 def _as_a_user(send):
-    """Sends an ICMP packet and a UDP packet through an xfrm interface. Returns for each how many packets the
-    hook saw, and how many left by v0."""
+    """Sends an ICMP packet and a UDP packet through an xfrm interface over the device v0. Returns for each
+    packet how many packets the hook saw, and how many packets v0 sent."""
     become(NOBODY)
     enter_new_namespaces()
-    # Without IPv6, only the test's own packets leave by v0.
+    # Without IPv6, v0 sends only the test's own packets.
     Path("/proc/sys/net/ipv6/conf/default/disable_ipv6").write_text("1", encoding="ascii")
     run("ip", "-batch", "-", input="\n".join(XFRM) + "\n")
     await_carrier("v0")
@@ -98,10 +98,11 @@ def _as_a_user(send):
 
 @pytest.mark.parametrize("send", [send_linear, send_by_ring])
 def test_packet_is_seen_wherever_its_header_is(load, send):
-    """Bug: the hook expects the IP header in the linear part. Then a packet passes that the hook must drop,
-    or the hook reads bytes outside of the packet.
+    """Bug: the hook expects the IP header in the linear part. Then the hook does not queue an ICMP packet,
+    or it reads bytes outside of the packet.
 
-    All ICMP is queued, and dropped because the queue has no listener. Other packets leave.
+    The hook queues all ICMP packets, and the kernel drops them because the queue has no listener. Device v0
+    sends the other packets.
     """
     load(hooks=1 << 4, bypass=0)
     worker = Worker(_as_a_user, send)

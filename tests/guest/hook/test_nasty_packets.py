@@ -31,11 +31,11 @@ from netlink import SLOW
 from network import checksum, icmp, ipv4, ipv6
 
 # What happens to a packet. QUEUED: the module queues it. UNPARSABLE: the module counts it as unparsable, and
-# it passes. PASSED: the module does not count it, because it has another protocol, is a later fragment, or
-# was dropped by the stack before the hook.
+# it passes. PASSED: the module does not count it, because it is not ICMP of its IP version, is a later
+# fragment, or was dropped by the stack before the hook.
 QUEUED, UNPARSABLE, PASSED = "queued", "unparsable", "passed"
 
-# Types that no host answers.
+# ICMP and ICMPv6 types ("unreachable") of messages that no host answers.
 UNREACHABLE4, UNREACHABLE6 = 3, 1
 
 # All packets have an unspecified source address, so that no host sends an error about these packets.
@@ -55,8 +55,8 @@ ROUTER_ALERT = bytes([5, 2, 0, 0, 1, 0])
 
 
 def jumbo(length, payload=MESSAGE6):
-    """Returns an option header for a length that does not fit the packet's header, and the rest of the
-    packet."""
+    """Returns a header with the option of a jumbogram, which has the packet's `length`, and then the
+    payload."""
     return extension(ICMPV6, body=struct.pack(">BBI", 0xC2, 4, length)) + payload
 
 
@@ -161,8 +161,8 @@ PACKETS = {
 
 @pytest.fixture
 def control(load, loopback):
-    """A client of the control plane, in the packets' namespace. All types are queued, and no queue has a
-    listener."""
+    """A client of the control plane, in the packets' namespace. The module queues all ICMP types, and no
+    queue has a listener."""
     load()
     loopback.near.ip("link set lo mtu 100000")  # for jumbograms
     with loopback.near, Control() as control:

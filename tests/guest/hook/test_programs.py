@@ -71,7 +71,8 @@ def ping(link, count=3):
             for seq in range(count):
                 pinger.ping(seq, seq * 700)
         assert control.stats()["ipv4"]["queued"] - before[0] == count
-        # The pings had ids in the queue, so the program has accepted them.
+        # The kernel gives an id to a packet only if a program has bound the queue. So the pings did not
+        # pass by bypass: the program has accepted them.
         assert nfqueue.last_ids()[0] - before[1] >= count
         assert nfqueue.statistics()[0] == (0, 0, 0)
 
@@ -89,7 +90,8 @@ def test_tcpdump(consume_by, link):
     ("tshark", "-i", "nfqueue:0", "-l", "-n"),
 ], ids=["tcpdump", "tshark"])
 def test_programs_that_give_up_their_rights_lose_every_packet(consume_by, link, command):
-    """As docs/queue.md says: these programs see packets, but may not send verdicts, even if root starts them."""
+    """As docs/queue.md says, tcpdump and tshark become another user. Then they see packets, but may not send
+    verdicts, even if root starts them."""
     program = consume_by(*command)
     with link.pinger() as pinger:
         pinger.send(1)

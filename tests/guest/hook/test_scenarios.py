@@ -121,7 +121,7 @@ def linger(end, seconds):
     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("=ii", 1, int(seconds)))
 
 
-# Each of the next functions ends a connection in another way, and checks what both sides see.
+# Each of the next functions ends a connection in a way of its own, and checks what both sides see.
 
 
 def close(tcp):
@@ -137,7 +137,7 @@ def close(tcp):
 
 
 def close_with_unread_data(tcp):
-    """The other side gets a reset, because its data was not read."""
+    """The client closes without reading the server's data, so the server gets a reset."""
     tcp.send(b"unread")
     tcp.client.close()
     assert (outcome(tcp.server.recv, 100), tcp.states()) == ("ECONNRESET", [None, None])
@@ -349,8 +349,8 @@ def test_udp_in_pieces(queued, link, sender, send):
 
 @pytest.mark.parametrize("send", [send_more, send_corked], ids=lambda send: send.__name__)
 def test_udp_in_pieces_to_a_closed_port(queued, link, sender, send):
-    """The answer is an ICMP error. This error is queued at each hook point that it passes, and reaches the
-    sender after the verdicts."""
+    """The kernel answers the datagram with an ICMP error. This error is queued at each hook point that it
+    passes, and reaches the sender after the verdicts."""
     near, far = queued
     # The receiver finds a free port. When the receiver is closed, nothing is bound to this port.
     with link.far.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:

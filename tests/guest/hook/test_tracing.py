@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The chapter of docs/debugging.md about tracing the module is right."""
+"""Checks what docs/debugging.md says about tracing the module."""
 
 import ctypes
 import errno

@@ -18,8 +18,8 @@ def vrf(load, routed):
     if subprocess.run(["modprobe", "vrf"], check=False).returncode:
         pytest.skip("this kernel has no VRFs (CONFIG_NET_VRF)")
     routed.far.ip("link add red type vrf table 10", "link set red up", "link set veth0 master red",
-                  # To put veth0 into the VRF, the kernel sets veth0 down for a moment. Then these addresses
-                  # and neighbours are gone.
+                  # To put veth0 into the VRF, the kernel sets veth0 down for a moment. Then veth0 can lose
+                  # its addresses and neighbours, so the next commands set them again.
                   "addr replace 198.51.100.1/24 dev veth0", "addr replace fd00:2::1/64 dev veth0 nodad",
                   "neigh replace 198.51.100.254 lladdr 02:00:00:00:01:02 dev veth0",
                   "neigh replace fd00:2::fe lladdr 02:00:00:00:01:02 dev veth0",

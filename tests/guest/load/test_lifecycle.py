@@ -273,7 +273,7 @@ def test_load_that_fails_at_once_has_no_clients(load, crowded, start, stop):
 
 
 def test_namespace_full_of_hooks_vetoes_no_load(load, namespaces, kernel_log):
-    """Bug: a user keeps the module from being loaded by filling a network namespace of his own with hooks.
+    """Bug: if a user fills a network namespace of his own with hooks, the module cannot be loaded.
 
     The full namespace gets no hooks, and the kernel log says so. When the namespace has room again, the next
     request to set its configuration registers the hooks.
@@ -359,14 +359,14 @@ LIMIT = Path("/proc/sys/user/max_net_namespaces")
 
 @pytest.fixture
 def limit():
-    """Returns a function that sets the limit. After the test the limit is as before."""
+    """Returns a function that sets the limit of namespaces. After the test the limit is as before."""
     before = LIMIT.read_text(encoding="ascii")
     yield lambda number: LIMIT.write_text(f"{number}\n", encoding="ascii")
     LIMIT.write_text(before, encoding="ascii")
 
 
 def can_make_namespace():
-    """Returns False if there are too many namespaces."""
+    """Tries to make a network namespace. Returns False if there are too many namespaces."""
     try:
         Namespace().close()
         return True

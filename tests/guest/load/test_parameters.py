@@ -140,7 +140,7 @@ def test_queue_number(load, loopback, queue):
 ])
 def test_bypass(load, loopback, value, passes):
     """Without a listener, packets pass with bypass, and are dropped without it. The kernel accepts all these
-    spellings."""
+    spellings of the parameter's value."""
     load(bypass=value)
     with loopback.pinger() as pinger:
         pinger.send()

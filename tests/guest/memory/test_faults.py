@@ -39,8 +39,8 @@ from network import Namespace, Pinger, pinned
 from uapi import NLDEMO_MSG_STATS_GET
 from workers import TIME_LIMIT, Stop, Worker
 
-# The errors of a request that lacks memory. They are in the answer or, without an answer, come from the
-# socket.
+# The errors that a client can get if an allocation for its request fails. An error is in the answer, or if
+# there is no answer, a call of the client's socket returns it.
 NO_MEMORY = (errno.ENOMEM, errno.ENOBUFS)
 BIG = 8 << 20
 SO_ATTACH_FILTER, BPF_RET = 26, 6
@@ -93,7 +93,8 @@ def test_echo(client, faults, size, kind, flags, count, least):
                 failed += code in NO_MEMORY
             elif answer.kind != NLMSG_ERROR:
                 assert answer.payload == payload
-        # A client that misses a reply gets an error. Only a client that sent HELLO expects no errors.
+        # A client that misses a reply gets an error. Only HELLO is an exception: the old clients that send
+        # HELLO expect no errors.
         missing = count * answers_of_one - len(answers)
         assert missing <= 1 and failed + told <= 1
         assert not missing or failed + told == 1 or kind == HELLO
@@ -161,8 +162,8 @@ def test_dump(module, faults):
 
 
 def test_network_namespace(module, faults, namespaces):
-    """Bug: if the module cannot set up a new namespace, it does not free what it has already allocated for
-    it."""
+    """Bug: if an allocation for a new namespace fails, the module does not free the memory that it has
+    already allocated for this namespace."""
     namespaces()
 
     def check(error):
@@ -190,7 +191,6 @@ def test_loading(load, faults, namespaces):
         if error:
             # If the first kernel socket cannot be made, the kernel does not say why, and the module reports
             # EADDRINUSE.
-            # (EADDRINUSE).
             assert error.errno in (errno.ENOMEM, errno.EADDRINUSE), error
             taken += error.errno == errno.EADDRINUSE
             assert not is_loaded()
@@ -209,7 +209,7 @@ def test_loading(load, faults, namespaces):
 
 
 def test_packets_need_no_memory_of_ours(load, faults, loopback):
-    """Bug: the module allocates memory for each packet, so packets are lost if there is none."""
+    """Bug: the module allocates memory for each packet, so packets are lost if an allocation fails."""
     load(hooks=31, bypass=0)
     with loopback.near, socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
         packets = [b"\x08\0\xf7\xff" + bytes(4)] * 3
@@ -289,8 +289,8 @@ MANY, LATE = 10, 250
 
 def early(ready, function, *arguments):
     """Opens a client as soon as the module has a kernel socket, and calls `function(client, ready, ...)`.
-    `function` sets `ready` when the load may fail. Returns the result of `function`, or None if the kernel
-    socket was gone before."""
+    `function` sets `ready` when it is ready for the failure of the load. Returns the result of `function`, or
+    None if the kernel socket was gone before."""
     deadline = time.monotonic() + TIME_LIMIT
     while True:
         try:
@@ -325,7 +325,7 @@ def loading(load, namespaces, kernel_log):
     module, and the load fails. Returns both workers at the moment when the failed load waits for the client
     to close its socket."""
     def waits():
-        # At this moment the module has detached all namespaces.
+        # When the module logs this line, it has detached all namespaces.
         return sum("waiting for programs to close their sockets" in line for line in kernel_log.lines)
 
     def attempt(number, function, *arguments):
