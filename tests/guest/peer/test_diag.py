@@ -70,7 +70,7 @@ def identity(row):
 
 def test_busy_namespace_has_sockets_in_all_states_however_slow_lo_is(namespaces, diag):
     """Bug: the tests' own connections are not in the states that the tests need. This happens if one end is
-    closed before it knows the other end's state. If lo is slow, that takes long."""
+    closed before it knows the other end's state. If lo is slow, an end learns that state late."""
     run("modprobe", "sch_netem")
     namespace = namespaces()
     with namespace:
@@ -93,7 +93,7 @@ def test_list_agrees_with_ss_on_sockets_of_ip(busy, diag, kind, option, states):
     for row in diag(busy.namespace, kind):
         local, remote = end(row, "local"), end(row, "remote")
         if kind == "raw":
-            # In the place of the port, ss shows the protocol of a raw socket.
+            # For a raw socket, ss shows the protocol in the place of the port.
             local = (local[0], row["protocol"])
         assert row["cookie"] not in ours
         ours[row["cookie"]] = (row["state"], row["receive_queue"], row["send_queue"],
@@ -154,7 +154,7 @@ def test_list_agrees_with_ss_on_packet_sockets(busy, diag):
 
 
 def test_list_has_ping_sockets(busy, diag):
-    """The list has ping sockets, although sock_diag does not list them: nldemo finds them elsewhere."""
+    """The list has ping sockets, although sock_diag does not list them: nldemo reads them from /proc."""
     ours = {(row["family"], *end(row, "local"), row["cookie"]) for row in diag(busy.namespace, "icmp")}
     assert ours == {("ipv4", "127.0.0.1", 7, None), ("ipv6", "::1", 8, None)}
 
@@ -207,13 +207,15 @@ def test_names_of_interfaces_do_a_terminal_no_harm(diag, peer, namespaces):
 
 
 def test_what_is_no_whole_socket_belongs_to_nobody(busy, diag):
-    """The kernel stores no user for a half-open connection, nor for a connection of which it only remembers
-    the end. For such a connection the list must show no user. It must not show root."""
+    """The kernel stores no user for a half-open connection (SYN_RECV), nor for a connection that it only
+    remembers after its end (TIME_WAIT). For such a connection the list must show no user. It must not show
+    root."""
     client, _ = busy.pair(busy.listener(("127.0.0.1", 86)))
     port = client.getsockname()[1]
     client.shutdown(socket.SHUT_WR)
     wait_until(lambda: sockets.states(busy.namespace, port) == ["close-wait", "fin-wait-2"])
-    # In an earlier state, a closed socket could stay a whole socket without a file for up to a minute.
+    # The client is now in FIN_WAIT2. If it were closed in an earlier state, the kernel could keep the whole
+    # socket, without a file, for up to a minute.
     client.close()
     remembered = [row for row in diag(busy.namespace, "tcp") if row["inode"] == 0]
     assert {row["state"] for row in remembered} == {"syn-recv", "time-wait", "fin-wait-2"}
@@ -397,7 +399,7 @@ def test_list_needs_no_rights(busy, diag):
     assert {row["mark"] for row in theirs} == {None} and known(theirs) == known(rows)
 
 
-# The test removes this module. It cannot, if the module is built into the kernel.
+# The test removes the module raw_diag. That is impossible if raw_diag is built into the kernel.
 if "/raw_diag.ko" not in BUILT_IN:
     def test_missing_family_is_an_error_where_it_is_asked_for(busy, diag, peer):
         """If the command names a family that the kernel lacks, that is an error. If it names no family, the
@@ -413,7 +415,7 @@ if "/raw_diag.ko" not in BUILT_IN:
             kinds = {json.loads(line)["kind"] for line in output.splitlines()}
             assert kinds == {"tcp", "udp", "icmp", "unix", "netlink", "packet"}
         finally:
-            # The fixture has only turned the kernel's own use of modprobe off, so the test can run modprobe.
+            # A fixture of all tests has turned off that the kernel runs modprobe. The test can still run it.
             run("modprobe", "raw_diag")
 
 
@@ -494,7 +496,7 @@ def test_very_many_sockets_are_listed_in_little_memory_and_time(holding, peer_pr
 
 
 def test_reader_that_has_seen_enough_ends_a_listing(holding, peer_program):
-    """If its reader closes the pipe, the command ends without an error."""
+    """If the reader of its output closes the pipe, the command ends without an error."""
     with holding(PIPEFUL):
         process = subprocess.Popen([peer_program, "diag", "list", "tcp"], stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
@@ -518,12 +520,12 @@ def test_signal_ends_a_listing(holding, peer_program):
 
 
 def test_another_signal_ends_what_is_stuck(holding, peer_program):
-    """The command waits for a reader that does not read. A second signal kills it."""
+    """The command waits because the reader of its output does not read. A second signal kills the command."""
     with holding(PIPEFUL):
         process = subprocess.Popen([peer_program, "-j", "diag", "list", "tcp"],
                                    stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
     assert process.stdout.readline().startswith(b"{")
-    # Before it has filled the pipe, the first signal would already end the command.
+    # The command must first fill the pipe. Before that, the first signal would already end the command.
     wait_for_call(process, WRITE)
 
     def dies():

@@ -73,8 +73,8 @@ def port_of(one):
 
 
 def address_pair(one):
-    """Returns the filter terms that match only this socket's connection, in the form of the table's
-    addresses."""
+    """Returns the filter terms that match only this socket's connection. Their addresses have the form that
+    the table of `diag list` has."""
     def text(address):
         host, port = address[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -162,8 +162,8 @@ def test_listening_socket_dies(all_, kill, family):
 
 
 def test_all_that_listen_together_die(all_, kill):
-    """Several sockets share a port (SO_REUSEPORT). At each look-up the kernel finds only one of these
-    sockets."""
+    """All sockets that listen on a shared port (SO_REUSEPORT) are destroyed, although at each look-up the
+    kernel finds only one of them."""
     for _ in range(8):
         listener = all_.new(socket.AF_INET, TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -174,9 +174,8 @@ def test_all_that_listen_together_die(all_, kill):
 
 
 def test_half_open_connection_dies(all_, kill):
-    """Before its handshake is complete (SYN_RECV), no process has a connection open. Such a connection can be
-    destroyed, too.
-    too."""
+    """A connection whose handshake is not complete (SYN_RECV) belongs to no process. Such a connection can be
+    destroyed, too."""
     all_.half_open()
     status, killed, errors = kill("state=syn-recv")
     assert (status, killed, errors) == (DONE, [("destroyed", 81)], "")
@@ -232,8 +231,8 @@ def test_raw_sockets_of_one_protocol_die_together(all_, kill, family):
 
 
 def test_one_dies_of_the_udp_sockets_that_share_an_address(all_, kill):
-    """Only one of these sockets dies. It stays bound, so the kernel does not find the other sockets, and
-    nldemo reports them as replaced."""
+    """Of several UDP sockets that share an address, only one can be destroyed. The destroyed socket stays
+    bound, so the kernel finds it again instead of the others. nldemo reports the others as replaced."""
     shared = []
     for _ in range(3):
         shared.append(all_.new(socket.AF_INET, UDP))
@@ -249,7 +248,7 @@ def test_one_dies_of_the_udp_sockets_that_share_an_address(all_, kill):
 @pytest.mark.parametrize("family", LOOPBACK, ids=lambda family: family.name)
 @pytest.mark.parametrize("kind", [TCP, UDP], ids=["tcp", "udp"])
 def test_sockets_of_one_port_of_which_one_is_of_a_device(all_, kill, family, kind):
-    """Bug: nldemo reports a socket as gone that exists. The kernel finds the other socket of the port
+    """Bug: nldemo reports an existing socket as gone, because the kernel finds the other socket of the port
     instead."""
     shared = [all_.new(family, kind) for _ in range(2)]
     for number, one in enumerate(shared):
@@ -349,7 +348,7 @@ def test_other_namespaces_are_left_alone(all_, blue, kill, peer):
     assert peer("-N", blue, "diag", "kill", "--all")[0] == NO
 
 
-# These tests have sockets that are not destroyed, and check the reasons.
+# In these tests nldemo cannot destroy a socket. The tests check that it reports why.
 
 
 def test_kill_needs_rights(all_, kill):
@@ -381,7 +380,7 @@ def test_connection_that_is_gone(all_, listing, kill_listed, family):
     listener = all_.listener((LOOPBACK[family], 80), family)
     client, accepted = all_.pair(listener)
     (row,) = listing("tcp", "local-port=80", "state=established")
-    # After a reset the kernel keeps no state.
+    # The client closes with a reset, so that the kernel keeps no state of the connection.
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, sockets.LINGER_RESET)
     client.close()
     assert error(accepted) == errno.ECONNRESET
@@ -390,7 +389,8 @@ def test_connection_that_is_gone(all_, listing, kill_listed, family):
 
 
 def test_connected_udp_socket_that_is_gone(all_, listing, kill_listed):
-    """Like the test above, for a connected UDP socket, beside a socket that receives from all addresses."""
+    """Bug: a connected UDP socket was closed, and nldemo mistakes another socket of the same port, which is
+    bound to all addresses, for a new socket in the place of the closed one."""
     server = all_.bound(socket.AF_INET, UDP, ("0.0.0.0", 53))
     server.setblocking(False)
     with all_.namespace.socket(socket.AF_INET, UDP) as client:
@@ -436,8 +436,8 @@ def test_socket_that_the_kernel_does_not_find(all_, kill):
 
 @pytest.mark.parametrize("kind", ["unix", "netlink", "packet", "icmp"])
 def test_kind_that_cannot_be_destroyed(namespaces, peer, kind):
-    """The kernel refuses to destroy sockets of these kinds. Its error is ENOENT for ICMP, EOPNOTSUPP for the
-    others."""
+    """The kernel refuses to destroy unix, netlink, packet and ICMP sockets. Its error is ENOENT for ICMP
+    sockets, and EOPNOTSUPP for the others."""
     with sockets.busy(namespaces()) as busy, busy.namespace:
         status, output, errors = peer("diag", "kill", kind, "--all")
     assert (status, output) == (ERROR, "")
@@ -510,7 +510,8 @@ def test_listed_sockets_die_in_any_form(all_, listing, kill_listed, peer):
 
 
 def test_connection_of_mptcp_goes_on_without_its_subflow(all_, kill):
-    """Bug: nldemo reports "destroyed", although both programs can still use the connection."""
+    """Bug: nldemo reports "destroyed" for a TCP subflow of an MPTCP connection, although both ends can still
+    use the connection."""
     with all_.namespace, socket.socket(socket.AF_INET, TCP, socket.IPPROTO_MPTCP) as server:
         server.bind((LOOPBACK[socket.AF_INET], 0))
         server.listen()
@@ -518,7 +519,7 @@ def test_connection_of_mptcp_goes_on_without_its_subflow(all_, kill):
         client.connect(server.getsockname())
         other, _ = server.accept()
     with client, other:
-        # Both ends use MPTCP only after data and its acknowledgement.
+        # Both ends use MPTCP only after data has been sent and acknowledged.
         for sender, receiver in ((client, other), (other, client)):
             sender.send(b"x")
             assert receiver.recv(1) == b"x"

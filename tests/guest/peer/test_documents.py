@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Runs the commands of the documents that are for the guest, as they are written."""
+"""Runs the commands that the documents mark for the guest, exactly as written."""
 
 import os
 import subprocess

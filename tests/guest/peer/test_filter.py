@@ -79,8 +79,8 @@ FRAMES = [
     (TCP, IPV6, packet6(AH, struct.pack(">BB22x", 6, 4) + bytes(20))),
     (UDP, IPV6, packet6(FRAGMENT, fragment(17, more=1) + bytes(8))),
     (ICMPV6, IPV6, packet6(HOP, extension(FRAGMENT) + fragment(58) + bytes(8))),
-    # In a later fragment the program reads no header after the fragment header, even if the data looks like
-    # one.
+    # In a later fragment the BPF program reads no header after the fragment header, even if the data looks
+    # like a header.
     (UDP, IPV6, packet6(FRAGMENT, fragment(17, 9) + bytes(8))),
     (OTHER, IPV6, packet6(FRAGMENT, fragment(DESTINATION, 9) + extension(6))),
     # First as many extension headers as the kernel accepts, then one more.
@@ -211,7 +211,7 @@ def unprivileged_bpf():
     UNPRIVILEGED_BPF.write_text(before, encoding="ascii")
 
 
-# The command `nldemo filter count`.
+# These tests check the command `nldemo filter count`.
 
 
 def test_count_by_protocol(quiet_link, counting):
@@ -227,7 +227,7 @@ def test_count_by_protocol(quiet_link, counting):
     received, sent = end(near)
     assert sent == total([settling, *((kind, len(packet)) for kind, _, packet, *_ in FRAMES)])
     assert received == total([settling])
-    # From an incoming packet, the kernel has already removed one tag.
+    # The kernel removes one tag of an incoming packet before the BPF program sees the packet.
     expected = total([settling, *((kind, len(packet) + 4 * len(tags[1:]))
                                   for kind, _, packet, *tags in FRAMES)])
     assert end(far) == (expected, received)
@@ -244,8 +244,8 @@ def test_count_of_one_interface_at_an_interval(quiet_link, counting):
     counter.signal(signal.SIGINT)
     *_, summary = counter.rest()
     local.close()
-    # A record that is read during an update may count a packet without its bytes. So the test compares the
-    # summary.
+    # If nldemo reads the counters during an update, a record may count a packet, but not its bytes yet. So
+    # the test compares the summary.
     assert volumes(summary) == ({UDP: (2, 72)}, {UDP: (2, 72)})
     rate = summary["per_second"]["received"]["udp"]["packets"]
     assert rate == pytest.approx(2 / summary["seconds"])
@@ -306,8 +306,8 @@ def test_count_of_an_interface_that_is_down_at_times(loopback, counting):
 
 
 def test_count_of_an_interface_without_link_layer_headers(namespaces, counting):
-    """Bug: packets of this interface have no Ethernet header, but the BPF program treats other bytes as such
-    a header."""
+    """Bug: packets of a tun interface have no Ethernet header, but the BPF program treats other bytes as an
+    Ethernet header."""
     run("modprobe", "tun")
     packets = [(kind, protocol, packet) for kind, protocol, packet, *tags in FRAMES
                if protocol in (IPV4, IPV6) and not tags]
@@ -373,7 +373,8 @@ def test_count_on_all_cpus_at_once(namespaces, counting):
     namespace = namespaces()
     counter = counting(namespace, "--interval", "0.02", interface="lo")
     send_on_all_cpus(namespace, 100_000)
-    # lo may have dropped some packets, and the last packets may not have arrived yet.
+    # The exact number is unknown: lo may have dropped some packets, and the last packets may not have
+    # arrived yet.
     assert received_by(namespace, "lo")[0] > 100_000
     wait_until(lambda: volumes(counter.event())[0] == {UDP: received_by(namespace, "lo")})
 
@@ -431,7 +432,7 @@ def test_count_of_an_interface_whose_name_is_no_text(namespaces, peer_program):
     assert missing.returncode == ERROR and rb"no interface 'none\xff'" in missing.stderr
 
 
-# The command `nldemo filter attach`.
+# These tests check the command `nldemo filter attach`.
 
 
 @pytest.mark.parametrize("parity, first", [("odd", 1), ("even", 2)])

@@ -24,7 +24,7 @@ from program import Program
 EXAMPLES = Path(os.environ.get("NLDEMO", CHECKOUT / "build" / "nldemo")).parent / "examples"
 
 # The first byte of an echo request's data is its sequence number. Each byte is one higher than the byte
-# before.
+# before. So the data is "abcdefgh" (with the secret word) or "ABCDEFGH" (without it).
 SECRET = "efgh"
 SECRET_SEQ, OTHER_SEQ, SIZE = ord("a"), ord("A"), 8
 
@@ -74,8 +74,8 @@ def example(load):
 
 @pytest.fixture
 def no_buffers(preloaded, tmp_path):
-    """Returns an environment in which two of three sends of verdicts fail. After the test, at least one must
-    have failed."""
+    """Returns an environment in which two of three sends of verdicts fail. After the test, at least one send
+    must have failed."""
     failed = tmp_path / "failed"
     yield {**preloaded("no_buffers"), "NO_BUFFERS_FAILED": str(failed)}
     assert failed.exists(), "no send has failed"
@@ -166,7 +166,7 @@ def test_verdicts_survive_that_they_cannot_be_sent(module, link, example, no_buf
     drops_the_secret_alone(link, 10)
     assert program.process.poll() is None
     if name == "async":
-        # No verdict was sent twice: the kernel refused none because its packet was gone.
+        # "gone: 0": the kernel got no verdict on a packet that was gone. So no verdict was sent twice.
         said = program.interrupt()
         assert "flushed: 0, unsent: 0, gone: 0, refused: 0, malformed: 0" in said, said
 

@@ -156,7 +156,7 @@ def test_usage_errors(peer):
         assert (status, output) == (ERROR, "") and errors, arguments
 
 
-# The command `nldemo queue run`.
+# These tests check the command `nldemo queue run`.
 
 
 @pytest.mark.smoke
@@ -197,7 +197,8 @@ def test_queue_big_packet_is_seen_whole(load, loopback, consume):
     ("accept", [31, 32, 33, 56]), ("drop", []), ("echo-size=32", [32]), ("echo-size=0", []),
 ])
 def test_queue_policies(module, link, consume, policy, passing):
-    """The policy echo-size=32 is the rule of the old netlink demo."""
+    """Each policy lets exactly the pings of the sizes in `passing` pass. The policy echo-size=32 is the rule
+    of an old demo of netlink."""
     sizes = [31, 32, 33, 56]
     consumer = consume(link.far, "--policy", policy, "--count", str(len(sizes)))
     with link.pinger() as pinger:
@@ -240,7 +241,8 @@ def test_queue_stops_cleanly_with_verdicts_for_what_is_pending(module, link, con
 
 
 def test_signals_that_come_together_are_one_wish_to_stop(module, link, consume):
-    """Bug: timeout(1) sends two signals, and the second signal kills the consumer before its summary."""
+    """Bug: timeout(1) sends two signals, and the second signal kills the consumer before it has printed its
+    summary."""
     consumer = consume(link.far)
     consumer.pause()
     consumer.signal(signal.SIGINT)
@@ -327,8 +329,8 @@ def test_queue_as_an_unprivileged_user(module, peer):
 
 
 def test_queue_reader_that_leaves(module, link, peer_program):
-    """If the reader of its output closes the pipe, the command ends without an error, and the queued packets
-    get their verdicts."""
+    """If the reader of the command's output closes the pipe, the command ends without an error, and the
+    queued packets get their verdicts."""
     with link.far:
         process = subprocess.Popen([peer_program, "queue", "run"], stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)

@@ -88,8 +88,8 @@ def test_requeue_hands_packets_on_to_another_queue(module, link, consume):
 
 
 def test_requeue_without_listener_drops_or_passes(module, link, consume):
-    """Nobody listens on the other queue. The packets pass if the policy says `bypass`, and otherwise are
-    dropped."""
+    """The policy sends packets to queue 9, on which nobody listens. The packets pass if the policy says
+    `bypass`, and otherwise are dropped."""
     consumer = consume(link.far, "--policy", "size=32 queue 9 bypass; queue 9")
     with link.pinger() as pinger:
         pinger.send(1, 56)
@@ -110,8 +110,8 @@ def test_requeue_to_itself_is_refused(module, peer):
 
 @pytest.mark.parametrize("batch", ["64", "1000,20ms", "7,1ms"])
 def test_batch_never_reorders_nor_swallows_a_drop(module, link, consume, batch):
-    """A batch verdict decides about all packets up to its last one. So a packet with another verdict must end
-    the batch."""
+    """A batch verdict decides about the packet that it names, and about all earlier packets of the queue. So
+    a packet with another verdict must end the batch."""
     count = 900
     policy = "size=40 drop; size=41 set mark=3 accept; accept"
     consumer = consume(link.far, "--policy", policy, "--batch", batch)
@@ -146,7 +146,7 @@ def test_batch_waits_no_longer_than_its_time(module, link, consume):
             pinger.ping(seq)
             time.sleep(pause)
     latency = consumer.stop()[1]["latency_ns"]
-    # The times are only as exact as the clock and the histogram.
+    # The latencies are only as exact as the clock and the consumer's histogram.
     tick = time.clock_getres(time.CLOCK_MONOTONIC) * 1e9
     assert latency["min"] >= 0.99 * 10_000_000 - tick
     assert latency["max"] < 0.99 * pause * 1e9
@@ -267,8 +267,8 @@ def test_copy_modes(module, link, consume):
 
 
 def test_nothing_is_copied_that_nobody_looks_at(module, link, consume):
-    """Without lines, capture, rewriting and conditions, the consumer needs no content, so the kernel copies
-    none."""
+    """If the consumer prints no packets, writes no capture, rewrites no packets, and has no conditions, it
+    does not need the content of packets. Then the kernel copies no content."""
     for arguments, mode in ((("--quiet",), 1), (("--quiet", "--policy", "icmp accept"), 2), ((), 2),
                             (("--quiet", "--set", "ttl=9"), 2), (("--quiet", "--copy", "packet:9"), 2),
                             (("--quiet", "--policy", "drop"), 1)):

@@ -204,7 +204,8 @@ def test_error_is_told_when_no_thread_can_start(peer_program):
 
 
 def test_capture_stays_as_it_is_when_the_queue_is_taken(module, link, consumer, tmp_path):
-    """The consumer empties the capture file only after it has bound its queues. Here the queue is taken."""
+    """The consumer empties the capture file only after it has bound its queues. Here it fails to bind a
+    queue, so it must leave the file unchanged."""
     path = tmp_path / "seen.pcapng"
     path.write_bytes(b"of earlier")
     consumer(link.far)
@@ -298,7 +299,8 @@ def test_reader_of_standard_output_that_leaves(module, link, consumer, pipe):
 
 
 def test_reader_that_pauses_does_not_stop_the_network(module, link, consumer, pipe):
-    """Bug: verdicts wait until the reader of the output reads (a pager does not), and no signal ends this."""
+    """Bug: verdicts wait until the reader of the consumer's output reads (a pager does not read), and no
+    signal ends the consumer."""
     reader, writer = pipe
     consuming = consumer(link.far, "--hexdump", stdout=writer)
     writer.close()
@@ -343,8 +345,8 @@ def test_lines_that_find_no_room_are_left_out_and_counted(module, link, consumer
 
 
 def test_stuck_capture_loses_no_packet_and_ends(module, link, consumer, tmp_path):
-    """If the reader of a capture does not read, the capture lacks the packets for which there was no room. It
-    ends with a whole block."""
+    """If the reader of a capture does not read, the capture lacks the packets for which there was no room.
+    The capture ends with a whole block."""
     path = tmp_path / "fifo"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -448,7 +450,7 @@ def test_lines_are_whole_on_output_that_does_not_block(module, link, consumer, p
     assert len(events) == COUNT + 2 and events[-1]["unprinted"] == 0
 
 
-# Other ways in which the consumer ends.
+# These tests check other ways in which the consumer ends.
 
 
 def test_no_packet_is_lost_between_the_last_verdict_and_the_end(module, link, consumer, start, stop):
