@@ -71,7 +71,7 @@ class Refused(OSError):
 
         found = ack.attributes
         self.text = found.get(NLMSGERR_ATTR_MSG, b"").rstrip(b"\0").decode()
-        # The offset in the request of the attribute that is wrong.
+        # The offset of the wrong attribute from the start of the request.
         self.offset = number(NLMSGERR_ATTR_OFFS)
         # The number of an attribute that is missing, and the offset of the nest that lacks it.
         self.missing, self.nest = number(NLMSGERR_ATTR_MISS_TYPE), number(NLMSGERR_ATTR_MISS_NEST)

@@ -40,8 +40,8 @@ def contiguous_pages():
 
 class Faults:
     """Makes allocations of some kinds fail, if a function in the range `within` is in their call chain.
-    Allocations fail that the calling thread chooses with `fail()`, and `percent` of the allocations of all
-    threads."""
+    The allocations that fail are those that the calling thread chooses with `fail()`, and a random part
+    (`percent`) of the allocations of all threads."""
 
     def __init__(self, percent=0, *, kinds=None, within=MODULES):
         self._percent, self._kinds, self._within = percent, kinds or ALL, within

@@ -91,8 +91,8 @@ class Flood:
         assert self._call(_LIBC.sendmmsg, self._requests, count, 0) == count
 
     def replies(self, length):
-        """Waits for replies, and returns their packed numbers in the order of arrival, in all `length`
-        bytes."""
+        """Receives replies until their packed numbers have `length` bytes in all. Returns these numbers, in
+        the order of arrival."""
         found = bytearray()
         while len(found) < length:
             assert select.select([self.socket], [], [], DEADLINE)[0], "replies are missing"

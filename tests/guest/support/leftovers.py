@@ -22,8 +22,8 @@ _HOME = os.open("/proc/self/ns/net", os.O_RDONLY)
 
 
 def adopt_orphans():
-    """When a process ends whose children still run, these children become children of this process. So
-    `Leftovers` finds all descendants."""
+    """After this call, if a descendant of this process ends before its own children, these children become
+    children of this process. So `Leftovers` finds all descendants."""
     if _LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from netlink import DEADLINE, wait_until
 
-# The numbers of system calls on x86-64, and on arm64 and riscv64. These two have no poll(): POLL is the number of
-# ppoll() there.
+# The numbers of system calls on x86-64, and on arm64 and riscv64. arm64 and riscv64 have no poll(): there POLL is
+# the number of ppoll().
 WRITE, POLL, RECVFROM = (1, 7, 45) if os.uname().machine == "x86_64" else (64, 73, 207)
 
 

@@ -246,7 +246,8 @@ pub(crate) fn ipv6(packet: &[u8], differ: &mut impl FnMut(Difference)) -> Class 
         let error = error.map(|(error, _)| error);
         let walked = match (last, &error) {
             (ip_number::IPV6_ICMP, None) => break message(packet, &header, behind, differ),
-            // Calls etherparse again, with these hop-by-hop options as the first extension header.
+            // Etherparse stopped at hop-by-hop options. The loop calls it again, with these options
+            // as the first extension header.
             (
                 ip_number::IPV6_HOP_BY_HOP,
                 Some(ipv6_exts::HeaderSliceError::Content(

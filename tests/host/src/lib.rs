@@ -15,7 +15,7 @@ mod attribute;
 #[path = "../../../nldemo/classify/mod.rs"]
 mod classify;
 #[path = "../../../net/netlink/message.rs"]
-#[allow(dead_code)] // For the reason given at `attribute`.
+#[allow(dead_code)] // Some items are used only by files of the module that are not compiled here.
 mod message;
 #[path = "../../../net/read_at.rs"]
 mod read_at;

@@ -56,8 +56,8 @@ fn expected(
         };
         let refused = Err((EINVAL, Some(offset + at)));
         if seen.contains(&attribute.kind()) || attribute.network_byte_order_flag() {
-            // A second attribute of this number and the byte-order flag give the same error. So it
-            // does not matter which of the two mistakes the module finds first.
+            // The number is repeated, or the attribute has the byte-order flag. Both mistakes give
+            // the same error, so it does not matter which of them the module finds first.
             return refused;
         }
         seen.push(attribute.kind());

@@ -209,7 +209,8 @@ fn bytes_that_are_not_read_make_a_packet_malformed_and_nothing_else() {
     assert!(counts.iter().all(|count| count.get() > 10_000));
 }
 
-/// A packet in memory that another program changes meanwhile: every read returns other bytes.
+/// A packet in memory that another program changes during the classification: every read returns
+/// other bytes.
 struct Changing {
     len: usize,
     state: Cell<u64>,
