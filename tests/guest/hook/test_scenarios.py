@@ -144,14 +144,15 @@ def close_with_unread_data(tcp):
 
 
 def close_lingering_for_0_s(tcp):
-    """The connection is reset immediately, without a FIN."""
+    """With SO_LINGER of 0 s, close() resets the connection immediately, without a FIN."""
     linger(tcp.client, 0)
     tcp.client.close()
     assert (outcome(tcp.server.recv, 100), tcp.states()) == ("ECONNRESET", [None, None])
 
 
 def close_lingering(tcp):
-    """close() returns when the other side has acknowledged all data. Here that happens immediately."""
+    """With SO_LINGER, close() returns when the other side has acknowledged all data. Here that happens
+    immediately."""
     linger(tcp.client, DEADLINE)
     tcp.client.sendall(b"last words")
     tcp.client.close()
@@ -160,13 +161,13 @@ def close_lingering(tcp):
 
 
 def close_lingering_with_unread_data(tcp):
-    """close() does not wait, because the connection is reset."""
+    """close() does not wait, because it resets a connection with unread data."""
     linger(tcp.client, DEADLINE)
     close_with_unread_data(tcp)
 
 
 def shutdown(tcp):
-    """One direction ends, and the other one still works."""
+    """The client shuts down its direction of the connection. The other direction still works."""
     tcp.client.shutdown(socket.SHUT_WR)
     assert tcp.server.recv(100) == b""
     tcp.server.sendall(b"answer")
@@ -185,7 +186,7 @@ def data_after_close(tcp):
 
 
 def destroy(tcp):
-    """SOCK_DESTROY: both sides get an error, each a different one."""
+    """When the client's end is destroyed (SOCK_DESTROY), both sides get an error, each a different one."""
     assert tcp.states() == [ESTABLISHED, ESTABLISHED] and tcp.destroy() == 0
     assert outcome(tcp.client.recv, 100) == "ECONNABORTED"
     assert outcome(tcp.server.recv, 100) == "ECONNRESET"

@@ -349,7 +349,7 @@ def _in_user_namespace():
 
 
 def test_namespace_of_an_unprivileged_user(module, start):
-    """For its owner, a network namespace in a user namespace works like any other."""
+    """An unprivileged user uses the module in a network namespace that belongs to his own user namespace."""
     start(_in_user_namespace).result()
 
 

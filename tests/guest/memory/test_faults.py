@@ -104,7 +104,8 @@ def test_echo(client, faults, size, kind, flags, count, least):
 
 
 def test_configuration(module, namespaces, faults):
-    """Bug: only some of the hook points change, or a listener gets neither the event nor an error."""
+    """Bug: if an allocation fails while the configuration is set, only some of the hook points change, or a
+    listener gets neither the event nor an error."""
     place = namespaces()
     with place:
         control, monitor = Control(), Monitor(buffers=BIG)
@@ -239,7 +240,7 @@ def test_replies_need_no_contiguous_memory(client, size):
     kills a process to get them."""
     payload = os.urandom(size)
     with Faults(100, kinds=contiguous_pages()):
-        # There are more unread replies than fit into the memory that the allocator has at hand.
+        # The unread replies need more memory than the allocator holds free in advance.
         for seq in range(0, 40, 2):
             # Two requests are in one buffer, so the module cannot send this buffer back, and must allocate
             # both replies.

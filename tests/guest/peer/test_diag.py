@@ -370,7 +370,7 @@ def test_kernel_socket_of_another_protocol_number(load, diag, namespaces):
 
 
 def test_list_of_another_namespace(blue, diag, namespaces):
-    """The list of a namespace has only sockets of this namespace. Processes are found in both namespaces."""
+    """With -N, the list has only sockets of the named namespace, and the processes that have them open."""
     here = namespaces()
     with sockets.Sockets(here) as ours:
         ours.listener(("127.0.0.1", 80))

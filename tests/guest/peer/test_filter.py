@@ -404,7 +404,8 @@ def test_count_shows_what_the_verifier_says(peer_program, load, unprivileged_bpf
      ("open packet socket: EAFNOSUPPORT",)),
 ], ids=["bpf", "packet sockets"])
 def test_count_on_a_kernel_without(peer_program, load, tmp_path, call, first, error, words):
-    """The system call fails as on a kernel that was built without BPF, or without packet sockets."""
+    """A seccomp filter makes a system call fail, as on a kernel that was built without BPF, or without packet
+    sockets."""
     fails = [(0x20, 0, 0, 0), (0x15, 0, 3, call), (0x20, 0, 0, 16), (0x15, 0, 1, first),
              (0x06, 0, 0, 0x00050000 | error), (0x06, 0, 0, 0x7fff0000)]
     seccomp = tmp_path / "seccomp"

@@ -757,7 +757,7 @@ def test_interface_that_a_policy_names(module, link, consume):
 
 @pytest.mark.parametrize("quiet", [(), ("--quiet",)], ids=["printed", "quiet"])
 def test_rule_follows_the_name_of_an_interface(module, link, consume, quiet):
-    """Bug: if an interface is deleted and made again, the rules that name it no longer hold."""
+    """Bug: a rule that names an interface no longer matches after the interface was deleted and made again."""
     far = link.far
     consumer = consume(far, "--policy", "in veth0 drop; in wan size=33 drop", *quiet)
     with link.pinger() as pinger:

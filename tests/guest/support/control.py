@@ -129,7 +129,7 @@ def decode_stats(payload):
 
 
 def decode_event(message):
-    """Returns ("config", its attributes) or ("netns", its attributes)."""
+    """Decodes an event. Returns its kind, "config" or "netns", and its attributes."""
     assert (message.pid, message.flags, message.seq) == (0, 0, 0), message
     if message.kind == NLDEMO_MSG_CONFIG_NTF:
         name, values = "config", decode_config(message.payload)
