@@ -55,7 +55,7 @@ ROUTER_ALERT = bytes([5, 2, 0, 0, 1, 0])
 
 
 def jumbo(length, payload=MESSAGE6):
-    """Returns a header with the option of a jumbogram, which has the packet's `length`, and then the
+    """Returns an options header with the jumbo payload option, whose value is `length`, and then the
     payload."""
     return extension(ICMPV6, body=struct.pack(">BBI", 0xC2, 4, length)) + payload
 

@@ -20,8 +20,8 @@ def write(file, value):
 
 @pytest.fixture
 def allocations():
-    """Calls a function, and returns the kmalloc() allocations that this thread made meanwhile: for each the
-    size in bytes and the set of GFP flags."""
+    """Returns a function that calls its argument, and returns the kmalloc() allocations that this thread made
+    during the call: for each the size in bytes and the set of GFP flags."""
     def allocations(function):
         write("trace", "")
         write("events/kmem/kmalloc/enable", 1)

@@ -93,8 +93,8 @@ def test_echo(client, faults, size, kind, flags, count, least):
                 failed += code in NO_MEMORY
             elif answer.kind != NLMSG_ERROR:
                 assert answer.payload == payload
-        # A client that misses a reply gets an error. Only HELLO is an exception: the old clients that send
-        # HELLO expect no errors.
+        # A client that misses a reply gets an error. Only HELLO is an exception: the old "hello kernel"
+        # clients send HELLO, and expect no errors.
         missing = count * answers_of_one - len(answers)
         assert missing <= 1 and failed + told <= 1
         assert not missing or failed + told == 1 or kind == HELLO

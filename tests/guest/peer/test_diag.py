@@ -207,9 +207,9 @@ def test_names_of_interfaces_do_a_terminal_no_harm(diag, peer, namespaces):
 
 
 def test_what_is_no_whole_socket_belongs_to_nobody(busy, diag):
-    """The kernel stores no user for a half-open connection (SYN_RECV), nor for a connection that it only
-    remembers after its end (TIME_WAIT). For such a connection the list must show no user. It must not show
-    root."""
+    """The kernel stores no user for a half-open connection (SYN_RECV), nor for a closed connection of which
+    it keeps only a small record (struct inet_timewait_sock). For such a connection the list must show no
+    user. The list must not show root."""
     client, _ = busy.pair(busy.listener(("127.0.0.1", 86)))
     port = client.getsockname()[1]
     client.shutdown(socket.SHUT_WR)
@@ -415,7 +415,7 @@ if "/raw_diag.ko" not in BUILT_IN:
             kinds = {json.loads(line)["kind"] for line in output.splitlines()}
             assert kinds == {"tcp", "udp", "icmp", "unix", "netlink", "packet"}
         finally:
-            # A fixture of all tests has turned off that the kernel runs modprobe. The test can still run it.
+            # A fixture prevents that the kernel runs modprobe. The test itself can still run modprobe.
             run("modprobe", "raw_diag")
 
 
@@ -496,7 +496,7 @@ def test_very_many_sockets_are_listed_in_little_memory_and_time(holding, peer_pr
 
 
 def test_reader_that_has_seen_enough_ends_a_listing(holding, peer_program):
-    """If the reader of its output closes the pipe, the command ends without an error."""
+    """If the reader of the command's output closes the pipe, the command ends without an error."""
     with holding(PIPEFUL):
         process = subprocess.Popen([peer_program, "diag", "list", "tcp"], stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)

@@ -61,7 +61,7 @@ def test_echo_sizes(module, peer, size):
 
 @pytest.mark.parametrize("options", [(), ("--ack",), ("--legacy",)], ids=str)
 def test_echo_batch_of_1000(module, peer, options):
-    """Many messages in one buffer, with each of these options."""
+    """The command sends many messages in one buffer. The replies are right with each of the tested options."""
     status, output, errors = peer("-j", "echo", "--count", "2000", "--batch", "1000",
                                   "--size", "10", *options)
     report = json.loads(output)

@@ -513,7 +513,7 @@ def test_rewriting_what_the_kernel_would_drop_is_not_tried(module, link, consume
 
 
 def test_rewriting_leaves_neighbour_discovery_alone(load, routed, consume):
-    """Bug: the consumer rewrites the hop limit of neighbour discovery. Then hosts discard these messages, and
+    """Bug: the consumer rewrites the hop limit of neighbour discovery messages. Then hosts discard them, and
     the network stops working."""
     load()
     far = routed.far
@@ -757,7 +757,7 @@ def test_interface_that_a_policy_names(module, link, consume):
 
 @pytest.mark.parametrize("quiet", [(), ("--quiet",)], ids=["printed", "quiet"])
 def test_rule_follows_the_name_of_an_interface(module, link, consume, quiet):
-    """Bug: a rule that names an interface no longer matches after the interface was deleted and made again."""
+    """Bug: a rule that names an interface no longer matches after the interface is deleted and made again."""
     far = link.far
     consumer = consume(far, "--policy", "in veth0 drop; in wan size=33 drop", *quiet)
     with link.pinger() as pinger:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Sends numbered echo requests, hundreds with one system call, and reads their replies with another one. So
-Python takes only a small share of the time."""
+"""Sends numbered echo requests, hundreds with one system call, and reads hundreds of replies with one system
+call. So Python takes only a small share of the time."""
 
 import ctypes
 import os

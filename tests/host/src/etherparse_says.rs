@@ -3,8 +3,8 @@
 //! The class of a packet, derived from the results of etherparse, an independent parser.
 //!
 //! The classifier differs from etherparse on purpose in some cases. Each case is a [`Difference`].
-//! For such a packet, the code here first checks that etherparse returns exactly the result that
-//! the case describes, and then derives the class that the classifier must return.
+//! For a packet of such a case, the code here first checks that etherparse returns exactly the
+//! result that the case describes, and then derives the class that the classifier must return.
 
 use etherparse::{
     err::{
