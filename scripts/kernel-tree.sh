@@ -22,8 +22,8 @@ kept_kernels() {
 	done
 }
 
-# kernel_closure VERSION PACKAGE...: prints these packages of a kernel, and the packages of the same kernel
-# that they depend on, each as a line "PACKAGE=VERSION FILE".
+# kernel_closure VERSION PACKAGE...: prints the PACKAGEs of a kernel, and the packages of the same kernel that
+# the PACKAGEs depend on, each as a line "PACKAGE=VERSION FILE".
 kernel_closure() {
 	local version=$1 package name fields
 	local -A seen=()
@@ -94,7 +94,8 @@ unpack_kernel() ( # LIST TREE
 )
 # </kernel>
 
-# choose_and_download NAME: sets kernel_release, kernel_version, and packages_list to the kernel's list file.
+# choose_and_download NAME: chooses the kernel NAME, and downloads its packages. Sets kernel_release and
+# kernel_version, and sets packages_list to the path of the kernel's list file.
 choose_and_download() {
 	local table
 	table=$(archive_kernels)

@@ -15,7 +15,8 @@ ENVIRONMENT=(TERM COLORTERM NO_COLOR COLUMNS CI RUST_BACKTRACE SOURCE_DATE_EPOCH
 if [[ ! ${NLDEMO_CLEAN-} ]]; then
 	options=() environment=(NLDEMO_CLEAN=1 LC_ALL=C.UTF-8)
 	[[ $- != *x* ]] || options=(-x)
-	# Without HOME, the tilde is the home directory that the system knows.
+	# An empty HOME must be unset: the tilde stands for the content of HOME, or, if HOME is unset, for the home
+	# directory in the system's database of users.
 	[[ ${HOME-} ]] || unset HOME
 	HOME=${HOME:-~}
 	for name in "${ENVIRONMENT[@]}" PATH HOME USER LOGNAME TMPDIR XDG_CACHE_HOME XDG_CONFIG_HOME \
@@ -24,7 +25,7 @@ if [[ ! ${NLDEMO_CLEAN-} ]]; then
 	done
 	exec env -i "${environment[@]}" "$BASH" "${options[@]}" -- "$0" "$@"
 fi
-unset NLDEMO_CLEAN # A script that this one calls starts again, too.
+unset NLDEMO_CLEAN # So a script that this script calls starts again, too, in a clean environment.
 # Not only the owner must be able to read the built files: in a guest, other users read them, too.
 umask 022
 
@@ -36,11 +37,11 @@ START=${EPOCHREALTIME/[.,]/}
 # shellcheck source=scripts/kernels.sh
 . "$CHECKOUT/scripts/kernels.sh"
 
-# A script that fails always prints a message.
+# A script that fails always prints a message. With -E, functions and subshells inherit the trap.
 set -E
 trap 'note "stopped, because this command failed with status $?: $BASH_COMMAND (${BASH_SOURCE[0]##*/} line $LINENO)"' ERR
 
-say() { # a phase, with the seconds since the script started
+say() { # prints what the script does next, after the seconds since it started
 	local now=${EPOCHREALTIME/[.,]/}
 	printf '[%3ds] %s\n' $(((now - START) / 1000000)) "$*" >&2
 }
@@ -67,7 +68,8 @@ fi
 # The help text of a script is the comment block at its top.
 help_text() { sed -n '4,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$0"; }
 
-# kbuild and virtme's initramfs split paths at white space.
+# check_paths: ends the script if the checkout or the cache has a path that kbuild or QEMU cannot use. kbuild
+# and virtme's initramfs split paths at white space.
 check_paths() {
 	local p remedy="move the checkout"
 	for p in "$CHECKOUT" "$CACHE"; do
@@ -167,8 +169,8 @@ remove_unlinked() {
 }
 
 # root_link KERNEL [TESTS]: prints the link to the finished root for a kernel. With TESTS, the root also has
-# the packages that only tests need. setup replaces the link in one step. The key of a root is a checksum of
-# the part of scripts/root.sh that lists its packages and prepares it.
+# the packages that only tests need. setup replaces the link in one step. The link's name ends with a key: a
+# checksum of the part of scripts/root.sh that lists the root's packages and prepares the root.
 root_link() {
 	local name key
 	name=$(kernel_suite "$1")
@@ -202,7 +204,7 @@ kernel_link() {
 	key=$({ tree_key && cat "$CHECKOUT/scripts/kernels.sh"; } | sha256sum | cut -c1-12)
 	printf '%s/kernels/%s-%s\n' "$CACHE" "${KERNEL_ALIASES[$name]-$name}" "$key"
 }
-# The key of a tree is a checksum of the text that makes the tree.
+# tree_key: prints the key in the names of trees. It is a checksum of the code that makes a tree.
 tree_key() { sed -n '/^# <kernel>/,/^# <\/kernel>/p' "$CHECKOUT/scripts/kernel-tree.sh" | sha256sum | cut -c1-12; }
 
 # package_versions PATTERN FILE...: prints the versions of the packages whose names match PATTERN, from
@@ -255,8 +257,8 @@ need_workspace() { # KERNEL [TESTS]
 	find_sdk "$1" || die "scripts/setup made no workspace for kernel '$1'"
 }
 
-# find_sdk KERNEL: sets $sdk to the SDK of a kernel, and $headers to the directory that the SDK replaces.
-# For a debug kernel, sets $debug to the directory of the whole kernel.
+# find_sdk KERNEL: sets $sdk to the SDK of a kernel, and $headers to the kernel's headers, the directory over
+# which scripts/enter mounts the SDK. For a debug kernel, sets $debug to the directory of the whole kernel.
 find_sdk() {
 	local root kernel rel version
 	debug=

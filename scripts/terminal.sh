@@ -25,8 +25,8 @@ pass_keys() {
 	return 1
 }
 
-# prepare_terminal JOB: makes the files in JOB: the pipes for keys, the screen, and the size and the startup
-# file for the guest's shell.
+# prepare_terminal JOB: makes the files in JOB: two pipes for keys, the file `screen` for the guest's output,
+# a file with the size of the terminal, and the startup file of the guest's shell.
 prepare_terminal() {
 	mkfifo "$1/keys" "$1/typed"
 	: >"$1/screen"
@@ -40,7 +40,7 @@ prepare_terminal() {
 }
 
 # connect_terminal JOB PID: starts processes that copy keys and output until the guest, process PID, ends.
-# When the user types ESCAPE, one of them ends the guest and makes the file `escaped` in JOB.
+# When the user types ESCAPE, one of these processes ends the guest and makes the file `escaped` in JOB.
 connect_terminal() {
 	exec {terminal_fd}<&0
 	settings=$(stty -g)
@@ -56,7 +56,7 @@ connect_terminal() {
 	screen=$!
 }
 
-# show_screen: shows the guest's output. When its first byte arrives, the terminal becomes raw, so that all
+# show_screen: shows the guest's output. When the first byte arrives, the terminal becomes raw, so that all
 # keys go to the guest. Until then the terminal is not raw: Ctrl-C ends scripts/vm, and the terminal
 # translates the line feeds in the messages of scripts/vm.
 show_screen() {
