@@ -345,11 +345,11 @@ def loopback(namespaces):
 
 @pytest.fixture
 def hooks_elsewhere():
-    """A namespace with a hook at every hook point. When a test registers the first hook at a point, or
-    unregisters the last one, the kernel would otherwise change its own code.
+    """A namespace with a hook at every hook point. Without this namespace, the kernel would change its own
+    code when a test registers the first hook at a point, or unregisters the last hook there.
 
     There are two reasons to avoid such a change of code. An emulator may run the old code after the change
-    (docs/kernels.md). And most of the time of a change of hook points would be spent on the change of code.
+    (docs/kernels.md). And the change of code takes most of the time of a change of hook points.
     """
     chains = "".join(f"chain {hook} {{ type filter hook {hook} priority 0; }}\n" for hook in HOOKS)
     namespace = Namespace()

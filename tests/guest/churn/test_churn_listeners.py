@@ -37,7 +37,7 @@ def _listen(namespace, stage, maxlen, reached):
     reached.set()
     for number in range(1 << 40):
         if stage == "half decided":
-            # The test kills the listener while it sends one of these verdicts.
+            # The test kills the listener while the listener sends one of these verdicts.
             listener.decide(listener.receive(), (ACCEPT, DROP, REPEAT)[number % 3], mark=9)
         else:
             os.sched_yield()

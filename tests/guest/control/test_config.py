@@ -115,7 +115,7 @@ def passes(listener, count=2):
     return packets
 
 
-# Each of the next tests changes one setting.
+# These tests change one setting each.
 
 
 def test_enabled(control, listen, pinger, loopback):
@@ -307,7 +307,7 @@ def test_flows_stay_in_one_queue(control, listen, loopback):
 def test_queues_by_cpu(control, listen, loopback, pinger):
     """Each CPU has a queue for its packets. If there are more CPUs than queues, the assignment begins again
     at the first queue."""
-    # The path has pinned the test to one CPU, so sched_getaffinity() would return only this CPU.
+    # The fixture `loopback` has pinned the test to one CPU, so sched_getaffinity() would return only this CPU.
     cpus = range(os.cpu_count())
     listeners = {queue: listen(queue) for queue in range(6, 6 + len(cpus) + 1)}
     for queues in range(1, len(listeners)):
@@ -332,7 +332,7 @@ OTHER_THERE = {**OTHER, "hooks": 1 << LOCAL_IN | 1 << LOCAL_OUT, "priority": 7}
 
 
 def anywhere():
-    """Lets the calling process run on any CPU, not only on the CPU to which the path has pinned it."""
+    """Lets the calling process run on any CPU. The fixture `loopback` has pinned it to one CPU."""
     os.sched_setaffinity(0, range(os.cpu_count()))
 
 
@@ -391,8 +391,8 @@ def _judge(path, ready, stop, points):
                     packet = listener.receive()
                     listener.decide(packet, ACCEPT)
                 except FileNotFoundError:
-                    # The error is for an earlier packet: the kernel dropped it when its hook was
-                    # unregistered.
+                    # An earlier verdict failed, because the kernel had already dropped the packet
+                    # when the hook that queued it was unregistered.
                     assert points
                     continue
                 kind, hooks = queues[listener.queue]
@@ -485,8 +485,8 @@ def test_storm_of_priorities_treats_packets_once(control, loopback, start, stop)
     # Each ping is two packets, the request and the reply.
     packets = 2 * int(load.result())
     # If a packet is between the places of the old and of the new hook during the change, it can meet both
-    # hooks, or none. This happens at few changes. With the bug, several packets would be counted twice at
-    # each change.
+    # hooks, or none. So a few packets may be counted twice, or not at all. With the bug, several packets
+    # would be counted twice at each change.
     assert abs(control.stats()["ipv4"]["seen"] - packets) < changes / 4
 
 

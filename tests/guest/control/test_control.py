@@ -271,8 +271,8 @@ def test_wrong_length_of_types(refused):
 
 
 def test_wrong_type(refused):
-    """Refused are a plain attribute with the flag NLA_F_NESTED, a nest without this flag, and any attribute
-    with NLA_F_NET_BYTEORDER."""
+    """The module refuses a plain attribute with the flag NLA_F_NESTED, a nest without this flag, and any
+    attribute with NLA_F_NET_BYTEORDER."""
     for name in INTEGERS:
         value = struct.pack(FORMATS[name], 1)
         refused(attribute(CONFIG[name] | NLA_F_NESTED, value), errno.EINVAL, "nest")
@@ -300,7 +300,8 @@ def test_out_of_range(refused, name, values):
 
 def test_queues_beyond_the_last(control, monitor, refused):
     """The first queue and the number of queues are each valid, but together the last queue would be above
-    65535. The refusal points at one of these two attributes, and at one that the request has."""
+    65535. The refusal points at one of these two attributes. If the request has only one of the two, the
+    refusal points at this attribute."""
     for queue, queues in ((65535, 2), (2, 65535), (65535, 65535), (32768, 32769)):
         refused(encode("queues", queues) + encode("queue", queue), errno.ERANGE, "65535")
         refused(encode("queue", queue) + encode("queues", queues), errno.ERANGE, "65535", at=8)
@@ -338,7 +339,8 @@ def test_given_twice(refused):
 
 
 def test_unknown(refused):
-    """Bug: unknown attributes are ignored. Attributes that only answers have are refused, too."""
+    """Bug: unknown attributes are ignored. The module must refuse them, and also attributes that only answers
+    have."""
     for number in (0, NLDEMO_CONFIG_A_EVENT, NLDEMO_CONFIG_A_HOOKED, max(CONFIG.values()) + 1,
                    64, 65, 255, 0x3FFF):
         for payload in (b"", bytes(4), bytes(100)):
@@ -429,9 +431,8 @@ def test_all_or_nothing(control, monitor):
 
 
 def test_requests_for_answers_take_no_attributes(control):
-    """Bug: requests that take no attributes ignore them. Then a later version could not give such attributes
-    a meaning.
-    meaning."""
+    """Bug: a request that takes no attributes is served although it has some. Then a later version of the
+    module could not give such attributes a meaning."""
     for kind, flags in ((NLDEMO_MSG_CONFIG_GET, NLM_F_ACK), (NLDEMO_MSG_STATS_GET, NLM_F_ACK),
                         (NLDEMO_MSG_STATS_GET, NLM_F_DUMP)):
         for payload, word in ((attribute(1, bytes(1)), "Unknown"), (bytes(2), "cut short")):
@@ -453,7 +454,7 @@ def test_dump_of_what_has_none(control):
 
 
 def test_what_the_kernel_says_is_nothing_to_ask_for(control):
-    """In requests, the types of answers and events are unknown types."""
+    """A request with the message type of an answer or an event is refused, as with any unknown type."""
     for kind in (NLDEMO_MSG_CONFIG, NLDEMO_MSG_CONFIG_NTF, NLDEMO_MSG_STATS, NLDEMO_MSG_NETNS_NTF):
         with pytest.raises(Refused) as failure:
             control.request(kind, encode("queue", 1))

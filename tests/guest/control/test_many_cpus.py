@@ -57,7 +57,7 @@ def test_change_of_the_configuration_in_the_middle_is_told(control):
         flags = [flags for _, flags in itertools.chain(*others)]
         assert flags[0] == NLM_F_MULTI | NLM_F_DUMP_INTR
         assert set(flags[1:]) == {NLM_F_MULTI}
-        # A request that changes nothing does not set the flag.
+        # A request that changes nothing does not cause NLM_F_DUMP_INTR.
         control.start_dump()
         other.set(queue=1)
         assert {flags for _, flags in itertools.chain(*buffers(control))} == {NLM_F_MULTI}

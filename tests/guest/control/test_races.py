@@ -42,7 +42,7 @@ def _in_mortal_namespaces(seed, stop):
             controls = [Control(buffers=16 << 10) for _ in range(2)]
         for control in controls:
             use(control, source)
-        # The namespace is deleted when the last of these three is closed.
+        # The namespace is deleted when its descriptor and the sockets of both clients are closed.
         ends = [namespace, *controls]
         source.shuffle(ends)
         for end in ends:
@@ -85,7 +85,7 @@ def _while_it_is_there(seed, stop, loading):
         except OSError as error:
             assert error.errno in (errno.EPROTONOSUPPORT, errno.ECONNREFUSED), error
             missed += 1
-        # A pause without a socket. Otherwise the module could never be unloaded.
+        # In this pause the process has no socket, so the module can be unloaded.
         stop.wait(0.002)
     return used, missed
 

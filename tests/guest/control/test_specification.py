@@ -66,7 +66,7 @@ def test_specification_and_header_have_the_same_messages():
                 in_spec[name] = operation[mode]["request"]["value"]
                 if "reply" in operation[mode]:
                     in_spec[name.removesuffix("-get")] = operation[mode]["reply"]["value"]
-    # YNL cannot describe payloads without attributes, so only the header has these two messages.
+    # YNL cannot describe payloads without attributes, so only the header has "echo" and "hello-reply".
     in_header = uapi.members("NLDEMO_MSG_")
     assert {**in_spec, "echo": 16, "hello-reply": 23} == in_header
     assert len(set(in_header.values())) == len(in_header)

@@ -223,7 +223,7 @@ def test_rows_add_up_to_the_totals(counted, control, loopback):
 def test_each_cpu_counts_for_itself(control, loopback):
     """A packet is counted on the CPU that handles it, a message on the CPU on which its sender runs."""
     for cpu in range(os.cpu_count()):
-        # The path has pinned the test to one CPU. Here the test moves to each CPU.
+        # The fixture `loopback` has pinned the test to one CPU. Here the test moves to each CPU.
         os.sched_setaffinity(0, {cpu})
         before = control.per_cpu()
         ping(loopback)

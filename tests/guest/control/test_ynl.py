@@ -19,7 +19,7 @@ from network import run
 
 SPEC = yaml.safe_load(ynl.SPEC.read_text(encoding="ascii"))
 HOOKS = ["pre-routing", "local-in", "forward", "local-out", "post-routing"]
-# The names that nldemo uses for these hook points, in the same order. nftables uses these names, too.
+# The names that nldemo uses for the hook points of HOOKS, in the same order. nftables uses these names, too.
 HOOKS_OF_PEER = ["prerouting", "input", "forward", "output", "postrouting"]
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 
 """The costs of the module, compared with the C module with the same duties, nftables and BPF. The clock
-counts instructions (--icount). These tests measure only the most important works of bench/works.py. `make
-bench` measures all works."""
+counts instructions (--icount). bench/works.py lists the works, such as an echo or a UDP packet. These tests
+measure only the most important works, `make bench` measures all."""
 
 import os
 import sys
@@ -33,7 +33,7 @@ def rows(bench):
 
 @pytest.mark.parametrize("work", [work.name for work in QUICK])
 def test_costs_are_within_bounds(rows, work):
-    """The costs of a work are within their bounds, and no answer was wrong."""
+    """The costs of a work are within the bounds that bench/works.py sets, and no answer was wrong."""
     for ratio in rows[work].ratios:
         print(f"{work}: {ratio}")
         assert ratio.bound.allows(ratio.value, ratio.spread)

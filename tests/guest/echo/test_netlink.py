@@ -355,8 +355,8 @@ def test_never_answers_an_error(client):
 
 @pytest.mark.parametrize("kind", [NLMSG_NOOP, NLMSG_DONE, NLMSG_OVERRUN])
 def test_control_messages_are_acknowledged_at_most(client, kind):
-    """Bug: the module answers NOOP, DONE or OVERRUN. It may only send an acknowledgement, if the client asks
-    for one."""
+    """Bug: the module answers NOOP, DONE or OVERRUN. The only permitted answer is an acknowledgement, if
+    the client asks for one."""
     for flags in (0, NLM_F_REQUEST, NLM_F_REQUEST | NLM_F_MULTI, NLM_F_DUMP):
         client.send(pack(kind, b"data", flags=flags) * 100)
         assert not client.waiting()

@@ -68,7 +68,8 @@ def test_error_quotes_the_request_that_could_not_go_back(capped):
         client.option(NETLINK_CAP_ACK, int(capped))
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
         # The first reply fits, because an empty receive buffer takes a message of any size. The second reply
-        # does not fit. Its error fits only if it is capped, because then it does not quote the payload.
+        # does not fit. The error for the second request fits only if it is capped, because a capped error does
+        # not quote the payload.
         client.send(pack(ECHO, bytes(30_000)))
         request = pack(ECHO, bytes(20_000), seq=10, flags=flags, pid=0x1234)
         client.send(request)

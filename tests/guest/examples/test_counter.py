@@ -86,7 +86,7 @@ def add(family, number, by):
 
 @pytest.fixture
 def counter(example, loopback):
-    """Loads the example. Returns a client of the example's family, in the namespace of the path."""
+    """Loads the example. Returns a client of the example's family, in the namespace of `loopback`."""
     example("counter")
     with loopback.near.client(genetlink.PROTOCOL) as client:
         client.option(NETLINK_EXT_ACK)

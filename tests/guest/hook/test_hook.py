@@ -385,7 +385,7 @@ def test_malformed_packets_of_raw_sockets_are_passed_on(load, link, hooks):
     message = icmp(ICMP_ECHO_REQUEST)
     bad = [
         *(ipv4("192.0.2.1", "192.0.2.2", message[:size]) for size in range(8)),
-        # The IP header fills the whole packet, or nearly the whole packet.
+        # The IP header fills the whole packet, or leaves only 7 bytes for the ICMP header.
         ipv4("192.0.2.1", "192.0.2.2", message + bytes(32), ihl=15),
         ipv4("192.0.2.1", "192.0.2.2", message + bytes(39), ihl=15),
         *(ipv4("192.0.2.1", "192.0.2.2", message, version=version) for version in (0, 3, 5, 6, 15)),
@@ -400,7 +400,7 @@ def test_malformed_packets_of_raw_sockets_are_passed_on(load, link, hooks):
             arrived = sniffer.recv(2000)
             assert arrived[:1] + arrived[20:] == packet[:1] + packet[20:]
             assert not listener.waiting()
-        # Behind a header of this length there is a whole ICMP header. So the packet is valid, and is queued.
+        # In `good`, a whole ICMP header follows the IP header of 60 bytes. So this packet is queued.
         raw.sendto(good, ("192.0.2.2", 0))
         packet = listener.receive()
         assert len(packet.payload) == len(good)
