@@ -179,8 +179,8 @@ root_link() {
 	printf '%s/roots/%s%s-%s\n' "$CACHE" "$name" "${2:+-tests}" "$key"
 }
 
-# find_root KERNEL: prints the root_link to use: that of the root with the packages for tests, if it exists
-# or if the kernel is a debug kernel.
+# find_root KERNEL: prints the link to the root that the kernel's workspace uses. This is the root with the
+# packages for tests if that root exists or if the kernel is a debug kernel, else the root without them.
 find_root() {
 	local link
 	link=$(root_link "$1" tests)
@@ -188,8 +188,8 @@ find_root() {
 	echo "$link"
 }
 
-# guest_link KERNEL: prints the link to the root of its guests, if the kernel has another architecture.
-# Guests of other kernels use the root that the kernel's modules are built in.
+# guest_link KERNEL: prints the link to the root of the kernel's guests, if the kernel has another architecture
+# than this machine. Guests of other kernels use the root that the kernel's modules are built in.
 guest_link() {
 	printf '%s/roots/%s-%s-guest-%s\n' "$CACHE" "$(kernel_suite "$1")" "$(kernel_architecture "$1")" \
 		"$(sed -n '/^# <guest>/,/^# <\/guest>/p' "$CHECKOUT/scripts/guest-root.sh" | sha256sum | cut -c1-12)"

@@ -157,7 +157,7 @@ def peer_program():
 @pytest.fixture(scope="session")
 def preloaded(tmp_path_factory):
     """Returns a function that builds a library from a C file in support/, and returns the environment that
-    makes a program load the library. In this program some calls then fail."""
+    makes a program load the library. The library makes some calls of the program fail."""
     if os.uname().machine != "x86_64":
         pytest.skip("the programs for other machines are static, and load no library")
     directory = tmp_path_factory.mktemp("preloaded")
