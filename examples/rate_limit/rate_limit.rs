@@ -41,7 +41,7 @@ const BURST: i64 = 5;
 
 struct RateLimit {
     begin: Instant<Monotonic>,
-    /// Each message that passes takes one `INTERVAL`. The last interval ends at this time: nanoseconds since `begin`.
+    /// The end of the `INTERVAL` of the last message that passed, in nanoseconds since `begin`.
     due: Atomic<i64>,
     /// The number of messages that passed, and the number of messages that were dropped.
     counters: Counters<2>,
