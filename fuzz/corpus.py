@@ -30,8 +30,8 @@ def write(file, inputs, reached=0):
 def least(file):
     """The least number of places that a fuzzer must reach when it begins with the inputs in a file.
 
-    It is 80 % of the number in the file, because chance decides whether some places are reached, and because the
-    code changes. If the generator of inputs is broken, the fuzzer reaches fewer places than that.
+    The result is 80 % of N in the file's comment "# reached: N", because chance decides whether some places are
+    reached, and because the code changes. If the generator of inputs is broken, the fuzzer reaches fewer places.
     """
     text = Path(file).read_text(encoding="ascii") if Path(file).exists() else ""
     reached = re.search(r"^# reached: (\d+)$", text, re.MULTILINE)

@@ -58,7 +58,7 @@ def is_call(instruction, name):
 class Code:
     """The module's instructions. The methods follow the code that runs from an instruction on."""
 
-    # The number of instructions that are followed. A check of KASAN or the report of a bug is shorter.
+    # The methods follow at most this number of instructions. A check of KASAN or the report of a bug is shorter.
     SHORT = 16
 
     def __init__(self, module):
@@ -131,7 +131,8 @@ def place_of(frames):
 
 
 def places(module):
-    """Maps the offsets that KCOV records to places, if the places belong to the module's sources."""
+    """Returns {offset: place} for the offsets that KCOV records in code of the module's sources. Code that only reports
+    a bug, or only checks whether KASAN must report a bug, is left out."""
     code = Code(module)
     offsets = [offset for offset in code.sites() if not code.reports(offset) and not code.checks(offset)]
     # The symbolizer needs the addresses of the calls. The offsets are those of the instructions after the calls.

@@ -36,8 +36,8 @@ def main():
     if all(good):
         module.remove_when_unused()
         return
-    # After a fault of the kernel, a normal shutdown may hang. So the kernel restarts at once, after three seconds in
-    # which the output reaches the host.
+    # After a fault of the kernel, a normal shutdown may hang. So this program restarts the kernel without a shutdown.
+    # Before that, it waits three seconds, in which the output reaches the host.
     sys.stdout.flush()
     time.sleep(3)
     Path("/proc/sysrq-trigger").write_text("b", encoding="ascii")

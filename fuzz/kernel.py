@@ -44,7 +44,7 @@ def network_for_packets():
     with namespace:
         fd = tun(b"tun0")
     namespace.ip(
-        # Nobody reads the packets that leave by tun0, so its queue has room for only one.
+        # Nobody reads the packets that leave by tun0. Its queue keeps one packet, and the kernel drops the others.
         "link set tun0 mtu 9216 txqueuelen 1",
         "address add 10.0.0.2/24 dev tun0",
         "address add fd00::2/64 dev tun0 nodad",

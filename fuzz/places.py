@@ -2,7 +2,7 @@
 
 """Reads the memory in which the fuzzers of a guest keep their current inputs. fuzz/guest/kcov.c writes it."""
 
-# The fuzzers of the module, in the order in which their places follow in the memory.
+# The fuzzers of the module, in the order of their places in the memory.
 TARGETS = ("netlink", "packets")
 SIZE = 256 << 10
 

@@ -2,8 +2,8 @@
 
 """Prints the results of the fuzzers, for scripts/fuzz.
 
-Writes findings to OUTPUT/findings, and the lines of the module that did not run to OUTPUT/unreached.txt. Ends
-with a line "N passed, N failed", which counts fuzzers.
+This program writes findings to OUTPUT/findings. OUTPUT/unreached.txt gets the module's lines that did
+not run. The last line of its output, "N passed, N failed", counts fuzzers.
 """
 
 import argparse

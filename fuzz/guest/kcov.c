@@ -4,7 +4,8 @@
  * runs (KCOV, Documentation/dev-tools/kcov.rst). This file turns the record into libFuzzer's extra
  * counters. The fuzzer itself is compiled without counters, so libFuzzer sees only the coverage of
  * the module. The linker option --wrap makes libFuzzer call __wrap_LLVMFuzzerTestOneInput() instead
- * of the fuzzer's LLVMFuzzerTestOneInput(), which this file calls by its name with __real_.
+ * of the fuzzer's LLVMFuzzerTestOneInput(). This file calls the fuzzer's function by the name
+ * __real_LLVMFuzzerTestOneInput().
  *
  * Environment variables:
  *   NLDEMO_FUZZ_TEXT      the address of the module's code
@@ -24,7 +25,7 @@
 #include <sys/mman.h>
 #include <linux/kcov.h>
 
-/* The size of KCOV's record of one input, in words. KCOV drops what does not fit. */
+/* The size of KCOV's record of one input, in words. When the record is full, KCOV adds nothing. */
 #define TRACE_WORDS (1UL << 19)
 /*
  * The number of counters. It must be a power of two. It is much larger than the number of edges in
@@ -119,7 +120,7 @@ static void remember(const uint8_t *data, size_t size)
 	memcpy(last + sizeof(length), data, length);
 }
 
-/* Sets the counter of each edge that ran to 1. It does not count how often an edge ran. */
+/* For each edge that ran, sets its counter to 1. It does not tell how often the edge ran. */
 static void collect(void)
 {
 	uint64_t count = __atomic_load_n(&trace[0], __ATOMIC_ACQUIRE);

@@ -45,8 +45,8 @@ enum What {
     Status {
         /// The errnos that the module may send, as positive numbers. 0 means an acknowledgement.
         errnos: Vec<i32>,
-        /// Whether the module may send no answer. Then the request has succeeded, and did not ask
-        /// for an acknowledgement.
+        /// Whether the module is allowed to send no answer. If it sends no answer, the request has
+        /// succeeded, and did not ask for an acknowledgement.
         optional: bool,
         /// The request, which the answer must quote.
         request: Vec<u8>,
@@ -143,7 +143,7 @@ fn answer(message: &Message<'_>, raw: &[u8], privileged: bool, expected: &mut Ve
 }
 
 impl Answer {
-    /// Whether the module may send no answer.
+    /// Whether the module is allowed to send no answer.
     #[must_use]
     pub fn is_optional(&self) -> bool {
         matches!(self.what, What::Status { optional: true, .. })
@@ -153,7 +153,7 @@ impl Answer {
     ///
     /// # Panics
     ///
-    /// If the message has the type of the answer, but its contents are wrong.
+    /// Panics if the message has the type of the answer, but its contents are wrong.
     #[must_use]
     pub fn judge(&self, message: &Message<'_>, portid: u32) -> Judgement {
         if message.sequence != self.sequence || message.portid != portid {
@@ -217,7 +217,7 @@ impl Answer {
 ///
 /// # Panics
 ///
-/// If the configuration has an impossible value.
+/// Panics if the configuration has an impossible value.
 pub fn check_config(payload: &[u8]) {
     let config = Config::parse(payload).expect("a sound configuration");
     assert!(config.queues > 0, "{config:?}");
@@ -229,11 +229,12 @@ pub fn check_config(payload: &[u8]) {
 ///
 /// # Panics
 ///
-/// If the counters contradict each other.
+/// Panics if the counters contradict each other.
 pub fn check_stats(stats: &Stats) {
     // Each fuzzer has its own network namespace, so no other program sends packets there. But
     // timers of the network stack send packets on other CPUs. When the module reads the counters,
-    // such a packet may be counted in `matched`, and not yet in `skipped` or `queued`.
+    // such a packet may be counted in `matched`, and not yet in `skipped` or `queued`. This check
+    // allows `UNDERWAY` such packets.
     const UNDERWAY: u64 = 4;
     for packets in [stats.ipv4, stats.ipv6] {
         let decided = packets.skipped + packets.queued;

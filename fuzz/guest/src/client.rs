@@ -41,7 +41,7 @@ pub struct Client {
     received: Vec<u8>,
 }
 
-/// The options of a socket that an input can set.
+/// The socket options that an input can set.
 #[derive(Clone, Copy, Debug, arbitrary::Arbitrary)]
 pub enum Switch {
     ExtendedAck,
@@ -58,7 +58,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// If the kernel refuses to open the socket or to set its options.
+    /// Panics if the kernel refuses to open the socket or to set its options.
     #[must_use]
     pub fn open(privileged: bool) -> Self {
         Self::open_with(privileged, vec![0; BUFFER_LEN])
@@ -138,7 +138,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// If the kernel does not know the option.
+    /// Panics if the kernel does not know the option.
     pub fn switch(&mut self, switch: Switch, on: bool) {
         self.changed = true;
         match switch {
@@ -157,7 +157,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// If the kernel refuses to set the size.
+    /// Panics if the kernel refuses to set the size.
     pub fn narrow(&mut self) {
         self.lossy = true;
         self.changed = true;
@@ -179,7 +179,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// If a message is not the expected answer.
+    /// Panics if a message is not the expected answer.
     pub fn receive(&mut self) {
         let mut buffer = mem::take(&mut self.received);
         loop {
@@ -230,7 +230,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// If an expected answer is missing, or a message is not the expected answer.
+    /// Panics if an expected answer is missing, or a message is not the expected answer.
     pub fn finish(&mut self) {
         self.receive();
         let missing = self.expected.iter().find(|answer| !answer.is_optional());

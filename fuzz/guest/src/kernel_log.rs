@@ -24,7 +24,7 @@ impl KernelLog {
     ///
     /// # Panics
     ///
-    /// If the log cannot be opened.
+    /// Panics if the log cannot be opened.
     #[must_use]
     pub fn open() -> Self {
         let mut file = OpenOptions::new()
@@ -41,7 +41,7 @@ impl KernelLog {
     ///
     /// # Panics
     ///
-    /// If the kernel reported a fault.
+    /// Panics if the kernel reported a fault.
     pub fn check(&mut self) {
         let mut record = [0; 8192];
         loop {

@@ -35,7 +35,7 @@ impl<'a, T: Arbitrary<'a>> Arbitrary<'a> for Sequence<T> {
 
 /// Is true for `cases` of the 256 values of the next byte.
 pub(crate) fn rarely(bytes: &mut Unstructured<'_>, cases: u8) -> Result<bool> {
-    // If no bytes are left, `arbitrary()` returns 0, and this is false.
+    // If no bytes are left, `arbitrary()` returns 0, and `rarely()` returns false.
     Ok(bytes.arbitrary::<u8>()? > u8::MAX - cases)
 }
 

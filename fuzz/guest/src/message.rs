@@ -50,9 +50,10 @@ enum Value {
     Nest(Vec<Attribute>),
 }
 
-/// The value in which the messages of a series differ. In a message with attributes, `Lengths`,
-/// `Attributes`, `Values` and `AttributeLies` change the last attribute. If the last attribute is a
-/// nest, they change the last attribute in the nest.
+/// The value in which the messages of a series differ. `Lengths`, `Attributes`, `Values` and
+/// `AttributeLies` change the last attribute of a message. If the last attribute is a nest, they
+/// change the last attribute in the nest. In a message without attributes, all four change the
+/// length of the payload.
 #[derive(Clone, Copy, Debug, Arbitrary)]
 pub enum Series {
     /// The type.
@@ -61,14 +62,13 @@ pub enum Series {
     Flags,
     /// The difference between the length in the message's header and the real length.
     Lies,
-    /// The length of the attribute's value. In a message without attributes, the length of the
-    /// payload.
+    /// The length of the last attribute's value.
     Lengths,
-    /// The attribute's number.
+    /// The last attribute's number.
     Attributes,
-    /// The bytes of the attribute's value.
+    /// The bytes of the last attribute's value.
     Values,
-    /// The difference between the length in the attribute's header and the real length.
+    /// The difference between the length in the last attribute's header and the real length.
     AttributeLies,
 }
 
@@ -281,7 +281,7 @@ impl Message {
     ///
     /// # Panics
     ///
-    /// Never, because every generated message is short enough for its length field.
+    /// Never panics, because every generated message is short enough for its length field.
     pub fn append_to(&self, buffer: &mut Vec<u8>, sequence: u32) {
         buffer.resize(aligned(buffer.len()), 0);
         let start = buffer.len();

@@ -381,7 +381,8 @@ impl Packet {
             Series::Lies => *lie = i8::from_ne_bytes([place]).into(),
             Series::Types => content.kind = place,
             Series::Protocols => *protocol = place,
-            // This number is no part of the packet. The code that sends the packet changes it.
+            // A `Packet` does not contain the number of bytes in the linear part. The code that
+            // sends the packet changes that number.
             Series::Seams => {}
         }
     }

@@ -15,15 +15,15 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// The counter is written to the file when it is larger than the number in the file by this
-    /// number.
+    /// The counter is written to the file when it has grown by at least this number since the last
+    /// write.
     const STEP: u64 = 100;
 
     /// Starts from zero.
     ///
     /// # Panics
     ///
-    /// If the environment variable `NLDEMO_FUZZ_TALLY` does not exist.
+    /// Panics if the environment variable `NLDEMO_FUZZ_TALLY` does not exist.
     #[must_use]
     pub fn new() -> Self {
         let file = env::var_os("NLDEMO_FUZZ_TALLY").expect("NLDEMO_FUZZ_TALLY names a file");
@@ -38,7 +38,7 @@ impl Tally {
     ///
     /// # Panics
     ///
-    /// If the file cannot be written.
+    /// Panics if the file cannot be written.
     pub fn add(&mut self, more: usize) {
         self.count += more as u64;
         if self.count - self.written >= Self::STEP {

@@ -35,7 +35,7 @@ enum Deed {
         /// The number of bytes to add at the end of the buffer. If it is negative, bytes are
         /// removed.
         end: i8,
-        /// A multicast group to which the message is sent, too.
+        /// If this is `Some`, the sockets of this multicast group get the messages, too.
         group: Option<u32>,
     },
     /// Sends changed copies of `message`. Only the value that `series` names is changed.
@@ -100,7 +100,7 @@ impl<'a> Arbitrary<'a> for Step {
 }
 
 /// The number of messages in a series. It is large, so that an input spends most of its time on
-/// messages.
+/// messages, and little on the new sockets and the default configuration with which it begins.
 const SERIES_LEN: u8 = 32;
 
 struct Fuzzer {

@@ -2,10 +2,11 @@
 
 //! Sends packets through the module's hooks. Each input first sets the module's configuration.
 //!
-//! Some packets arrive from the network: the fuzzer writes them to a TUN device, whose file is its
-//! standard input. Other packets leave: the fuzzer sends them by raw sockets. Both kinds of packets
-//! meet the hooks in the context of the fuzzer's process, so KCOV records the coverage. If a packet
-//! leaves by the loopback device, this host receives it in a softirq, where KCOV records nothing.
+//! Some packets arrive from the network: the fuzzer writes them to its standard input, which is the
+//! file of a TUN device. Other packets leave: the fuzzer sends them by raw sockets. Both kinds of
+//! packets meet the hooks in the context of the fuzzer's process, so KCOV records the coverage. If
+//! a packet leaves by the loopback device, this host receives the packet in a softirq, where KCOV
+//! records nothing.
 
 #![no_main]
 

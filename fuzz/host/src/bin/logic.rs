@@ -18,18 +18,19 @@ mod classify;
 #[path = "../../../../tests/host/src/etherparse_says.rs"]
 #[allow(dead_code)] // The host tests use the items that this program does not use.
 mod etherparse_says;
+// The module uses the items that this program does not use. Only KUnit tests use some imports.
 #[path = "../../../../net/netlink/message.rs"]
-#[allow(dead_code, unused_imports)] // As for `attribute`. Its KUnit tests are not built here.
+#[allow(dead_code, unused_imports)]
 mod message;
 #[path = "../../../../tests/host/src/netlink_packet_core_says.rs"]
 mod netlink_packet_core_says;
 #[path = "../../../../net/read_at.rs"]
 mod read_at;
 #[path = "../../../../net/netlink/refusal.rs"]
-#[allow(dead_code)] // As for `attribute`.
+#[allow(dead_code)] // The module uses the items that this program does not use.
 mod refusal;
 #[path = "../../../../nldemo/spread.rs"]
-#[allow(dead_code)] // As for `attribute`.
+#[allow(dead_code)] // The module uses the items that this program does not use.
 mod spread;
 #[path = "../../../../net/stack.rs"]
 mod stack;
