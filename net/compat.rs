@@ -113,7 +113,7 @@ mod imp {
     ///
     /// # Safety
     ///
-    /// The requirements of [`PinInit::__pinned_init`].
+    /// The caller must keep the requirements of [`PinInit::__pinned_init`].
     pub(crate) unsafe fn raw_try_init<T, E>(
         slot: *mut T,
         init: impl PinInit<T, E>,

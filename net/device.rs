@@ -48,8 +48,8 @@ impl NetDevice<'_> {
     /// The interface index, unique in the device's network namespace.
     pub fn ifindex(&self) -> i32 {
         // SAFETY: By the type invariants the device is valid, and there is an `int` at the
-        // offset. The kernel may change the index at any time, when the device moves to another
-        // namespace. So the read is volatile, as with `READ_ONCE()`.
+        // offset `NET_DEVICE_IFINDEX`. The kernel may change the index at any time, when the
+        // device moves to another namespace. So the read is volatile, as with `READ_ONCE()`.
         unsafe {
             let ifindex = self.device.as_ptr().byte_add(NET_DEVICE_IFINDEX);
             ifindex.cast::<c_int>().read_volatile()
@@ -66,8 +66,8 @@ impl NetDevice<'_> {
     #[inline]
     pub fn is_l3_master(&self) -> bool {
         // SAFETY: By the type invariants the device is valid, and there is a `u32` at the
-        // offset. The kernel may change other bits of the `u32` at any time. So the read is
-        // volatile, as with `READ_ONCE()`.
+        // offset `NET_DEVICE_PRIV_FLAGS`. The kernel may change other bits of the `u32` at any
+        // time. So the read is volatile, as with `READ_ONCE()`.
         let flags = unsafe {
             let flags = self.device.as_ptr().byte_add(NET_DEVICE_PRIV_FLAGS);
             flags.cast::<u32>().read_volatile()

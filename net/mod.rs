@@ -21,8 +21,8 @@
 // the root of a crate, because its files import each other from `crate::net`, as they would in
 // the kernel crate.
 #![expect(unsafe_code)]
-// A kernel module may use only a part of `net/`, so unused code causes no warning. It does cause
-// warnings in the build with the KUnit tests (`net_kunit`).
+// A kernel module may use only a part of `net/`, so unused code causes no warning. Only in the
+// build with the KUnit tests (`net_kunit`), unused code causes warnings.
 #![cfg_attr(not(net_kunit), allow(dead_code, unreachable_pub, unused_imports))]
 
 mod acquire;
@@ -46,7 +46,7 @@ pub mod random;
 pub mod rcu;
 pub mod skbuff;
 
-#[allow(unused_imports)] // Some modules have no parameters, or no version.
+#[allow(unused_imports)] // Some modules use only one of these macros, or none.
 pub(crate) use self::parameters::{
     module_parameters,
     module_version, //

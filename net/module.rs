@@ -23,9 +23,9 @@ where
 {
     /// Registers the subsystem: see [`Module::new`].
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        // SAFETY: `T::Module` is `Self`, the type that `module!` names. So it is the module of
-        // the crate that contains this code. `module!` makes this value, as the value of the
-        // module.
+        // SAFETY: `T::Module` is `Self`, the type that `module!` names. So `T::Module` is the
+        // module of the crate that contains this code. The value that `new()` initializes is the
+        // value that `module!` makes.
         unsafe { Self::new() }
     }
 }

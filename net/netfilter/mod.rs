@@ -250,8 +250,8 @@ pub trait Hook: Subsystem {
 ///
 /// # Invariants
 ///
-/// A reference lives no longer than the RCU read-side critical section in which the hook runs.
-/// This section keeps the namespace and the devices valid.
+/// A reference to a `State` lives no longer than the RCU read-side critical section in which the
+/// hook runs. This section keeps the namespace and the devices valid.
 #[repr(transparent)]
 pub struct State(nf_hook_state);
 
@@ -310,8 +310,9 @@ pub struct Hooks<T: Hook> {
 // SAFETY: Any thread may use the two pointers. `Hooks` only lends shared references to the
 // instance, and threads may share every `Subsystem`.
 unsafe impl<T: Hook> Send for Hooks<T> {}
-// SAFETY: As for `Send`. `Hooks` registers and unregisters hooks only under its lock. `net` and
-// `instance` are constant.
+// SAFETY: `Hooks` only lends shared references to the instance, and threads may share every
+// `Subsystem`. `Hooks` registers and unregisters hooks only under its lock. `net` and `instance`
+// are constant.
 unsafe impl<T: Hook> Sync for Hooks<T> {}
 
 /// The hooks that are registered. The lock of [`Hooks`] protects this value.
@@ -508,7 +509,7 @@ unsafe fn hook<T: Hook, const FAMILY: u8>(
 ///
 /// # Safety
 ///
-/// The requirements of [`hook`].
+/// The caller must keep the requirements of [`hook`].
 #[cold]
 #[inline(never)]
 unsafe fn header_elsewhere<T: Hook, const FAMILY: u8>(
@@ -529,12 +530,12 @@ const fn header_len(family: u8) -> usize {
     }
 }
 
-/// Registers a hook of `instance` at each of `points`. There are at most `most` points. On an
-/// error no hook stays registered.
+/// Registers a hook of `instance` at each of `points`. `points` yields at most `most` points. On
+/// an error no hook stays registered.
 ///
 /// # Safety
 ///
-/// The requirements of [`Registration::new`], for each hook.
+/// The caller must keep the requirements of [`Registration::new`] for each hook.
 unsafe fn register<T: Hook>(
     net: NonNull<bindings::net>,
     instance: NonNull<T>,

@@ -74,8 +74,8 @@ pub struct Rule {
     required: bool,
 }
 
-/// The rules for the attributes that a message may have. In the number, a bit is set for each
-/// rule whose attribute a message must have: bit 0 for the first rule, and so on.
+/// The rules for the attributes that a message may have. The `u64` is a bit mask of these rules:
+/// a bit is set if a message must have the attribute of the rule. Bit 0 is for the first rule.
 pub struct Policy(pub(super) &'static [Rule], u64);
 
 impl Policy {
@@ -658,7 +658,7 @@ mod tests {
         BYTES.rule(),
         COUNTER.rule(),
         INNER.rule(),
-        // This is the rule of `AGAIN`. The constant `AGAIN` refers to this static, so this
+        // The rule of the attribute `AGAIN`. The constant `AGAIN` refers to this static, so this
         // static cannot use `AGAIN`.
         Attribute::nest(6, &POLICY).rule(),
     ]);

@@ -124,7 +124,7 @@ impl<N: Number> Page<'_, N> {
         }
         self.cb.prev_seq = self.cb.seq;
         let header = Header {
-            len: len as u32, // CAST: At most the tailroom, which fits into 32 bits.
+            len: len as u32, // CAST: `len` is at most the tailroom, which fits into 32 bits.
             msg_type: number.msg_type(self.envelope),
             flags: flags as u16, // CAST: All flags fit into 16 bits.
             seq: self.seq,
@@ -178,8 +178,8 @@ impl<T: Subsystem, N: Number> Functions<T, N> {
     }
 }
 
-/// The data of a dump in `netlink_callback::ctx`. Only the dump uses this memory: a dump that
-/// [`start`] started, and also a dump that generic netlink started.
+/// The data of a dump in `netlink_callback::ctx`. Only the dump uses this memory, whether
+/// [`start`] or generic netlink started the dump.
 #[repr(C)]
 struct State<N: Number, C> {
     /// The pointer from [`Weak::into_raw`]. It is the first field, because `done` must find it
@@ -250,10 +250,10 @@ pub(super) fn start<T: Subsystem>(
         begin: functions.begin,
         refusal: None,
     };
-    // The kernel keeps the request's buffer until the dump ends. The client's own buffer is
-    // charged to the kernel socket, so freeing this buffer writes to the socket. But the kernel
-    // socket may be freed before the dump ends. Therefore the dump gets a copy of the request in
-    // a buffer that belongs to no socket.
+    // The kernel keeps the request's buffer until the dump ends. The buffer that the client sent
+    // is charged to the kernel socket, so freeing this buffer writes to the socket. But the
+    // kernel socket may be freed before the dump ends. Therefore the dump gets a copy of the
+    // request in a buffer that is charged to no socket.
     let kept = request.detached()?;
     let mut control = bindings::netlink_dump_control {
         start: Some(started::<T>),
@@ -291,8 +291,8 @@ unsafe extern "C" fn started<T: Subsystem>(cb: *mut bindings::netlink_callback) 
     // SAFETY: The kernel passes a valid structure, and nobody else uses it during the call. `start`
     // stored `data`, and `data` is valid during this call.
     let (cb, beginning) = unsafe { (&mut *cb, &mut *(*cb).data.cast::<Beginning<'_, T>>()) };
-    // SAFETY: The `netlink_callback` is being started, and its `ctx` belongs to the dump. The
-    // control block names `done`, too, so netlink calls `done` at the end of the dump.
+    // SAFETY: The `netlink_callback` is new, and only the dump uses its `ctx`. `start` put `done`
+    // into the control block, so netlink calls `done` at the end of the dump.
     match unsafe { (beginning.begin)(beginning.instance, beginning.attributes, (), cb) } {
         Ok(()) => 0,
         Err(refusal) => {
@@ -353,7 +353,7 @@ unsafe extern "C" fn filled<T: Subsystem, N: Number, D: Dump<T, N>>(
         // The message does not fit even into an empty buffer.
         Some((Err(Full), 0, _)) => Err(EMSGSIZE),
         Some((Err(Full), len, cb)) => {
-            // SAFETY: As for the read of the data, above.
+            // SAFETY: `begin` wrote the data to `ctx`, and nobody else uses `cb` during the call.
             unsafe { (*State::<N, D::Cursor>::of(cb)).cursor = cursor };
             Ok(len as c_int) // CAST: The length of a buffer fits into an `int`.
         }

@@ -123,7 +123,7 @@ impl Exported {
             Kind::Uint => is(bindings::NLA_UINT),
             Kind::Bytes(len) => {
                 is(bindings::NLA_BINARY);
-                // A larger length has no place in the entry, so the C side does not check it.
+                // The entry has room for an `i16`, so the C side does not check a larger length.
                 if let Ok(len) = i16::try_from(len) {
                     entry.validation_type =
                         bindings::nla_policy_validation_NLA_VALIDATE_RANGE as u8;

@@ -9,7 +9,7 @@
 //! number does not compile. A handler that serves both a family and a raw protocol is generic
 //! over [`Number`].
 //!
-//! # The parts of the module and of each namespace
+//! # One family for the module, one channel for each namespace
 //!
 //! A family is registered once for all namespaces, and a request belongs to the namespace of its
 //! client's socket. So the family is registered only after every namespace has its instance, and
@@ -25,7 +25,7 @@
 //!   handler runs any more after its family was unregistered. While a handler runs, no family
 //!   can be registered or unregistered. So a handler must not wait until a module is loaded or
 //!   unloaded.
-//! - A *dump that continues* runs when its client calls `recvmsg()`, without `cb_lock`. The
+//! - A *dump that continues* runs without `cb_lock`, when its client calls `recvmsg()`. The
 //!   client can keep the dump open for any time. The dump reads the memory of the family. So
 //!   this memory is part of the module, and the dump holds a reference to the module. The dump
 //!   reaches the instance only by a [`Weak`](crate::net::pernet::Weak).
@@ -33,7 +33,7 @@
 //!   while the family is registered. After that, another family may get the number. So events
 //!   are sent under RCU, and before the family is unregistered, `net/` waits for a grace period.
 //!
-//! # Events before and after the registration
+//! # Events before and after the registration of the family
 //!
 //! An instance does not know whether the family is registered. For example, a hook may send an
 //! event while the module is still being loaded. Until a socket has joined a group of the
@@ -188,12 +188,12 @@ pub trait Family: Subsystem {
     /// because the kernel does not accept an attribute with this number.
     ///
     /// If a request fails, the client gets the error number and the rest of the [`Refusal`]. If
-    /// it succeeds, the client gets an acknowledgement if it asked for an acknowledgement. If a
-    /// handler returns `EINTR`, the client gets neither.
+    /// a request succeeds and asked for an acknowledgement, the client gets an acknowledgement.
+    /// If a handler returns `EINTR`, the client gets neither an error nor an acknowledgement.
     const OPERATIONS: &'static [Operation<Self, Command>];
 
     /// The names of the multicast groups, of 1 to 15 bytes each, all different. Every process may
-    /// join.
+    /// join the groups.
     const GROUPS: &'static [&'static CStr] = &[];
 }
 
@@ -201,11 +201,11 @@ pub trait Family: Subsystem {
 ///
 /// # Invariants
 ///
-/// The index is one of [`Family::GROUPS`].
+/// `index` is smaller than the length of [`Family::GROUPS`].
 pub struct Group<T: Family> {
     index: usize,
-    /// Makes the type invariant in `T`: a supertype of `T` is another family, which may have fewer
-    /// groups.
+    /// With this field, the compiler accepts a `Group<T>` only as a group of exactly `T`, and not
+    /// of a supertype of `T`. A supertype is another family, which may have fewer groups.
     _family: PhantomData<fn(T) -> T>,
 }
 
@@ -266,8 +266,8 @@ impl<T: Family> Channel<T> {
         }
     }
 
-    /// Whether a socket, in any network namespace, listens to `group`. If no socket does, the
-    /// caller need not make a message.
+    /// Whether a socket, in any network namespace, listens to `group`. If no socket
+    /// listens, the caller need not make a message.
     pub fn has_listeners(&self, group: Group<T>) -> bool {
         // In most families no socket has ever joined a group. Then this check is enough, and no
         // RCU section is needed.
@@ -296,7 +296,7 @@ impl<T: Family> Channel<T> {
     }
 
     /// Sends a message with the number `command` to the sockets of the network namespace that
-    /// listen to `group`, and to the sockets of other namespaces that may listen to all namespaces
+    /// listen to `group`, and to the sockets of other namespaces that listen to all namespaces
     /// (`NETLINK_LISTEN_ALL_NSID`).
     ///
     /// The message has no flags. Its sequence number is 0, because it answers no request. A
@@ -308,7 +308,7 @@ impl<T: Family> Channel<T> {
     ///
     /// - `ESRCH`: no socket listens. The error is the same before the family is registered, and
     ///   while the module is unloaded.
-    /// - `EMSGSIZE`, `ENOBUFS`: no buffer can hold `payload`.
+    /// - `EMSGSIZE`, `ENOBUFS`: `payload` is too long, or there is not enough memory for it.
     ///
     /// If the receive buffer of a listener is full, its socket reports `ENOBUFS`. If there is no
     /// memory for the message, the sockets of the network namespace report `ENOBUFS`, and the
@@ -360,7 +360,7 @@ impl Joined<'_> {
     }
 }
 
-/// The part of a family that exists once for the module.
+/// The registration of a family, which exists once for the module.
 ///
 /// # Invariants
 ///
@@ -373,7 +373,8 @@ pub struct Registration<T: Family> {
     _operations: KVec<bindings::genl_split_ops>,
     _groups: KVec<bindings::genl_multicast_group>,
     _policies: Exported,
-    /// Makes the type invariant in `T`, as in [`Group`].
+    /// With this field, the compiler accepts a `Registration<T>` only as that of exactly `T`, and
+    /// not of a supertype of `T`. A supertype is another family.
     _subsystem: PhantomData<fn(T) -> T>,
 }
 
@@ -391,8 +392,8 @@ const JOINED: u32 = 1;
 const WITHDRAWN: u32 = 2;
 
 impl<T: Family> Registration<T> {
-    /// For each command, the place of its operation. The first operation has place 1. 0 means
-    /// that the command has no operation.
+    /// For each command, the place of its operation in [`Family::OPERATIONS`], counted from 1. 0
+    /// means that the command has no operation.
     const PLACES: [u8; 1 << u8::BITS] = places(T::OPERATIONS);
 
     const CHECKED: () = {
@@ -506,8 +507,8 @@ impl<T: Family> Registration<T> {
         // SAFETY: `genl_start()` stored a pointer to a `genl_dumpit_info` in `data`.
         let family = unsafe { (*info).info.family };
         let (skb, extack) = (cb.skb, cb.extack);
-        // SAFETY: As for `doit`. The kernel calls this from within the request that starts the
-        // dump, and `skb` starts with that request.
+        // SAFETY: The kernel calls this for a request that starts a dump, while it handles the
+        // request. `skb` starts with that request.
         unsafe {
             Self::receive(
                 skb,
@@ -528,9 +529,9 @@ impl<T: Family> Registration<T> {
     /// # Safety
     ///
     /// Only a callback of generic netlink for a request of the family may call this. `skb` must
-    /// start with the request and belong to the callback. `family` must be the family of `T`. It
-    /// must be registered, and unregistering it must wait for this call. `extack` must be that
-    /// of the request.
+    /// start with the request, and during the callback nobody else may use this `sk_buff`.
+    /// `family` must be the family of `T`. It must be registered, and unregistering it must wait
+    /// for this call. `extack` must be that of the request.
     #[inline(always)]
     unsafe fn receive(
         skb: *mut bindings::sk_buff,

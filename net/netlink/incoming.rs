@@ -34,7 +34,8 @@ use crate::net::{
 ///
 /// # Invariants
 ///
-/// - `skb` is valid for the lifetime of the value, and belongs to the callback.
+/// - For the lifetime of the value, `skb` is valid, and only the `input` callback uses this
+///   `sk_buff`.
 /// - `skb->sk` is a netlink kernel socket and `NETLINK_CB(skb)` describes the sender.
 pub(super) struct Buffer {
     skb: NonNull<bindings::sk_buff>,

@@ -65,8 +65,8 @@ pub trait Input: Subsystem {
     /// returns `None`, the message is ignored, as the rules of netlink demand. A protocol
     /// should serve such a message only for clients that are older than these rules.
     ///
-    /// If the answer to such a message cannot be sent, the error is not reported to the client,
-    /// because the client made no request.
+    /// If the answer to a message that is not a request cannot be sent, the error is not
+    /// reported to the client, because the client made no request.
     fn other(&self, _message: &Request<'_>) -> Option<Handled> {
         None
     }
@@ -78,10 +78,11 @@ pub trait Input: Subsystem {
 /// The outcome of a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The message was served, and asked for no acknowledgement.
+    /// The client gets neither an acknowledgement nor an error: the message asked for no
+    /// acknowledgement, or its handler failed with `EINTR`.
     Quiet,
     /// The message was acknowledged.
     Acknowledged,
-    /// The failure of the message was reported.
+    /// The message failed, and the client gets this error.
     Failed(Error),
 }

@@ -176,7 +176,7 @@ impl<'a> Iterator for Messages<'a> {
 mod tests {
     use super::*;
 
-    /// Appends a message with the length `len` in its header, with `payload` and its padding.
+    /// Appends a message: a header with the length `len`, then `payload`, then padding.
     fn push(buffer: &mut KVec<u8>, len: usize, seq: u32, payload: &[u8]) -> Result {
         let header = Header {
             len: u32::try_from(len)?,
@@ -281,8 +281,8 @@ mod tests {
         assert!(Header::parse(&header.to_bytes()) == Some(header));
     }
 
-    /// Whether a message with this type and these flags is a request, and whether it asks for an
-    /// acknowledgement and gets one.
+    /// Whether a message with this type and these flags is a request, and whether it gets an
+    /// acknowledgement.
     fn rules(msg_type: u32, flags: u32) -> (bool, bool) {
         let header = Header {
             len: 16,

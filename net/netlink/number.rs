@@ -25,9 +25,9 @@ pub trait Number: sealed::Sealed + Copy + PartialEq + 'static {
     #[doc(hidden)]
     type Head: AsRef<[u8]>;
 
-    /// `()` if messages may have a payload without attributes. Otherwise [`Infallible`], a
-    /// type without values. The variant `Handler::Raw` contains a value of this type, so
-    /// with `Infallible` nobody can make that variant.
+    /// This type is `()` if a message may have a payload that is no list of attributes. Otherwise
+    /// this type is [`Infallible`], which has no values. The variant `Handler::Raw` contains a
+    /// value of this type, so with `Infallible` nobody can make that variant.
     #[doc(hidden)]
     type Raw: Copy;
 
