@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 
 """Runs the measuring program for each work, with each subject. A work is something to do, such as sending a UDP
-packet. A subject is what handles it, such as the module or an nftables rule. The subjects take turns."""
+packet. A subject is the code that handles the packets or messages of a work, such as the module or an nftables rule.
+The subjects take turns."""
 
 import contextlib
 import statistics
@@ -23,7 +24,8 @@ class Bench:
 
     def __init__(self, programs, ko):
         self.programs = Path(programs)
-        # Otherwise the first packet or rule would load these modules, and the measured time would include the load.
+        # The modules are loaded before the measurement. Otherwise the first packet or rule would load them, and the
+        # measured time would include the load.
         run("modprobe", "-a", "veth", "nfnetlink_queue", "nf_tables", "nft_queue")
         self.places = Places()
         self.subjects = {

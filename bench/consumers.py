@@ -27,16 +27,16 @@ type and the first attribute of each message, and counts the message."""
 FEW_IN_64 = """\
 With 64 queues, a burst has one or two packets for each queue. So most of the cost is waking the threads, and a batch
 saves little. `nldemo` wakes a thread for each queue where C has a process."""
-# Keys: a consumer, and the consumer that it is compared to. Values: the bound of the first consumer's packets per
-# second, divided by the packets per second of the other consumer.
+# A key names a consumer, and the consumer that it is compared to. The value is the bound of a ratio: the packets per
+# second of the first consumer, divided by the packets per second of the second one.
 COMPARED = {
     ("one by one", "C"): Bound(least=1.10),
     ("one by one", "crate nfq"): Bound(least=1.00),
     ("batches", "C, batches"): Bound(least=1.00),
     ("batches", "C, tuned"): Bound(least=1.00, meanwhile=0.95, why=TUNED),
 }
-# With 64 queues, each queue gets one or two packets of a burst. To wake the thread of a queue costs more than to
-# decide these packets.
+# The bounds for 64 queues. Each of these queues gets only one or two packets of a burst, and to wake the thread of a
+# queue costs more than to decide these packets. So a faster decision saves less of the cost than with few queues.
 COMPARED_OF_64 = {
     ("one by one", "C"): Bound(least=1.00),
     ("one by one", "crate nfq"): Bound(least=1.00),
@@ -44,16 +44,17 @@ COMPARED_OF_64 = {
     ("batches", "C, tuned"): Bound(least=1.00, meanwhile=0.91, why=FEW_IN_64),
 }
 TOLD = Bound(least=1.00)
-# The kernel lets a process of normal priority run now and then, although this program has real-time priority.
+# The most tries of a measurement. A try fails if the consumer runs before a burst is complete. This happens although
+# this program has real-time priority, because the kernel lets a process of normal priority run now and then.
 TRIES = 3
 QUEUES = Path("/proc/net/netfilter/nfnetlink_queue")
 
 
 def waiting():
-    """The number of waiting packets, by bound queue."""
+    """For each queue that has a consumer, the number of packets that wait in it."""
     try:
         lines = QUEUES.read_text(encoding="ascii").splitlines()
-    except FileNotFoundError:  # the kernel makes the file for the first consumer
+    except FileNotFoundError:  # no queue has had a consumer: the kernel makes the file for the first one
         return {}
     return {int(number): int(total) for number, _portid, total, *_ in map(str.split, lines)}
 
@@ -94,7 +95,7 @@ def cost(consumer):
 
 
 def _of_bursts(consumer):
-    """As `cost`; `None` if the consumer ran before a burst was complete."""
+    """The same time as `cost()` returns, from one try. `None` if the consumer ran before a burst was complete."""
     # The packets are echo replies, because nobody answers echo replies. No socket for ICMP may be open. Otherwise the
     # kernel would copy each packet for that socket, and the consumer's time would include the copying.
     packets = [ipv4("127.0.0.1", host, icmp(0, data=bytes(56))) for host in HOSTS]
@@ -126,7 +127,7 @@ def latency():
 
 
 def _commands(bench, program, queues):
-    """The commands that serve the queues, by consumer."""
+    """For each consumer, the commands that start it on the queues."""
     def each(name):
         return [[bench.programs / f"consume-{name}", str(queue)] for queue in range(queues)]
 
@@ -160,7 +161,7 @@ def _row(what, costs, ratios):
 
 
 def _rate(costs, one, other, bound):
-    """The packets that `one` accepts in the time in which `other` accepts 1."""
+    """The packets per second of the consumer `one`, divided by the packets per second of the consumer `other`."""
     return Ratio.of(f"packets a second, {one} / {other}", costs[other], costs[one], bound=bound,
                     more_is_better=True)
 
@@ -179,14 +180,14 @@ def _accepting(bench, program, repetitions):
 
 
 def _telling(bench, program, repetitions):
-    """Rows for a consumer that writes a record for each packet, and leaves none out."""
+    """Rows for a consumer that writes a record for each packet, and leaves out no record."""
     one, output = [program, "queue", "run", "--queue", "0"], Path("/tmp/told")
     capture = Path("/tmp/told.pcapng")
     ways = {
         "text": (one, output, b"\n"),
         "JSON": ([*one, "-j"], output, b'"event":"packet"'),
-        # The bytes by which records are counted: the last bytes of the previous block, which are the end of its
-        # length, and then the type of an Enhanced Packet Block.
+        # A record in a capture is an Enhanced Packet Block. The records are counted by six bytes: the two zeros at
+        # the end of the block before the record, and the type of an Enhanced Packet Block, 6.
         "capture": ([*one, "--quiet", "--pcap", str(capture)], capture, b"\0\0\6\0\0\0"),
     }
     costs = {"C, tells nothing": []}

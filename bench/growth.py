@@ -43,8 +43,8 @@ def sockets(bench):
 
 
 def namespaces(bench):
-    """The cost of works in one namespace, while there are few other namespaces, and while there are many. And the
-    times of loading and unloading."""
+    """The cost of works in one namespace, while there are few other namespaces, and while there are many. Also
+    yields the times of loading and unloading the modules."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (2 * NAMESPACES, 2 * NAMESPACES))
     place, works = Loopback(), (echo(64, times=100), udp("prerouting"))
 

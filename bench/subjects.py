@@ -15,7 +15,8 @@ HOOKNUM = {"prerouting": 0, "input": 1, "forward": 2, "output": 3, "postrouting"
 
 
 class Nothing:
-    """No hook and no socket: the cost of the packet's path through the kernel alone."""
+    """The subject without a hook and without a socket. Its cost is that of the packet's path through the kernel
+    alone."""
 
     def __init__(self, hook, place):
         self._hook, self._place = hook, place
@@ -72,7 +73,7 @@ class Program:
 
 
 class Module:
-    """A module, in every network namespace. Records how long loading and unloading take."""
+    """A module, which is active in every network namespace. The object records how long loading and unloading take."""
 
     def __init__(self, file, name, hooks=True):
         self.file, self._name, self._hooks = file, name, hooks

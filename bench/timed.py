@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Measures how long those works take that need several CPUs.
+"""Measures the times of the works that need several CPUs.
 
 Usage: timed.py DIRECTORY-OF-PROGRAMS MODULE. Prints each row as a line of JSON. Exits with status 1
 without KVM.

@@ -34,7 +34,7 @@ class Work:
     section: str
     name: str
     command: tuple  # what `measure` does, and its arguments after ROUNDS and TIMES
-    times: int = 20  # in one round; few for a long work, so that most rounds meet no timer interrupt
+    times: int = 20  # how often a round does the work; few for a long work, so that most rounds meet no timer interrupt
     subjects: tuple = MODULES
     ours: str = "module"  # the subject that the others are compared to
     hook: str = "prerouting"

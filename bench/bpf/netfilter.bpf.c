@@ -31,7 +31,7 @@ int empty(struct bpf_nf_ctx *ctx)
 	return NF_ACCEPT;
 }
 
-/* The number of ICMP packets. */
+/* For each CPU, the number of ICMP packets that the programs look_ipv4 and look_ipv6 saw. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * An NFQUEUE consumer on libnetfilter_queue that accepts every packet. It receives packets until
- * none waits or it has at least 64, and then sends one batch verdict for all of them.
+ * An NFQUEUE consumer on libnetfilter_queue that accepts every packet. The consumer receives
+ * packets until no packet waits in the queue, or until it has at least 64 packets. Then it sends
+ * one batch verdict for all these packets.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -122,7 +122,10 @@ static bool is_right(const struct client *client, unsigned int n)
 
 	if (client->lengths[n] < START || answer->header.nlmsg_seq != n)
 		return false;
-	/* An acknowledgement has its errno at the offset where a reply has its command. */
+	/*
+	 * The answer to any request except COUNTER_CMD_GET is an acknowledgement, which has its
+	 * errno at the offset where a reply has the generic netlink header (head).
+	 */
 	if (client->request.head.cmd != COUNTER_CMD_GET)
 		return answer->header.nlmsg_type == NLMSG_ERROR && !*(const int *)&answer->head;
 	number = find(answer->attributes, client->lengths[n] - START,

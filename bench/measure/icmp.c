@@ -108,7 +108,7 @@ void measure_queued(char **arguments)
 	measure_replies(arguments, consume);
 }
 
-/* The number of extension headers before the message. */
+/* The number of IPv6 extension headers before the ICMPv6 message of a packet. */
 static size_t extensions;
 
 static void make_reply6(uint8_t *packet, size_t size, uint32_t seed)

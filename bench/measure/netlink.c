@@ -172,7 +172,7 @@ static void measure_trips(struct trip trip, struct repetition often, unsigned in
 		clients[i] = (struct client) { .trip = trip, .often = often };
 	/*
 	 * Client 0 runs in this thread. So with one client the process has only one thread, and
-	 * in a system call the kernel finds the file without counting a reference to it.
+	 * in a system call the kernel finds the socket's file without counting a reference to it.
 	 */
 	for (unsigned int i = 1; i < threads; i++) {
 		errno = pthread_create(&clients[i].thread, NULL, run, &clients[i]);
@@ -189,8 +189,8 @@ static void measure_trips(struct trip trip, struct repetition often, unsigned in
 }
 
 /*
- * ROUNDS TIMES: measures NLMSG_NOOP with NLM_F_ACK. No other answer of netlink takes less, so
- * this cost is the floor of a round trip.
+ * ROUNDS TIMES: measures messages of the type NLMSG_NOOP with NLM_F_ACK. No other message that
+ * netlink answers costs less, so this cost is the floor of a round trip.
  */
 void measure_floor(char **arguments)
 {

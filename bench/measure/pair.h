@@ -9,10 +9,11 @@ struct pair {
 	int from, to;
 	/* Sent bytes from sent_start on must equal received bytes from received_start on. */
 	size_t sent_size, sent_start, received_size, received_start;
-	/* Writes a packet that depends on the seed. If NULL, measure_pair() sets it to
-	 * fill(). */
+	/* Writes a packet that depends on the seed. If "make" is NULL, measure_pair() sets it
+	 * to fill(). */
 	void (*make)(uint8_t *packet, size_t size, uint32_t seed);
-	/* Called between sending and receiving, and after receiving; may be NULL. */
+	/* between() is called between sending and receiving, after() after receiving. Each may
+	 * be NULL. */
 	void (*between)(void), (*after)(void);
 	uint8_t *sent, *received;
 	uint32_t seed;

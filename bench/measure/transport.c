@@ -91,8 +91,8 @@ void measure_udp(char **arguments)
 static int near, far;
 
 /*
- * Sends a byte back. TCP then acknowledges the received bytes in the same packet, and not in a
- * packet of its own or after a delay.
+ * Sends a byte back. The packet of this byte also acknowledges the bytes that TCP received. So TCP
+ * sends no separate acknowledgement, and does not delay the acknowledgement.
  */
 static void respond(void)
 {

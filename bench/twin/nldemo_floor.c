@@ -87,7 +87,10 @@ static unsigned int floor_hook_ipv4(void *priv, struct sk_buff *skb,
 {
 	const struct iphdr *iph = ip_hdr(skb);
 
-	/* The IP header may be in fragments of the skb: packet socket rings, xfrm interfaces. */
+	/*
+	 * The IP header may be in fragments of the skb, for example if the packet comes from the
+	 * ring of a packet socket or from an xfrm interface.
+	 */
 	if (unlikely(skb_headlen(skb) < sizeof(*iph)))
 		return floor_ipv4_elsewhere(skb);
 	if (iph->protocol != IPPROTO_ICMP || iph->frag_off & htons(IP_OFFSET))

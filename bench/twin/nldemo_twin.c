@@ -3,8 +3,9 @@
  * The work of rust_nldemo for each packet and message, in C, with equal duties: a configuration
  * under RCU in each network namespace, counters for each CPU, sets of ICMP types, the skip mark,
  * the checks of headers, the spreading over queues, echoes that send the request's buffer back.
- * This twin has no requests that change the configuration or ask for the counters. Because of its
- * duties it costs more than nldemo_floor. Only the language differs from the Rust module.
+ * This twin has no requests that change the configuration or ask for the counters. The twin costs
+ * more than nldemo_floor, because nldemo_floor lacks most of these duties. For packets and echoes,
+ * the twin differs from the Rust module only in the language.
  */
 #include <linux/ip.h>
 #include <linux/ipv6.h>

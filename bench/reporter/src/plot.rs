@@ -52,7 +52,8 @@ const HEAD: i32 = 64;
 const FOOT: i32 = 12;
 const BAR: i32 = 18;
 const GAP: i32 = 14;
-/// Room for the number behind the longest bar.
+/// The space for bars is longer than the longest bar by this factor, so that there is room for the
+/// number behind this bar.
 const NUMBERS: f64 = 1.12;
 
 impl Chart {
