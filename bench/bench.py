@@ -52,7 +52,7 @@ class Bench:
         return [str(word) for word in (self.programs / "measure", kind, rounds, times, *arguments)]
 
     def nanoseconds(self, work, place=None, rounds=ROUNDS):
-        """The time to do the work once: the median of all rounds, the least and the most."""
+        """Three times in ns, each for doing the work once: the median, the least and the most of all rounds."""
         place = place or self.places.of(work.hook)
         with place.near:
             return list(map(float, run(*self._command(work, place, work.times, rounds)).split()))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The time of an instruction, for a clock that counts instructions. */
+/* Measures the time of an instruction, with a clock that counts instructions. */
 #include "measure.h"
 
 /* Runs a hundred thousand instructions, and a few more. */

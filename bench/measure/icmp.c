@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* ICMP and ICMPv6, which hooks queue. All packets are echo replies, which nobody answers. */
+/*
+ * The works that send ICMP and ICMPv6 packets. The hooks queue these packets. All of them are echo
+ * replies, which nobody answers.
+ */
 #include <arpa/inet.h>
 #include <netinet/icmp6.h>
 #include <netinet/ip.h>

@@ -30,8 +30,8 @@ struct repetition {
 _Noreturn void die(const char *what);
 
 /*
- * Returns the number in text. If the number is out of range, ends the program with an error that
- * has the name of the argument.
+ * Returns the number in text. If the number is out of range, this function ends the program with an
+ * error that has the name of the argument.
  */
 unsigned long number(const char *name, const char *text, unsigned long least, unsigned long most);
 

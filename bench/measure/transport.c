@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* UDP and TCP, which no hook queues. */
+/* The works that send UDP and TCP packets. No hook queues these packets. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

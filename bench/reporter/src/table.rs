@@ -44,8 +44,8 @@ fn distinct<'a>(items: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     found
 }
 
-/// The text of a cost. If the row has the cost of the packet's path without a hook ([`PATH`]), the
-/// text is the difference to that cost.
+/// The text for the cost of the subject `of`. If the row has the cost of the packet's path without
+/// a hook ([`PATH`]), the text is the difference to that cost.
 fn cost(row: &Row, of: &str) -> String {
     match (row.cost(of), row.cost(PATH)) {
         (None, _) => String::new(),
@@ -54,7 +54,7 @@ fn cost(row: &Row, of: &str) -> String {
     }
 }
 
-/// The rows of one section. If their units differ, each row names its unit.
+/// The table of the rows of one section. If the units of the rows differ, each row names its unit.
 pub(crate) fn table(rows: &[&Row]) -> String {
     let costs = distinct(
         rows.iter()
