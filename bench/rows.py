@@ -71,7 +71,7 @@ class Row:
     ratios: list[Ratio] = dataclasses.field(default_factory=list)
 
     def json(self):
-        """The row as the reporter reads it."""
+        """The row as JSON, which the reporter reads."""
         ratios = [{"name": ratio.name, "value": ratio.value, "spread": ratio.spread,
                    "more_is_better": ratio.more_is_better, "bound": str(ratio.bound),
                    "met": ratio.bound.is_met(ratio.value, ratio.spread),

@@ -13,8 +13,8 @@ SECTIONS = {
     "constants": r"\.rodata",
     "data": r"\.(data|bss)",
 }
-# The purposes, each with a pattern for the names of its functions. If several patterns match a function, the first
-# pattern is used.
+# The purposes of the module's code. Each purpose has a pattern for the names of the functions with this purpose. If
+# several patterns match a function, the first pattern is used.
 PARTS = {
     "statistics": r"stats|percpu|dump",
     "configuration and its events": r"::control|::events|config|multicast|OutOfRange|loaded|points|Subsystem>::load",

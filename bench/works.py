@@ -39,7 +39,7 @@ class Work:
     ours: str = "module"  # the subject that the others are compared to
     hook: str = "prerouting"
     far: bool = False  # whether the program's arguments include the packets' destination
-    bounds: dict = dataclasses.field(default_factory=dict)  # by the name of the subject to compare the module to
+    bounds: dict = dataclasses.field(default_factory=dict)  # the bounds of the ratios ours / subject, by subject
 
 
 def echo(size, floor=None, *, batch=1, sockets=1, threads=1, section="echo", times=10):

@@ -79,7 +79,7 @@ static int bind_queue(uint16_t queue)
 	return fd;
 }
 
-/* The kernel puts the attribute with the id first. */
+/* In the message of a packet, the kernel puts the attribute with the packet's id first. */
 static uint32_t packet_id(const char *message)
 {
 	const struct nlmsghdr *header = (const void *)message;

@@ -74,7 +74,7 @@ static const void *find(const uint8_t *bytes, ssize_t len, uint16_t type, size_t
 	return NULL;
 }
 
-/* The message type that genetlink.c gave the family. */
+/* The message type that genetlink.c gave to the family of counters. */
 static uint16_t family(int fd)
 {
 	struct {

@@ -150,7 +150,7 @@ static __always_inline enum packet_class classify_ipv6(struct sk_buff *skb, u8 *
 	ip6h = skb_header_pointer(skb, 0, sizeof(buffer), &buffer);
 	if (!ip6h)
 		return MALFORMED;
-	/* The end of the packet according to its header; 0 if it may be a jumbogram. */
+	/* The end of the packet according to its header; 0 if the packet may be a jumbogram. */
 	end = ntohs(ip6h->payload_len) ? sizeof(*ip6h) + ntohs(ip6h->payload_len) : 0;
 	next = ip6h->nexthdr;
 	for (;;) {
