@@ -11,13 +11,12 @@ import os
 import select
 import socket
 import struct
-import time
 
 import pytest
 
 import module as modules
 from control import ALL_TYPES, Control, Refused, difference, encode_all, total
-from netlink import DEADLINE, SLOW, Client, pack, wait_until
+from netlink import SLOW, Client, pack, wait_until
 from network import ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, Pinger, crowd, icmp
 from nfqueue import (
     ACCEPT,
@@ -338,8 +337,7 @@ def anywhere():
 
 def _ping(path, stop, answers):
     """Sends pings without a pause, 20 at a time, until `stop`. Returns their number. With `answers`, each
-    ping must get its reply, except pings that the kernel itself leaves unanswered (`unanswered()`). When no
-    reply has come for a while, the pings without a reply count as lost."""
+    ping must get its reply, except pings that the kernel itself leaves unanswered."""
     anywhere()
     with path.pinger() as pinger:
         sent = lost = 0
@@ -348,17 +346,11 @@ def _ping(path, stop, answers):
             sent += len(waiting)
             for seq in waiting:
                 pinger.send(seq)
-            deadline = time.monotonic() + (DEADLINE if answers else 0.01)
-            quiet = 0
-            while waiting and time.monotonic() < deadline:
-                ready, _, _ = select.select([pinger.socket], [], [], 0.01)
-                waiting -= set(pinger.replies())
-                quiet = 0 if ready else quiet + 1
-                if quiet >= 20 and lost + len(waiting) <= path.unanswered():
-                    break
             if answers:
-                lost += len(waiting)
-                assert lost <= path.unanswered(), f"lost after {sent}: {sorted(waiting)}"
+                lost = path.wait_for_replies(pinger, waiting, lost)
+            else:
+                select.select([pinger.socket], [], [], 0.01)
+                pinger.replies()
     return sent
 
 

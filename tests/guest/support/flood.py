@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import struct
+import time
 
 from netlink import DEADLINE, SO_RCVBUFFORCE
 from network import ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, ICMP_FILTER, SOL_RAW, icmp
@@ -90,13 +91,33 @@ class Flood:
         count = len(packed) // _NUMBER.size
         assert self._call(_LIBC.sendmmsg, self._requests, count, 0) == count
 
-    def replies(self, length):
-        """Receives replies until their packed numbers have `length` bytes in all. Returns these numbers, in
-        the order of arrival."""
-        found = bytearray()
-        while len(found) < length:
-            assert select.select([self.socket], [], [], DEADLINE)[0], "replies are missing"
-            count = self._call(_LIBC.recvmmsg, self._replies,
-                               (length - len(found)) // _NUMBER.size, socket.MSG_DONTWAIT)
-            found += self._replies.numbers[:count * _NUMBER.size]
-        return found
+    def receive(self, length):
+        """Returns the packed numbers of the replies that have arrived, in their order, and at most `length`
+        bytes."""
+        count = self._call(_LIBC.recvmmsg, self._replies, length // _NUMBER.size, socket.MSG_DONTWAIT)
+        return self._replies.numbers[:count * _NUMBER.size]
+
+
+def receive_all(floods, length, unanswered):
+    """Waits until each flood has replies with `length` bytes of packed numbers, except requests that the
+    kernel itself leaves unanswered: `unanswered()` is their number. Returns the packed numbers of each
+    flood in the order of arrival."""
+    found = {flood: bytearray() for flood in floods}
+    quiet_until = time.monotonic() + DEADLINE
+    while waiting := {flood.socket: flood for flood, numbers in found.items() if len(numbers) < length}:
+        ready, _, _ = select.select(list(waiting), [], [], 0.1)
+        for flood in (waiting[socket_] for socket_ in ready):
+            found[flood] += flood.receive(length - len(found[flood]))
+            quiet_until = time.monotonic() + DEADLINE
+        if not ready:
+            missing = sum(length - len(numbers) for numbers in found.values()) // _NUMBER.size
+            if missing == unanswered():
+                break
+            assert time.monotonic() < quiet_until, f"{missing} replies are missing"
+    return found.values()
+
+
+def keeps_order(numbers, sent):
+    """Whether the packed `numbers` are a part of the packed numbers `sent`, in the same order."""
+    rest = struct.iter_unpack(_NUMBER.format, sent)
+    return all(number in rest for number in struct.iter_unpack(_NUMBER.format, numbers))

@@ -10,6 +10,7 @@ import select
 import socket
 import struct
 import subprocess
+import time
 from pathlib import Path
 
 from netlink import DEADLINE, Client, attribute, attributes, pack
@@ -293,6 +294,22 @@ class Path4:
         other reply can be preempted."""
         icmp = self.far.counters()["Icmp"]
         return icmp["InEchos"] - icmp["OutEchoReps"]
+
+    def wait_for_replies(self, pinger, seqs, lost=0):
+        """Waits for the reply to each of the pings `seqs`, except pings that the kernel itself leaves unanswered.
+        `lost` is the number of such pings before. Returns the new number."""
+        waiting = set(seqs)
+        quiet_until = time.monotonic() + DEADLINE
+        while waiting:
+            if select.select([pinger.socket], [], [], 0.2)[0]:
+                for seq in pinger.replies():
+                    waiting.remove(seq)
+                quiet_until = time.monotonic() + DEADLINE
+            elif lost + len(waiting) <= self.unanswered():
+                break
+            else:
+                assert time.monotonic() < quiet_until, f"no echo reply from {self.far_address} to {sorted(waiting)}"
+        return lost + len(waiting)
 
     def packets(self):
         """A socket that sees the IPv4 packets that arrive at the far end's veth0."""
