@@ -19,8 +19,8 @@ MAINTAINER ?=
 # Objects are in build/RELEASE, and with KDIR= in a directory for that KDIR, so that objects of
 # different kernels never mix. Files that two runs at once would both write are locked, and moved
 # to their place when they are complete.
-.PHONY: all module peer demo test quick shell kunit mutants churn bench fuzz check docs rust-analyzer matrix deb test-packages \
-	upstream clean help setup
+.PHONY: all module peer demo test quick shell kunit mutants churn bench fuzz check docs rust-analyzer matrix deb \
+	test-packages test-archive upstream clean help setup
 all: module peer ## build rust_nldemo.ko and the peer (the default)
 
 ifdef KDIR
@@ -88,6 +88,8 @@ deb: ## build Debian packages in build/deb (MAINTAINER='NAME <ADDRESS>')
 	@scripts/deb --maintainer '$(MAINTAINER)'
 test-packages: ## try the Debian packages on clean machines (15 min; as root)
 	@scripts/test-packages
+test-archive: ## make demo with an archive that has other kernels (10 min; as root)
+	@scripts/test-archive
 upstream: ## write net/ and the module as patches for the kernel tree, in build/upstream
 	@scripts/upstream
 setup: ## make the workspace now (other targets do it when they need it)

@@ -18,6 +18,18 @@ host_mirror() {
 		awk -F'|' '$1 == "Packages" && $2 == "Debian" && $3 !~ /-(security|backports|updates)/ { print $4; exit }'
 }
 
+# archive_mirror SUITE: prints the mirror to fetch SUITE from. Fails with a message if it finds none.
+archive_mirror() {
+	local mirror=${NLDEMO_MIRROR:-$(host_mirror)}
+	# If the host has no mirror, this takes the mirror that mmdebstrap would choose. The hook prints it, and
+	# stops mmdebstrap.
+	# shellcheck disable=SC2016 # the hook's own shell expands it
+	[[ $mirror ]] || mirror=$(mmdebstrap --variant=custom --skip=update --setup-hook='cat "$1/etc/apt/sources.list" >&3; exit 1' \
+		"--mode=$mode" "$1" - 3>&1 >/dev/null 2>&1 | awk -v suite="$1" '$1 == "deb" { for (i = 2; i < NF; i++) if ($(i + 1) == suite) { print $i; exit } }') || true
+	[[ $mirror ]] || die "cannot tell which Debian mirror to use; name one with NLDEMO_MIRROR=URL"
+	echo "$mirror"
+}
+
 # use_archive NAME SUITE...: after this call apt() reads these suites, and keeps its files in the directory
 # NAME of the cache.
 use_archive() {
@@ -27,13 +39,7 @@ use_archive() {
 	shift
 	mkdir -p "$apt_dir/lists/partial" "$apt_dir/archives/partial" "$apt_dir/kernels"
 	: >"$apt_dir/status"
-	mirror=${NLDEMO_MIRROR:-$(host_mirror)}
-	# If the host has no mirror, this takes the mirror that mmdebstrap would choose. The hook prints it, and
-	# stops mmdebstrap.
-	# shellcheck disable=SC2016 # the hook's own shell expands it
-	[[ $mirror ]] || mirror=$(mmdebstrap --variant=custom --skip=update --setup-hook='cat "$1/etc/apt/sources.list" >&3; exit 1' \
-		"--mode=$mode" "$1" - 3>&1 >/dev/null 2>&1 | awk -v suite="$1" '$1 == "deb" { for (i = 2; i < NF; i++) if ($(i + 1) == suite) { print $i; exit } }') || true
-	[[ $mirror ]] || die "cannot tell which Debian mirror to use; name one with NLDEMO_MIRROR=URL"
+	mirror=$(archive_mirror "$1") || exit
 	for suite; do printf "deb [signed-by=$keyring] %s %s main\n" "$mirror" "$suite"; done >"$list"
 	# Only the kernel comes from backports. The pin uses the suite's codename (n=), because backports of other
 	# suites can have the same archive name (a=).

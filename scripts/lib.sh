@@ -66,7 +66,7 @@ if [[ -v TMPDIR && ! ($TMPDIR == /* && $TMPDIR != *[[:space:]:\\\"\',]* && -d $T
 fi
 
 # The help text of a script is the comment block at its top.
-help_text() { sed -n '4,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$0"; }
+help_text() { sed -n '4,/^[^#]/{/^#/!d;/^# shellcheck /d;s/^# \{0,1\}//;p}' "$0"; }
 
 # check_paths: ends the script if the checkout or the cache has a path that kbuild or QEMU cannot use. kbuild
 # and virtme's initramfs split paths at white space.
