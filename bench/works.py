@@ -26,7 +26,8 @@ HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Work:
-    """Something to do and to measure: the arguments for the measuring program, and the subjects to do it with.
+    """Something to do and to measure: the arguments for the measuring program, and the names of the subjects. Subjects
+    are the modules, rules and BPF programs whose costs are compared.
 
     If "nothing" is a subject, its cost is subtracted from the costs of the other subjects before these are compared.
     """

@@ -789,9 +789,11 @@ impl<T: Subsystem> Module<T> {
     ///
     /// - `EBUSY`: the subsystem is registered already.
     /// - `EINVAL`: the memory to initialize is not static data of the module.
-    /// - Any error of [`Subsystem::load`], of a function of [`Common`], or of
-    ///   [`Subsystem::new`] or [`Attachment::attach`] in the first namespace where one
-    ///   fails. After such an error nothing stays registered.
+    /// - Any error of [`Subsystem::load`] or of a function of [`Common`].
+    /// - Any error of [`Subsystem::new`] or [`Attachment::attach`], which run for each
+    ///   namespace until one of them fails.
+    ///
+    /// After an error nothing stays registered.
     ///
     /// If the registration fails while a program already has a socket of the module open,
     /// `init` waits until the program closes the socket. Otherwise the kernel would free

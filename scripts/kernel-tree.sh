@@ -61,8 +61,8 @@ download_kernel() {
 	cd "$CHECKOUT"
 }
 
-# The tree's name in the cache has a checksum of the lines between the two marks. So a change of these lines
-# makes a new tree.
+# The name of the tree in the cache has a checksum of the lines from here to "# </kernel>". So a change of these
+# lines makes a new tree.
 # <kernel>
 unpack_kernel() ( # LIST TREE
 	set -e

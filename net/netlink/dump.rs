@@ -196,7 +196,7 @@ impl<N: Number, C: Copy> State<N, C> {
         assert!(align_of::<Self>() <= align_of::<bindings::netlink_callback__bindgen_ty_1>());
     };
 
-    /// The address of the data in `cb`.
+    /// The place in `cb` that holds the state of the dump.
     fn of(cb: &mut bindings::netlink_callback) -> *mut Self {
         const { Self::FITS };
         (&raw mut cb.__bindgen_anon_1).cast()

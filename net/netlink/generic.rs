@@ -438,7 +438,8 @@ impl<T: Family> Registration<T> {
         T::OPERATIONS.get(usize::from(place).wrapping_sub(1))
     }
 
-    /// Appends the description of an operation for the C side.
+    /// Appends the entries that generic netlink needs for an operation to `operations`, and its
+    /// policy to `policies`.
     fn append(
         operation: &Operation<T, Command>,
         policies: &mut Exported,

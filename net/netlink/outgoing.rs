@@ -341,8 +341,8 @@ mod tests {
         let message = Outgoing {
             skb: Outgoing::allocate_fragments(END, LEN, bindings::GFP_KERNEL)?,
         };
-        // SAFETY: The buffer is ours, and `LEN` bytes long. The buffer outlives the packet, and
-        // nothing changes the buffer after this block.
+        // SAFETY: The buffer is ours, and `LEN` bytes long. `message` has the buffer, and is
+        // dropped after `packet`. Nothing changes the buffer after this block.
         let packet = unsafe {
             for offset in 0..LEN {
                 store(message.skb, offset, &[0xff]);

@@ -50,10 +50,10 @@ enum Value {
     Nest(Vec<Attribute>),
 }
 
-/// The value in which the messages of a series differ. `Lengths`, `Attributes`, `Values` and
-/// `AttributeLies` change the last attribute of a message. If the last attribute is a nest, they
-/// change the last attribute in the nest. In a message without attributes, all four change the
-/// length of the payload.
+/// A series consists of changed copies of one message. This is the part that the copies change.
+/// `Lengths`, `Attributes`, `Values` and `AttributeLies` change the last attribute of a message. If
+/// the last attribute is a nest, they change the last attribute in the nest. In a message without
+/// attributes, all four change the length of the payload.
 #[derive(Clone, Copy, Debug, Arbitrary)]
 pub enum Series {
     /// The type.

@@ -82,12 +82,12 @@ struct Damage {
     mask: u8,
 }
 
-/// The value in which the packets of a series differ.
+/// A series consists of changed copies of one packet. This is the value that the copies change.
 #[derive(Clone, Copy, Debug, Arbitrary)]
 pub enum Series {
     /// The place of the byte in which the bits of this mask are flipped.
     Damage(u8),
-    /// The length of the content.
+    /// The length of what follows the IP headers.
     Lengths,
     /// The difference between the lengths in the IP headers and the real lengths.
     Lies,

@@ -76,7 +76,7 @@ pub struct AsyncQueue {
     again: Option<Pin<Box<Sleep>>>,
     /// The timer after which the queue must send the verdicts that wait for other verdicts.
     due: Option<Pin<Box<Sleep>>>,
-    /// The buffer that the stream receives into.
+    /// The buffer for packets that `poll_next` receives. `next_packet` uses its caller's buffer.
     buffer: Vec<u8>,
 }
 

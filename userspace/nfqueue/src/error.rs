@@ -34,7 +34,7 @@ pub enum Error {
         /// The holder of the queue.
         holder: QueueHolder,
     },
-    /// A packet cannot get other content.
+    /// The content of a packet cannot be replaced; the field says why.
     #[error("rewrite packet: {0}")]
     Unwritable(#[from] Unwritable),
 }

@@ -27,7 +27,7 @@ const fn octets() -> [([u8; 4], u8); 256] {
     octets
 }
 
-/// Adds a number in decimal.
+/// Appends a number in decimal.
 #[inline]
 pub(crate) fn decimal<N>(bytes: &mut Vec<u8>, number: N)
 where
@@ -40,8 +40,9 @@ where
     }
 }
 
-/// Adds an octet, with the dot or without. This function always copies four bytes and then cuts the
-/// text to its length. A copy of a constant length is faster, because it needs no call of `memcpy`.
+/// Appends an octet, with the dot or without. This function always copies four bytes and then cuts
+/// the text to its length. A copy of a constant length is faster, because it needs no call of
+/// `memcpy`.
 #[inline]
 fn octet(bytes: &mut Vec<u8>, number: u8, dot: bool) {
     let (text, digits) = OCTETS[usize::from(number)];
@@ -50,7 +51,7 @@ fn octet(bytes: &mut Vec<u8>, number: u8, dot: bool) {
     bytes.truncate(length);
 }
 
-/// Adds two hexadecimal digits for each byte.
+/// Appends two hexadecimal digits for each byte.
 #[inline]
 pub(crate) fn hex(text: &mut Vec<u8>, bytes: &[u8]) {
     bytes
@@ -58,7 +59,7 @@ pub(crate) fn hex(text: &mut Vec<u8>, bytes: &[u8]) {
         .for_each(|&byte| text.extend_from_slice(&pair(byte)));
 }
 
-/// Adds the address of a device: two hexadecimal digits for each byte, and colons between them.
+/// Appends the address of a device: two hexadecimal digits for each byte, and colons between them.
 #[inline]
 pub(crate) fn hardware_address(text: &mut Vec<u8>, bytes: &[u8]) {
     for (place, &byte) in bytes.iter().enumerate() {
@@ -77,7 +78,7 @@ fn pair(byte: u8) -> [u8; 2] {
     [digit(byte >> 4), digit(byte & 0xf)]
 }
 
-/// Adds a number in hexadecimal, with the prefix 0x.
+/// Appends a number in hexadecimal, with the prefix 0x.
 #[inline]
 pub(crate) fn hexadecimal(bytes: &mut Vec<u8>, number: u32) {
     if number == 0 {
@@ -87,7 +88,7 @@ pub(crate) fn hexadecimal(bytes: &mut Vec<u8>, number: u32) {
     written(write!(bytes, "{number:#x}"));
 }
 
-/// Adds an address.
+/// Appends an address.
 #[inline]
 pub(crate) fn address(bytes: &mut Vec<u8>, address: IpAddr) {
     match address {
