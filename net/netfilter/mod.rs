@@ -433,8 +433,8 @@ impl<T: Hook> Drop for Registration<T> {
         // SAFETY: By the type invariants the hook is registered in `net`.
         unsafe { nf_unregister_net_hook(net.as_ptr(), &raw const (*entry).ops) };
         // SAFETY: By the type invariants the memory comes from `kmalloc()`, and nobody uses it
-        // after a grace period. `nf_hook_ops` has the field `rcu` only for this call, and
-        // `HEAD_FITS` checks the place of the field.
+        // after a grace period. The owner of a hook may use the field `rcu` of `nf_hook_ops` to
+        // free the hook. `HEAD_FITS` checks that the field is near the start of the memory.
         unsafe { bindings::kvfree_call_rcu((&raw mut (*entry).ops.rcu).cast(), entry.cast()) };
     }
 }

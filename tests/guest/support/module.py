@@ -56,7 +56,7 @@ def is_loaded(name=NAME):
 
 def is_any_loaded():
     """Whether any out-of-tree module is loaded."""
-    # The line of a module that taints the kernel ends with flags in parentheses. O means "out of tree".
+    # If a module taints the kernel, its line in /proc/modules ends with flags in parentheses. O means "out of tree".
     lines = Path("/proc/modules").read_text(encoding="ascii").splitlines()
     return any("O" in line.rpartition("(")[2] for line in lines if line.endswith(")"))
 
