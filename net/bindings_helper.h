@@ -15,8 +15,8 @@
 #include <net/sock.h>
 
 /*
- * These fields are in structs and unions without names. bindgen invents names for them, which
- * differ between configurations.
+ * These fields are in structs and unions without names. bindgen invents names for such structs and
+ * unions, and the names differ between configurations.
  */
 static const size_t SK_BUFF_MARK = offsetof(struct sk_buff, mark);
 static const size_t SOCK_FLAGS = offsetof(struct sock, sk_flags);

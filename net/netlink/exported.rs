@@ -51,8 +51,8 @@ impl Exported {
         }
         let mut done = self.tables.len();
         let exported = self.table(policy)?;
-        // For a nest, `entry()` adds a table for the nested policy, which the loop fills later.
-        // A policy can even be nested in itself, so each policy gets only one table.
+        // For a nest, `entry()` adds an empty table for the nested policy, and this loop fills the
+        // table later. A policy can even be nested in itself, so each policy gets only one table.
         while done < self.tables.len() {
             let (policy, _) = self.tables[done];
             for rule in policy.0 {
@@ -123,7 +123,8 @@ impl Exported {
             Kind::Uint => is(bindings::NLA_UINT),
             Kind::Bytes(len) => {
                 is(bindings::NLA_BINARY);
-                // The entry has room for an `i16`, so the C side does not check a larger length.
+                // The entry holds the length as an `i16`. If the length does not fit, the C side
+                // does not check it.
                 if let Ok(len) = i16::try_from(len) {
                     entry.validation_type =
                         bindings::nla_policy_validation_NLA_VALIDATE_RANGE as u8;

@@ -45,8 +45,8 @@ pub enum Handled {
     /// The request goes back only after the handler has returned, because this must be the
     /// last step. After this step the buffer can hold the reply's header, but the report of
     /// a later error would have to quote the request's header. If the request cannot go
-    /// back, the client gets an acknowledgement with an error of
-    /// [`Reply::send`](super::Reply::send) or [`Request::reply`].
+    /// back, the client gets an error of [`Reply::send`](super::Reply::send) or
+    /// [`Request::reply`].
     SendBack(MessageType),
 }
 
