@@ -17,8 +17,8 @@ REPETITIONS = 5
 
 
 def under_load(bench):
-    """Measures each work twice: beside a process that does the other work, and beside a process that only uses the
-    CPU."""
+    """Measures the cost of `work` alone, beside a process that only uses the CPU (CLOCK), and beside a process that
+    does `load`."""
     with bench.subjects["module"]("prerouting"):
         for work, load in ((GET, ICMP), (ICMP, GET), (UDP, GET)):
             alone, costs = bench.instructions(work), {CLOCK: [], load: []}

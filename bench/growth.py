@@ -23,8 +23,8 @@ counted. The module also numbers the event that tells of the end, and asks wheth
 
 
 def _grown(work, costs, many):
-    """The row for `costs`, which has for each subject the cost with one socket or namespace, and the cost with
-    many."""
+    """The report's row for `costs`: for each module, the cost with one socket or namespace, and the cost with
+    `many`."""
     columns = {f"{name}, {count}": cost for name, pair in costs.items()
                for count, cost in zip(("1", f"{many:,}"), pair)}
     ratios = [Ratio(f"growth, {name}", many / one, LITTLE if name == "module" else Bound())
@@ -43,8 +43,8 @@ def sockets(bench):
 
 
 def namespaces(bench):
-    """The cost of works in one namespace, while there are few other namespaces, and while there are many. Also
-    yields the times of loading and unloading the modules."""
+    """The costs of an echo and of a UDP packet in one namespace, while there are few other namespaces, and while
+    there are many. Also yields the times of loading and unloading the modules."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (2 * NAMESPACES, 2 * NAMESPACES))
     place, works = Loopback(), (echo(64, times=100), udp("prerouting"))
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Reads the memory in which the fuzzers of a guest keep their current inputs. fuzz/guest/kcov.c writes it."""
+"""Reads the memory in which the fuzzers of a guest keep their current inputs. fuzz/guest/kcov.c writes this memory."""
 
 # The fuzzers of the module, in the order of their places in the memory.
 TARGETS = ("netlink", "packets")

@@ -10,7 +10,7 @@
 prepare_gdb() {
 	mkfifo "$1/gdb-to"
 	: >"$1/gdb-from"
-	# Opens the pipe also for writing. If nobody did, QEMU would wait for a writer when it opens the pipe.
+	# Opens the pipe also for writing. Otherwise QEMU would wait for a writer when it opens the pipe.
 	exec 5<>"$1/gdb-to"
 }
 

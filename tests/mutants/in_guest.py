@@ -31,8 +31,8 @@ from leftovers import Leftovers, adopt_orphans  # noqa: E402
 from netlink import has_kernel_socket  # noqa: E402
 from workers import TIME_LIMIT  # noqa: E402
 
-# Whether the kernel has KASAN and continues after a report. scripts/mutants boots a kernel that has KASAN with
-# this parameter, so that KASAN reports more than once.
+# Whether the kernel has KASAN and continues after a report. scripts/mutants boots the debug kernel, which has
+# KASAN, with the parameter kasan_multi_shot, so that KASAN reports more than once.
 REPORTS_ONLY = "kasan_multi_shot" in Path("/proc/cmdline").read_text(encoding="ascii")
 # The name that the plan has for the unchanged module. The plan lists all tests for it.
 UNCHANGED = "none"

@@ -149,7 +149,7 @@ impl Answer {
         matches!(self.what, What::Status { optional: true, .. })
     }
 
-    /// Compares a message that the socket at `portid` received.
+    /// Compares this answer with a message that the socket at `portid` received.
     ///
     /// # Panics
     ///

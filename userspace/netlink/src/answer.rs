@@ -18,8 +18,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Starts before the first datagram of the answer to a request with this type and sequence
-    /// number.
+    /// Expects the answer to the request that has the type `kind` and this sequence number.
     #[must_use]
     pub fn new(kind: u16, sequence: u32) -> Self {
         Self {

@@ -12,7 +12,7 @@ use crate::socket::Socket;
 #[derive(Default)]
 pub struct Owners {
     processes: Vec<Process>,
-    /// For the inode of each socket, the indices of the processes that have it open.
+    /// For the inode of each socket, the indices of the processes that have the socket open.
     by_inode: HashMap<u32, Vec<u32>>,
 }
 

@@ -178,8 +178,8 @@ fn destroy(
     Ok(())
 }
 
-/// Reports the outcome for each socket. Counts the sockets that were not destroyed, and the
-/// destroyed subflows, because the MPTCP connection of a subflow goes on.
+/// Reports the outcome for each socket. Counts the sockets that were not destroyed. Also counts the
+/// destroyed subflows: the command fails after them, too, because their MPTCP connections go on.
 struct Report<'o> {
     output: &'o mut Output,
     table: Table,

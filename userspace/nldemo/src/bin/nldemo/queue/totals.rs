@@ -76,7 +76,7 @@ impl Totals {
         } += packets;
     }
 
-    /// Adds the packets, unsent verdicts and refusals that were counted while the queue was closed.
+    /// Adds the counts that closing the queue returned.
     pub(super) fn close(&mut self, closed: &Closed) {
         self.flushed += closed.flushed;
         self.unsent += closed.unsent;
