@@ -215,7 +215,7 @@ mod portable {
     // On x86-64 only the KUnit tests use this `mod`, and they do not call this function.
     #[cfg_attr(CONFIG_X86_64, expect(dead_code))]
     pub(super) unsafe fn increment(counter: *mut u64) {
-        // SAFETY: The caller keeps the requirement of `add`, too.
+        // SAFETY: This function has the same requirement as `add`, and the caller keeps it.
         unsafe { add(counter, 1) };
     }
 

@@ -307,24 +307,25 @@ impl<T: Subsystem> Weak<T> {
         Some(f(&instance))
     }
 
-    /// Hands the value to the C side.
+    /// Makes a pointer from the value. The kernel's code in C can store the pointer.
     pub(super) fn into_raw(self) -> *mut c_void {
         Arc::into_raw(self.0).cast_mut().cast()
     }
 
-    /// Borrows a value that was handed to the C side.
+    /// Borrows the value from which [`into_raw`](Self::into_raw) made `raw`.
     ///
     /// # Safety
     ///
     /// `raw` must come from [`into_raw`](Self::into_raw). [`from_raw`](Self::from_raw) must not
-    /// take it back during `'a`.
+    /// take the value back before `'a` ends.
     pub(super) unsafe fn borrow<'a>(raw: *mut c_void) -> impl Deref<Target = Self> + 'a {
-        // SAFETY: The caller promises that `raw` comes from `into_raw` and stays with the C side.
-        // `ManuallyDrop` keeps the reference that `raw` stands for.
+        // SAFETY: The caller promises that `raw` comes from `into_raw`, and that `from_raw`
+        // does not take the value back before `'a` ends. `ManuallyDrop` keeps the reference
+        // that `raw` stands for.
         ManuallyDrop::new(Self(unsafe { Arc::from_raw(raw.cast()) }))
     }
 
-    /// Takes a value back from the C side.
+    /// Takes back the value from which [`into_raw`](Self::into_raw) made `raw`.
     ///
     /// # Safety
     ///
@@ -349,7 +350,7 @@ impl<T: Subsystem> Clone for Weak<T> {
     }
 }
 
-/// Something that makes an instance of `T` reachable from the rest of the kernel.
+/// An object through which the rest of the kernel calls an instance of `T`.
 ///
 /// # Safety
 ///

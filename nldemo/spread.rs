@@ -74,7 +74,7 @@ fn mix(mut bits: u64) -> u64 {
     bits ^ (bits >> 33)
 }
 
-/// The upper half of a hash, which depends on every bit of the hashed value.
+/// The upper half of a hash. It depends on every bit of the hashed value.
 #[inline]
 fn high_half(hash: u64) -> u32 {
     // CAST: After the shift only the lower 32 bits can be set.

@@ -32,8 +32,8 @@ pub(crate) fn may_be_icmp(packet: &(impl ReadAt + ?Sized)) -> bool {
 
 /// Classifies an IPv4 packet that starts at offset 0.
 ///
-/// A total length of 0 is malformed here. The kernel writes this length only into TCP segments that
-/// it merged, never into ICMP.
+/// An ICMP packet with total length 0 is [`Class::Malformed`]. The kernel writes this length
+/// only into TCP segments that it merged.
 pub(crate) fn ipv4(packet: &(impl ReadAt + ?Sized)) -> Class {
     let Some([version_ihl, _, len0, len1, _, _, fragment0, fragment1, _, protocol]) =
         packet.read_at::<10>(0)
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn lying_headers_are_malformed() {
-        // Version 6, and a header length below that of the shortest header.
+        // Version 6. Then header lengths of 16 and 0 bytes: the shortest header has 20.
         assert_eq!(with(0, 0x65), Class::Malformed);
         assert_eq!(with(0, 0x44), Class::Malformed);
         assert_eq!(with(0, 0x40), Class::Malformed);
