@@ -35,20 +35,20 @@ pub(crate) enum Difference {
     /// Etherparse requires a valid IP header. If a packet is not ICMP, the classifier reads only
     /// the protocol number, to be fast.
     BrokenPacketOfAnotherProtocol,
-    /// Etherparse requires all options of an IPv4 header. If a packet is a fragment but not the
-    /// first one, the classifier does not read its options.
+    /// Etherparse refuses an IPv4 packet that ends before the end of its options. If the packet is
+    /// a fragment but not the first one, the classifier accepts it, and does not read the options.
     LaterFragmentWithoutItsOptions,
     /// If the IPv4 total length is less than the header's length, etherparse assumes that the total
     /// length is not set yet. The classifier refuses the packet.
     TotalLengthBelowTheHeader,
-    /// In strict mode, etherparse refuses an IPv4 packet whose data end early. The classifier
-    /// accepts it, because it reads only headers.
+    /// In strict mode, etherparse refuses an IPv4 packet that is shorter than its total length. The
+    /// classifier accepts the packet, because the classifier reads only headers.
     TotalLengthBeyondThePacket,
     /// Etherparse refuses a timestamp message whose length is not 20 bytes. The classifier accepts
     /// any length of at least 8 bytes, because the receiver checks the length.
     TimestampOfAnotherLength,
     /// If an IPv6 packet is a fragment but not the first one, etherparse reads the data after the
-    /// fragment header as further headers. The classifier ends at the fragment header.
+    /// fragment header as further headers. The classifier stops at the fragment header.
     LaterFragmentReadOn,
     /// Etherparse accepts a fragment of a jumbogram. RFC 2675 forbids such fragments, and the
     /// kernel drops them.
@@ -168,7 +168,8 @@ fn ipv4_without_header(
     Class::Malformed
 }
 
-/// Whether this is the number of ICMPv6, or of an extension header, which ICMPv6 can follow.
+/// Whether `next` is the number of ICMPv6 or of an extension header. ICMPv6 can follow an extension
+/// header.
 fn leads_to_icmpv6(next: IpNumber) -> bool {
     use ip_number::*;
     next == IPV6_ICMP || next.is_ipv6_ext_header_value() && ![ENCAP_SEC, EXP0, EXP1].contains(&next)

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Whether the kernel accepts other content for packets in this network namespace.
+//! Whether the kernel accepts new content for packets in this network namespace.
 
 use std::fs;
 use std::path::Path;
 
-/// Whether the kernel accepts other content for packets of the calling thread's network namespace.
-/// The kernel accepts other content if the initial user namespace owns the network namespace. The
-/// result is true if the owner cannot be found out.
+/// Whether the kernel accepts new content for packets of the calling thread's network namespace.
+/// The kernel accepts it only if the initial user namespace owns the network namespace. If this
+/// function cannot find out the owner, it returns true.
 ///
 /// The kernel tells the owner only by an ioctl, which needs `unsafe`. But in network namespaces
 /// with another owner, the kernel hides most settings of the IPv6 route table. So if the namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Gives a packet other content that the kernel accepts.
+//! Replaces the content of a packet by content that the kernel accepts.
 //!
 //! When `nfqnl_mangle()` in `net/netfilter/nfnetlink_queue.c` rejects the new content, it drops the
 //! packet and reports nothing. So this file checks all conditions of `nfqnl_mangle()` before a
@@ -20,7 +20,7 @@ const IPV4_HEADER_LEN: usize = 20;
 /// the other flags and not the fragment offset.
 const DONT_FRAGMENT: u8 = 0x40;
 
-/// Other content for a packet. It was checked that the kernel accepts this content.
+/// New content for a packet. [`Edit::finish`] has checked that the kernel accepts this content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rewritten {
     pub(crate) id: u32,
@@ -36,7 +36,7 @@ impl Rewritten {
     }
 }
 
-/// A packet's content while it is changed.
+/// A copy of a packet's content, to make changes in.
 ///
 /// ```
 /// # use nfnetlink_queue::{Edit, Packet, Unwritable};
@@ -60,7 +60,7 @@ pub struct Edit<'a> {
 }
 
 impl<'a> Edit<'a> {
-    /// Starts with the present content of the packet. Fails if the packet cannot get other content.
+    /// Starts with the present content of the packet. Fails if this content cannot be replaced.
     pub fn new(packet: &'a Packet<'a>) -> Result<Self, Unwritable> {
         let family = i32::from(packet.family);
         if family != libc::AF_INET && family != libc::AF_INET6 {

@@ -3,10 +3,10 @@
 //! Socket filters: BPF programs that the kernel runs for every packet or message of a socket.
 //!
 //! This crate assembles the programs, so its users need no compiler for BPF. It puts a program into
-//! an ELF image, as a compiler does, and the crate `aya` loads the image:
+//! an ELF image, as a compiler does, and the crate `aya` loads the image. There are two filters:
 //!
-//! - [`Counter`] counts the packets that an interface receives and sends. The program counts them
-//!   in a map that it shares with the counter. No packet reaches userspace;
+//! - [`Counter`] counts the packets that an interface receives and sends. A BPF program counts the
+//!   packets in a map, and the `Counter` reads the map. No packet reaches userspace.
 //! - [`MessageFilter`] drops some messages before a netlink socket receives them. The kernel runs
 //!   the filter for each datagram that it would deliver to the socket.
 //!

@@ -48,7 +48,7 @@ pub enum FilterError {
     /// A key is given twice.
     #[error("{0} is given twice; separate alternatives by commas after a single {0}=")]
     Twice(&'static str),
-    /// A condition excludes all sockets of a kind that is named.
+    /// The terms name a kind, and a condition that no socket of this kind can fulfill.
     #[error("no {0} socket can match: {0} sockets have no {key}", .kind.name())]
     Never {
         /// The kind.
@@ -149,7 +149,7 @@ impl Filter {
         self.named().contains(&socket.kind) && self.conditions.iter().all(|one| one.holds(socket))
     }
 
-    /// Whether sockets of a family of IP can match.
+    /// Whether sockets of this IP family can match.
     pub(super) fn allows(&self, family: Family) -> bool {
         self.conditions.iter().all(|condition| match condition {
             Condition::Family(families) => families.contains(&family),
@@ -167,8 +167,8 @@ impl Filter {
         states.unwrap_or(StateSet::ALL)
     }
 
-    /// The program that the kernel runs for each socket of IP. The program accepts all sockets that
-    /// match the filter, and may accept other sockets, too.
+    /// The bytecode program that the kernel runs for each socket with IP addresses. The program
+    /// accepts all sockets that match the filter, and may accept other sockets, too.
     pub(super) fn bytecode(&self) -> Vec<u8> {
         let conditions = self.conditions.iter();
         bytecode::assemble(conditions.filter_map(Condition::alternatives))

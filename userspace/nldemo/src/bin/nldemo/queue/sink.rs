@@ -4,9 +4,10 @@
 //!
 //! The thread of a queue receives the packets that wait, decides about each packet, and sends the
 //! verdicts to the kernel. Then it makes a line and a capture block for each packet. The thread
-//! gathers these records. It gives them to the writers when there are many, and before it waits for
-//! packets. Each writer has its own thread. If a writer has no room for a record, the writer leaves
-//! the record out and counts it. So output that fails, is slow or is stuck delays no verdict.
+//! gathers these records. It gives the records to the writers when it has many of them, and before
+//! it waits for packets. Each writer has its own thread. If a writer has no room for a record, the
+//! writer leaves the record out and counts it. So output that fails, is slow or is stuck delays no
+//! verdict.
 
 use std::fs::File;
 use std::io;
