@@ -34,8 +34,8 @@ def _connections(listener, count):
 
 
 def sockets(bench, program):
-    """The cost of one socket: the cost of many sockets minus the cost of few, divided by the number of the many
-    sockets."""
+    """The cost of one socket: the cost of listing `SOCKETS` connected sockets minus the cost of listing two, divided
+    by `SOCKETS`."""
     commands = dict(zip(NAMES, ([program, "diag", "list"], ["ss", "-a", "-n"])))
     namespace = Namespace()
     with namespace, socket.create_server(("127.0.0.1", 0)) as listener:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Changes Rust sources of this repository into those of the kernel tree.
 
-The sources are written as if they were in the tree. The differences:
+The sources of this repository are written as the tree needs them, with these exceptions:
 
 - In this repository, a module imports `net/` as `crate::net`; in the tree, as `kernel::net`.
 - The tree has all C items in one crate, and supports no older kernels. So it needs neither net/bindings.rs nor
@@ -28,7 +28,7 @@ EXAMPLE = re.compile(r"^(?P<comment> *//[/!]) ```\n(?:(?P=comment)(?! ```)[^\n]*
 
 
 def leaves(tree):
-    """The paths that a tree of imports names."""
+    """The paths that a `use` imports. `tree` is the text between `use` and the semicolon."""
     tree = re.sub(r"//[^\n]*", "", tree).strip()
     if not tree.endswith("}"):
         return [tree]
@@ -49,7 +49,7 @@ def place(name):
 
 
 def import_tree(paths, indent=""):
-    """The tree of imports for these paths, in the vertical form of the coding guidelines."""
+    """The text of a `use` that imports these paths, in the vertical form of the kernel's coding guidelines."""
     children = {}
     for path in sorted(paths, key=lambda path: place(path.partition("::")[0])):
         head, _, rest = path.partition("::")
@@ -93,7 +93,7 @@ class Translation:
         return path if self.crate != "kernel" else re.sub(r"^kernel::", "crate::", path)
 
     def imports(self, found):
-        """Imports that follow each other, grouped by crate."""
+        """The imports in the match `found`, with the paths of the tree, grouped by crate."""
         indent = found["indent"]
         groups = {}
         for one in IMPORT.finditer(found[0]):

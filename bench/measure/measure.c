@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The clock, the repetition of a work, and the check of its answers. */
+/* Repeats a work, measures the time of each round, and checks the answers. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

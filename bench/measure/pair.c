@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Packets from one socket to another. */
+/* Sends packets from one socket to another. */
 #include <string.h>
 #include <sys/socket.h>
 
@@ -34,7 +34,7 @@ static void once(void *context, unsigned int n)
 		die("send");
 	if (pair->between)
 		pair->between();
-	/* One recv() may return only a part of a stream. */
+	/* On a stream socket, one recv() may return only a part of the data. */
 	while (len < pair->received_size) {
 		ssize_t more = recv(pair->to, received(pair, n) + len, pair->received_size - len, 0);
 

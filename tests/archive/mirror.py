@@ -34,9 +34,9 @@ def packages_of(series):
 
 
 def newer(paragraphs, series):
-    """`paragraphs`, and each paragraph of the kernel `series` also with the number of the next series."""
+    """`paragraphs`, and a copy of each paragraph of the kernel `series`, with the number of the next series."""
     number = re.compile(rf"(?<![\d.]){re.escape(series)}(?!\d)")
-    # The file of the new package is the file of the old one. Nobody should fetch it.
+    # A copy names the same file as the paragraph that it copies, because nothing should fetch this file.
     added = (
         "\n".join(
             line if line.startswith("Filename:") else number.sub(following(series), line)
@@ -85,7 +85,7 @@ class Archive:
 
     @staticmethod
     def _release_fields(release):
-        """The lines of the signed `release` that name the suite, which apt and pins look at."""
+        """The lines of the signed `release` that describe the suite. apt and its pins use them."""
         wanted = "Origin:", "Label:", "Suite:", "Codename:", "Date:", "Architectures:", "Components:", "NotAutomatic:"
         return "\n".join(line for line in release.split("\n") if line.startswith((*wanted, "ButAutomaticUpgrades:")))
 
@@ -96,7 +96,7 @@ class Archive:
 
 
 def handler(archive):
-    """The class that answers the requests of one connection from `archive`."""
+    """A class for the HTTP server: it answers requests with the files of `archive`."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

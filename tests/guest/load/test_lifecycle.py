@@ -66,7 +66,7 @@ def test_unload_with_an_open_socket_is_refused(module, namespaces):
     for namespace in (None, namespaces()):
         client = namespace.client() if namespace else Client()
         assert references() == 1
-        # First the socket is unused, then it was used, then it has a reply that was not read.
+        # The socket is first unused, then used, and then has a reply that was not read.
         for step in (lambda: None, lambda: client.echo(b"used"), lambda: client.send(pack(ECHO))):
             step()
             with pytest.raises(OSError) as failure:

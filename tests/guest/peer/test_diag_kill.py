@@ -421,7 +421,7 @@ def test_socket_that_has_taken_its_place(all_, listing, kill_listed, kind):
         other.setblocking(False)
         with pytest.raises(BlockingIOError):
             other.accept() if kind == TCP else other.recv(1)
-        # A list with the old row and the row of the new socket: the new socket is destroyed.
+        # If the list has the old row and also the row of the new socket, the new socket is destroyed.
         (true_row,) = listing("port=80")
         status, outcomes, errors = kill_listed(row, true_row)
         assert (status, sorted(outcomes)) == (NO, ["destroyed", "gone" if kind == TCP else "replaced"])

@@ -99,8 +99,8 @@ impl<'a> Arbitrary<'a> for Step {
     }
 }
 
-/// The number of messages in a series. It is large, so that an input spends most of its time on
-/// messages, and little on the new sockets and the default configuration with which it begins.
+/// The number of messages that a [`Deed::Series`] sends. Each input begins with new sockets and the
+/// default configuration. The number is large, so that most of the input's time is for messages.
 const SERIES_LEN: u8 = 32;
 
 struct Fuzzer {
