@@ -235,8 +235,8 @@ struct Beginning<'a, T: Subsystem> {
     refusal: Option<Refusal>,
 }
 
-/// Starts a dump of a raw netlink protocol, as `netlink_dump_start()` does. If the dump has
-/// started, this also returns the error `EINTR`. With this error, the caller sends no
+/// Starts a dump of a raw netlink protocol, as `netlink_dump_start()` does. Even if the
+/// dump has started, this returns an error: `EINTR`. After this error, the caller sends no
 /// acknowledgement, because the end of the dump acknowledges the request.
 pub(super) fn start<T: Subsystem>(
     instance: &Instance<'_, T>,

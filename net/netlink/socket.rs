@@ -222,11 +222,11 @@ unsafe impl<T: Input> Attachment<T> for KernelSocket<T> {
     }
 
     unsafe fn drain(&self) {
-        // Beside our reference there can be references of two kinds. One is the socket's own
+        // Besides our reference there can be references of two kinds. One is the socket's own
         // reference: the release gives it up by `call_rcu()` (`deferred_put_nlk_sk()`), so after a
         // grace period. At the end of that period every lookup of the socket has ended, so no new
-        // reference can be taken later. The others are those of senders: a sender holds a reference
-        // until the callback that it runs has returned.
+        // reference can be taken later. All others are references of senders: a sender holds a
+        // reference until the callback that it runs has returned.
         if !self.take_last_reference() {
             // The kernel can delay the callbacks of `call_rcu()` for seconds. `rcu_barrier()` makes
             // the kernel run them soon.

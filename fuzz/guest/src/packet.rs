@@ -82,7 +82,8 @@ struct Damage {
     mask: u8,
 }
 
-/// A series consists of changed copies of one packet. This is the value that the copies change.
+/// The value in which the packets of a series differ. The packets of a series are copies of one
+/// packet, each with a value of its own.
 #[derive(Clone, Copy, Debug, Arbitrary)]
 pub enum Series {
     /// The place of the byte in which the bits of this mask are flipped.

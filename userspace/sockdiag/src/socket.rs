@@ -65,13 +65,14 @@ pub enum Details {
 /// The details of a socket of IP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ip {
-    /// The family of the socket. It is IPv6 even if the addresses are IPv4 addresses in IPv6 form.
+    /// The family of the socket. For an IPv6 socket this is IPv6, even if the addresses are IPv4
+    /// addresses in IPv6 form.
     pub family: Family,
     /// The protocol number. For a raw socket, the protocol that the socket was opened for.
     pub protocol: u8,
-    /// The end of the connection on this machine.
+    /// The endpoint of the connection on this machine.
     pub local: Endpoint,
-    /// The other end of the connection.
+    /// The other endpoint of the connection.
     pub remote: Endpoint,
     /// The interface that the socket is bound to, 0 for none.
     pub ifindex: u32,
@@ -83,7 +84,7 @@ pub struct Ip {
     pub v6only: Option<bool>,
 }
 
-/// An end of a connection.
+/// An endpoint of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// The address. All bytes are 0 if the address is unspecified.

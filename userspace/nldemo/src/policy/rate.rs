@@ -14,7 +14,7 @@ const SECOND: u64 = 1_000_000_000;
 /// rounding error of this time is still below 0.1 %.
 pub(super) const MAX: u32 = 1_000_000;
 
-/// A token bucket that holds the tokens of one second and begins full.
+/// A token bucket. It has room for the tokens of one second, and starts full.
 ///
 /// As in the generic cell rate algorithm, the only state is the time when the bucket would be full
 /// again. So the bucket needs no lock: a packet changes one atomic number.
