@@ -8,8 +8,8 @@ That part says how to reach registries: their names and replacements, the proxy,
 rest would change the build: wrappers, linkers, targets, flags. FILE is the configuration, and PATH is its
 path on the user's machine.
 
-Comments come first: "# cainfo: PATH" is the file of the certificates, "# needs: PATH" any other file
-of the user's machine that cargo will read.
+The output starts with comments: "# cainfo: PATH" names the file of the certificates, "# needs: PATH" any
+other file of the user's machine that cargo will read.
 """
 
 import json

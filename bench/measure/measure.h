@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Functions that all works share. */
+/* Functions that every work uses. A work (struct work) is one thing to measure. */
 #ifndef MEASURE_H
 #define MEASURE_H
 
@@ -38,16 +38,16 @@ unsigned long number(const char *name, const char *text, unsigned long least, un
 /* ROUNDS and TIMES: the first two arguments of every work. */
 struct repetition repetition(char **arguments);
 
-/* Memory that is zero. */
+/* Allocates memory and fills it with zero bytes. */
 void *allocate(size_t count, size_t size);
 
 /*
- * Does the work in rounds, after a first round that is not measured. Returns for every round the
- * nanoseconds that the work takes once, without the time for reading the clock.
+ * Does the work in rounds, after a first round that is not measured. Returns, for every
+ * round, the mean time of the work in nanoseconds, without the overhead of the clock and the calls.
  */
 double *measure(const struct work *work, struct repetition often);
 
-/* Prints the median, the least and the most of "count" times. */
+/* Prints the median, the shortest and the longest of "count" durations. */
 void print(double *took, size_t count);
 
 /* Fills a payload. The bytes depend on the seed, and do not repeat after a few bytes. */
