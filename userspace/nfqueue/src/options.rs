@@ -200,7 +200,8 @@ impl Options {
     }
 }
 
-/// The payload of the message that sets the length of a queue to 0, so that no packet has room.
+/// The payload of the message that sets the maximum length of a queue to 0, so that no packet has
+/// room.
 pub(crate) fn no_room_payload(queue: u16) -> Vec<u8> {
     let mut payload = nfgenmsg(queue).to_vec();
     attr::append(&mut payload, half(libc::NFQA_CFG_QUEUE_MAXLEN), [0; 4]);

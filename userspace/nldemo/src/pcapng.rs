@@ -58,15 +58,15 @@ pub fn append_header(buffer: &mut Vec<u8>) {
 pub fn append_interface(buffer: &mut Vec<u8>, name: &str, link_type: LinkType) {
     let mut block = Block::begin(buffer, INTERFACE_DESCRIPTION);
     block.put(&(link_type as u16).to_le_bytes());
-    // These bytes are a reserved field, and 0 as the longest length of a packet, which means no
-    // limit.
+    // Two bytes are a reserved field. The other four are the longest length of a packet. There, 0
+    // means no limit.
     block.put(&[0; 6]);
     block.option(IF_NAME, name.as_bytes());
     block.option(IF_TSRESOL, &[9]);
     block.end();
 }
 
-/// Adds a packet.
+/// Appends a packet.
 pub fn append_packet(buffer: &mut Vec<u8>, packet: &Captured<'_>) {
     let nanos = u64::try_from(packet.time.as_nanos()).unwrap_or(u64::MAX);
     let [low @ .., high0, high1, high2, high3] = nanos.to_le_bytes();
@@ -85,7 +85,7 @@ pub fn append_packet(buffer: &mut Vec<u8>, packet: &Captured<'_>) {
     block.end();
 }
 
-/// A block that is being added.
+/// A block that is being appended to the buffer.
 struct Block<'a> {
     buffer: &'a mut Vec<u8>,
     start: usize,
@@ -101,7 +101,7 @@ impl<'a> Block<'a> {
         block
     }
 
-    /// Adds bytes and pads them to 32 bits.
+    /// Appends bytes and pads them to 32 bits.
     fn put(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
         // Fields of two bytes come in pairs, so they need no padding.
@@ -116,7 +116,7 @@ impl<'a> Block<'a> {
         self.buffer.resize(padded, 0);
     }
 
-    /// Adds an option, unless it is too long.
+    /// Appends an option, unless it is too long.
     fn option(&mut self, kind: u16, value: &[u8]) {
         if let Ok(length) = u16::try_from(value.len()) {
             self.put(&kind.to_le_bytes());

@@ -24,14 +24,14 @@ use crate::digits::hardware_address;
 use crate::digits::hex;
 use crate::digits::written;
 
-/// Adds a key that is not the first key of its object.
+/// Appends a key that is not the first key of its object.
 macro_rules! key {
     ($json:ident, $key:literal) => {
         $json.extend_from_slice(concat!(",\"", $key, "\":").as_bytes())
     };
 }
 
-/// Adds a key with a string that needs no escapes.
+/// Appends a key with a string that needs no escapes.
 macro_rules! text {
     ($json:ident, $key:literal, $text:expr) => {
         $json.extend_from_slice(concat!(",\"", $key, "\":\"").as_bytes());
@@ -40,8 +40,8 @@ macro_rules! text {
     };
 }
 
-/// Adds a key with a boolean. Each value has its own branch, so that the compiler knows the number
-/// of bytes to add.
+/// Appends a key with a boolean. Each value has its own branch, so that the compiler knows the
+/// number of bytes to append.
 macro_rules! boolean {
     ($json:ident, $key:literal, $value:expr) => {
         if $value {
@@ -52,7 +52,7 @@ macro_rules! boolean {
     };
 }
 
-/// Adds a key with an optional value. The function `$append` adds the value if there is one.
+/// Appends a key with an optional value. The function `$append` appends the value if there is one.
 macro_rules! optional {
     ($json:ident, $key:literal, $value:expr, $append:expr) => {
         match $value {
@@ -65,7 +65,7 @@ macro_rules! optional {
     };
 }
 
-/// Adds the object about a packet on one line, without the end of the line. If `payload` is set,
+/// Appends the object about a packet on one line, without the end of the line. If `payload` is set,
 /// the object also has the bytes of the packet.
 pub(super) fn append(json: &mut Vec<u8>, seen: &Seen<'_>, payload: bool) {
     let Seen {

@@ -41,7 +41,7 @@ impl Text {
         }
     }
 
-    /// Adds the line of a packet.
+    /// Appends the line about a packet, and the packet's hexdump if hexdumps are on.
     pub(super) fn append(&self, line: &mut Vec<u8>, seen: &Seen<'_>) {
         append_packet(line, &seen.packet, &seen.names);
         match &seen.ip {
@@ -73,7 +73,7 @@ impl Text {
     }
 }
 
-/// Adds a decision as the policy language writes it.
+/// Appends a decision in the form of the policy language.
 #[inline]
 pub(super) fn append_decision(line: &mut Vec<u8>, decision: Decision) {
     match (decision.verdict(), decision.mark()) {
