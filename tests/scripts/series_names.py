@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Checks that the series for the kernel tree has all names that its sources use.
+"""Checks that the patch series for the kernel tree has all names that its sources use.
 
 usage: series_names.py TREE        TREE is the source of the kernel with the series
 
-The series leaves out some parts of this repository: macros, and items that bindgen makes from C headers. A source that
-uses one of their names fails only when the tree is built, which takes minutes. This check takes less time. It looks up
-each word in the sources of the series: a word that is a name in this repository must also be a name in the tree.
+The patch series leaves out some parts of this repository: macros, and items that bindgen makes from C headers. If a
+source uses one of their names, the build of the tree fails, but only after minutes. This check takes less time. It
+looks up each word in the sources of the patch series: a word that is a name in this repository must also be a name in
+the tree.
 
 Exit status: 0 the series has all names, 1 it lacks some.
 """

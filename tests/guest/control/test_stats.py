@@ -284,7 +284,7 @@ def waiting_dump(module):
 
 def test_dump_goes_on_when_there_is_room(waiting_dump):
     """When the client reads, the dump continues to its end. But first the client gets the error ENOBUFS, as
-    from any dump of the kernel that has no room at its start."""
+    from every netlink dump whose first part has no room in the receive buffer."""
     control = waiting_dump()
     messages = []
     while not messages or messages[-1].kind != NLMSG_DONE:

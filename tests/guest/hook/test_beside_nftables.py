@@ -42,7 +42,7 @@ RULES = "\n".join(f"""
 PACKET = {NFQA_PACKET_HDR, NFQA_PAYLOAD, NFQA_CT, NFQA_CT_INFO}
 MARKS, SENDER = {NFQA_MARK, NFQA_PRIORITY}, {NFQA_UID, NFQA_GID}
 IN, OUT = {NFQA_IFINDEX_INDEV}, {NFQA_IFINDEX_OUTDEV}
-# The hook points that a request passes, and the attributes that a listener gets there.
+# The hook points that an echo request passes, and the attributes that a listener gets there.
 PATH = [("near", LOCAL_OUT, PACKET | OUT | MARKS | SENDER),
         ("near", POST_ROUTING, PACKET | OUT | MARKS | SENDER),
         ("router", PRE_ROUTING, PACKET | IN | {NFQA_HWADDR}),

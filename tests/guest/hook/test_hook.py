@@ -173,14 +173,16 @@ def test_repeated_packet_comes_again(far_listener, link):
 PATH = [("near", LOCAL_OUT), ("near", POST_ROUTING),
         ("router", PRE_ROUTING), ("router", FORWARD), ("router", POST_ROUTING),
         ("far", PRE_ROUTING), ("far", LOCAL_IN)]
-# The points that the request passes, and then those of the reply. The reply goes from `far` to `near`.
+# The points that the echo request passes, and then the points that the echo reply passes on its way from `far`
+# to `near`.
 ROUND_TRIP = PATH + [({"near": "far", "far": "near"}.get(place, place), hook)
                      for place, hook in PATH]
 
 
 @pytest.mark.parametrize("mask", [1, 2, 4, 8, 16, 5, 31])
 def test_hook_points(load, routed, mask):
-    """Bug: the points of the hooks are not those of the mask's bits, or a point queues a packet twice."""
+    """Bug: a hook is at a point that the mask does not select, or a selected point lacks its hook, or a hook
+    queues a packet twice."""
     load(hooks=mask)
     listeners = {}
     for place in ("near", "router", "far"):
@@ -421,7 +423,7 @@ def test_packet_with_ip_options(far_listener, link):
 
 @pytest.mark.parametrize("hooks", [PRE_ROUTING, LOCAL_IN, LOCAL_OUT, POST_ROUTING])
 def test_packet_in_fragments_of_an_skb(load, loopback, hooks):
-    """Bug: the hook reads only the linear part of a packet, which has few bytes in a big ping on lo."""
+    """Bug: the hook reads only the linear part of a packet. The linear part of a big ping on lo is short."""
     load(hooks=1 << hooks)
     with loopback.near, Listener() as listener, loopback.pinger() as pinger:
         for seq, size in enumerate((20_000, 60_000), 1):

@@ -279,7 +279,7 @@ def test_filters_leave_what_they_mean(busy, diag):
             expected = [row["cookie"] for row in of_kinds if holds(row)]
             if found == expected or attempt == 2:
                 break
-            # Within a minute after its end, the kernel forgets a connection. So the list is read again.
+            # The kernel forgets a closed connection within a minute. So the list is read again.
             everything = diag(busy.namespace)
         assert found == expected, terms
         assert len(expected) < len(of_kinds), terms
@@ -443,7 +443,7 @@ def hold(ready, namespace, count):
 
 @pytest.fixture
 def holding(namespaces, start):
-    """Returns a function: another process opens `count` TCP sockets in a new network namespace."""
+    """Returns a function that lets another process open `count` TCP sockets in a new network namespace."""
     def holding(count):
         namespace, ready = namespaces(), Stop()
         holder = start(hold, ready, namespace, count)

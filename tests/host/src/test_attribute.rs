@@ -16,8 +16,8 @@ use crate::{
     property,
 };
 
-/// An attribute. Most attributes have a number of the policy, and a value that the policy allows or
-/// nearly allows.
+/// An attribute. Most attributes have a number that is in the policy, and a value that the policy
+/// allows or nearly allows.
 fn attribute() -> impl Strategy<Value = Vec<u8>> {
     let value = prop_oneof![
         vec(any::<u8>(), 0..9),
