@@ -56,9 +56,10 @@ def is_call(instruction, name):
 
 
 class Code:
-    """The module's instructions. The methods follow the code that runs from an instruction on."""
+    """The module's instructions. `reports` and `checks` follow the code from an offset on, as the CPU runs it."""
 
-    # The methods follow at most this number of instructions. A check of KASAN or the report of a bug is shorter.
+    # The largest number of instructions that `reports` and `checks` follow. A check of KASAN or the report of a bug is
+    # shorter.
     SHORT = 16
 
     def __init__(self, module):

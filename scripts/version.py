@@ -31,8 +31,8 @@ PLACES = [
 # A changelog begins with its newest entry.
 CHANGELOGS = [("debian/changelog", r"\Arust-nldemo \("), ("packaging/sdk/debian/changelog", r"\Alinux-rust-sdk \(")]
 UNRELEASED = "## Unreleased\n"
-# The line for Cargo.toml in this README has only the first two numbers, so that cargo accepts compatible
-# versions.
+# The line for Cargo.toml in this README has only the first two numbers of the version, so that cargo accepts
+# compatible versions.
 README, ASKED = "userspace/nfqueue/README.md", r'(nfnetlink-queue = \{ version = ")(\d+\.\d+)"'
 
 

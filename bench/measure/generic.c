@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Requests to a family of generic netlink. */
+/* Measures requests to a family of generic netlink. */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -74,7 +74,7 @@ static const void *find(const uint8_t *bytes, ssize_t len, uint16_t type, size_t
 	return NULL;
 }
 
-/* The message type that genetlink.c gave to the family of counters. */
+/* The message type that the kernel gave to the family of counters. */
 static uint16_t family(int fd)
 {
 	struct {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The works that send ICMP and ICMPv6 packets. The hooks queue these packets. All these
- * packets are echo replies, which nobody answers.
+ * Measures ICMP and ICMPv6 packets. The hooks queue these packets. All these packets are echo
+ * replies, which nobody answers.
  */
 #include <arpa/inet.h>
 #include <netinet/icmp6.h>
