@@ -26,11 +26,11 @@ use super::{
 };
 
 /// Proof that the caller is in an RCU read-side critical section: its own section, or one that the
-/// C side entered before it called us.
+/// kernel's C code entered before it called us.
 ///
-/// A guard would be unsound: safe code can leak a guard, and then could keep a reference to the
-/// value for ever. But the RCU section ends nevertheless, at the latest when the task exits
-/// (`exit_rcu()`).
+/// A guard would be unsound as proof: safe code can leak a guard, and could then keep a reference
+/// to an RCU-protected value for ever. But the RCU section ends nevertheless, at the latest when
+/// the task exits (`exit_rcu()`).
 ///
 /// # Invariants
 ///

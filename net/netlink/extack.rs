@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Passes refusals to the C side, which sends them as extended acknowledgements.
+//! Passes refusals to netlink's C code, which sends them as extended acknowledgements.
 //!
 //! C header: `struct netlink_ext_ack` in
 //! [`include/linux/netlink.h`](srctree/include/linux/netlink.h)
@@ -17,8 +17,8 @@ use super::refusal::Refusal;
 /// Writes a refusal to `extack`, except the error number.
 ///
 /// `payload` is the payload of the refused message. `extack` gets pointers into this payload.
-/// The C side converts such a pointer to an offset if it points into the message that is
-/// acknowledged (`nlmsg_check_in_payload()`).
+/// Netlink's C code converts such a pointer to an offset if the pointer points into the message
+/// that is acknowledged (`nlmsg_check_in_payload()`).
 pub(super) fn tell(extack: &mut bindings::netlink_ext_ack, refusal: &Refusal, payload: &[u8]) {
     if let Some(text) = refusal.message() {
         extack._msg = text.as_char_ptr();
