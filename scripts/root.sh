@@ -85,7 +85,7 @@ make_root() {
 		# dpkg need not wait for the disk: if a crash leaves a root unfinished, that root is never used.
 		--dpkgopt=force-unsafe-io)
 	for p in "${excludes[@]}"; do args+=("--dpkgopt=path-exclude=$p"); done
-	# mmdebstrap splits a hook at spaces. The hooks name files relative to apt_dir, so no path brings a space.
+	# mmdebstrap splits a hook at spaces. The hooks name files relative to apt_dir, so they have no path with a space.
 	args+=("--setup-hook=mkdir -p \"\$1/etc/apt/preferences.d\" \"\$1/var/cache/apt/archives\""
 		"--setup-hook=upload preferences /etc/apt/preferences.d/nldemo"
 		"--setup-hook=sync-in lists /var/lib/apt/lists"

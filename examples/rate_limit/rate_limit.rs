@@ -41,7 +41,7 @@ const BURST: i64 = 5;
 
 struct RateLimit {
     begin: Instant<Monotonic>,
-    /// The end of the `INTERVAL` of the last message that passed, in nanoseconds since `begin`.
+    /// The end of the last `INTERVAL` that a message took, in nanoseconds since `begin`.
     due: Atomic<i64>,
     /// The number of messages that passed, and the number of messages that were dropped.
     counters: Counters<2>,

@@ -36,7 +36,7 @@
 #define TEXT_MAX (4UL << 20)
 /*
  * The size of a fuzzer's place in the file NLDEMO_FUZZ_LAST. A place has the length and the bytes
- * of the fuzzer's current input. The host reads it (fuzz/places.py).
+ * of the fuzzer's current input. The host reads the file (fuzz/places.py).
  */
 #define PLACE_SIZE (256UL << 10)
 
@@ -120,7 +120,7 @@ static void remember(const uint8_t *data, size_t size)
 	memcpy(last + sizeof(length), data, length);
 }
 
-/* For each edge that ran, sets its counter to 1. It does not tell how often the edge ran. */
+/* Sets the counter of each edge that ran to 1. A counter does not tell how often its edge ran. */
 static void collect(void)
 {
 	uint64_t count = __atomic_load_n(&trace[0], __ATOMIC_ACQUIRE);

@@ -17,9 +17,9 @@ pub(crate) struct Entry {
     pub(crate) date: String,
     pub(crate) commit: String,
     pub(crate) kernel: String,
-    /// The module's costs in instructions, by work.
+    /// The module's cost of each work, in instructions. A key is the name of a work.
     pub(crate) module: BTreeMap<String, f64>,
-    /// Ratios of instructions, by work and name.
+    /// The ratios of costs in instructions. A key has the names of the work and of the ratio.
     pub(crate) ratios: BTreeMap<String, f64>,
 }
 

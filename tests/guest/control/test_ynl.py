@@ -129,7 +129,7 @@ def test_peer_and_client_agree(module, peer_program):
                                "hooks=input,output", "ipv6-types=1-3,200"))
         assert as_ynl(shown) == ynl.request("--do", "config-get")
         assert monitor.event() == ("config", shown)
-    # The request that nldemo sends for the totals is counted in the YNL client's answer.
+    # The totals that the YNL client gets also count the request by which nldemo got its totals.
     totals = peer("stats")
     assert ynl.request("--do", "stats-get")["messages"] == totals["messages"] + 1
     assert [row["cpu"] for row in peer("stats", "--per-cpu")["cpus"]] == [

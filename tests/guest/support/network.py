@@ -89,8 +89,8 @@ def named(name):
 
 
 def await_carrier(*devices):
-    """Waits until the devices of the calling thread's network namespace can send. They are veth devices. Both
-    ends of each pair must be up.
+    """Waits until these veth devices, in the calling thread's network namespace, can send. Both ends of each
+    pair must be up.
 
     If a device was set up before the other end of its pair, the kernel gives it a carrier later, in a worker.
     Until then the device silently drops the packets that it should send. When a program asks for the device by
@@ -290,14 +290,14 @@ class Path4:
 
     def unanswered(self):
         """The number of echo requests that the kernel received but did not answer. icmp_reply() drops a reply
-        if another reply is being sent on this CPU. That happens on PREEMPT_RT, where the task that sends the
+        if another reply is being sent on the same CPU. That happens on PREEMPT_RT, where the task that sends the
         other reply can be preempted."""
         icmp = self.far.counters()["Icmp"]
         return icmp["InEchos"] - icmp["OutEchoReps"]
 
     def wait_for_replies(self, pinger, seqs, lost=0):
         """Waits for the reply to each of the pings `seqs`, except pings that the kernel itself leaves unanswered.
-        `lost` is the number of such pings before. Returns the new number."""
+        `lost` is the number of such pings before this call. Returns their number after this call."""
         waiting = set(seqs)
         quiet_until = time.monotonic() + DEADLINE
         while waiting:

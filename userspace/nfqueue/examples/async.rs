@@ -31,7 +31,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // kernel has the verdict.
         queue.decide(queued.id, decision).await?;
     }
-    // If the socket is full, the loop goes on. The kernel counts the packets that had no room.
+    // If the socket's receive buffer is full, the kernel drops packets and counts them. The loop
+    // above goes on.
     println!("lost: {:?}", queue.get_ref().losses());
     println!("left: {:?}", queue.close().await?);
     Ok(())

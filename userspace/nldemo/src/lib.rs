@@ -13,7 +13,7 @@
 //!   `nfnetlink_queue` receives these packets from a netfilter queue;
 //! - [`pcapng`], [`hexdump`] and [`hex`] write packets, as blocks of a capture file or as text.
 //!
-//! No message can make this crate panic, even if another program than the kernel sends it.
+//! No message can make this crate panic, whether the kernel or another process sends it.
 
 pub mod control;
 pub mod durations;

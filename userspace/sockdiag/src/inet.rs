@@ -80,7 +80,7 @@ pub(crate) fn request(
     states: u32,
     id: &SocketId,
 ) -> Vec<u8> {
-    // The field has a bit for each attribute. The attribute with number N has bit N - 1.
+    // The field `idiag_ext` has a bit for each attribute: bit N - 1 for attribute number N.
     let extension = match extension {
         Extension::None => 0,
         Extension::Info => 1 << 1,
@@ -102,7 +102,7 @@ pub(crate) fn request(
     payload
 }
 
-/// The payload of a request for all sockets that a program of `inet_diag` accepts.
+/// The payload of a request for all sockets that the program `bytecode` accepts.
 pub(crate) fn dump(family: Family, kind: Kind, states: u32, bytecode: &[u8]) -> Vec<u8> {
     let any = Endpoint {
         address: unspecified(family),
