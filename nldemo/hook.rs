@@ -69,7 +69,8 @@ fn decide(family: Family, netns: &NetNs, packet: &Packet, state: &State, point: 
     }
     let count = |what| netns.statistics.count_packet(family, what);
     let class = match classify(family, &packet.linear()) {
-        // The linear part can end within the headers. Then the other headers are in fragments.
+        // The linear part can end within the headers. Then the rest of the headers is in the
+        // fragments of the `sk_buff`.
         Class::Malformed => classify_fragments(family, packet),
         class => class,
     };
@@ -99,8 +100,8 @@ fn decide(family: Family, netns: &NetNs, packet: &Packet, state: &State, point: 
     Verdict::queue(queue(netns, config, packet, family), config.bypass)
 }
 
-/// Classifies a packet by all its bytes, also those in fragments. `decide` calls this if the linear
-/// part alone looks malformed.
+/// Classifies a packet by all its bytes, also those in the fragments of the `sk_buff`. `decide`
+/// calls this if the linear part alone looks malformed.
 #[cold]
 #[inline(never)]
 fn classify_fragments(family: Family, packet: &Packet) -> Class {

@@ -220,7 +220,7 @@ impl<V> Attribute<V> {
         }
     }
 
-    /// Refuses messages that lack the attribute.
+    /// Makes the attribute required: a message that lacks it is refused.
     pub const fn required(self) -> Self {
         Self::with_rule(Rule {
             required: true,

@@ -248,7 +248,7 @@ unsafe impl<T: Family> Sync for Channel<T> {}
 
 impl<T: Family> Channel<T> {
     fn registration(&self) -> &Registration<T> {
-        // SAFETY: By the type invariants the registration is valid as long as `self`.
+        // SAFETY: By the type invariants the registration is valid as long as `self` is.
         unsafe { self.registration.as_ref() }
     }
 
@@ -258,8 +258,9 @@ impl<T: Family> Channel<T> {
     }
 
     fn socket(&self) -> *mut bindings::sock {
-        // SAFETY: By the type invariants the namespace is valid, and there is a pointer at the
-        // offset. The pointer is written before anyone can find the namespace.
+        // SAFETY: By the type invariants the namespace is valid. `NET_GENL_SOCK` is the offset of a
+        // pointer in `struct net`. The kernel writes this pointer before anyone can find the
+        // namespace.
         unsafe {
             let socket = self.net.as_ptr().byte_add(NET_GENL_SOCK);
             socket.cast::<*mut bindings::sock>().read()
@@ -438,8 +439,8 @@ impl<T: Family> Registration<T> {
         T::OPERATIONS.get(usize::from(place).wrapping_sub(1))
     }
 
-    /// Appends the entries that generic netlink needs for an operation to `operations`, and its
-    /// policy to `policies`.
+    /// Makes the entries that generic netlink needs for one operation, and appends them to
+    /// `operations`. Appends the policy of the operation to `policies`.
     fn append(
         operation: &Operation<T, Command>,
         policies: &mut Exported,
@@ -474,7 +475,7 @@ impl<T: Family> Registration<T> {
         Ok(())
     }
 
-    /// The function that the C side calls for a request.
+    /// The function that generic netlink calls for a request.
     ///
     /// # Safety
     ///
@@ -496,7 +497,7 @@ impl<T: Family> Registration<T> {
         }
     }
 
-    /// The function that the C side calls to start a dump.
+    /// The function that generic netlink calls to start a dump.
     ///
     /// # Safety
     ///
@@ -583,7 +584,7 @@ impl<T: Family> Registration<T> {
         }
     }
 
-    /// The C side calls this when a socket is about to join a group of the family.
+    /// Generic netlink calls this when a socket is about to join a group of the family.
     ///
     /// # Safety
     ///
@@ -785,7 +786,7 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
     true
 }
 
-/// A name as the array that the C side wants.
+/// A name as an array, for the fields `name` of C structures.
 fn to_array(name: &CStr) -> [c_char; bindings::GENL_NAMSIZ as usize] {
     let mut array = [0; bindings::GENL_NAMSIZ as usize];
     for (to, from) in array.iter_mut().zip(name.to_bytes()) {

@@ -83,8 +83,8 @@ impl Inbox {
         self.lengths.len() == self.places
     }
 
-    /// The datagrams, in the order in which the kernel sent them. Instead of a datagram that was
-    /// longer than its place, it returns [`Error::Truncated`].
+    /// The datagrams, in the order in which the kernel sent them. If a datagram was longer
+    /// than its place, the iterator returns [`Error::Truncated`] instead of the datagram.
     #[inline]
     pub fn datagrams(&self) -> impl Iterator<Item = Result<&[u8], Error>> {
         let places = self.room.chunks_exact(self.place_length);

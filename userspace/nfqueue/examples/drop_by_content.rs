@@ -31,7 +31,7 @@ fn main() -> Result<()> {
             Decision::ACCEPT
         };
         match queue.decide(queued.id, decision) {
-            // The queue keeps the verdict, and sends it with the next verdict.
+            // `queue` keeps the verdict, and sends it together with the next verdict.
             Err(error) if error.is_temporary() => eprintln!("{error}"),
             decided => decided?,
         }

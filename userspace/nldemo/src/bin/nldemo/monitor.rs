@@ -131,7 +131,7 @@ pub(crate) fn follow(
         let Some(notice) = monitor.next(deadline, Some(stop.as_fd()))? else {
             break;
         };
-        // The limit does not count notices about missing events.
+        // Notices about missing events do not count towards `limits.count`.
         if !matches!(notice, Notice::Lost { .. } | Notice::Filtered { .. }) {
             left = left.map(|left| left - 1);
         }
