@@ -3,7 +3,7 @@
 """Prints the results of the fuzzers, for scripts/fuzz.
 
 This program writes findings to OUTPUT/findings. OUTPUT/unreached.txt gets the module's lines that did
-not run. The last line of its output, "N passed, N failed", counts fuzzers.
+not run. The last line that this program prints, "N passed, N failed", counts fuzzers.
 """
 
 import argparse

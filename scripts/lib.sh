@@ -26,7 +26,7 @@ if [[ ! ${NLDEMO_CLEAN-} ]]; then
 	exec env -i "${environment[@]}" "$BASH" "${options[@]}" -- "$0" "$@"
 fi
 unset NLDEMO_CLEAN # So a script that this script calls starts again, too, in a clean environment.
-# Not only the owner must be able to read the built files: in a guest, other users read them, too.
+# All users must be able to read the built files: in a guest, not only the owner reads them.
 umask 022
 
 CHECKOUT=$(cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
@@ -149,7 +149,7 @@ remove_tree() {
 
 # remove_unlinked DIR [WHAT]: in DIR, links point to the directories that are kept. Removes links that were
 # not used for two weeks, and directories without a link: a killed run left them, or another run replaced
-# them. A directory in use is locked, and stays.
+# them. A directory in use is locked, and stays. WHAT describes the removed directories, for a message.
 remove_unlinked() {
 	local d linked
 	find -H "$1" -maxdepth 1 -type l -mtime +14 -delete

@@ -2,7 +2,7 @@
 /*
  * BPF programs for Netfilter hooks, with which the benchmark compares the hook of the module. These
  * programs let every packet pass. A BPF program cannot queue a packet, because the verifier allows
- * only NF_DROP and NF_ACCEPT as its result.
+ * only the results NF_DROP and NF_ACCEPT.
  */
 #include <stdbool.h>
 #include <linux/bpf.h>

@@ -75,8 +75,8 @@ class Block:
     commands: list
 
     def script(self):
-        """A script for bash that runs the commands. It ends at the first command that fails, or that succeeds although
-    it should fail."""
+        """A script for bash that runs the commands. It ends at the first command that fails, or that succeeds
+        although it should fail."""
         lines = ["set -e"]
         for command in self.commands:
             if not command.not_run:
@@ -91,7 +91,8 @@ def documents():
 
 
 def fenced():
-    """All blocks that can have commands or their output, as (place, mark, language, lines)."""
+    """All blocks that can have commands or their output, as (place, mark, language, lines). `mark` is the comment above
+    the block."""
     for document in documents():
         text = (ROOT / document).read_text(encoding="utf-8")
         for match in BLOCK.finditer(text):

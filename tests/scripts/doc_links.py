@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""Checks that the targets of links within the documentation exist, and the files that drawings name.
+"""Checks that the targets of links within the documentation exist, and the files that blocks of `text` name.
 
 usage: doc_links.py
 

@@ -227,16 +227,16 @@ def named_in(payload):
 
 @pytest.fixture
 def refused(control, monitor):
-    """Checks that a change of the configuration with the invalid bytes `bad` is refused, also if valid
-    attributes are before or after these bytes."""
+    """Returns a function. It checks that a change of the configuration with the invalid bytes `bad` is
+    refused, also if valid attributes are before or after these bytes."""
     config = control.config()
 
     def refused(bad, error, word, at=0, *, missing=None):
         """`at` is the offset of the offending attribute in `bad`."""
         named = named_in(bad)
         for ahead, behind in (({}, {}), ({}, BEHIND), (AHEAD, {}), (AHEAD, BEHIND)):
-            # If `bad` is not a whole attribute, nothing may come after it: the bytes of `bad` would become a
-            # part of the next attribute.
+            # If the last attribute in `bad` is not whole, no other attribute may follow it: the module would
+            # take the first bytes of the other attribute for a part of `bad`.
             if len(bad) % 4 and behind:
                 continue
             ahead, behind = (encode_all({name: value for name, value in some.items()
@@ -472,7 +472,7 @@ def test_refusals_are_plain_for_clients_that_know_no_more(control):
         assert (failure.value.errno, failure.value.text, failure.value.offset) == (error, "", None)
 
 
-# The rights that a client needs.
+# These tests check which rights a client needs.
 
 
 def _assert_may_only_look(control):

@@ -160,7 +160,7 @@ fn tamper(packet: &mut Vec<u8>, how: u64) {
     }
 }
 
-/// A packet, and a series of changes to it.
+/// A packet, and the changes that [`each()`](Self::each) makes to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Tampered {
     packet: Vec<u8>,
@@ -173,7 +173,8 @@ impl Tampered {
     /// The largest number of changes that one packet has.
     const DEPTH: usize = 4;
 
-    /// Calls `test` with the unchanged packet, and with the packet after each change.
+    /// Calls `test` with the unchanged packet, and again after each change. After four changes
+    /// (`DEPTH`), the next change is made to the unchanged packet.
     pub(crate) fn each<E>(&self, mut test: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         test(&self.packet)?;
         for tampering in self.tampering.chunks(Self::DEPTH) {
