@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The C headers whose items this module uses. Kbuild lists the items. net/ has such a header of
- * its own for the items that the library uses.
+ * The C headers whose items this module uses. The file Kbuild lists the items. The library in net/
+ * has a bindings_helper.h of its own.
  */
 #include "uapi/nldemo.h"

@@ -139,8 +139,8 @@ impl Hooknum {
     ];
 }
 
-/// The order of the hooks at one place: a hook with a lower priority runs earlier
-/// (`enum nf_ip_hook_priorities`).
+/// The order of the hooks with the same family and hooknum: a hook with a lower priority runs
+/// earlier (`enum nf_ip_hook_priorities`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Priority(pub i32);
 
@@ -150,14 +150,14 @@ impl Priority {
     pub const FILTER: Self = Self(nf_ip_hook_priorities_NF_IP_PRI_FILTER);
 }
 
-/// One place where Netfilter calls a hook.
+/// A point at which Netfilter calls a hook.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Point {
     /// The network layer protocol of the packets.
     pub family: Family,
     /// The place on the packets' way.
     pub hooknum: Hooknum,
-    /// The order among the hooks at that place.
+    /// The order among the hooks with this family and hooknum.
     pub priority: Priority,
 }
 
@@ -202,7 +202,7 @@ impl Points {
     }
 
     /// Collects `points` without duplicates. The iterator is code of the caller, and may never
-    /// end. So this stops after [`POINTS_MAX`] points.
+    /// end. So this function stops after [`POINTS_MAX`] points.
     ///
     /// # Errors
     ///
@@ -712,7 +712,7 @@ mod tests {
     };
 
     /// A hook that reads the first and the last byte of the IP header in the linear part. It
-    /// drops a packet if one of the two bytes is not there.
+    /// accepts a packet if both bytes are there and are 0xff.
     struct Probe;
 
     static PROBE: Key<Probe> = Key::new();
@@ -741,10 +741,10 @@ mod tests {
         }
     }
 
-    /// The verdict of a hook on a packet of `len` bytes. The first `linear` bytes are in the
-    /// linear part, the other bytes in a fragment. The memory behind the linear part has the
-    /// same bytes as the packet. So a hook that reads beyond the linear part accepts the packet,
-    /// and the test fails.
+    /// The verdict of [`Probe`] on a packet of `len` bytes. The first `linear` bytes are in the
+    /// linear part, the other bytes in a fragment. The bytes of the linear part are 0xff, and so
+    /// are the bytes of the memory behind it. So if `callback` lets [`Probe`] read beyond the
+    /// linear part, [`Probe`] accepts the packet, and the test fails.
     fn verdict_on<const FAMILY: u8>(family: Family, len: usize, linear: usize) -> Result<c_uint> {
         const ROOM: usize = 64;
         let mut probe = Probe;
@@ -771,7 +771,7 @@ mod tests {
         };
         let skb = NonNull::new(skb).ok_or(ENOMEM)?.as_ptr();
         // SAFETY: The buffer is ours. It has room for `ROOM` bytes in its linear part, and for
-        // `ROOM` bytes in a fragment. Nobody else uses this packet. Entry and state are valid
+        // `ROOM` bytes in a fragment. Nobody else uses the buffer. Entry and state are valid
         // while the hook runs.
         Ok(unsafe {
             (*skb).data.write_bytes(0xff, ROOM);

@@ -42,8 +42,8 @@ pub trait Number: sealed::Sealed + Copy + PartialEq + 'static {
 
 impl sealed::Sealed for MessageType {}
 
-// The types below have no size. So code for a raw protocol does not become slower because generic
-// netlink exists, too.
+// The types below have size 0. So support for generic netlink does not make the code for a raw
+// protocol slower.
 impl Number for MessageType {
     type Envelope = ();
     type Head = [u8; 0];
@@ -60,7 +60,8 @@ impl Number for MessageType {
     }
 }
 
-/// The size of a family's header in a buffer (`GENL_HDRLEN`).
+/// The size of the header that generic netlink puts between netlink's header and the payload
+/// (`GENL_HDRLEN`).
 pub(super) const HEAD_LEN: usize = 4;
 
 /// The number of a message in a family of generic netlink (`struct genlmsghdr`).

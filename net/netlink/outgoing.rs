@@ -295,7 +295,8 @@ mod tests {
             payload.push(pattern(index), GFP_KERNEL)?;
         }
         let message = Outgoing::new(42, MessageType::new(16), 7, [], &payload)?;
-        // SAFETY: The buffer outlives the packet, and nothing changes the buffer.
+        // SAFETY: `message` has the buffer, and is dropped after `packet`. Nothing changes the
+        // buffer.
         let packet = unsafe { Packet::from_raw(message.skb.as_ptr()) };
 
         let header = Header {
@@ -362,7 +363,8 @@ mod tests {
     #[test]
     fn reads_beyond_the_end_fail() -> Result {
         let message = Outgoing::new(1, MessageType::new(16), 1, [], &[0xff; 6])?;
-        // SAFETY: The buffer outlives the packet, and nothing changes the buffer.
+        // SAFETY: `message` has the buffer, and is dropped after `packet`. Nothing changes the
+        // buffer.
         let packet = unsafe { Packet::from_raw(message.skb.as_ptr()) };
         assert!(packet.read_at::<4>(20) == Some([0xff, 0xff, 0, 0]));
         assert!(packet.read_at::<4>(21).is_none());

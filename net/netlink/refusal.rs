@@ -35,7 +35,8 @@ impl Refusal {
         }
     }
 
-    /// Adds the offset, in the message's payload, at which the offending attribute starts.
+    /// The same refusal, with the offset in the message's payload at which the offending attribute
+    /// starts.
     pub(super) const fn at(self, offset: usize) -> Self {
         Self {
             offset: Some(offset),
