@@ -78,8 +78,8 @@ pub struct Packet<'a> {
     pub link_header: Option<&'a [u8]>,
     /// The VLAN tag that the packet has; only for packets from bridges.
     pub vlan: Option<Vlan>,
-    /// The time since the epoch when the packet came in. Only if the kernel took the time, for
-    /// example because a capture asked for it.
+    /// The time since the epoch when the packet came in. `None` if the kernel did not record this
+    /// time. The kernel records it for example while a program captures packets.
     pub timestamp: Option<Duration>,
     /// The connection that the packet belongs to; only with
     /// [`Options::conntrack`](super::Options::conntrack).
@@ -123,7 +123,7 @@ impl Vlan {
 /// A packet's connection, as connection tracking sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Conntrack {
-    /// Id of the connection, which `conntrack -L -o id` shows; null if the kernel does not tell.
+    /// Id of the connection, which `conntrack -L -o id` shows; `None` if the kernel does not tell.
     pub id: Option<u32>,
     /// The role of the packet in the connection (`enum ip_conntrack_info`).
     pub info: Option<u32>,

@@ -56,8 +56,8 @@ const SOCKET_CAPACITY_MAX: usize = 256 << 20;
 /// The longest time that [`Queue::receive_many_soon`] waits.
 pub const SOON: Duration = Duration::from_millis(100);
 
-/// The time after which the queue sends verdicts again that the kernel could not take
-/// ([`Error::is_temporary`]).
+/// If the kernel could not take verdicts ([`Error::is_temporary`]), the queue sends them again
+/// after this time.
 pub const AGAIN: Duration = Duration::from_millis(1);
 
 const NETLINK_NETFILTER: u8 = octet(libc::NETLINK_NETFILTER);
@@ -80,7 +80,7 @@ pub struct Queue {
     /// acknowledgement of the bind, and messages behind a packet in the same datagram.
     early: VecDeque<Vec<u8>>,
     outbox: Outbox,
-    /// Whether packets of this network namespace can get other content.
+    /// Whether the kernel lets a program replace the content of packets in this network namespace.
     rewritable: bool,
     /// The time when the oldest verdict of the outbox must be sent.
     due: Option<Instant>,
@@ -409,9 +409,9 @@ impl Queue {
         })
     }
 
-    /// Gives all packets that [`receive_many`](Self::receive_many) received the same decision, as
-    /// [`gather`](Self::gather) does, and returns their number. Calls `other` for everything else
-    /// that came.
+    /// Decides all packets that [`receive_many`](Self::receive_many) received. All get the same
+    /// decision. The verdicts wait as those of [`gather`](Self::gather) do. Returns the number of
+    /// packets. Calls `other` for everything else that came.
     pub fn decide_all(
         &mut self,
         inbox: &Inbox,
@@ -544,7 +544,7 @@ impl Queue {
         self.send_if_enough()
     }
 
-    /// Decides about a packet and gives it other content.
+    /// Decides about a packet and replaces its content.
     ///
     /// Fails if [`check_rewriting`](Self::check_rewriting) fails. Then nothing is decided.
     pub fn decide_rewritten(&mut self, decision: Decision, packet: &Rewritten) -> Result<()> {
@@ -576,9 +576,9 @@ impl Queue {
         Ok(())
     }
 
-    /// Sends the verdicts that were gathered, unless they wait for others by [`Options::batching`].
-    /// `more` says that more packets wait to be received. Then, with batching, the verdicts wait
-    /// for the verdicts on these packets.
+    /// Sends the verdicts that were gathered, unless [`Options::batching`] lets them wait for later
+    /// verdicts. `more` says that more packets wait to be received. Then, with batching, the
+    /// gathered verdicts wait for the verdicts on these packets.
     pub fn send_gathered(&mut self, more: bool) -> Result<()> {
         let batching = self.options.batching;
         self.paused = false;
@@ -598,8 +598,8 @@ impl Queue {
             || (batching.is_on() && self.outbox.decisions() >= batching.count.get())
     }
 
-    /// Checks that packets of this queue can get other content. If this check fails, the kernel
-    /// would drop each packet that gets other content.
+    /// Checks that a program can replace the content of packets of this queue. If this check fails,
+    /// the kernel would drop each packet whose content is replaced.
     pub fn check_rewriting(&self) -> Result<()> {
         if !self.rewritable {
             return Err(Unwritable::Namespace.into());

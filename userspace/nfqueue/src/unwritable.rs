@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Why a packet cannot get other content.
+//! Why the content of a packet cannot be replaced.
 
 use crate::wire::MAX_PAYLOAD;
 
-/// The reason why the kernel would drop a packet instead of giving it other content, or why the
-/// packet with the new content would be wrong.
+/// The reason why the content of a packet cannot be replaced: the kernel would drop the packet, or
+/// the packet with the new content would be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unwritable {
-    /// Another user namespace than the initial one owns the network namespace, as in most
+    /// A user namespace other than the initial one owns the network namespace, as in most
     /// containers.
     #[error(
         "the initial user namespace does not own this network namespace, so the kernel accepts no \
@@ -34,7 +34,7 @@ pub enum Unwritable {
     /// The packet was merged from several packets, and the kernel will segment it later.
     #[error("the packet will be segmented later: bind the queue without gso")]
     Gso,
-    /// The packet is a fragment. With connection tracking, the kernel accepts no other content for
+    /// The packet is a fragment. With connection tracking, the kernel accepts no new content for
     /// fragments. Also, the checksum in a fragment covers bytes that are in other fragments.
     #[error("the packet is a fragment")]
     Fragment,
