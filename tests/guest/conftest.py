@@ -120,7 +120,7 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(scope="session", autouse=True)
 def _kernel_parts():
-    """Loads the modules of the kernel that the tests use, so that no test waits for modprobe.
+    """Loads the kernel modules that the tests use, so that no test waits for modprobe.
 
     Then turns modprobe off. Otherwise, while rust_nldemo is not loaded, the kernel would run modprobe for
     each socket() with its protocol.
@@ -156,8 +156,8 @@ def peer_program():
 
 @pytest.fixture(scope="session")
 def preloaded(tmp_path_factory):
-    """Returns a function that builds a library from a C file in support/, and returns the environment that
-    makes a program load the library. The library makes some calls of the program fail."""
+    """Returns a function. This function builds a library from a C file in support/, and returns the
+    environment that makes a program load the library. The library makes some calls of the program fail."""
     if os.uname().machine != "x86_64":
         pytest.skip("the programs for other machines are static, and load no library")
     directory = tmp_path_factory.mktemp("preloaded")

@@ -265,8 +265,8 @@ def test_length_beyond_the_buffer_ends_the_walk(client, length):
 
 
 def test_length_one_beyond_the_last_byte(client):
-    """Bug: the module serves a message that is one byte longer than the buffer. It must not read this
-    byte."""
+    """Bug: the module serves a message that is one byte longer than the buffer, and so reads a byte behind
+    the buffer."""
     for size in range(9):
         client.send(pack(ECHO, b"x" * size, length=16 + size + 1, pad=False))
         assert not client.waiting()

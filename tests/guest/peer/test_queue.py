@@ -61,8 +61,8 @@ def test_repeat_passes_the_hook_that_skips_the_mark(load, link, consume):
 
 @pytest.mark.parametrize("skip_mark", [0, 6])
 def test_repeat_is_refused_where_it_would_loop(load, link, peer, skip_mark):
-    """Bug: the consumer accepts a policy with `repeat` whose mark the hook does not skip. Then a packet is
-    queued for ever."""
+    """Bug: the consumer accepts a policy that repeats packets with a mark that the hook does not skip. Then
+    a packet is queued for ever."""
     load(skip_mark=skip_mark)
     with link.far:
         status, output, errors = peer("queue", "run", "--policy", "icmp repeat mark=5")
@@ -169,7 +169,7 @@ def test_batch_is_sent_when_the_consumer_stops(module, link, consume):
 
 
 def flow_pairs(path, queues):
-    """Returns two addresses for each queue. Pings to these addresses go to this queue."""
+    """Returns two addresses for each queue. The module sends pings to these addresses to this queue."""
     pairs = {queue: [] for queue in queues}
     for host in range(1, 255):
         before, address = nfqueue.last_ids(), f"127.0.1.{host}"
@@ -194,8 +194,8 @@ def deep_backlog():
 
 
 def test_numbered_pings_over_four_queues_keep_their_order(load, loopback, consume, deep_backlog):
-    """100,000 pings of eight flows pass the hook, get a verdict from the consumer, and are answered, except
-    pings that the kernel itself leaves unanswered. Each flow keeps its order."""
+    """100,000 pings of eight flows (1,000 in a slow guest) pass the hook, get a verdict from the consumer,
+    and are answered, except pings that the kernel itself leaves unanswered. Each flow keeps its order."""
     each, burst = (100_000 if SLOW == 1 else 1000) // 8, 500
     load(queues=4)
     with loopback.near, Control() as control:
@@ -685,7 +685,7 @@ def test_capture_on_standard_output(module, link, peer_program, tmp_path):
 
 def test_hexdump_is_read_by_text2pcap(module, link, peer_program, tmp_path):
     """text2pcap (of Wireshark) finds exactly the packets in the hex dumps."""
-    # One packet ends in a line of dump whose text column looks like two more hexadecimal bytes.
+    # The last line of one packet's dump has the text column `ab`, which looks like one more hexadecimal byte.
     sizes = {0: 0, 1: 7, 0x5D: 6, 3: 1400}
     path = tmp_path / "packets.pcap"
     with link.far:

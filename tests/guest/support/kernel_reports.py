@@ -11,7 +11,7 @@ LIST = CHECKOUT / "scripts" / "kernel-reports"
 
 def _expressions():
     """Reads the list's three kinds of expressions. They match the beginning of a report, a line within a
-    report, and messages that look like a report but are none."""
+    report, and messages that look like a report but are not a report."""
     kinds = {"": [], "+ ": [], "! ": []}
     for line in LIST.read_text(encoding="ascii").splitlines():
         if line and line[0] not in "#\t":

@@ -152,8 +152,8 @@ fn another_seed_is_another_choice() {
             let stay = (0..FLOWS)
                 .filter(|&n| by_hash(hash(n, seed), queues) == by_hash(hash(n, seed + 1), queues))
                 .count();
-            // If another seed is another random choice among four queues, about a quarter of the
-            // flows stays in its queue.
+            // If a new seed gave each flow one of the four queues at random, about a quarter of the
+            // flows would stay in their old queue.
             assert!(
                 (924..1124).contains(&stay),
                 "{name}, seed {seed}: {stay} stay"
