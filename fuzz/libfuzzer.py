@@ -81,7 +81,7 @@ class LibFuzzer:
         self._corpus = merged
 
     def describe(self, data):
-        """Describes the structures that the program makes from an input."""
+        """Returns a text that describes the structures that the program makes from an input."""
         file = self._directory / "described"
         file.write_bytes(data)
         text = self._directory / "description"
@@ -109,7 +109,7 @@ def wait(programs, progress):
 
 
 def result(program, seconds):
-    """The result of a program for fuzz/report.py, without its inputs."""
+    """The result of a program, in the form that fuzz/report.py reads, but without the inputs."""
     status = program.process.poll()
     finding = program.finding
     if status:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Measures the time of an instruction, with a clock that counts instructions. */
+/* Measures how far the guest's clock, which counts instructions, advances for one instruction. */
 #include "measure.h"
 
 /* Runs a hundred thousand instructions, and a few more. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The rows that the guest prints.
+//! The rows of results that the benchmark prints in the guest.
 
 use std::path::Path;
 use std::{fs, io};
