@@ -155,7 +155,7 @@ impl AsyncQueue {
         self.sent(sent)
     }
 
-    /// Decides about a packet and gives it other content: see [`Queue::decide_rewritten`]. The
+    /// Decides about a packet and replaces its content: see [`Queue::decide_rewritten`]. The
     /// future ends as the future of [`decide`](Self::decide) does.
     pub fn decide_rewritten(
         &mut self,
