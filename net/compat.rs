@@ -63,14 +63,14 @@ mod imp {
     /// The error with this number. Before 7.3, `kernel::error::code` lacks some errors.
     const fn error(number: u32) -> Error {
         const {
-            // SAFETY: Any bits are a valid `i32`. `transmute()` compiles only if both types have
-            // the same size.
+            // SAFETY: All bit patterns are valid for `i32`. `transmute()` compiles only if both
+            // types have the same size.
             let number = unsafe { transmute::<Error, i32>(EPERM) };
             assert!(number == -(bindings::EPERM as i32));
         }
         assert!(number > 0 && number <= bindings::MAX_ERRNO);
         // SAFETY: An `Error` consists of one `i32`, the negated number: the `const` block has
-        // checked this. `number` is between 1 and `MAX_ERRNO`, so an `Error` may have it.
+        // checked this. `number` is between 1 and `MAX_ERRNO`, so `-number` is valid in an `Error`.
         unsafe { transmute::<i32, Error>(-(number as i32)) }
     }
 

@@ -64,8 +64,7 @@ impl Control {
         ReadSide::with(|section| *self.read(section))
     }
 
-    /// Replaces the configuration. The caller must hold the lock of `numbers`, a mutex. Context:
-    /// process.
+    /// Replaces the configuration. The caller must hold the mutex `numbers`. Context: process.
     pub(super) fn publish(&self, config: Prepared<Config>) {
         self.config.publish(config);
     }

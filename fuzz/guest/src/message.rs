@@ -50,7 +50,9 @@ enum Value {
     Nest(Vec<Attribute>),
 }
 
-/// A series consists of changed copies of one message. This is the part that the copies change.
+/// The part of a message that a series changes. A series consists of copies of one message, and
+/// each copy has another value in this part.
+///
 /// `Lengths`, `Attributes`, `Values` and `AttributeLies` change the last attribute of a message. If
 /// the last attribute is a nest, they change the last attribute in the nest. In a message without
 /// attributes, all four change the length of the payload.

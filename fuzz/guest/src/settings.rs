@@ -30,9 +30,9 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// The module queues all ICMP and `ICMPv6` packets that arrive. The queue has no consumer, so
-    /// the packets pass. Only one hook point has hooks, so a change of the hook points takes little
-    /// time.
+    /// The module queues all ICMP and `ICMPv6` packets that arrive. The queue has no consumer, and
+    /// bypass is on, so the packets pass. Only one hook point has hooks, so a change of the hook
+    /// points takes little time.
     fn default() -> Self {
         Self {
             enabled: true,
@@ -58,16 +58,16 @@ impl<'a> Arbitrary<'a> for Settings {
             })
         };
         Ok(Self {
-            // If the module is disabled, or if the kernel drops all queued packets, the fuzzer
-            // reaches little code of the module. So both are rare.
+            // If the module is disabled, or if bypass is off and so the kernel drops all queued
+            // packets, the fuzzer reaches little code of the module. So both are rare.
             enabled: !rarely(bytes, 8)?,
             bypass: !rarely(bytes, 64)?,
             queue: bytes.int_in_range(0..=1)?,
             queues: *bytes.choose(&[1, 2, 7, 65535])?,
             spread: *bytes.choose(&[protocol::SPREAD_FLOW, protocol::SPREAD_CPU])?,
             hooks: 31 & !bytes.int_in_range(0..=30_u8)?,
-            // With another priority the module registers all hooks again, which takes as much time
-            // as many packets. So another priority is rare.
+            // When the priority changes, the module registers all hooks again. In that time, the
+            // fuzzer could send many packets. So another priority is rare.
             priority: if rarely(bytes, 32)? {
                 *bytes.choose(&[-400, 300, i32::MIN, i32::MAX])?
             } else {
