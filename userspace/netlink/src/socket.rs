@@ -34,7 +34,7 @@ use crate::wait::Wake;
 use crate::wait::already_readable;
 use crate::wait::wait;
 
-/// The port number of every kernel socket.
+/// The portid of every kernel socket.
 const KERNEL_PORTID: u32 = 0;
 
 /// The length of a buffer that is long enough for any datagram, unless the kernel echoes a longer
@@ -455,7 +455,7 @@ mod tests {
     #[test]
     fn requests_are_answered_up_to_their_acknowledgement_or_the_end_of_the_dump() {
         let mut socket = KernelSocket::open(NETLINK_ROUTE).unwrap();
-        // RTM_GETLINK for all interfaces, which are at least lo. Then RTM_GETLINK for an interface
+        // RTM_GETLINK for all interfaces: there is at least lo. Then RTM_GETLINK for an interface
         // that cannot exist.
         let mut links = 0;
         let mut count = |message: &Message<'_>| {
@@ -592,8 +592,8 @@ mod tests {
             let time = Duration::from_millis(50);
             socket.set_receive_timeout(time).unwrap();
             let mut inbox = inbox(4);
-            // The result is the same in each round, although from the second round on each call
-            // asks the kernel for one datagram only.
+            // The result is the same in each round, although after the first round each call asks
+            // the kernel for one datagram only.
             for _ in 0..3 {
                 let start = Instant::now();
                 assert_eq!(socket.await_many(&mut inbox).unwrap(), 0);

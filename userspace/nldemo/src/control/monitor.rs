@@ -195,7 +195,8 @@ impl Follower {
         }
     }
 
-    /// Takes over a configuration that the monitor read because events were lost.
+    /// Reports the lost events. If `config`, which the monitor read after an overrun, is newer than
+    /// the known configuration, it becomes the known configuration.
     fn catch_up(&mut self, config: Config) {
         let distance = self.distance(config.event);
         self.miss(distance);

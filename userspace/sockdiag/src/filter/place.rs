@@ -43,8 +43,7 @@ impl Place {
                 .is_none_or(|interface| interface.is(ifindex))
     }
 
-    /// Whether every end of a connection is at this place, if the connection has the family of this
-    /// place.
+    /// Whether every end of every connection of this place's family is at this place.
     pub(super) fn is_anywhere(&self) -> bool {
         self.network
             .is_none_or(|network| network.network_length() == 0)
