@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 
-"""The cost of an accepted packet with different consumers of its queue. The consumers take turns on the
-same queues and the same packets."""
+"""Measures what it costs different consumers to accept a packet. The consumers take turns: each gets the same
+queues and the same packets."""
 
 import os
 import select
@@ -27,8 +27,8 @@ type and the first attribute of each message, and counts the message."""
 FEW_IN_64 = """\
 With 64 queues, a burst has one or two packets for each queue. So most of the cost is waking the threads, and a batch
 saves little. `nldemo` wakes a thread for each queue where C has a process."""
-# A key names a consumer, and the consumer that it is compared to. The value is the bound of a ratio: the packets per
-# second of the first consumer, divided by the packets per second of the second one.
+# Each key names two consumers. The value is the bound of a ratio: the packets per second of the first consumer, divided
+# by the packets per second of the second consumer.
 COMPARED = {
     ("one by one", "C"): Bound(least=1.10),
     ("one by one", "crate nfq"): Bound(least=1.00),
@@ -51,10 +51,10 @@ QUEUES = Path("/proc/net/netfilter/nfnetlink_queue")
 
 
 def waiting():
-    """For each queue that has a consumer, the number of packets that wait in it."""
+    """For each queue that has a consumer, the number of packets that wait in the queue."""
     try:
         lines = QUEUES.read_text(encoding="ascii").splitlines()
-    except FileNotFoundError:  # no queue has had a consumer: the kernel makes the file for the first one
+    except FileNotFoundError:  # the file does not exist until the first consumer binds a queue
         return {}
     return {int(number): int(total) for number, _portid, total, *_ in map(str.split, lines)}
 
@@ -143,7 +143,8 @@ def _commands(bench, program, queues):
 
 
 def _measured(bench, program, queues, repetitions):
-    """The instructions of each consumer for a packet of a burst, and for an echo."""
+    """For each consumer, the instructions for a packet of a burst, and the instructions from an echo request to its
+    reply."""
     figures = {}
     for _ in range(repetitions):
         for name, commands in _commands(bench, program, queues).items():
@@ -186,8 +187,8 @@ def _telling(bench, program, repetitions):
     ways = {
         "text": (one, output, b"\n"),
         "JSON": ([*one, "-j"], output, b'"event":"packet"'),
-        # A record in a capture is an Enhanced Packet Block. The records are counted by six bytes: the two zeros at
-        # the end of the block before the record, and the type of an Enhanced Packet Block, 6.
+        # A record in a capture is an Enhanced Packet Block. Before each record, a block ends with two zeros, and the
+        # record begins with its type, 6, in four bytes. So these six bytes are counted.
         "capture": ([*one, "--quiet", "--pcap", str(capture)], capture, b"\0\0\6\0\0\0"),
     }
     costs = {"C, tells nothing": []}

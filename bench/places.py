@@ -23,7 +23,7 @@ class Router:
 
 
 class Places:
-    """A place for each hook: its packets pass the hook."""
+    """For each hook, network namespaces whose packets meet the hook."""
 
     def __init__(self):
         self._loopback, self._router = Loopback(), Router()

@@ -22,7 +22,7 @@ SAMPLES = "samples/rust"
 
 
 def glue(name):
-    """The text of a file in upstream/glue. The files there have the code of the series that only the tree needs."""
+    """The text of a file in upstream/glue. These files have code that only the kernel tree needs."""
     return (HERE / f"glue/{name}.in").read_text()
 
 
@@ -118,7 +118,7 @@ class Patch:
             }
             if target in theirs:
                 text = merged(theirs[target], text)
-            # Only net/mod.rs gets the attribute of unused(), because it also applies to the modules below net/.
+            # Only net/mod.rs gets the attribute that unused() adds: the attribute also applies to all modules below.
             self.write(target, unused(text) if later and folder == Path() else text)
 
     def sample(self):
@@ -144,7 +144,7 @@ def numbers(text):
     found = re.findall(r"^(?:#define |\t)(NLDEMO_\w+)\s+(?:= )?(.*?),?(?:\s*/\*.*)?$", header, re.M)
     constants = "".join(f"pub(crate) const {name}: u32 = {int(value, 0)};\n" for name, value in found)
     text = changed(r", generated from `bindings_helper.h`, [^.]*(?=`uapi)", " in ", text)
-    # Removes allowed lints and re-exports that only bindgen's items need.
+    # Removes the names of lints, and the constants, that only bindgen's items need.
     text = changed(r"^    (?:non_camel_case_types|non_upper_case_globals|unreachable_pub),?\n", "", text)
     text = changed(r"\n*^pub\(crate\) const (\w+): u32 = \w+_\1;\n", "\n", text)
     return changed(r"^include!\(.*\);\n", constants, text)

@@ -155,8 +155,8 @@ def test_bypass(control, pinger, loopback):
 
 
 def test_hook_points(control, listen, pinger, loopback):
-    """The configuration names each hook point alone, and then all points. At these points, and only there,
-    the kernel lists registered hooks of both families."""
+    """The configuration names each of four hook points alone, and then all five points. At these points, and
+    only there, the kernel lists registered hooks of both families."""
     listener = listen()
     met = {PRE_ROUTING: 2, LOCAL_IN: 2, LOCAL_OUT: 2, POST_ROUTING: 2}
     for point in (LOCAL_OUT, PRE_ROUTING, POST_ROUTING, LOCAL_IN):

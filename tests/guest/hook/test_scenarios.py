@@ -203,8 +203,8 @@ def destroy_with_unread_data(tcp):
 
 
 def destroy_after_shutdown(tcp):
-    """The server has read the end of the stream. When the client's end is destroyed, the server can no longer
-    write."""
+    """The client has shut down its direction of the connection. When the client's end is then destroyed, the
+    server can no longer write."""
     tcp.client.shutdown(socket.SHUT_WR)
     assert tcp.server.recv(100) == b""
     # The FIN must be acknowledged first: an acknowledgement after the destruction would cause another reset.
@@ -387,8 +387,8 @@ def test_udp_destroyed_with_a_cork(queued, link, sender):
 
 # IPv6.
 
-# An options header with an unknown option of four bytes. By the upper bits of the option's type
-# (RFC 8200), the receiver must skip it (0x1e) or answer with an error (0x9e).
+# TO_SKIP and TO_ANSWER are options headers with an unknown option of four bytes. By the upper bits of the
+# option's type (RFC 8200), the receiver must skip the option (0x1e) or answer with an error (0x9e).
 DATA = bytes(range(256)) * 16
 TO_SKIP, TO_ANSWER = (bytes([0, 0, kind, 4]) + b"data" for kind in (0x1e, 0x9e))
 

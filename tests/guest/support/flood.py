@@ -14,11 +14,11 @@ from netlink import DEADLINE, SO_RCVBUFFORCE
 from network import ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, ICMP_FILTER, SOL_RAW, icmp
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
-# The number of a request is its id and sequence number together. Its data is the inverted number, so that all
-# requests have the same checksum.
+# The number of a request is its id and sequence number together. The data of a request is the inverted number, so
+# that all requests have the same checksum.
 _NUMBER = struct.Struct(">II")
 _REQUEST = icmp(ICMP_ECHO_REQUEST, data=b"\xff" * 4)[:4]
-# The bytes of a reply before its number: the IP header, the type, the code and the checksum.
+# The length of a reply's part before the packed number: the IP header, the type, the code and the checksum.
 _REPLY_LENGTH = 24
 
 
@@ -99,9 +99,9 @@ class Flood:
 
 
 def receive_all(floods, length, unanswered):
-    """Waits until each flood has replies with `length` bytes of packed numbers, except requests that the
-    kernel itself leaves unanswered: `unanswered()` is their number. Returns the packed numbers of each
-    flood in the order of arrival."""
+    """Receives `length` bytes of packed numbers from the replies of each flood. Ends earlier if the number of
+    missing replies is `unanswered()`, the number of requests that the kernel itself left unanswered. Returns
+    the packed numbers of each flood in the order of arrival."""
     found = {flood: bytearray() for flood in floods}
     quiet_until = time.monotonic() + DEADLINE
     while waiting := {flood.socket: flood for flood, numbers in found.items() if len(numbers) < length}:

@@ -58,8 +58,8 @@ def keep_echoing(seed, stop):
                 # The module has registered its netlink protocol, but this namespace has no kernel socket yet, or
                 # no longer has it.
                 refused += 1
-        # While this process has a socket, the module cannot be unloaded. Here it has none, and lets another process
-        # run that wants to unload the module.
+        # While this process has a socket, the module cannot be unloaded. Here this process has no socket. So it lets
+        # a process run that waits to unload the module.
         os.sched_yield()
     return done, refused
 
