@@ -891,7 +891,8 @@ mod tests {
         // calls this.
         unsafe { sender.registration.withdraw() };
         assert_eq!(sender.progress.load(Acquire), SENT);
-        // A client may still join, until the family is unregistered.
+        // While a real `withdraw` waits for the grace period, the family is still registered, and
+        // a client may join. That must not undo the withdrawal.
         sender.registration.join();
         let gone = ReadSide::with(|section| sender.registration.joined(section).is_none());
         assert!(gone);

@@ -168,7 +168,7 @@ def test_config_of_another_namespace(module, blue, peer, config):
 
 @pytest.mark.smoke
 def test_stats_count_what_the_peer_does(module, peer):
-    """The counts rise by the messages that nldemo has sent. Refused messages are counted separately, too."""
+    """The counts rise by the messages that nldemo has sent. A refused message also raises the count `refused`."""
     def stats():
         status, output, errors = peer("-j", "stats")
         assert (status, errors) == (DONE, "")
