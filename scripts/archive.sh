@@ -50,6 +50,7 @@ use_archive() {
 		# would run, and its pins would apply.
 		apt-config dump --no-empty Acquire | grep -v '^Acquire::IndexTargets' || true
 		cat <<-EOF
+			Acquire::http::Proxy::127.0.0.1 "DIRECT";
 			Dir::Etc::main "/dev/null";
 			Dir::Etc::parts "/dev/null";
 			Dir::Etc::sourcelist "$list";

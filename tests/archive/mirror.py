@@ -71,7 +71,8 @@ class Archive:
         for change in newer, gone:
             changed = change(paragraphs, series)
             if len(changed) == len(paragraphs):
-                sys.exit(f"{suite} of {mirror} has no package of the kernel series {series}")
+                sys.exit(f"{suite} of {mirror} has no package of the kernel series {series}; name a series that it has"
+                         " first in KNOWN_SERIES (scripts/kernels.sh)")
             text = ("\n\n".join(changed) + "\n").encode()
             content = lzma.compress(text, preset=0)
             # apt ignores a list whose uncompressed form the release does not name.
@@ -80,8 +81,13 @@ class Archive:
             self.files[f"/{change.__name__}/{top}/InRelease"] = self._sign(release.encode(), home)
 
     def _fetch(self, path):
-        with urllib.request.urlopen(f"{self.mirror}/{path}", timeout=60) as answer:
-            return answer.read()
+        url = f"{self.mirror}/{path}"
+        try:
+            with urllib.request.urlopen(url, timeout=60) as answer:
+                return answer.read()
+        except (OSError, ValueError) as error:
+            sys.exit(f"cannot read {url}: {error}; run this again when the network works, or name a mirror with"
+                     " NLDEMO_MIRROR=URL")
 
     @staticmethod
     def _release_fields(release):
