@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import struct
+import time
 
 import pytest
 
@@ -349,8 +350,10 @@ def _ping(path, stop, answers):
             if answers:
                 lost = path.wait_for_replies(pinger, waiting, lost)
             else:
-                select.select([pinger.socket], [], [], 0.01)
-                pinger.replies()
+                until = time.monotonic() + 0.01
+                while waiting and time.monotonic() < until:
+                    select.select([pinger.socket], [], [], 0.01)
+                    waiting -= set(pinger.replies())
     return sent
 
 

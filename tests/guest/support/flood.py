@@ -105,7 +105,7 @@ def receive_all(floods, length, unanswered):
     found = {flood: bytearray() for flood in floods}
     quiet_until = time.monotonic() + DEADLINE
     while waiting := {flood.socket: flood for flood, numbers in found.items() if len(numbers) < length}:
-        ready, _, _ = select.select(list(waiting), [], [], 0.1)
+        ready, _, _ = select.select(list(waiting), [], [], DEADLINE / 100)
         for flood in (waiting[socket_] for socket_ in ready):
             found[flood] += flood.receive(length - len(found[flood]))
             quiet_until = time.monotonic() + DEADLINE

@@ -290,8 +290,10 @@ class Path4:
 
     def unanswered(self):
         """The number of echo requests that the kernel received but did not answer. icmp_reply() drops a reply
-        if another reply is being sent on the same CPU. That happens on PREEMPT_RT, where the task that sends the
-        other reply can be preempted."""
+        if another reply is being sent on the same CPU. That happens only on PREEMPT_RT, where the task that sends
+        the other reply can be preempted."""
+        if "PREEMPT_RT" not in os.uname().version:
+            return 0
         icmp = self.far.counters()["Icmp"]
         return icmp["InEchos"] - icmp["OutEchoReps"]
 
@@ -301,8 +303,9 @@ class Path4:
         waiting = set(seqs)
         quiet_until = time.monotonic() + DEADLINE
         while waiting:
-            if select.select([pinger.socket], [], [], 0.2)[0]:
-                for seq in pinger.replies():
+            select.select([pinger.socket], [], [], DEADLINE / 100)
+            if replies := pinger.replies():
+                for seq in replies:
                     waiting.remove(seq)
                 quiet_until = time.monotonic() + DEADLINE
             elif lost + len(waiting) <= self.unanswered():
