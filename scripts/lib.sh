@@ -93,6 +93,16 @@ lock() {
 	say "the other run is done"
 }
 
+# project_files PATHSPEC...: prints the existing files of the current folder that git tracks or does not ignore,
+# each with a NUL character after it.
+project_files() {
+	if git rev-parse --git-dir >/dev/null 2>&1; then
+		git ls-files -z --cached --others --exclude-standard -- "$@"
+	else
+		die "this directory is not a git checkout, and only git knows which files belong to the project; use a git clone"
+	fi | while IFS= read -r -d '' f; do [[ ! -f $f ]] || printf '%s\0' "$f"; done
+}
+
 # put FILE DEST: copies FILE to DEST, which is in the checkout, if they differ. DEST is replaced in one
 # step, so a reader never sees a partly written file.
 put() {
