@@ -18,30 +18,30 @@ guest_packages=(
 	tshark python3-scapy libnetfilter-queue1 libnetfilter-queue-dev libmnl-dev
 	dhcpoptinj python3-netfilterqueue opensnitch
 )
-# unpack_guest ROOT FILE...: of packages, base-files first: it has the links from /bin to /usr/bin.
-unpack_guest() (
-	set -e
-	root=$1
+# unpack_guest ROOT FILE...: of packages, base-files first: it has the links from /bin to /usr/bin. Each failed
+# command must end the function, and bash ignores set -e in a function before "||".
+unpack_guest() {
+	local root=$1 file
 	shift
 	for file; do
 		dpkg-deb --fsys-tarfile "$file" | tar -x -C "$root" --no-same-owner --keep-directory-symlink \
-			--exclude=./usr/share/{doc,man,info,locale,lintian,bug}/\*
+			--exclude=./usr/share/{doc,man,info,locale,lintian,bug}/\* || return
 	done
 	printf '%s\n' root:x:0:0:root:/root:/bin/bash nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin \
-		tcpdump:x:100:100::/nonexistent:/usr/sbin/nologin >"$root/etc/passwd"
-	printf '%s\n' root:x:0: nogroup:x:65534: tcpdump:x:100: >"$root/etc/group"
-	printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
-	: >"$root/etc/resolv.conf"
-	: >"$root/etc/nldemo-kernel"
-	mkdir -p "$root"/{dev,proc,sys,run,tmp,root,mnt,home} "$root"/usr/{lib/modules,share/linux-source}
+		tcpdump:x:100:100::/nonexistent:/usr/sbin/nologin >"$root/etc/passwd" &&
+		printf '%s\n' root:x:0: nogroup:x:65534: tcpdump:x:100: >"$root/etc/group" &&
+		printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts" &&
+		: >"$root/etc/resolv.conf" && : >"$root/etc/nldemo-kernel" &&
+		mkdir -p "$root"/{dev,proc,sys,run,tmp,root,mnt,home} "$root"/usr/{lib/modules,share/linux-source} || return
 	[[ -e $root/usr/bin/awk ]] || ln -s mawk "$root/usr/bin/awk"
-)
+}
 # </guest>
 
 # make_guest_root LINK: makes the root, and makes LINK point to it.
 make_guest_root() {
 	local link=$1 tmp file files=() log=$CACHE/log/guest-root-$suite.log
-	local get=(apt-get install -y -o "APT::Architecture=$architecture" '?essential ?architecture(native)' "${guest_packages[@]}")
+	# apt 2.6 takes no package for "?essential ?architecture(native)".
+	local get=(apt-get install -y -o "APT::Architecture=$architecture" "?essential ?architecture($architecture)" "${guest_packages[@]}")
 	mapfile -t files < <(apt "${get[@]}" --simulate 2>>"$log" |
 		sed -n -E 's/^Inst ([^ ]+) \(([^ ]+) .*\[([^]]+)\].*/\1_\2_\3.deb/p' | sed 's/:/%3a/g' | sort)
 	say "downloading the packages of the guest's root ($(apt "${get[@]}" --print-uris 2>>"$log" | megabytes "$apt_dir/archives"))"

@@ -70,9 +70,11 @@ root_architectures() { if [[ $architecture == amd64 ]]; then echo amd64; else ec
 download_root() {
 	local uris log=$CACHE/log/download.log
 	[[ ! $tests ]] || packages+=("${test_packages[@]}")
-	uris=$(apt apt-get install -y --print-uris '?essential ?architecture(native)' apt "${packages[@]}" 2>>"$log" || true)
+	# apt 2.6 takes no package for "?essential ?architecture(native)".
+	local all=('?essential ?architecture(amd64)' apt "${packages[@]}")
+	uris=$(apt apt-get install -y --print-uris "${all[@]}" 2>>"$log" || true)
 	say "downloading the packages of the root ($(megabytes "$apt_dir/archives" <<<"$uris"))"
-	apt apt-get install -y --download-only '?essential ?architecture(native)' apt "${packages[@]}" >>"$log" 2>&1 ||
+	apt apt-get install -y --download-only "${all[@]}" >>"$log" 2>&1 ||
 		explain_failure "$log" "downloading packages" || exit 1
 }
 
@@ -109,7 +111,9 @@ make_root() {
 			mmdebstrap --format=tar "${args[@]}" "$suite" - sources.list) |
 			tar -x --no-same-owner --exclude=./dev/\* -C "$tmp"
 	fi >"$log" 2>&1 </dev/null || explain_failure "$log" "making the root" || exit 1
-	finish_root "$tmp" >>"$log" 2>&1 || explain_failure "$log" "making the root" || exit 1
+	# In the background, because bash ignores set -e in a function before "||".
+	finish_root "$tmp" >>"$log" 2>&1 &
+	wait "$!" || explain_failure "$log" "making the root" || exit 1
 	# The link is replaced last, in one step: a root without a link is not used.
 	ln -s "${tmp##*/}" "$tmp.link"
 	mv -T "$tmp.link" "$link"
