@@ -76,66 +76,83 @@ WAYS = {
 }
 
 
-@pytest.fixture
-def outcome(ko, tmp_path):
-    """Runs tests in another pytest. Returns its output, and the counts in its last line if there is one."""
-    def outcome(tests, status=1, slow=SLOW):
-        file = tmp_path / "test_inner.py"
-        file.write_text(tests, encoding="ascii")
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "conftest", "--color=no", file]
-        environment = {**os.environ, "NLDEMO_KO": str(ko), "NLDEMO_SLOW": str(slow),
-                       "PYTHONPATH": str(Path(__file__).parents[1])}
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path,
-                              env=environment, timeout=4 * DEADLINE)
-        assert (done.returncode, done.stderr) == (status, ""), done.stdout + done.stderr
-        end = re.search(r"^=+ (.*) in [0-9.]+s.* =+$", done.stdout, re.MULTILINE)
-        return done.stdout, end and end[1]
-
-    return outcome
+def run_inner(ko, folder, files, status=1, slow=SLOW):
+    """Runs files of tests, {name: text}, in another pytest. Returns {name: what pytest printed about this file}."""
+    for name, text in files.items():
+        (folder / f"test_{name}.py").write_text(text, encoding="ascii")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "conftest", "--color=no", "-v", "."]
+    environment = {**os.environ, "NLDEMO_KO": str(ko), "NLDEMO_SLOW": str(slow),
+                   "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder,
+                          env=environment, timeout=10 * DEADLINE)
+    assert (done.returncode, done.stderr) == (status, ""), done.stdout + done.stderr
+    # The short summary of all files is left out.
+    printed = done.stdout.partition("\n\n====")[0]
+    parts = re.split(r"^test_(\w+)\.py::test_first (?=PASSED|FAILED)", printed, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_failed_test_leaves_nothing(outcome, way):
-    """Bug: later tests wait for objects that a failed test has left, until the guest's time ends."""
-    leave, said = WAYS[way]
-    printed, end = outcome(HEAD + leave + "    assert not KEPT, 'it fails'\n    assert False\n" + BEHIND)
-    assert end == "1 failed, 1 passed", printed
-    assert printed.count("left behind") == 1 and printed.count(said) >= 1, printed
+def outcomes(printed):
+    """The outcomes of tests in what pytest has printed, in their order."""
+    return re.findall(r"\b(PASSED|FAILED|ERROR) +\[ *[0-9]+%\]$", printed, re.MULTILINE)
 
 
-@pytest.mark.parametrize("way", ["process", "socket"])
-def test_passed_test_must_leave_nothing(outcome, way):
-    """If a passed test leaves an object, this test gets an error, and the next test passes."""
-    leave, said = WAYS[way]
-    printed, end = outcome(HEAD + leave + BEHIND)
-    assert end == "2 passed, 1 error", printed
-    assert "test_first, teardown" in printed and said in printed
-
-
-def test_failed_test_keeps_none_of_its_variables(outcome):
-    """Bug: the traceback in a failure's report keeps the test's open files open."""
-    printed, end = outcome(HEAD + """
+MUST_LEAVE_NOTHING = ("process", "socket")
+# One pytest runs all these files, because in an emulated guest its start takes longer than the tests.
+FILES = {
+    **{f"failed_{way}": HEAD + leave + "    assert not KEPT, 'it fails'\n    assert False\n" + BEHIND
+       for way, (leave, _) in WAYS.items()},
+    **{f"passed_{way}": HEAD + WAYS[way][0] + BEHIND for way in MUST_LEAVE_NOTHING},
+    "variables": HEAD + """
     left_open = namespaces().socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         left_open.connect(("127.0.0.1", 9))
     except OSError:
         assert not left_open
-""" + BEHIND)
-    assert end == "1 failed, 1 passed" and "left behind" not in printed, printed
+""" + BEHIND,
+}
 
 
-def test_thread_that_cannot_be_ended(outcome):
+@pytest.fixture(scope="module")
+def printed(ko, tmp_path_factory):
+    """What pytest printed about each of FILES."""
+    return run_inner(ko, tmp_path_factory.mktemp("inner"), FILES)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_failed_test_leaves_nothing(printed, way):
+    """Bug: later tests wait for objects that a failed test has left, until the guest's time ends."""
+    said = printed[f"failed_{way}"]
+    assert outcomes(said) == ["FAILED", "PASSED"], said
+    assert said.count("left behind") == 1 and WAYS[way][1] in said, said
+
+
+@pytest.mark.parametrize("way", MUST_LEAVE_NOTHING)
+def test_passed_test_must_leave_nothing(printed, way):
+    """If a passed test leaves an object, this test gets an error, and the next test passes."""
+    said = printed[f"passed_{way}"]
+    assert outcomes(said) == ["PASSED", "ERROR", "PASSED"], said
+    assert "test_first, teardown" in said and WAYS[way][1] in said
+
+
+def test_failed_test_keeps_none_of_its_variables(printed):
+    """Bug: the traceback in a failure's report keeps the test's open files open."""
+    said = printed["variables"]
+    assert outcomes(said) == ["FAILED", "PASSED"] and "left behind" not in said, said
+
+
+def test_thread_that_cannot_be_ended(ko, tmp_path):
     """Only the test that left the thread waits for the thread's namespace. pytest ends although the thread
     still runs. This wait always takes until the deadline, so the inner tests have a short one."""
-    printed, end = outcome(HEAD + """
+    said = run_inner(ko, tmp_path, {"thread": HEAD + """
     ready = threading.Event()
     threading.Thread(target=wait_for_ever, args=(namespaces(), ready), name="left").start()
     ready.wait()
     assert False
-""" + BEHIND, slow=SLOW / 4)
-    assert end == "1 failed, 1 passed, 1 error", printed
+""" + BEHIND}, slow=SLOW / 4)["thread"]
+    assert outcomes(said) == ["FAILED", "ERROR", "PASSED"], said
     for what in ("thread left", "network namespace number 0"):
-        assert f"{what}, for good" in printed, printed
+        assert f"{what}, for good" in said, said
 
 
 def test_tests_are_compiled_before_the_guest_boots():
@@ -146,16 +163,16 @@ def test_tests_are_compiled_before_the_guest_boots():
     assert int.from_bytes(compiled.read_bytes()[8:12], "little") == int(source.stat().st_mtime)
 
 
-def test_failure_is_printed_at_once(outcome):
+def test_failure_is_printed_at_once(ko, tmp_path):
     """Bug: if pytest or the guest is killed, the failures before that are not shown."""
-    printed, _ = outcome(HEAD + """
+    said = run_inner(ko, tmp_path, {"killed": HEAD + """
     assert not "said at once"
 
 
 def test_dies():
     os.kill(os.getpid(), signal.SIGKILL)
-""", status=-signal.SIGKILL)
-    assert "AssertionError: assert not 'said at once'" in printed, printed
+"""}, status=-signal.SIGKILL)["killed"]
+    assert "AssertionError: assert not 'said at once'" in said, said
 
 
 WORKQUEUES = Path("/sys/devices/virtual/workqueue/cpumask")
