@@ -100,7 +100,8 @@ def test_unload_amid_changes_and_dumps(load, namespaces, start, stop, elsewhere)
     """
     place, loading = contextlib.nullcontext(), contextlib.nullcontext()
     if elsewhere:
-        place, loading = namespaces(), multiprocessing.Lock()
+        # A lock of another context than "fork", the default since Python 3.14, starts a process that never ends.
+        place, loading = namespaces(), multiprocessing.get_context("fork").Lock()
     load()
     with place:
         workers = [start(_while_it_is_there, seed, stop, loading) for seed in range(2)]
