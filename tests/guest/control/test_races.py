@@ -5,7 +5,6 @@
 import ast
 import contextlib
 import errno
-import multiprocessing
 import random
 
 import pytest
@@ -14,6 +13,7 @@ import module as modules
 from control import Control, Monitor, Refused
 from netlink import ECHO, SLOW, pack, wait_until
 from network import Namespace
+from workers import make_lock
 
 pytestmark = pytest.mark.usefixtures("hooks_elsewhere")
 
@@ -100,8 +100,7 @@ def test_unload_amid_changes_and_dumps(load, namespaces, start, stop, elsewhere)
     """
     place, loading = contextlib.nullcontext(), contextlib.nullcontext()
     if elsewhere:
-        # A lock of another context than "fork", the default since Python 3.14, starts a process that never ends.
-        place, loading = namespaces(), multiprocessing.get_context("fork").Lock()
+        place, loading = namespaces(), make_lock()
     load()
     with place:
         workers = [start(_while_it_is_there, seed, stop, loading) for seed in range(2)]

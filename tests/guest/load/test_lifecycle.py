@@ -4,7 +4,6 @@
 
 import contextlib
 import errno
-import multiprocessing
 import os
 import re
 import select
@@ -37,6 +36,7 @@ from traffic import (
     keep_pinging,
     ping_and_echo,
 )
+from workers import make_lock
 
 
 def assert_echoes(protocol=23):
@@ -484,7 +484,7 @@ def test_load_and_unload_while_namespaces_come_and_go(load, stop, start):
     No client sends while the module is being loaded: the kernel itself has a BUG() for a client that sends to
     a kernel socket that is just being made (see docs/soundness.md).
     """
-    loading = multiprocessing.Lock()
+    loading = make_lock()
 
     def churn():
         made = 0

@@ -2,6 +2,7 @@
 
 """Processes that work beside a test, and report their errors to the test."""
 
+import multiprocessing
 import os
 import select
 import signal
@@ -11,6 +12,12 @@ from netlink import DEADLINE
 
 # In seconds. A worker that runs longer is killed.
 TIME_LIMIT = int(9 * DEADLINE)
+
+
+def make_lock():
+    """Makes a lock that workers share. A lock of another context than "fork" would start a process that never ends, and
+    since Python 3.14 another context is the default."""
+    return multiprocessing.get_context("fork").Lock()
 
 
 class Worker:
