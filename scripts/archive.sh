@@ -74,6 +74,10 @@ use_archive() {
 
 apt() { APT_CONFIG=$apt_dir/apt.conf "$@"; }
 
+# essential ARCHITECTURE: prints apt's pattern for the essential packages. It names the architecture, because
+# apt 2.6 takes no package for "?architecture(native)".
+essential() { echo "?essential ?architecture($1)"; }
+
 update_lists() {
 	local log=$CACHE/log/download.log
 	say "downloading the package lists"

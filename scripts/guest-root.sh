@@ -40,8 +40,7 @@ unpack_guest() {
 # make_guest_root LINK: makes the root, and makes LINK point to it.
 make_guest_root() {
 	local link=$1 tmp file files=() log=$CACHE/log/guest-root-$suite.log
-	# apt 2.6 takes no package for "?essential ?architecture(native)".
-	local get=(apt-get install -y -o "APT::Architecture=$architecture" "?essential ?architecture($architecture)" "${guest_packages[@]}")
+	local get=(apt-get install -y -o "APT::Architecture=$architecture" "$(essential "$architecture")" "${guest_packages[@]}")
 	mapfile -t files < <(apt "${get[@]}" --simulate 2>>"$log" |
 		sed -n -E 's/^Inst ([^ ]+) \(([^ ]+) .*\[([^]]+)\].*/\1_\2_\3.deb/p' | sed 's/:/%3a/g' | sort)
 	say "downloading the packages of the guest's root ($(apt "${get[@]}" --print-uris 2>>"$log" | megabytes "$apt_dir/archives"))"

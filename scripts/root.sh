@@ -70,8 +70,7 @@ root_architectures() { if [[ $architecture == amd64 ]]; then echo amd64; else ec
 download_root() {
 	local uris log=$CACHE/log/download.log
 	[[ ! $tests ]] || packages+=("${test_packages[@]}")
-	# apt 2.6 takes no package for "?essential ?architecture(native)".
-	local all=('?essential ?architecture(amd64)' apt "${packages[@]}")
+	local all=("$(essential amd64)" apt "${packages[@]}")
 	uris=$(apt apt-get install -y --print-uris "${all[@]}" 2>>"$log" || true)
 	say "downloading the packages of the root ($(megabytes "$apt_dir/archives" <<<"$uris"))"
 	apt apt-get install -y --download-only "${all[@]}" >>"$log" 2>&1 ||

@@ -84,7 +84,7 @@ def run_inner(ko, folder, files, status=1, slow=SLOW):
     environment = {**os.environ, "NLDEMO_KO": str(ko), "NLDEMO_SLOW": str(slow),
                    "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder,
-                          env=environment, timeout=10 * DEADLINE)
+                          env=environment, timeout=4 * DEADLINE)
     assert (done.returncode, done.stderr) == (status, ""), done.stdout + done.stderr
     # The short summary of all files is left out.
     printed = done.stdout.partition("\n\n====")[0]
