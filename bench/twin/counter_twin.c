@@ -13,7 +13,7 @@
 
 #include "counter.h"
 
-#define COUNT 128
+#define COUNT 256
 
 struct twin_net {
 	atomic64_t counters[COUNT];

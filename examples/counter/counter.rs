@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! 128 counters in each network namespace, served by a family of generic netlink. Any client may read the counters
+//! 256 counters in each network namespace, served by a family of generic netlink. Any client may read the counters
 //! and get an event for each change. A client with `CAP_NET_ADMIN` may add to a counter.
 
 #![deny(unsafe_code)]
@@ -34,7 +34,7 @@ const GET: Command = Command::new(uapi::COUNTER_CMD_GET);
 const ADD: Command = Command::new(uapi::COUNTER_CMD_ADD);
 const ADD_NTF: Command = Command::new(uapi::COUNTER_CMD_ADD_NTF);
 const CHANGES: Group<Counters> = Group::new(0);
-const COUNT: usize = 128;
+const COUNT: usize = 256;
 const NUMBER: Attribute<u32> = Attribute::new(uapi::COUNTER_A_NUMBER).range(0, COUNT as i64 - 1);
 const VALUE: Attribute<Uint> = Attribute::new(uapi::COUNTER_A_VALUE);
 const BY: Attribute<u32> = Attribute::new(uapi::COUNTER_A_BY).range(1, u32::MAX as i64);

@@ -35,10 +35,10 @@ impl Outgoing {
     /// the page (`SKB_HEAD_ALIGN()`).
     const PAGE_MAX: usize = PAGE_SIZE - 1024;
 
-    /// The length, in bytes, of the largest piece of contiguous memory to allocate
-    /// (`PAGE_ALLOC_COSTLY_ORDER`, without the part that an `sk_buff` needs). The rest of a longer
+    /// The length, in bytes, of the largest piece of contiguous memory to allocate: 8 pages
+    /// (`PAGE_ALLOC_COSTLY_ORDER`), without the part that an `sk_buff` needs. The rest of a longer
     /// message is in page fragments.
-    const LINEAR_MAX: usize = 31 * 1024;
+    const LINEAR_MAX: usize = 8 * PAGE_SIZE - 1024;
 
     /// The largest length of a head, in bytes. A head is a second header, between netlink's
     /// header and the payload.

@@ -147,8 +147,10 @@ def test_payload_of_megabytes(client):
 
 def test_message_too_big_to_be_answered_is_refused():
     """Bug: the module does not check whether an allocation succeeded."""
-    with Client(buffers=96 << 20) as client:
-        client.send(pack(ECHO, bytes(80 << 20)))
+    # A reply has at most 17 fragments of at most 2^10 pages. The payload is one such fragment, 20 times.
+    fragment = bytes(os.sysconf("SC_PAGE_SIZE") << 10)
+    with Client(buffers=24 * len(fragment)) as client:
+        client.socket.sendmsg([pack(ECHO, length=16 + 20 * len(fragment)), *[fragment] * 20])
         # A refusal quotes the whole message, so there may be no memory for the refusal either. Then only the
         # socket reports an error.
         assert client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ENOBUFS

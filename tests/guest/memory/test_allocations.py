@@ -38,11 +38,12 @@ def allocations():
     write("set_event_pid", "")
 
 
-@pytest.mark.parametrize("size", [6_000, 16_000, 30_000, 60_000])
-def test_contiguous_pages_are_asked_for_without_retry(module, allocations, size):
+@pytest.mark.parametrize("pages", [1.5, 3.9, 7.3, 14.6])
+def test_contiguous_pages_are_asked_for_without_retry(module, allocations, pages):
     """Bug: the module asks for contiguous pages without __GFP_NORETRY, so the kernel tries again and again.
     If memory is fragmented, the kernel in the end kills a process to get the pages."""
-    with Client(buffers=1 << 20) as client:
+    size = int(pages * PAGE)
+    with Client(buffers=256 * PAGE) as client:
         # Two requests are in one buffer, so the module cannot send this buffer back as a reply. It must
         # allocate replies.
         found = allocations(lambda: client.send(pack(ECHO, bytes(size)) * 2))

@@ -28,8 +28,11 @@ from pcapng import pcapng_packets
 from program import POLL, wait_for_call
 
 DONE, NO, ERROR, PANIC = 0, 1, 2, 101
-F_SETPIPE_SZ, PIPE_BUF = 1031, 4096
+F_SETPIPE_SZ = 1031
+PAGE = os.sysconf("SC_PAGE_SIZE")
 COUNT = 100
+# This number of packets does not fit the small disk.
+TOO_MANY = COUNT * PAGE // 4096
 # The number of the system call pidfd_getfd(2). It is the same on all architectures.
 PIDFD_GETFD = 438
 
@@ -81,10 +84,10 @@ def consumer(peer_program, load):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A small file system."""
+    """A file system of two pages."""
     place = tmp_path / "disk"
     place.mkdir()
-    run("mount", "-t", "tmpfs", "-o", "size=8k", "small", str(place))
+    run("mount", "-t", "tmpfs", "-o", "nr_blocks=2", "small", str(place))
     yield place
     run("umount", str(place))
 
@@ -93,7 +96,7 @@ def small_disk(tmp_path):
 def pipe():
     """A pipe with room for one page. Yields its reading end and its writing end, as files."""
     readable, writable = os.pipe()
-    fcntl.fcntl(writable, F_SETPIPE_SZ, PIPE_BUF)
+    fcntl.fcntl(writable, F_SETPIPE_SZ, PAGE)
     with open(readable, "rb", 0) as reader, open(writable, "wb", 0) as writer:
         yield reader, writer
 
@@ -232,17 +235,17 @@ def test_capture_on_a_full_disk(module, link, consumer, small_disk):
     path = small_disk / "seen.pcapng"
     consuming = consumer(link.far, "--quiet", "--pcap", str(path), stdout=subprocess.PIPE)
     with link.pinger() as pinger:
-        fill(consuming, link, pinger)
+        fill(consuming, link, pinger, TOO_MANY)
         consuming.go_on()
         output, errors = consuming.process.communicate(timeout=DEADLINE)
         link.settle()
-        assert pinger.replies() == list(range(COUNT))
+        assert pinger.replies() == list(range(TOO_MANY))
     assert consuming.process.returncode == ERROR
     assert b"ENOSPC" in errors and b"capture file" in errors, errors
     # The summary is on standard output as usual, and the error is on standard error.
     assert b" packets, " in output and b"not captured" in output, output
     packets = pcapng_packets(path.read_bytes())
-    assert 0 < len(packets) < COUNT
+    assert 0 < len(packets) < TOO_MANY
 
 
 @pytest.mark.parametrize("place", ["/dev/full", "disk"])
@@ -255,7 +258,7 @@ def test_standard_output_on_a_full_disk(module, link, consumer, small_disk, plac
     if place == "/dev/full":
         status, errors = consuming.end()
     else:
-        status, errors = all_pass(consuming, link)
+        status, errors = all_pass(consuming, link, TOO_MANY)
     assert status == ERROR
     summary, error = errors.split("error: ")
     assert " packets, " in summary and "standard output: ENOSPC" in error, errors
@@ -317,7 +320,7 @@ def test_reader_that_pauses_does_not_stop_the_network(module, link, consumer, pi
     printed = reader.read()
     # The output ends with a whole record. Only a record that is larger than the pipe is written in part, and
     # then the pipe is full.
-    assert printed.endswith(b"\n") or len(printed) == PIPE_BUF
+    assert printed.endswith(b"\n") or len(printed) == PAGE
 
 
 def test_lines_that_find_no_room_are_left_out_and_counted(module, link, consumer, pipe):
@@ -352,7 +355,7 @@ def test_stuck_capture_loses_no_packet_and_ends(module, link, consumer, tmp_path
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     consuming = consumer(link.far, "--pcap", str(path), "--quiet", "--buffer", "10000",
                          json_lines=True, stdout=subprocess.PIPE)
-    fcntl.fcntl(reader, F_SETPIPE_SZ, PIPE_BUF)
+    fcntl.fcntl(reader, F_SETPIPE_SZ, PAGE)
     count = 300
     with link.pinger() as pinger:
         for seq in range(count):
@@ -428,10 +431,12 @@ def test_output_that_does_not_block_is_waited_for(peer, peer_program, pipe, comm
     programs leave O_NONBLOCK set on a terminal or a pipe."""
     reader, writer = pipe
     os.set_blocking(writer.fileno(), False)
+    # The pipe is full, so the command must wait even if its output is short.
+    writer.write(bytes(PAGE))
     process = subprocess.Popen([peer_program, *command], stdout=writer)
     writer.close()
     wait_for_call(process, POLL)
-    assert reader.read().decode() == peer(*command)[1]
+    assert reader.read() == bytes(PAGE) + peer(*command)[1].encode()
     assert process.wait(DEADLINE) == DONE
 
 
