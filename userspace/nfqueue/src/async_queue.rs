@@ -178,9 +178,14 @@ impl AsyncQueue {
         poll_fn(|context| self.poll_flush(context)).await
     }
 
-    /// Sends all verdicts, unbinds the queue, and returns what was left in the queue.
+    /// Sends the verdicts that wait to be sent, unbinds the queue, and returns what was left in the
+    /// queue and in the socket.
+    ///
+    /// While the kernel has no memory for verdicts, this function waits, as [`flush`](Self::flush)
+    /// does. For other errors of sends see [`Queue::close`].
     pub async fn close(mut self) -> Result<Closed> {
-        self.flush().await?;
+        // The error needs no report: `Queue::close` counts the verdicts that were not sent.
+        let _ = self.flush().await;
         self.into_inner().close()
     }
 
