@@ -4,6 +4,7 @@
 
 import itertools
 import os
+from mmap import PAGESIZE
 
 import pytest
 
@@ -108,7 +109,7 @@ def test_namespace_that_dies_in_the_middle(module, reads):
 def test_client_of_the_kernel_tree_reads_all(module):
     """YNL's client reads the whole dump, with its usual buffer and with the smallest buffer that loses nothing:
     the kernel's buffers have up to a page, but at most 8 KiB (NLMSG_GOODSIZE)."""
-    small = min(os.sysconf("SC_PAGE_SIZE"), 8192)
+    small = min(PAGESIZE, 8192)
     for options in ((), ("--dbg-small-recv", str(small))):
         rows = ynl.request(*options, "--dump", "stats-get")
         assert [row["cpu"] for row in rows] == CPUS

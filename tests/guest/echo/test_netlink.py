@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 import time
+from mmap import PAGESIZE
 
 import pytest
 
@@ -113,7 +114,8 @@ def test_connected_socket_gets_its_reply():
 # These tests check the content of the reply.
 
 
-BOUNDARY = 31 * 1024
+# The longest reply in one piece of memory (31 KiB with pages of 4 KiB).
+BOUNDARY = 8 * PAGESIZE - 1024
 SIZES = sorted({*range(0, 65), 1023, 1024, 1025, 4079, 4080, 4081, 16 << 10,
                 *range(BOUNDARY - 24, BOUNDARY + 9), (32 << 10) - 16, 64 << 10, 65535, 200_000})
 
@@ -148,7 +150,7 @@ def test_payload_of_megabytes(client):
 def test_message_too_big_to_be_answered_is_refused():
     """Bug: the module does not check whether an allocation succeeded."""
     # A reply has at most 17 fragments of at most 2^10 pages. The payload is one such fragment, 20 times.
-    fragment = bytes(os.sysconf("SC_PAGE_SIZE") << 10)
+    fragment = bytes(PAGESIZE << 10)
     with Client(buffers=24 * len(fragment)) as client:
         client.socket.sendmsg([pack(ECHO, length=16 + 20 * len(fragment)), *[fragment] * 20])
         # A refusal quotes the whole message, so there may be no memory for the refusal either. Then only the

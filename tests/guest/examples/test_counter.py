@@ -233,7 +233,7 @@ def test_malformed_headers_are_refused(counter):
 
 
 def test_several_requests_in_one_buffer_are_served(counter):
-    numbers = range(100)
+    numbers = range(128)
     counter.client.send(b"".join(
         pack(counter.number, message(GET, u32(NUMBER, number)), seq=number) for number in numbers))
     answers = counter.client.drain()

@@ -4,6 +4,7 @@
 
 import os
 import re
+from mmap import PAGESIZE
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,6 @@ import pytest
 from netlink import ECHO, Client, pack
 
 TRACING = Path("/sys/kernel/debug/tracing")
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def write(file, value):
@@ -42,13 +42,13 @@ def allocations():
 def test_contiguous_pages_are_asked_for_without_retry(module, allocations, pages):
     """Bug: the module asks for contiguous pages without __GFP_NORETRY, so the kernel tries again and again.
     If memory is fragmented, the kernel in the end kills a process to get the pages."""
-    size = int(pages * PAGE)
-    with Client(buffers=256 * PAGE) as client:
+    size = int(pages * PAGESIZE)
+    with Client(buffers=256 * PAGESIZE) as client:
         # Two requests are in one buffer, so the module cannot send this buffer back as a reply. It must
         # allocate replies.
         found = allocations(lambda: client.send(pack(ECHO, bytes(size)) * 2))
         assert [len(reply.payload) for reply in client.drain()] == [size] * 2
-    large = [flags for length, flags in found if length > PAGE]
+    large = [flags for length, flags in found if length > PAGESIZE]
     # At least one large allocation for the buffer of the requests, and one for each reply.
     assert len(large) >= 3, found
     assert all(flags & {"__GFP_NORETRY", "GFP_NOWAIT"} for flags in large), found

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import termios
 import time
+from mmap import PAGESIZE
 from pathlib import Path
 
 import pytest
@@ -29,10 +30,9 @@ from program import POLL, wait_for_call
 
 DONE, NO, ERROR, PANIC = 0, 1, 2, 101
 F_SETPIPE_SZ = 1031
-PAGE = os.sysconf("SC_PAGE_SIZE")
 COUNT = 100
 # This number of packets does not fit the small disk.
-TOO_MANY = COUNT * PAGE // 4096
+TOO_MANY = COUNT * PAGESIZE // 4096
 # The number of the system call pidfd_getfd(2). It is the same on all architectures.
 PIDFD_GETFD = 438
 
@@ -96,7 +96,7 @@ def small_disk(tmp_path):
 def pipe():
     """A pipe with room for one page. Yields its reading end and its writing end, as files."""
     readable, writable = os.pipe()
-    fcntl.fcntl(writable, F_SETPIPE_SZ, PAGE)
+    fcntl.fcntl(writable, F_SETPIPE_SZ, PAGESIZE)
     with open(readable, "rb", 0) as reader, open(writable, "wb", 0) as writer:
         yield reader, writer
 
@@ -320,7 +320,7 @@ def test_reader_that_pauses_does_not_stop_the_network(module, link, consumer, pi
     printed = reader.read()
     # The output ends with a whole record. Only a record that is larger than the pipe is written in part, and
     # then the pipe is full.
-    assert printed.endswith(b"\n") or len(printed) == PAGE
+    assert printed.endswith(b"\n") or len(printed) == PAGESIZE
 
 
 def test_lines_that_find_no_room_are_left_out_and_counted(module, link, consumer, pipe):
@@ -355,7 +355,7 @@ def test_stuck_capture_loses_no_packet_and_ends(module, link, consumer, tmp_path
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     consuming = consumer(link.far, "--pcap", str(path), "--quiet", "--buffer", "10000",
                          json_lines=True, stdout=subprocess.PIPE)
-    fcntl.fcntl(reader, F_SETPIPE_SZ, PAGE)
+    fcntl.fcntl(reader, F_SETPIPE_SZ, PAGESIZE)
     count = 300
     with link.pinger() as pinger:
         for seq in range(count):
@@ -432,11 +432,11 @@ def test_output_that_does_not_block_is_waited_for(peer, peer_program, pipe, comm
     reader, writer = pipe
     os.set_blocking(writer.fileno(), False)
     # The pipe is full, so the command must wait even if its output is short.
-    writer.write(bytes(PAGE))
+    writer.write(bytes(PAGESIZE))
     process = subprocess.Popen([peer_program, *command], stdout=writer)
     writer.close()
     wait_for_call(process, POLL)
-    assert reader.read() == bytes(PAGE) + peer(*command)[1].encode()
+    assert reader.read() == bytes(PAGESIZE) + peer(*command)[1].encode()
     assert process.wait(DEADLINE) == DONE
 
 
