@@ -9,7 +9,6 @@ attribute that the specification lacks.
 import json
 
 import pytest
-import yaml
 
 import uapi
 import ynl
@@ -17,9 +16,8 @@ from control import ALL_TYPES, DEFAULTS, Control, Monitor, told
 from netlink import wait_until
 from network import run
 
-SPEC = yaml.safe_load(ynl.SPEC.read_text(encoding="ascii"))
-HOOKS = ["pre-routing", "local-in", "forward", "local-out", "post-routing"]
-# The names that nldemo uses for the hook points of HOOKS, in the same order. nftables uses these names, too.
+SPEC = ynl.specification()
+# The names that nldemo uses for the hook points of ynl.HOOKS, in the same order. nftables uses these names, too.
 HOOKS_OF_PEER = ["prerouting", "input", "forward", "output", "postrouting"]
 
 
@@ -31,7 +29,7 @@ def as_ynl(config):
             octets = sum(1 << kind for kind in value).to_bytes(32, "little")
             value = {"types": octets.hex(" ")}
         elif name == "hooks":
-            value = [hook for number, hook in enumerate(HOOKS) if value >> number & 1]
+            value = [hook for number, hook in enumerate(ynl.HOOKS) if value >> number & 1]
         elif name == "spread":
             value = ["flow", "cpu"][value]
         shown[name] = value

@@ -14,6 +14,8 @@ import sys
 import traceback
 from pathlib import Path
 
+import yaml
+
 from checkout import CHECKOUT
 from workers import Worker
 
@@ -21,11 +23,18 @@ TREE = Path("/usr/share/linux-source")
 CLI = TREE / "tools" / "net" / "ynl" / "pyynl" / "cli.py"
 SCHEMA = TREE / "Documentation" / "netlink" / "netlink-raw.yaml"
 SPEC = CHECKOUT / "specs" / "nldemo.yaml"
+# The names of the hook points in the specification, in the order of the kernel's numbers.
+HOOKS = ["pre-routing", "local-in", "forward", "local-out", "post-routing"]
 
 # The client spends most of its time on imports. So this process imports the client's modules once, and each run
 # of the client is a fork of this process.
 sys.path.append(str(CLI.parent))
 importlib.import_module("lib")
+
+
+def specification():
+    """The contents of the specification."""
+    return yaml.safe_load(SPEC.read_text(encoding="ascii"))
 
 
 def _arguments(*arguments):
