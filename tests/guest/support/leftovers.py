@@ -98,7 +98,7 @@ def _descriptors():
     found = set()
     for number in map(int, os.listdir("/proc/self/fd")):
         try:
-            # This takes a tenth of the time of readlink(), which looks up a path and builds another one.
+            # readlink() would take much longer: it looks up a path and builds another one.
             file = os.fstat(number)
         except OSError as error:
             # This was the descriptor with which listdir() read the directory.
