@@ -22,6 +22,7 @@ sys.path.insert(0, str(GUEST / "support"))
 
 import module as modules  # noqa: E402 # found by the line above
 from checkout import CHECKOUT  # noqa: E402
+from cpus import OneCpu, needs_all  # noqa: E402
 from leftovers import Leftovers, adopt_orphans  # noqa: E402
 from netlink import DEADLINE  # noqa: E402
 from network import (  # noqa: E402
@@ -66,6 +67,7 @@ if "nldemo.icount" not in Path("/proc/cmdline").read_text(encoding="ascii"):
 FAILED = pytest.StashKey()
 LEFT_BEHIND = pytest.StashKey()
 STATUS = pytest.StashKey()
+ONE_CPU = pytest.StashKey()
 
 
 def pytest_configure(config):
@@ -73,11 +75,14 @@ def pytest_configure(config):
     adopt_orphans()
     config.addinivalue_line("markers", "smoke: one of the few that scripts/test --quick runs")
     config.addinivalue_line("markers", "needs(file): left out where this file is missing")
+    config.addinivalue_line("markers", "all_cpus: tests what happens on several CPUs")
+    config.stash[ONE_CPU] = OneCpu()
     config.pluginmanager.register(AtOnce(config))
 
 
 def pytest_sessionfinish(session, exitstatus):
     session.config.stash[STATUS] = exitstatus
+    session.config.stash[ONE_CPU].leave()
 
 
 def pytest_unconfigure(config):
@@ -90,8 +95,15 @@ def pytest_unconfigure(config):
 def pytest_collection_modifyitems(items):
     items[:] = [item for item in items
                 if all(Path(mark.args[0]).exists() for mark in item.iter_markers("needs"))]
-    # The test that looks for leaks must run after all other tests.
-    items.sort(key=lambda item: item.path.name == "test_leaks.py")
+    # The tests that need all CPUs run first, so that the CPUs change only once. The test that looks for leaks must run
+    # after all other tests.
+    items.sort(key=lambda item: (item.path.name == "test_leaks.py", not needs_all(item)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    if not needs_all(item):
+        item.config.stash[ONE_CPU].enter()
 
 
 def _causes(error):

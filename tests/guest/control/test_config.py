@@ -304,6 +304,7 @@ def test_flows_stay_in_one_queue(control, listen, loopback):
     assert set(counts) == {100, 101, 102, 103}, counts
 
 
+@pytest.mark.all_cpus
 def test_queues_by_cpu(control, listen, loopback, pinger):
     """Each CPU has a queue for its packets. If there are more CPUs than queues, the assignment begins again
     at the first queue."""

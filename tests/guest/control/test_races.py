@@ -15,7 +15,7 @@ from netlink import ECHO, SLOW, pack, wait_until
 from network import Namespace
 from workers import make_lock
 
-pytestmark = pytest.mark.usefixtures("hooks_elsewhere")
+pytestmark = [pytest.mark.usefixtures("hooks_elsewhere"), pytest.mark.all_cpus]
 
 ROUNDS = int(20 / SLOW) + 1
 

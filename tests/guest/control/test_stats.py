@@ -220,6 +220,7 @@ def test_rows_add_up_to_the_totals(counted, control, loopback):
     assert summed["acks"] == totals["acks"]
 
 
+@pytest.mark.all_cpus
 def test_each_cpu_counts_for_itself(control, loopback):
     """A packet is counted on the CPU that handles it, a message on the CPU on which its sender runs."""
     for cpu in range(os.cpu_count()):

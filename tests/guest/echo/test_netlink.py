@@ -596,6 +596,7 @@ def test_8_processes_echo_at_once(start):
     assert [worker.result() for worker in workers] == ["100"] * 8
 
 
+@pytest.mark.all_cpus
 def test_8_threads_echo_at_once():
     """Bug: requests of several threads use shared state without a lock. Each thread has a socket and a portid
     of its own."""
@@ -615,6 +616,7 @@ def test_8_threads_echo_at_once():
     assert not failures, failures
 
 
+@pytest.mark.all_cpus
 def test_8_threads_share_one_socket(client):
     """Bug: requests that several threads send through one socket use shared state without a lock."""
     def work(first):

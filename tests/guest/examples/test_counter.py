@@ -36,6 +36,8 @@ from netlink import (
 from network import run
 from users import NOBODY
 
+pytestmark = pytest.mark.all_cpus
+
 # The names and numbers of counter.h and counter.rs.
 FAMILY, GROUP = "counter", "changes"
 GET, ADD, ADD_NTF = 1, 2, 3

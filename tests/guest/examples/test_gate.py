@@ -23,6 +23,8 @@ from netlink import (
 )
 from users import NOBODY
 
+pytestmark = pytest.mark.all_cpus
+
 # These numbers are those of gate.rs.
 PROTOCOL = 25
 SET, GET, RULE = 16, 17, 18

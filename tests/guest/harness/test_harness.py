@@ -205,6 +205,7 @@ def late_kernel_workers():
         WORKQUEUES.write_text(before, encoding="ascii")
 
 
+@pytest.mark.all_cpus
 @pytest.mark.skipif("PREEMPT_RT" in os.uname().version,
                     reason="on PREEMPT_RT softirqs are threads, which the spinner keeps from the CPU, too")
 def test_no_packet_is_lost_on_a_new_link(namespaces):

@@ -38,6 +38,8 @@ from traffic import (
 )
 from workers import make_lock
 
+pytestmark = pytest.mark.all_cpus
+
 
 def assert_echoes(protocol=23):
     with Client(protocol) as client:

@@ -367,6 +367,7 @@ def test_count_keeps_no_packet(namespaces, counting, start, stop):
         assert dict(zip(names.split(), row.split()))["Rmem"] == "0"
 
 
+@pytest.mark.all_cpus
 def test_count_on_all_cpus_at_once(namespaces, counting):
     """Bug: if several CPUs count at the same time, additions are lost. The test compares the counts with the
     interface's own counters, which lose nothing, because they are separate for each CPU."""

@@ -21,6 +21,8 @@ from netlink import DEADLINE, SO_SNDBUFFORCE, wait_until
 from network import ICMP_ECHO_REQUEST, icmp
 from program import Program
 
+pytestmark = pytest.mark.all_cpus
+
 EXAMPLES = Path(os.environ.get("NLDEMO", CHECKOUT / "build" / "nldemo")).parent / "examples"
 
 # The first byte of an echo request's data is its sequence number. Each byte is one higher than the byte

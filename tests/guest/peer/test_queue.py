@@ -193,6 +193,7 @@ def deep_backlog():
     setting.write_text(before, encoding="ascii")
 
 
+@pytest.mark.all_cpus
 def test_numbered_pings_over_four_queues_keep_their_order(load, loopback, consume, deep_backlog):
     """100,000 pings of eight flows (1,000 in a slow guest) pass the hook, get a verdict from the consumer,
     and are answered, except pings that the kernel itself leaves unanswered. Each flow keeps its order."""

@@ -28,6 +28,8 @@ from network import ICMP_ECHO_REQUEST, Pinger, run
 from pcapng import pcapng_packets
 from program import POLL, wait_for_call
 
+pytestmark = pytest.mark.all_cpus
+
 DONE, NO, ERROR, PANIC = 0, 1, 2, 101
 F_SETPIPE_SZ = 1031
 COUNT = 100
