@@ -16,8 +16,8 @@ def needs_all(item):
 
 
 class OneCpu:
-    """Takes all CPUs except the first offline. An emulated guest with a second CPU takes half as much time of the host
-    again, because each wakeup of a process on the other CPU interrupts that CPU."""
+    """Takes all CPUs except the first offline. With a second CPU, an emulated guest takes half as much time of the host
+    again."""
 
     def __init__(self):
         self._offline = []
