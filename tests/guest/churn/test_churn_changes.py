@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from control import ALL_TYPES, Control, Monitor, total
+from cpus import switch_of
 from faults import Faults
 from netlink import ECHO, NLMSG_ERROR, ack, pack, wait_until
 from network import loopback_up
@@ -91,7 +92,7 @@ def _echo_and_count(stop):
 def switches():
     """The files in /sys that switch CPUs off and on. After the test all CPUs are on."""
     switches = [path for cpu in range(1, os.sysconf("SC_NPROCESSORS_CONF"))
-                if (path := Path(f"/sys/devices/system/cpu/cpu{cpu}/online")).exists()]
+                if (path := switch_of(cpu)).exists()]
     assert switches, "a guest with CPUs that can be taken away (scripts/churn makes one)"
     yield switches
     for switch in switches:

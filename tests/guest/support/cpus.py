@@ -10,6 +10,11 @@ HAS_DETECTORS = Path("/sys/kernel/debug/kmemleak").exists()
 FIRST = 0
 
 
+def switch_of(cpu):
+    """The file in /sys that takes a CPU offline ("0") or online ("1"). It does not exist for a CPU that must stay."""
+    return Path(f"/sys/devices/system/cpu/cpu{cpu}/online")
+
+
 def needs_all(item):
     """Whether a test must run with all CPUs: it starts workers, or has the mark "all_cpus"."""
     return HAS_DETECTORS or "start" in item.fixturenames or any(item.iter_markers("all_cpus"))
@@ -25,7 +30,7 @@ class OneCpu:
     def enter(self):
         """Takes the CPUs offline, unless they are offline already."""
         for cpu in sorted(os.sched_getaffinity(0) - {FIRST}):
-            switch = Path(f"/sys/devices/system/cpu/cpu{cpu}/online")
+            switch = switch_of(cpu)
             switch.write_text("0\n", encoding="ascii")
             self._offline.append(switch)
 
