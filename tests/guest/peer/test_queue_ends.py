@@ -6,7 +6,6 @@ packet."""
 import contextlib
 import ctypes
 import fcntl
-import itertools
 import json
 import os
 import resource
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+import flood
 import nfqueue
 from control import Control
 from netlink import DEADLINE, wait_until
@@ -463,32 +463,19 @@ def test_lines_are_whole_on_output_that_does_not_block(module, link, consumer, p
 def test_no_packet_is_lost_between_the_last_verdict_and_the_end(module, link, consumer, start, stop):
     """Bug: the kernel drops packets that arrive after the last verdict, when the consumer unbinds the
     queue."""
-    with link.pinger() as pinger:
-        def send():
-            burst, lost = 200, 0
-            for first in itertools.count(0, burst):
-                if stop.is_set():
-                    return
-                numbers = [seq & 0xFFFF for seq in range(first, first + burst)]
-                for seq in numbers:
-                    pinger.send(seq)
-                # The order of the replies can change, because some packets pass the queue and others are not
-                # queued.
-                lost = link.wait_for_replies(pinger, numbers, lost)
-
-        sending = start(send)
-        for _ in range(10):
-            consuming = consumer(link.far, "--fail-open", "--quiet", "--batch", json_lines=True,
-                                 stdout=subprocess.PIPE)
-            with link.far:
-                wait_until(lambda: nfqueue.last_ids()[0] > 500)
-            consuming.signal(signal.SIGTERM)
-            output = consuming.process.communicate(timeout=DEADLINE)[0]
-            summary = json.loads(output.splitlines()[-1])
-            assert (summary["flushed"], summary["errors"]) == (0, 0)
-            sending.check()
-        stop.set()
-        sending.result()
+    sending = start(flood.ping_in_bursts, link, stop, 200)
+    for _ in range(10):
+        consuming = consumer(link.far, "--fail-open", "--quiet", "--batch", json_lines=True,
+                             stdout=subprocess.PIPE)
+        with link.far:
+            wait_until(lambda: nfqueue.last_ids()[0] > 500)
+        consuming.signal(signal.SIGTERM)
+        output = consuming.process.communicate(timeout=DEADLINE)[0]
+        summary = json.loads(output.splitlines()[-1])
+        assert (summary["flushed"], summary["errors"]) == (0, 0)
+        sending.check()
+    stop.set()
+    sending.result()
 
 
 def test_lack_of_memory_kills_it_and_leaves_no_packet_stuck(module, link, consumer, pipe):

@@ -3,7 +3,9 @@
 """Sends numbered echo requests, hundreds with one system call, and reads hundreds of replies with one system
 call. So Python takes only a small share of the time."""
 
+import contextlib
 import ctypes
+import itertools
 import os
 import select
 import socket
@@ -121,3 +123,25 @@ def keeps_order(numbers, sent):
     """Whether the packed `numbers` are a part of the packed numbers `sent`, in the same order."""
     rest = struct.iter_unpack(_NUMBER.format, sent)
     return all(number in rest for number in struct.iter_unpack(_NUMBER.format, numbers))
+
+
+def are_among(numbers, sent):
+    """Whether the packed `numbers` differ from each other, and all are among the packed numbers `sent`."""
+    found = list(struct.iter_unpack(_NUMBER.format, numbers))
+    return len(set(found)) == len(found) and set(struct.iter_unpack(_NUMBER.format, sent)).issuperset(found)
+
+
+def ping_in_bursts(path, stop, burst):
+    """Sends pings along a path without a pause, `burst` at a time, until `stop`. Returns their number. Each ping must
+    get its reply, except pings that the kernel itself leaves unanswered."""
+    unanswered = path.unanswered()
+    with contextlib.closing(Flood(path.near, path.far_address, burst)) as flood:
+        for first in itertools.count(0, burst):
+            if stop.is_set():
+                return first
+            sent = pack_numbers(first, burst)
+            flood.send(sent)
+            (replies,) = receive_all([flood], len(sent), lambda: path.unanswered() - unanswered)
+            # The order of the replies can change: the packets can pass different queues, or none.
+            assert are_among(replies, sent)
+            unanswered = path.unanswered()

@@ -10,7 +10,6 @@ import select
 import socket
 import struct
 import subprocess
-import time
 from pathlib import Path
 
 from netlink import DEADLINE, Client, attribute, attributes, pack
@@ -297,23 +296,6 @@ class Path4:
         icmp = self.far.counters()["Icmp"]
         return icmp["InEchos"] - icmp["OutEchoReps"]
 
-    def wait_for_replies(self, pinger, seqs, lost=0):
-        """Waits for the reply to each of the pings `seqs`, except pings that the kernel itself leaves unanswered.
-        `lost` is the number of such pings before this call. Returns their number after this call."""
-        waiting = set(seqs)
-        quiet_until = time.monotonic() + DEADLINE
-        while waiting:
-            select.select([pinger.socket], [], [], DEADLINE / 100)
-            if replies := pinger.replies():
-                for seq in replies:
-                    waiting.remove(seq)
-                quiet_until = time.monotonic() + DEADLINE
-            elif lost + len(waiting) <= self.unanswered():
-                break
-            else:
-                assert time.monotonic() < quiet_until, f"no echo reply from {self.far_address} to {sorted(waiting)}"
-        return lost + len(waiting)
-
     def packets(self):
         """A socket that sees the IPv4 packets that arrive at the far end's veth0."""
         sniffer = self.far.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
@@ -359,6 +341,7 @@ class Pinger:
     """Sends echo requests and collects the replies."""
 
     _idents = itertools.count(0x4000)
+    _BYTES = bytes(range(256)) * 2
 
     def __init__(self, namespace, destination):
         self.ident = next(self._idents) & 0xFFFF
@@ -383,8 +366,8 @@ class Pinger:
 
     def send(self, seq=1, size=56):
         """Sends an echo request with `size` bytes of data. The reply must have the same data."""
-        self._data[seq] = bytes((seq + i) & 0xFF for i in range(256)) * (size // 256 + 1)
-        self._data[seq] = self._data[seq][:size]
+        first = seq & 0xFF
+        self._data[seq] = (self._BYTES[first:first + 256] * (size // 256 + 1))[:size]
         rest = struct.pack(">HH", self.ident, seq)
         self.socket.send(icmp(ICMP_ECHO_REQUEST, rest=rest, data=self._data[seq]))
 
