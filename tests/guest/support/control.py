@@ -2,6 +2,7 @@
 
 """A client of the control plane. To find mistakes in nldemo and in YNL, it shares no code with these two."""
 
+import functools
 import os
 import struct
 
@@ -101,14 +102,20 @@ def _decode(numbers, payload):
     return {names[kind]: value for kind, value in attributes(payload).items()}
 
 
+@functools.cache
+def _members(types):
+    """The members of a type set."""
+    types = int.from_bytes(types, "little")
+    return frozenset(kind for kind in ALL_TYPES if types >> kind & 1)
+
+
 def decode_config(payload):
     def value(name, raw):
         if name not in ("ipv4", "ipv6"):
             return struct.unpack(FORMATS[name], raw)[0]
         ((kind, types),) = attributes(raw).items()
         assert (kind, len(types)) == (NLDEMO_FAMILY_A_TYPES, NLDEMO_TYPES_LEN)
-        types = int.from_bytes(types, "little")
-        return frozenset(kind for kind in ALL_TYPES if types >> kind & 1)
+        return _members(types)
 
     return {name: value(name, raw) for name, raw in _decode(CONFIG, payload).items()}
 

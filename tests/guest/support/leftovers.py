@@ -122,10 +122,25 @@ def _close(key):
     return True
 
 
-def _mounts():
-    """Returns the mounts that give a network namespace a name, as `ip netns add` does."""
-    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
-    return {line.split()[4] for line in lines if " - nsfs " in line}
+class _Mounts:
+    """The mounts that give a network namespace a name, as `ip netns add` does."""
+
+    def __init__(self):
+        # The kernel reports POLLPRI once after each change of the mounts.
+        self._file = open("/proc/self/mountinfo", encoding="utf-8")  # pylint: disable=consider-using-with
+        self._changes = select.poll()
+        self._changes.register(self._file, select.POLLPRI)
+        self._places = self._read()
+
+    def _read(self):
+        self._file.seek(0)
+        return {line.split()[4] for line in self._file if " - nsfs " in line}
+
+    def places(self):
+        """Where these mounts are. Reads the list of mounts only after a change."""
+        if self._changes.poll(0):
+            self._places = self._read()
+        return self._places
 
 
 def _unmount(place):
@@ -146,7 +161,7 @@ _KINDS = (
     Kind(_places, lambda place: f"the test's own thread in {place}", _go_home),
     Kind(_children, _command, _kill),
     _FILES,
-    Kind(_mounts, lambda place: f"network namespace mounted at {place}", _unmount),
+    Kind(_Mounts().places, lambda place: f"network namespace mounted at {place}", _unmount),
     Kind(lambda: set(threading.enumerate()), lambda thread: f"thread {thread.name}", _join),
 )
 
@@ -163,17 +178,19 @@ class Leftovers:
         found = {}
         for kind, seen in self._before.items():
             seen = seen.copy()
-            if kind is _FILES and kind.keys() - seen:
+            new = kind.keys() - seen
+            if kind is _FILES and new:
                 # Objects that are only referred to by each other are collected, and so close their files.
                 gc.collect()
-            # When a killed process ends, its children become children of this process. So the keys are read
-            # again.
-            while new := kind.keys() - seen:
+                new = kind.keys() - seen
+            while new:
                 for key, text in {key: kind.describe(key) for key in new}.items():
                     freed = kind.free(key)
                     if text:
                         found[text] = freed
                 seen |= new
+                # When a killed process ends, its children become children of this process.
+                new = kind.keys() - seen
         return found
 
     def namespaces_are_gone(self):

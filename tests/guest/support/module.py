@@ -19,6 +19,8 @@ TWIN = "rust_nldemX"
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _SYSCALLS = {"x86_64": (313, 176), "aarch64": (273, 106), "riscv64": (273, 106)}
 _FINIT_MODULE, _DELETE_MODULE = _SYSCALLS[os.uname().machine]
+# This file stays open, because each test reads it twice.
+_TAINTED = os.open("/proc/sys/kernel/tainted", os.O_RDONLY)
 
 
 def _syscall(number, *arguments):
@@ -51,7 +53,7 @@ def remove_when_unused(name=NAME, timeout=netlink.DEADLINE):
 
 
 def is_loaded(name=NAME):
-    return Path("/sys/module", name).exists()
+    return os.path.exists(f"/sys/module/{name}")
 
 
 def is_any_loaded():
@@ -62,7 +64,7 @@ def is_any_loaded():
 
 
 def taints():
-    return int(Path("/proc/sys/kernel/tainted").read_text(encoding="ascii"))
+    return int(os.pread(_TAINTED, 32, 0))
 
 
 def make_twin(path, directory):
