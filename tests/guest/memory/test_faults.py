@@ -27,6 +27,7 @@ from netlink import (
     NLM_F_REQUEST,
     NLMSG_DONE,
     NLMSG_ERROR,
+    PROTOCOL,
     SO_RCVBUFFORCE,
     SO_SNDBUFFORCE,
     Client,
@@ -368,6 +369,13 @@ def loading(load, namespaces, kernel_log):
         worker.kill()
 
 
+def has_open_dump(client):
+    """Whether the kernel has begun a dump for the client and not ended it (`Dump` in /proc/net/netlink)."""
+    with open("/proc/thread-self/net/netlink", encoding="ascii") as table:
+        _, *rows = (line.split() for line in table)
+    return any(row[1:3] == [str(PROTOCOL), str(client.portid)] and row[6] == "1" for row in rows)
+
+
 def leave_a_dump_open(client, ready, going):
     """Starts a dump, and continues it when `going` is set.
 
@@ -382,6 +390,9 @@ def leave_a_dump_open(client, ready, going):
     except OSError as error:
         if error.errno != errno.ENOBUFS:
             raise
+    # On a busy machine, the failed load may have ended the instance before the request came.
+    if not has_open_dump(client):
+        return None
     ready.set()
     assert going.wait(TIME_LIMIT)
     return read_the_rest(client)
