@@ -27,13 +27,13 @@ from netlink import (
     NLM_F_REQUEST,
     NLMSG_DONE,
     NLMSG_ERROR,
-    PROTOCOL,
     SO_RCVBUFFORCE,
     SO_SNDBUFFORCE,
     Client,
     ack,
     has_kernel_socket,
     pack,
+    sockets,
     wait_until,
 )
 from network import Namespace, Pinger, pinned
@@ -371,9 +371,7 @@ def loading(load, namespaces, kernel_log):
 
 def has_open_dump(client):
     """Whether the kernel has begun a dump for the client and not ended it (`Dump` in /proc/net/netlink)."""
-    with open("/proc/thread-self/net/netlink", encoding="ascii") as table:
-        _, *rows = (line.split() for line in table)
-    return any(row[1:3] == [str(PROTOCOL), str(client.portid)] and row[6] == "1" for row in rows)
+    return sockets()[client.portid][6] == "1"
 
 
 def leave_a_dump_open(client, ready, going):

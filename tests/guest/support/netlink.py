@@ -233,8 +233,14 @@ def wait_until(condition, timeout=DEADLINE, interval=0.005):
     return result
 
 
+def sockets(protocol=PROTOCOL):
+    """The lines of /proc/net/netlink about a protocol's sockets in the thread's network namespace, as
+    {portid: fields}. The kernel's own socket has the portid 0."""
+    with open("/proc/thread-self/net/netlink", encoding="ascii") as table:
+        _, *lines = (line.split() for line in table)
+    return {int(fields[2]): fields for fields in lines if fields[1] == str(protocol)}
+
+
 def has_kernel_socket(protocol=PROTOCOL):
     """Whether the thread's network namespace has a kernel socket for the protocol."""
-    with open("/proc/thread-self/net/netlink", encoding="ascii") as table:
-        next(table)
-        return any(line.split()[1:3] == [str(protocol), "0"] for line in table)
+    return 0 in sockets(protocol)
