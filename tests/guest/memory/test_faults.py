@@ -291,8 +291,9 @@ MANY, LATE = 10, 250
 
 def early(ready, function, *arguments):
     """Opens a client as soon as the module has a kernel socket, and calls `function(client, ready, ...)`.
-    `function` sets `ready` when it is ready for the failure of the load. Returns the result of `function`, or
-    None if the kernel socket was gone before `function` had used it."""
+    `function` sets `ready` when it is ready for the failure of the load. Then it waits until the test lets it go
+    on: if it returned at once, the load could be over before the test has seen that it waits. Returns the result
+    of `function`, or None if the kernel socket was gone before `function` had used it."""
     deadline = time.monotonic() + TIME_LIMIT
     while True:
         try:
