@@ -13,7 +13,7 @@ import pytest
 import uapi
 import ynl
 from control import ALL_TYPES, DEFAULTS, Control, Monitor, told
-from netlink import wait_until
+from netlink import sockets, wait_until
 from network import run
 
 SPEC = ynl.specification()
@@ -55,8 +55,7 @@ def test_do_and_dump_and_set_and_subscribe(module):
         assert ynl.request("--do", "config-get") == as_ynl({**DEFAULTS, **told(0)})
 
         def subscribed():
-            with open("/proc/net/netlink", encoding="ascii") as table:
-                return sum(line.split()[1:4:2] == ["23", "00000001"] for line in table) == 2
+            return [row["Groups"] for row in sockets().values()].count("00000001") == 2
 
         wait_until(subscribed)
         changes = {"enabled": 0, "queue": 300, "queues": 7, "spread": "cpu", "bypass": 0,

@@ -372,7 +372,7 @@ def loading(load, namespaces, kernel_log):
 
 def has_open_dump(client):
     """Whether the kernel has begun a dump for the client and not ended it (`Dump` in /proc/net/netlink)."""
-    return sockets()[client.portid][6] == "1"
+    return sockets()[client.portid]["Dump"] == "1"
 
 
 def leave_a_dump_open(client, ready, going):

@@ -17,7 +17,7 @@ import pytest
 
 from control import Monitor
 from ipv6_headers import AH, DESTINATION, FRAGMENT, HOP, chain, extension, fragment
-from netlink import DEADLINE, NLM_F_REQUEST, PROTOCOL, Client, attribute, pack, wait_until
+from netlink import DEADLINE, NLM_F_REQUEST, Client, attribute, pack, sockets, wait_until
 from network import Namespace, Path4, ipv4, ipv6, join, pinned, run
 
 DONE, ERROR = 0, 2
@@ -517,10 +517,7 @@ def test_attach_keeps_the_receive_buffer_free(running, module):
 def kernel_view(portid):
     """Returns two numbers that the kernel reports about a socket of the module's protocol: the bytes that
     wait in its receive buffer, and the messages that were dropped because the buffer was full."""
-    with open("/proc/net/netlink", encoding="ascii") as table:
-        names, *rows = map(str.split, table)
-    rows = [dict(zip(names, row)) for row in rows]
-    [row] = [row for row in rows if (row["Eth"], row["Pid"]) == (str(PROTOCOL), str(portid))]
+    row = sockets()[portid]
     return int(row["Rmem"]), int(row["Drops"])
 
 

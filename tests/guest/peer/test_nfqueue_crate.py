@@ -4,6 +4,7 @@
 would write them."""
 
 import os
+import re
 import select
 import signal
 import socket
@@ -45,8 +46,10 @@ class Example(Program):
         self.wait_for(words.encode())
 
     def interrupt(self):
-        """Ends the program by SIGINT. The program must exit with success. Returns its output."""
+        """Ends the program by SIGINT. The program must exit with success. Returns its output. A paused program
+        has got the signal when it goes on."""
         self.signal(signal.SIGINT)
+        self.go_on()
         output, _ = self.process.communicate(timeout=DEADLINE)
         said = (self._output + output).decode()
         assert self.process.returncode == 0, said
@@ -202,3 +205,25 @@ def test_async_gives_the_queue_back_when_it_is_interrupted(module, link, example
     assert "flushed: 0" in said, said
     with link.far:
         assert not nfqueue.is_bound(0)
+
+
+def test_async_counts_the_packets_that_it_leaves(module, link, example):
+    """Bug: an `AsyncQueue` that is closed does not unbind its queue, or forgets the packets that wait in it."""
+    program = example(link.far, "async", "what nobody sends")
+    with link.pinger() as pinger:
+        program.pause()
+        for seq in range(100):
+            pinger.send(seq)
+        link.settle()
+        with link.far:
+            assert nfqueue.statistics()[0][0] == 100
+        # The interrupt and the packets are there when the program goes on. The program takes them in a random
+        # order, so it decides some packets before it ends.
+        said = program.interrupt()
+        assert "unsent: 0, gone: 0, refused: 0, malformed: 0" in said, said
+        flushed = int(re.search(r"flushed: (\d+)", said)[1])
+        assert flushed
+        for seq in range(100 - flushed):
+            assert pinger.reply() == seq
+        link.settle()
+        assert not pinger.replies()

@@ -19,7 +19,7 @@ import module as modules
 import nfqueue
 from control import Control
 from module import remove
-from netlink import DEADLINE, ECHO, PROTOCOL, Client, pack, wait_until
+from netlink import DEADLINE, ECHO, Client, pack, sockets, wait_until
 from network import named
 from nfqueue import (
     MSG_PACKET,
@@ -121,9 +121,7 @@ def stop_amid_echoes(module, running):
                 wait_until(served, interval=0)
                 program.pause()
                 if served() < count:
-                    with open("/proc/net/netlink", encoding="ascii") as table:
-                        portids = {int(row[2]) for row in map(str.split, table) if row[1] == str(PROTOCOL)}
-                    (portid,) = portids - {0, control.portid}
+                    (portid,) = sockets().keys() - {0, control.portid}
                     return program, count, portid
                 # The command sent all messages before it was paused. Try again with twice as many.
                 program.go_on()

@@ -234,11 +234,12 @@ def wait_until(condition, timeout=DEADLINE, interval=0.005):
 
 
 def sockets(protocol=PROTOCOL):
-    """The lines of /proc/net/netlink about a protocol's sockets in the thread's network namespace, as
-    {portid: fields}. The kernel's own socket has the portid 0."""
+    """The rows of /proc/net/netlink about a protocol's sockets in the thread's network namespace, as
+    {portid: row}. A row is {name of the column: text}. The kernel's own socket has the portid 0."""
     with open("/proc/thread-self/net/netlink", encoding="ascii") as table:
-        _, *lines = (line.split() for line in table)
-    return {int(fields[2]): fields for fields in lines if fields[1] == str(protocol)}
+        names, *rows = map(str.split, table)
+    rows = (dict(zip(names, row, strict=True)) for row in rows)
+    return {int(row["Pid"]): row for row in rows if row["Eth"] == str(protocol)}
 
 
 def has_kernel_socket(protocol=PROTOCOL):
