@@ -40,28 +40,31 @@ from program import Consumer, Program  # noqa: E402
 from reports import AtOnce  # noqa: E402
 from workers import TIME_LIMIT, Stop, Worker  # noqa: E402
 
-# Tests that need a feature of the kernel, and the name that the feature has in debugfs. If this name does not
-# exist, the tests are left out.
-DETECTORS = {"memory/test_allocations.py": "tracing", "memory/test_faults.py": "failslab",
-             "memory/test_leaks.py": "kmemleak", "fuzz": "kcov",
+# Tests that need a feature of the kernel, the name that the feature has in debugfs, and a kernel that has it.
+DETECTORS = {"memory/test_allocations.py": ("tracing", "stock"),
+             "memory/test_faults.py": ("failslab", "debug"),
+             "memory/test_leaks.py": ("kmemleak", "debug"),
+             "fuzz": ("kcov", "debug"),
              # test_tracing.py needs breakpoints in the kernel's code. Kernels without kprobes do not have
              # such breakpoints either.
-             "hook/test_tracing.py": "kprobes"}
-collect_ignore = [name for name, file in DETECTORS.items()
-                  if not Path("/sys/kernel/debug", file).exists()]
+             "hook/test_tracing.py": ("kprobes", "stock")}
+# Files and folders whose tests cannot run in this guest, and the reasons.
+LEFT_OUT = {name: f"this kernel has no {feature}, but the kernel {kernel} has it"
+            for name, (feature, kernel) in DETECTORS.items() if not Path("/sys/kernel/debug", feature).exists()}
 # test_many_cpus.py needs a dump of statistics that does not fit one buffer, so it needs many CPUs. A buffer has up
 # to 8 KiB.
 if os.sysconf("SC_NPROCESSORS_CONF") < 80:
-    collect_ignore.append("control/test_many_cpus.py")
+    LEFT_OUT["control/test_many_cpus.py"] = "this guest cannot have 80 CPUs (scripts/vm --cpus 80)"
 # The tests in churn/ take long. scripts/churn sets NLDEMO_CHURN to run them.
 if "NLDEMO_CHURN" not in os.environ:
-    collect_ignore.append("churn")
+    LEFT_OUT["churn"] = "only scripts/churn runs these tests"
 # NLDEMO_EXAMPLES names the directory that has the built modules of examples/.
 if "NLDEMO_EXAMPLES" not in os.environ:
-    collect_ignore.append("examples")
+    LEFT_OUT["examples"] = "the examples are not built (NLDEMO_EXAMPLES)"
 # scripts/test adds nldemo.icount to the kernel's command line if it starts the guest with --icount.
 if "nldemo.icount" not in Path("/proc/cmdline").read_text(encoding="ascii"):
-    collect_ignore.append("cost")
+    LEFT_OUT["cost"] = "this guest's clock does not count instructions (scripts/vm --icount)"
+collect_ignore = list(LEFT_OUT)
 
 
 FAILED = pytest.StashKey()
@@ -93,6 +96,11 @@ def pytest_unconfigure(config):
 
 
 def pytest_collection_modifyitems(items):
+    # pytest does not ignore a file that the command line names.
+    left_out = {GUEST / name: reason for name, reason in LEFT_OUT.items()}
+    for file in {item.path for item in items}:
+        if reason := left_out.get(file) or left_out.get(file.parent):
+            raise pytest.UsageError(f"the tests of {file.name} cannot run here: {reason}")
     items[:] = [item for item in items
                 if all(Path(mark.args[0]).exists() for mark in item.iter_markers("needs"))]
     # The tests that need all CPUs run first, so that the CPUs change only once. The test that looks for leaks must run
